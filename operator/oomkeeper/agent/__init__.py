@@ -1,0 +1,1 @@
+"""The node's half: keep sysctls, witness kills, publish. One process per node, standard library only."""

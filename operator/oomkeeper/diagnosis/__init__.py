@@ -1,0 +1,1 @@
+"""Pure functions: the facts of one OOM event in; cause, contributors and advice out."""

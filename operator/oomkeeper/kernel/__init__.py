@@ -1,0 +1,1 @@
+"""What Linux says and takes: kernel log, OOM reports, cgroups, /proc, sysctls. Knows nothing of Kubernetes objects."""

@@ -1,0 +1,124 @@
+"""The closed vocabularies of a verdict: cause, level, outcome, visibility, contributors, confidence.
+
+The values are those of the custom resources' enums and of the JSON that `oomkeeper explain` prints, so they never
+change their spelling.
+"""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """Whose memory ran out: a memory cgroup's limit, or the page allocator's."""
+
+    MEMCG = "Memcg"
+    GLOBAL = "Global"
+    UNKNOWN = "Unknown"
+
+
+class Cause(StrEnum):
+    """Why the kernel (or somebody through it) killed. Decided by `oomkeeper.diagnosis`."""
+
+    CONTAINER_LIMIT = "ContainerLimit"
+    POD_LIMIT = "PodLimit"
+    QOS_LIMIT = "QOSLimit"
+    NODE_ALLOCATABLE_LIMIT = "NodeAllocatableLimit"
+    SYSTEM_SLICE_LIMIT = "SystemSliceLimit"
+    ENCLOSING_LIMIT = "EnclosingLimit"
+    CGROUP_LIMIT = "CgroupLimit"
+    ANCESTOR_CGROUP_LIMIT = "AncestorCgroupLimit"
+    UNKNOWN_CGROUP_LIMIT = "UnknownCgroupLimit"
+    NODE_MEMORY = "NodeMemory"
+    ZONE_MEMORY = "ZoneMemory"
+    NUMA_MEMORY_POLICY = "NUMAMemoryPolicy"
+    NUMA_CPUSET = "NUMACpuset"
+    FRAGMENTATION = "Fragmentation"
+    MANUAL_TRIGGER = "ManualTrigger"
+    EXTERNAL_POLICY = "ExternalPolicy"
+    NO_KILLABLE_PROCESS = "NoKillableProcess"
+    UNKNOWN = "Unknown"
+
+
+class Level(StrEnum):
+    """Which cgroup's limit was hit, seen from the victim; None (no level) for the page allocator."""
+
+    CONTAINER = "Container"
+    POD = "Pod"
+    QOS = "QOS"
+    ALLOCATABLE = "Allocatable"
+    SYSTEM_SLICE = "SystemSlice"
+    ENCLOSING = "Enclosing"
+    OWN = "Own"
+    ANCESTOR = "Ancestor"
+    UNKNOWN = "Unknown"
+
+
+class Outcome(StrEnum):
+    """What came of it."""
+
+    KILLED = "Killed"
+    KILLED_GROUP = "KilledGroup"
+    PANICKED = "Panicked"
+    NO_VICTIM = "NoVictim"
+
+
+class Visibility(StrEnum):
+    """Which of the witnesses saw the kill."""
+
+    REPORTED = "Reported"
+    """The kernel's record and the container's status (reason OOMKilled) agree."""
+    INVISIBLE = "Invisible"
+    """The kernel killed, and kubelet never said so: a child died and the container lived on."""
+    REPORTED_ONLY = "ReportedOnly"
+    """The container's status says OOMKilled, and no kernel evidence was found."""
+    HOST = "Host"
+    """The victim belonged to no pod."""
+
+
+class BindingCounter(StrEnum):
+    """Which of a memory cgroup's counters was at its limit."""
+
+    MEMORY = "Memory"
+    MEMORY_SWAP = "MemorySwap"
+    KMEM = "Kmem"
+
+
+class ContributorName(StrEnum):
+    """What the memory was, as the report's own counters name it."""
+
+    ANONYMOUS = "Anonymous"
+    SHARED_MEMORY = "SharedMemory"
+    DIRTY_PAGE_CACHE = "DirtyPageCache"
+    PAGE_CACHE = "PageCache"
+    KERNEL_SLAB = "KernelSlab"
+    PAGE_TABLES = "PageTables"
+    KERNEL_STACK = "KernelStack"
+    SOCKETS = "Sockets"
+    HUGE_PAGES = "HugePages"
+    SWAP = "Swap"
+    UNACCOUNTED = "Unaccounted"
+
+
+class Confidence(StrEnum):
+    """How far the evidence carries the verdict."""
+
+    HIGH = "High"
+    MEDIUM = "Medium"
+    LOW = "Low"
+
+
+class Remedy(StrEnum):
+    """What a piece of advice makes concrete. The first three are the source document's own remedies."""
+
+    FIND_LEAK = "FindLeak"
+    FIT_LIMIT = "FitLimit"
+    GROW_NODE = "GrowNode"
+    MOVE_TMPFS = "MoveTmpfs"
+    SLOW_STORAGE = "SlowStorage"
+    LOWER_HEAP = "LowerHeap"
+    MATCH_REQUESTS = "MatchRequests"
+    SPREAD_NUMA = "SpreadNUMA"
+    RESERVE_SYSTEM_MEMORY = "ReserveSystemMemory"
+    COMPACT_MEMORY = "CompactMemory"
+    FREE_KERNEL_MEMORY = "FreeKernelMemory"
+    LOWER_OOM_SCORE_ADJ = "LowerOOMScoreAdj"
+    CHECK_TRIGGER = "CheckTrigger"

@@ -1,0 +1,47 @@
+"""The verdict on one Kill."""
+
+from dataclasses import dataclass
+
+from .cause import BindingCounter, Cause, Confidence, ContributorName, Level, Outcome, Remedy, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contributor:
+    """One part of what filled the memory."""
+
+    name: ContributorName
+    bytes: int
+    share: float
+    """Part of the usage at the limit (memcg) or of the managed memory (global), 0 to 1."""
+    detail: str | None = None
+    """The slab cache's name, the tmpfs..., where the report names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One thing to do, with its numbers."""
+
+    remedy: Remedy
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Cause and circumstances of one Kill, with what to do."""
+
+    scope: Scope
+    cause: Cause
+    level: Level | None
+    outcome: Outcome
+    limit_bytes: int | None
+    """Limit of the binding counter that was in force at the kill."""
+    usage_bytes: int | None
+    binding_counter: BindingCounter | None
+    contributors: tuple[Contributor, ...]
+    """Largest first."""
+    confidence: Confidence
+    summary: str
+    """One sentence that a person understands, without markup."""
+    advice: tuple[Advice, ...]
+    uncertain: tuple[str, ...] = ()
+    """What the log does not show, or why the verdict may be wrong; one sentence each."""

@@ -1,0 +1,110 @@
+"""One OOM event as the kernel reported it: a Kill. Facts only; the verdict on it is a `Diagnosis`."""
+
+from dataclasses import dataclass, field
+
+from .cause import Scope
+from .memory import MemoryFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Victim:
+    """One `Killed process` line. Sizes in bytes, None where that kernel does not print them."""
+
+    pid: int
+    comm: str
+    uid: int | None = None
+    total_vm_bytes: int | None = None
+    anon_rss_bytes: int | None = None
+    file_rss_bytes: int | None = None
+    shmem_rss_bytes: int | None = None
+    """Printed since 4.5."""
+    pgtables_bytes: int | None = None
+    """Printed, with UID and oom_score_adj, since 5.4."""
+    oom_score_adj: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoker:
+    """The task whose allocation met the limit: `comm invoked oom-killer: gfp_mask=..., order=0, oom_score_adj=0`."""
+
+    comm: str
+    pid: int | None
+    order: int | None
+    """Allocation order; -1 for a kill asked for by sysrq-f."""
+    gfp: str | None
+    """As printed: `0xcc0(GFP_KERNEL)`, `0xd0`."""
+    oom_score_adj: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """One row of the task table that vm.oom_dump_tasks=1 asks for. Pages of `MemoryFacts.page_size_bytes`."""
+
+    pid: int
+    uid: int
+    tgid: int
+    total_vm_pages: int
+    rss_pages: int
+    pgtables_bytes: int | None
+    """Bytes since 4.15; older kernels print table counts, which are converted with the page size."""
+    swapents_pages: int | None
+    oom_score_adj: int | None
+    comm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """Everything that the kernel log says of one OOM event, whether or not a process died of it.
+
+    A header that the kernel's rate limit (10 per 5 s, mm/oom_kill.c oom_rs) left out gives a Kill with
+    `header_seen=False` and little else than its victim.
+    """
+
+    usec: int | None = None
+    """Time of the first record in microseconds since boot."""
+    wall: str | None = None
+    """RFC 3339 where the log had wall-clock time."""
+    first_seq: int | None = None
+    last_seq: int | None = None
+    """/dev/kmsg sequence numbers of the first record and of the last kill line."""
+    kill_seqs: tuple[int, ...] = ()
+    """Sequence numbers of the `Killed process` lines: one per kill that /proc/vmstat counts."""
+    scope: Scope = Scope.UNKNOWN
+    header_seen: bool = False
+    invoker: Invoker | None = None
+    kernel_release: str | None = None
+    constraint: str | None = None
+    """`CONSTRAINT_MEMCG` and the like, as printed."""
+    nodemask: str | None = None
+    """mempolicy's nodes as printed (`(null)`, `1`, `0-3`)."""
+    cpuset: str | None = None
+    mems_allowed: str | None = None
+    oom_memcg: str | None = None
+    """Path of the cgroup that met its limit, as printed: the host's view, nested prefixes included."""
+    task_memcg: str | None = None
+    """Path of the victim's cgroup, as printed."""
+    chosen_comm: str | None = None
+    chosen_pid: int | None = None
+    """`task=` and `pid=` of the oom-kill line: the victim even where the kill line is missing."""
+    chosen_uid: int | None = None
+    victims: tuple[Victim, ...] = ()
+    """Distinct processes that a `Killed process` line names, in order."""
+    kill_lines: int = 0
+    """`Killed process` lines seen: memory.oom.group prints (and counts) the first victim twice."""
+    already_exiting: tuple[int, ...] = ()
+    """Pids of `... is already exiting. Skip killing the task`."""
+    reaped: tuple[int, ...] = ()
+    """Pids that the oom_reaper names; evidence of a kill, not a kill."""
+    oom_group: str | None = None
+    """Path of `Tasks in %s are going to be killed due to memory.oom.group set`."""
+    panic: str | None = None
+    """Text after `Kernel panic - not syncing: `."""
+    no_killable: bool = False
+    sacrificed_parent_pid: int | None = None
+    """Before 5.1: the pid in `Kill process A (x) score N or sacrifice child` where the victim is another."""
+    memory: MemoryFacts = field(default_factory=MemoryFacts)
+    tasks: tuple[TaskRow, ...] = ()
+    complete: bool = True
+    """False where the text was cut at either end, or records are known to be missing."""
+    lost_before: int = 0
+    """Log records known to be lost just before or inside this event."""

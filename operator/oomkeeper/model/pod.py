@@ -1,0 +1,57 @@
+"""What the agent knows of a pod, its containers, and a path under kubepods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeCgroup:
+    """A cgroup path read as kubelet's: which pod and container it belongs to.
+
+    Shapes: research of kubelet's pkg/kubelet/cm (cgroupfs and systemd drivers), containerd, CRI-O, docker, kind.
+    """
+
+    prefix: str
+    """What stands before kubelet's node root; "" on an ordinary node, `/docker/<id>` and the like inside kind."""
+    segment: str
+    """What the path's last part is: `node` (kubepods), `qos`, `pod`, `container`, or `inner` (below a container)."""
+    qos: str | None
+    """`Guaranteed`, `Burstable`, `BestEffort`; None at the node level."""
+    pod_uid: str | None
+    """Dashed, as in metadata.uid; a static pod's 32 hex digits (its config hash) stay as they are."""
+    container_id: str | None
+    """64 hex digits, without the runtime's scheme."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerFacts:
+    """One container of a pod: spec and status together."""
+
+    name: str
+    kind: str = "Container"
+    """Container, InitContainer, EphemeralContainer."""
+    container_ids: tuple[str, ...] = ()
+    """Newest first; the one before is kept, for after a restart only lastState has it."""
+    limit_bytes: int | None = None
+    request_bytes: int | None = None
+    restart_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts:
+    """One pod of the agent's node, as far as OOM kills need it."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    cgroup_uid: str
+    """The uid in the cgroup's name: metadata.uid, or for a static pod the config hash."""
+    workload_kind: str
+    """Deployment, StatefulSet, DaemonSet, Job, CronJob...; Pod where nothing owns it."""
+    workload_name: str
+    qos: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    containers: tuple[ContainerFacts, ...] = ()
+    limit_bytes: int | None = None
+    """spec.resources.limits.memory of the pod itself (pod-level resources), where set."""
