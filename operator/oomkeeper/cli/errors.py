@@ -1,0 +1,87 @@
+"""What a verb raises when it cannot go on, and how any end of a verb becomes an exit status.
+
+0    done, whatever was found
+1    the work failed on the way (a full disk, a lost connection)
+2    the command line or its input is wrong; nothing was changed
+130  interrupted from the keyboard
+141  the reader of a pipe went away
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class CliError(Exception):
+    """One line for stderr, and the exit status that goes with it."""
+
+    status = FAILED
+
+
+class BadInput(CliError):
+    """The command line, or a file it names, is wrong: the message says what and where. Exit 2, nothing was
+    changed.
+    """
+
+    status = BAD_INPUT
+
+
+def bad_file(path: str, error: OSError) -> BadInput:
+    """`cannot read /x: No such file or directory`, without Python's errno in front."""
+    return BadInput(f"cannot read {path}: {error.strerror or error}")
+
+
+def run_guarded(prog: str, work: Callable[[], int]) -> int:
+    """The exit status of `work`, with every expected end of it (bad input, broken pipe, Ctrl-C) said in one
+    line.
+
+    An unexpected exception passes through: its traceback is what a bug report needs.
+    """
+    try:
+        status = work()
+        # A full disk or a closed pipe shows only when the last buffer is written.
+        sys.stdout.flush()
+        return status
+    except CliError as error:
+        complain(prog, str(error))
+        return error.status
+    except BrokenPipeError:
+        _discard_stdout()
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        complain(prog, f"{where}{error.strerror or error}")
+        _discard_stdout()
+        return FAILED
+
+
+def complain(prog: str, message: str) -> None:
+    """One line on stderr, however the message came about: a file's name may hold a newline or a control
+    sequence.
+    """
+    line = " ".join(message.split())
+    line = "".join(char if char.isprintable() else f"\\x{ord(char) & 0xFF:02x}" for char in line)
+    print(f"{prog}: {line}", file=sys.stderr, flush=True)
+
+
+def usage_error(prog: str, message: str) -> NoReturn:
+    """End with one line on stderr and exit 2, as a wrong command line does."""
+    complain(prog, f"{message} (see {prog} --help)")
+    raise SystemExit(BAD_INPUT)
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from flushing once more into the closed pipe at exit (the signal module's note
+    on SIGPIPE).
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,96 @@
+"""Kills as one self-contained HTML file: opens anywhere, loads nothing, runs no script, prints well, light
+and dark.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from .kill_overview import OVERVIEW_COLUMNS, Overview
+from .kill_page import VICTIM_COLUMNS, Page, kill_page
+from .kill_style import STYLE
+from .kill_svg import chart_svg
+
+_HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="referrer" content="no-referrer">
+"""
+
+
+def render_html(kills: Iterable[Mapping[str, Any]]) -> str:
+    """All kills as one document; see `html_parts`."""
+    return "".join(html_parts(kills))
+
+
+def html_parts(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The document in parts, to be written one after the other.
+
+    `kills` are JSON objects of the edge contract (`kill_json`). Every text of a kill is escaped. The
+    overview stands first though it is known last, so the articles wait in a temporary file beyond 8 MiB,
+    never all in memory.
+    """
+    overview = Overview()
+    with SpooledTemporaryFile(max_size=8 << 20, mode="w+", encoding="utf-8") as articles:
+        for kill in kills:
+            overview.add(kill)
+            articles.write(_article(kill_page(kill), number=overview.total))
+        articles.seek(0)
+        title = "No OOM event" if not overview.total else overview.sentence().rstrip(":")
+        yield f"{_HEAD}<title>{escape(title)}, explained</title><style>{STYLE}</style></head><body><main>\n"
+        if not overview.total:
+            yield "<article><h1>No OOM event was found.</h1></article>\n"
+        if overview.total > 1:
+            yield (
+                f'<section class="overview"><h1>{escape(title)}</h1>'
+                f"{_table(OVERVIEW_COLUMNS, overview.rows())}</section>\n"
+            )
+        while part := articles.read(1 << 16):
+            yield part
+    yield "<footer>Written by oomkeeper.</footer></main></body></html>\n"
+
+
+def _article(page: Page, *, number: int) -> str:
+    return "".join(_parts(page, number=number))
+
+
+def _parts(page: Page, *, number: int) -> Iterator[str]:
+    yield (
+        f'<article id="kill-{number}"><header><span class="kind">{number}. {escape(page.title)}</span> '
+        f'<span class="when">{escape(page.when)}</span><h1>{escape(page.summary)}</h1>'
+        f'<span class="badge cause">{escape(page.cause)}</span>'
+        f'<span class="badge">confidence: {escape(page.confidence)}</span></header>'
+    )
+    yield f"<h2>Why</h2><p>{escape(page.why)}</p><h2>Who died</h2>"
+    yield _table(VICTIM_COLUMNS, page.victims) if page.victims else f"<p>{escape(page.no_victim)}</p>"
+    for chart in page.charts:
+        yield f'<h2>{escape(chart.title)}</h2><div class="scroll">{chart_svg(chart)}</div>'
+        if chart.caption:
+            yield f'<p class="caption">{escape(chart.caption)}</p>'
+    if page.advice:
+        yield "<h2>What to do</h2><ol>"
+        for remedy, message in page.advice:
+            yield (
+                f"<li><b>{escape(remedy)}:</b> {escape(message)}</li>"
+                if remedy
+                else f"<li>{escape(message)}</li>"
+            )
+        yield "</ol>"
+    if page.uncertain:
+        yield '<h2>Not certain</h2><div class="doubt"><ul>'
+        yield "".join(f"<li>{escape(sentence)}</li>" for sentence in page.uncertain)
+        yield "</ul></div>"
+    if page.details:
+        rows = "".join(
+            f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in page.details
+        )
+        yield f'<details open><summary>Details</summary><table class="details">{rows}</table></details>'
+    yield "</article>\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

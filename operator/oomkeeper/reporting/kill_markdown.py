@@ -1,0 +1,133 @@
+"""Kills as Markdown for a ticket: GitHub's and GitLab's dialect, where tables and details blocks work."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .kill_overview import OVERVIEW_COLUMNS, Overview
+from .kill_page import VICTIM_COLUMNS, Chart, Page, kill_page
+
+# What starts markup in the middle of a line: code, emphasis, links, tags, entities, cells, strikethrough,
+# mathematics. An underscore inside a word starts nothing (CommonMark 6.2), and oom_score_adj should stay
+# readable in the source.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
+_LINE_START = re.compile(r"^(\s*)([-+=#]|\d+(?=[.)](?:\s|$)))")
+# Mentions, issue numbers and bare addresses are made into links after the Markdown is rendered, where no
+# backslash helps.
+_LINKS = re.compile(r"(?i)(?<!\w)[@#](?=\w)|\bwww(?=\.)|\b(?:https?|ftp)(?=://)")
+
+
+def escape(text: str) -> str:
+    """`text` so that Markdown shows exactly it: no markup, no tag, no link, no mention comes of it."""
+    text = _SPECIAL.sub(lambda match: "\\" + match[0], text)
+    text = _LINKS.sub(lambda match: match[0] + "&#8203;", text)
+    return _LINE_START.sub(
+        lambda match: match[1] + (f"{match[2]}\\" if match[2].isdigit() else f"\\{match[2]}"), text
+    )
+
+
+def code(text: str) -> str:
+    """`text` as a code span within a table cell: copied as it stands, and never a link."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}".replace("|", "\\|")
+
+
+def render_markdown(kills: Iterable[Mapping[str, Any]]) -> str:
+    """All kills as one document; see `markdown_pages`."""
+    return "".join(markdown_pages(kills))
+
+
+def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """One section a kill as it comes, and after several a table of what came how often.
+
+    `kills` are JSON objects of the edge contract (`kill_json`). Every text of a kill is escaped.
+    """
+    overview = Overview()
+    for kill in kills:
+        overview.add(kill)
+        yield "\n".join(_page(kill_page(kill))) + "\n"
+    if overview.total > 1:
+        yield (
+            "\n".join(
+                [
+                    f"## {escape(overview.sentence().rstrip(':'))}",
+                    "",
+                    *_table(OVERVIEW_COLUMNS, overview.rows()),
+                ]
+            )
+            + "\n"
+        )
+
+
+def _page(page: Page) -> Iterator[str]:
+    yield f"## {escape(page.title)}, {escape(page.when)}"
+    yield ""
+    yield f"**{escape(page.summary)}**"
+    yield ""
+    yield f"**Why:** {escape(page.cause)}, confidence {escape(page.confidence)}. {escape(page.why)}"
+    yield ""
+    yield "### Who died"
+    yield ""
+    if page.victims:
+        yield from _table(VICTIM_COLUMNS, page.victims)
+    else:
+        yield escape(page.no_victim)
+    yield ""
+    for chart in page.charts:
+        yield from _chart(chart)
+    if page.advice:
+        yield "### What to do"
+        yield ""
+        for place, (remedy, message) in enumerate(page.advice, 1):
+            yield (
+                f"{place}. **{escape(remedy)}**: {escape(message)}"
+                if remedy
+                else f"{place}. {escape(message)}"
+            )
+        yield ""
+    if page.uncertain:
+        yield "### Not certain"
+        yield ""
+        yield from (f"- {escape(sentence)}" for sentence in page.uncertain)
+        yield ""
+    if page.details:
+        yield "<details><summary>Details</summary>"
+        yield ""
+        yield from _rows(("what", "value"), ((escape(label), code(value)) for label, value in page.details))
+        yield ""
+        yield "</details>"
+        yield ""
+
+
+def _chart(chart: Chart) -> Iterator[str]:
+    yield f"### {escape(chart.title)}"
+    yield ""
+    yield from _table(
+        ("", "amount", "", ""),
+        [
+            (bar.label, bar.value, "" if bar.share is None else _blocks(bar.share), bar.note)
+            for bar in chart.bars
+        ],
+    )
+    if chart.caption:
+        yield ""
+        yield f"_{escape(chart.caption)}_"
+    yield ""
+
+
+def _blocks(share: float) -> str:
+    full = min(20, round(share * 20) or (1 if share > 0 else 0))
+    return "█" * full + "░" * (20 - full)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    return _rows(columns, (tuple(escape(cell) for cell in row) for row in rows))
+
+
+def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(escape(column) for column in columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"

@@ -1,0 +1,82 @@
+"""Many kills in one table: what happened over and over, and when it last did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import kill_words as words
+from .kill_escape import printable
+from .kill_page import when_text
+from .units import count_text
+
+MAX_ROWS = 20
+MAX_SUBJECTS = 10_000
+"""Different subjects that are told apart; the rest count as one, so any log folds into bounded memory."""
+
+OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "first", "last")
+
+
+@dataclass(slots=True)
+class _Row:
+    count: int
+    first: str
+    last: str
+
+
+class Overview:
+    """Folds kills, one at a time, into rows per (cause, place, victim)."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._rows: dict[tuple[str, str, str], _Row] = {}
+
+    def add(self, kill: Mapping[str, Any]) -> None:
+        """Count one JSON object of a kill."""
+        self.total += 1
+        victims = kill.get("victims") or ()
+        key = (
+            str(kill.get("cause")),
+            printable(_place(kill)),
+            printable(str(victims[0].get("comm"))) if victims else "-",
+        )
+        when = when_text(kill)
+        row = self._rows.get(key)
+        if row is None and len(self._rows) >= MAX_SUBJECTS:
+            key = ("other", "-", "-")
+            row = self._rows.get(key)
+        if row is None:
+            self._rows[key] = _Row(1, when, when)
+        else:
+            row.count, row.last = row.count + 1, when
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """At most `MAX_ROWS` rows under `OVERVIEW_COLUMNS`, the most frequent first."""
+        ranked = sorted(self._rows.items(), key=lambda item: -item[1].count)
+        return [
+            (
+                f"{row.count:,}",
+                words.CAUSES.get(cause, (cause, ""))[0],
+                place,
+                comm,
+                row.first,
+                row.last if row.count > 1 else "",
+            )
+            for (cause, place, comm), row in ranked[:MAX_ROWS]
+        ]
+
+    def sentence(self) -> str:
+        """What the table shows: `12 OOM events:`."""
+        text = count_text(self.total, "OOM event")
+        kinds = len(self._rows)
+        if kinds > MAX_ROWS:
+            return f"{text} of {kinds:,} kinds; the {MAX_ROWS} most frequent:"
+        return f"{text}:"
+
+
+def _place(kill: Mapping[str, Any]) -> str:
+    # Twelve digits, as `crictl ps` prints an id.
+    if container := kill.get("containerId"):
+        return f"container {container[:12]}"
+    if pod := kill.get("podUid"):
+        return f"pod {pod}"
+    return str(kill.get("taskMemcg") or kill.get("oomMemcg") or "-")

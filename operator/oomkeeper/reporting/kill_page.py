@@ -1,0 +1,328 @@
+"""What a page on one kill says, in the order in which a person asks, whatever it is rendered as.
+
+Text, Markdown and HTML are three dresses of the `Page` made here, so they never disagree. Made from the
+JSON object (`kill_json`), possibly a stored one of another version: a key that is absent reads as not
+known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import kill_words as words
+from .kill_escape import printable
+from .units import bytes_text, count_text, share_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One line of a bar chart."""
+
+    label: str
+    value: str
+    share: float | None
+    """Length of the bar, 0 to 1; None where there is nothing to measure it against."""
+    note: str = ""
+    hot: bool = False
+    """The one to look at: the counter that bound, the process that died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Bars under one heading, with one line that says what a full bar is."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything that is said of one kill. All text is printable and without markup."""
+
+    title: str
+    when: str
+    cause: str
+    confidence: str
+    summary: str
+    why: str
+    victims: tuple[tuple[str, ...], ...]
+    """Rows under `VICTIM_COLUMNS`."""
+    no_victim: str
+    """What to say where `victims` is empty."""
+    charts: tuple[Chart, ...]
+    advice: tuple[tuple[str, str], ...]
+    """(remedy in words, message)."""
+    uncertain: tuple[str, ...]
+    details: tuple[tuple[str, str], ...]
+    """(what, value): paths, ids and flags, for whoever digs on."""
+
+
+VICTIM_COLUMNS = ("process", "pid", "resident", "anonymous", "file", "shared", "uid", "oom_score_adj")
+
+
+def kill_page(kill: Mapping[str, Any]) -> Page:
+    """The page on one JSON object of a kill."""
+    cause = _str(kill.get("cause")) or "Unknown"
+    title, why = words.CAUSES.get(cause, (cause, ""))
+    outcome = _str(kill.get("outcome"))
+    level = _str(kill.get("level"))
+    if level and level != "Unknown":
+        why = f"{why} The limit was that of {words.LEVELS.get(level, level)}."
+    victims = tuple(_victim(victim) for victim in kill.get("victims") or ())
+    return Page(
+        title=words.OUTCOMES.get(outcome, outcome or "OOM kill"),
+        when=when_text(kill),
+        cause=title if title == cause else f"{title} ({cause})",
+        confidence=_str(kill.get("confidence")) or "unknown",
+        summary=_str(kill.get("summary")),
+        why=why.strip(),
+        victims=victims,
+        no_victim=_no_victim(outcome, kill),
+        charts=tuple(
+            chart for chart in (_limits(kill), _zones(kill), _contributors(kill), _tasks(kill)) if chart.bars
+        ),
+        advice=tuple(_advice(item) for item in kill.get("advice") or ()),
+        uncertain=(*(_str(text) for text in kill.get("uncertain") or ()), *_gaps(kill)),
+        details=tuple((label, value) for label, value in _details(kill) if value),
+    )
+
+
+def when_text(kill: Mapping[str, Any]) -> str:
+    """The kill's time for people: the wall clock's, the log's own wording, or the time since boot."""
+    time = _str(kill.get("time"))
+    if time.startswith("+"):
+        text = _str(kill.get("timeText"))
+        return f"{text} ({time} s after boot)" if text else _since_boot(time)
+    return time or _str(kill.get("timeText")) or "at an unknown time"
+
+
+def _since_boot(time: str) -> str:
+    try:
+        seconds = float(time)
+    except ValueError:
+        return time
+    days, rest = divmod(int(seconds), 86400)
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return (
+        f"{count_text(days, 'day')} {clock} after boot ({time} s)"
+        if days
+        else f"{clock} after boot ({time} s)"
+    )
+
+
+def _str(value: object) -> str:
+    return "" if value is None else printable(str(value))
+
+
+def _task_name(comm: object, pid: object) -> str:
+    return f"{_str(comm) or '?'} ({_str(pid)})" if pid is not None else _str(comm) or "?"
+
+
+def _victim(victim: Mapping[str, Any]) -> tuple[str, ...]:
+    parts = [victim.get(key) for key in ("anonRssBytes", "fileRssBytes", "shmemRssBytes")]
+    known = [part for part in parts if part is not None]
+    sizes = [bytes_text(part, missing="-") for part in (sum(known) if known else None, *parts)]
+    ids = ["-" if victim.get(key) is None else _str(victim[key]) for key in ("uid", "oomScoreAdj")]
+    return (_str(victim.get("comm")) or "?", _str(victim.get("pid")), *sizes, *ids)
+
+
+def _no_victim(outcome: str, kill: Mapping[str, Any]) -> str:
+    if outcome == "Panicked":
+        panic = _str(kill.get("panic"))
+        return f"Nobody was killed: the kernel panicked{f' ({panic})' if panic else ''}."
+    if outcome == "NoVictim":
+        return "Nobody was killed."
+    return "The log does not name the process."
+
+
+def _limits(kill: Mapping[str, Any]) -> Chart:
+    binding = kill.get("bindingCounter")
+    bars = []
+    for counter in kill.get("counters") or ():
+        name, usage, limit = _str(counter.get("name")), counter.get("usageBytes"), counter.get("limitBytes")
+        if usage is None or (limit is None and not usage):
+            continue
+        bars.append(_limit_bar(name, usage, limit, hot=name == binding))
+    # A stored or header-less kill may know its limit (from the cgroup's files) without any counter line.
+    if not bars and kill.get("limitBytes") is not None:
+        bars.append(
+            _limit_bar(_str(binding) or "Memory", kill.get("usageBytes"), kill["limitBytes"], hot=True)
+        )
+    return Chart(title="Limit against usage", bars=tuple(bars))
+
+
+def _limit_bar(name: str, usage: int | None, limit: int | None, *, hot: bool) -> Bar:
+    label = words.COUNTERS.get(name, name)
+    if limit is None:
+        return Bar(label=label, value=f"{bytes_text(usage)}, no limit", share=None, hot=hot)
+    if limit == 0:
+        return Bar(
+            label=label,
+            value="none allowed" if not usage else f"{bytes_text(usage)} of 0 B",
+            share=None,
+            hot=hot,
+        )
+    share = None if usage is None else usage / limit
+    failed = " reached" if hot else ""
+    return Bar(
+        label=label,
+        value=f"{bytes_text(usage)} of {bytes_text(limit)}",
+        share=share,
+        note=f"{share_text(share)}{failed}",
+        hot=hot,
+    )
+
+
+def _zones(kill: Mapping[str, Any]) -> Chart:
+    """Free memory against the watermark below which only privileged requests are served: the page
+    allocator's limit.
+    """
+    if kill.get("scope") != "Global":
+        return Chart(title="", bars=())
+    bars = []
+    for zone in kill.get("zones") or ():
+        free, low = zone.get("freeBytes"), zone.get("minBytes")
+        if free is None or not low:
+            continue
+        below = free <= low
+        bars.append(
+            Bar(
+                label=f"node {_str(zone.get('node'))} {_str(zone.get('zone'))}",
+                value=f"{bytes_text(free)} free, min {bytes_text(low)}",
+                share=free / low / 2,
+                note="at or below min" if below else "",
+                hot=below,
+            )
+        )
+    swap = kill.get("swap")
+    if bars and swap and swap.get("totalBytes"):
+        free, total = swap.get("freeBytes") or 0, swap["totalBytes"]
+        bars.append(
+            Bar(
+                label="swap",
+                value=f"{bytes_text(free)} free of {bytes_text(total)}",
+                share=free / total,
+                hot=free * 50 < total,
+            )
+        )
+    return Chart(
+        title="Free memory against the watermark",
+        bars=tuple(bars),
+        caption="Half a bar is the zone's min watermark; a full bar is twice that or more.",
+    )
+
+
+def _contributors(kill: Mapping[str, Any]) -> Chart:
+    bars = []
+    for part in kill.get("contributors") or ():
+        name, detail = _str(part.get("name")), _str(part.get("detail"))
+        label = words.CONTRIBUTORS.get(name, name)
+        bars.append(
+            Bar(
+                label=f"{label}: {detail}" if detail else label,
+                value=bytes_text(part.get("bytes")),
+                share=part.get("share"),
+                note=share_text(part.get("share")),
+            )
+        )
+    return Chart(title="What the memory was", bars=tuple(bars))
+
+
+def _tasks(kill: Mapping[str, Any]) -> Chart:
+    tasks = kill.get("tasks") or ()
+    sizes = [(task.get("rssBytes") or 0) + (task.get("swapBytes") or 0) for task in tasks]
+    # Against the limit where one was hit, else against the machine: the same measure as the chart of what
+    # it was.
+    whole, of = kill.get("limitBytes"), "the limit"
+    if kill.get("scope") == "Global" or not whole:
+        whole, of = kill.get("ramBytes"), "the machine's memory"
+    if not whole or (sizes and max(sizes) > whole):
+        whole, of = max(sizes, default=0), "the largest process"
+    bars = []
+    for task, size in zip(tasks, sizes, strict=True):
+        notes = [
+            share_text(size / whole) if whole else "",
+            "killed" if task.get("killed") else "",
+            f"{bytes_text(task['swapBytes'])} of it swapped" if task.get("swapBytes") else "",
+            f"adj {task['oomScoreAdj']}" if task.get("oomScoreAdj") else "",
+        ]
+        bars.append(
+            Bar(
+                label=_task_name(task.get("comm"), task.get("pid")),
+                value=bytes_text(size),
+                share=size / whole if whole else None,
+                note=", ".join(note for note in notes if note),
+                hot=bool(task.get("killed")),
+            )
+        )
+    total = kill.get("taskCount") or len(bars)
+    shown = (
+        f"The {len(bars)} largest of {count_text(total, 'process', 'processes')}; "
+        if total > len(bars)
+        else ""
+    )
+    return Chart(
+        title="Who held the memory",
+        bars=tuple(bars),
+        caption=_sentence(f"{shown}a full bar is {of}, {bytes_text(whole)}."),
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _advice(item: object) -> tuple[str, str]:
+    if not isinstance(item, Mapping):
+        return "", _str(item)
+    remedy = _str(item.get("remedy"))
+    return words.REMEDIES.get(remedy, remedy), _str(item.get("message"))
+
+
+def _gaps(kill: Mapping[str, Any]) -> list[str]:
+    """How the record itself falls short; said apart from the diagnosis' own doubts."""
+    gaps = []
+    if lost := kill.get("lostBefore"):
+        gaps.append(f"{count_text(int(lost), 'log record')} just before or inside this report are lost.")
+    return gaps
+
+
+def _details(kill: Mapping[str, Any]) -> list[tuple[str, str]]:
+    invoker = kill.get("invoker")
+    asked = ""
+    if invoker:
+        asked = _task_name(invoker.get("comm"), invoker.get("pid"))
+        order = invoker.get("order")
+        if order is not None and order >= 0:
+            asked += f", order {order} ({count_text(1 << min(order, 62), 'page')})"
+        if invoker.get("gfp"):
+            asked += f", {_str(invoker['gfp'])}"
+    oom_memcg, task_memcg = _str(kill.get("oomMemcg")), _str(kill.get("taskMemcg"))
+    lines = kill.get("killLines") or 0
+    return [
+        ("asked for memory", asked),
+        ("cgroup at its limit", oom_memcg),
+        ("victim's cgroup", "the same" if task_memcg and task_memcg == oom_memcg else task_memcg),
+        ("pod uid", _str(kill.get("podUid"))),
+        ("QoS class", _str(kill.get("qos"))),
+        ("container id", _str(kill.get("containerId"))),
+        ("killed as a group", _str(kill.get("oomGroup"))),
+        ("constraint", _str(kill.get("constraint"))),
+        ("nodes allowed", _nodes(kill)),
+        ("kill lines", f"{lines:,}" if lines > max(1, len(kill.get("victims") or ())) else ""),
+        ("panic", _str(kill.get("panic"))),
+        ("kernel", _str(kill.get("kernelRelease"))),
+        ("record id", _str(kill.get("id"))),
+    ]
+
+
+def _nodes(kill: Mapping[str, Any]) -> str:
+    if kill.get("scope") != "Global":
+        return ""
+    policy, cpuset = _str(kill.get("nodemask")), _str(kill.get("memsAllowed"))
+    parts = [
+        f"memory policy {policy}" if policy and policy != "(null)" else "",
+        f"cpuset {cpuset}" if cpuset else "",
+    ]
+    return ", ".join(part for part in parts if part)

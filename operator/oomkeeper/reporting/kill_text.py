@@ -1,0 +1,165 @@
+"""Kills as a page in a terminal, for a tired person at night: what happened first, what to do before the
+small print.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .kill_glyphs import Pen, cells
+from .kill_overview import OVERVIEW_COLUMNS, Overview
+from .kill_page import VICTIM_COLUMNS, Bar, Chart, Page, kill_page
+
+_INDENT = "   "
+
+
+def render_text(
+    kills: Iterable[Mapping[str, Any]], *, width: int = 100, colour: bool = False, unicode: bool = True
+) -> str:
+    """All kills as one text; see `text_pages`."""
+    return "".join(text_pages(kills, width=width, colour=colour, unicode=unicode))
+
+
+def text_pages(
+    kills: Iterable[Mapping[str, Any]], *, width: int = 100, colour: bool = False, unicode: bool = True
+) -> Iterator[str]:
+    """One page a kill as it comes, each ending in a newline, and after several a table of what came how
+    often.
+
+    `kills` are JSON objects of the edge contract (`kill_json`). `width` in character cells; `colour` with
+    ANSI sequences; without `unicode` nothing but ASCII comes out. No text of a kill can add a control
+    sequence.
+    """
+    pen = Pen(width=max(40, width), colour=colour, unicode=unicode)
+    overview = Overview()
+    # One kill is held back, so that a lone one is not numbered.
+    held: Page | None = None
+    for given in kills:
+        kill = given if unicode else _ascii(given)
+        if held is not None:
+            yield _text(pen, _page(pen, held, number=overview.total))
+        overview.add(kill)
+        held = kill_page(kill)
+    if held is not None:
+        yield _text(pen, _page(pen, held, number=overview.total if overview.total > 1 else None))
+    if overview.total > 1:
+        yield _text(pen, _overview(pen, overview))
+
+
+def _text(pen: Pen, lines: Iterable[str]) -> str:
+    return pen.encodable("".join(f"{line.rstrip()}\n" for line in lines))
+
+
+def _ascii(value: Any) -> Any:
+    """The same object with every text in ASCII, before anything is measured by it."""
+    if isinstance(value, str):
+        return value.encode("ascii", "backslashreplace").decode("ascii")
+    if isinstance(value, Mapping):
+        return {key: _ascii(part) for key, part in value.items()}
+    return [_ascii(part) for part in value] if isinstance(value, list) else value
+
+
+def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
+    title = page.title if number is None else f"{number}. {page.title}"
+    yield pen.paint(pen.rule(f"{title}, {page.when}"), "alarm")
+    yield ""
+    yield from (pen.paint(line, "bold") for line in pen.wrap(page.summary, indent=" "))
+    yield ""
+    yield from _section(pen, "Why")
+    yield from pen.wrap(f"{page.cause}, confidence {page.confidence}. {page.why}".strip(), indent=_INDENT)
+    yield ""
+    yield from _section(pen, "Who died")
+    if page.victims:
+        yield from _table(pen, VICTIM_COLUMNS, page.victims)
+    else:
+        yield from pen.wrap(page.no_victim, indent=_INDENT)
+    for chart in page.charts:
+        yield ""
+        yield from _section(pen, chart.title)
+        yield from _chart(pen, chart)
+    if page.advice:
+        yield ""
+        yield from _section(pen, "What to do")
+        for place, (remedy, message) in enumerate(page.advice, 1):
+            first, *rest = pen.wrap(
+                f"{remedy}: {message}" if remedy else message, indent="      ", first=f"{_INDENT}{place}. "
+            )
+            yield first.replace(f"{remedy}:", pen.paint(f"{remedy}:", "green"), 1) if remedy else first
+            yield from rest
+    if page.uncertain:
+        yield ""
+        yield from _section(pen, "Not certain")
+        for sentence in page.uncertain:
+            yield from (
+                pen.paint(line, "yellow")
+                for line in pen.wrap(sentence, indent=f"{_INDENT}  ", first=f"{_INDENT}{pen.bullet} ")
+            )
+    if page.details:
+        yield ""
+        yield from _section(pen, "Details")
+        room = max(len(label) for label, _ in page.details)
+        for label, value in page.details:
+            yield f"{_INDENT}{pen.paint(label.ljust(room), 'dim')}  {value}"
+    yield ""
+
+
+def _section(pen: Pen, title: str) -> Iterator[str]:
+    yield " " + pen.paint(title, "cyan")
+
+
+def _chart(pen: Pen, chart: Chart) -> Iterator[str]:
+    label_room = min(max(cells(bar.label) for bar in chart.bars), max(12, pen.width // 3))
+    value_room = max(cells(bar.value) for bar in chart.bars)
+    note_room = max(cells(bar.note) for bar in chart.bars)
+    bar_room = min(40, pen.width - len(_INDENT) - label_room - value_room - note_room - 5)
+    notes_below = bar_room < 10 and note_room > 0
+    if notes_below:
+        bar_room = min(40, pen.width - len(_INDENT) - label_room - value_room - 3)
+    for bar in chart.bars:
+        drawn = _bar(pen, bar, max(4, bar_room))
+        value = " " * (value_room - cells(bar.value)) + bar.value
+        line = f"{_INDENT}{pen.fit(bar.label, label_room)} {drawn} {value}"
+        note = pen.paint(bar.note, "alarm") if bar.hot else bar.note
+        if bar.note and notes_below:
+            yield line
+            yield f"{_INDENT}{' ' * label_room} {note}"
+        else:
+            yield f"{line}  {note}" if note else line
+    if chart.caption:
+        yield from (pen.paint(line, "dim") for line in pen.wrap(chart.caption, indent=_INDENT))
+
+
+def _bar(pen: Pen, bar: Bar, room: int) -> str:
+    if bar.share is None:
+        return " " * room
+    return pen.paint(pen.bar(bar.share, room), "red" if bar.hot else "cyan")
+
+
+def _table(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    rooms = [max(cells(column), *(cells(row[place]) for row in rows)) for place, column in enumerate(columns)]
+    # The widest column gives way, down to what a comm needs (TASK_COMM_LEN).
+    while sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width and max(rooms) > 16:
+        rooms[rooms.index(max(rooms))] -= 1
+    if sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width + 2:
+        yield from _records(pen, columns, rows)
+        return
+    yield _INDENT + pen.paint(
+        "  ".join(pen.fit(column, room) for column, room in zip(columns, rooms, strict=True)), "dim"
+    )
+    for row in rows:
+        yield _INDENT + "  ".join(pen.fit(cell, room) for cell, room in zip(row, rooms, strict=True))
+
+
+def _records(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table for a narrow terminal: each row as lines of its own."""
+    room = max(len(column) for column in columns)
+    for place, row in enumerate(rows):
+        if place:
+            yield ""
+        for column, cell in zip(columns, row, strict=True):
+            yield f"{_INDENT}{pen.paint(column.ljust(room), 'dim')}  {cell}"
+
+
+def _overview(pen: Pen, overview: Overview) -> Iterator[str]:
+    yield pen.paint(pen.rule(overview.sentence().rstrip(":")), "bold")
+    yield ""
+    yield from _table(pen, OVERVIEW_COLUMNS, overview.rows())
