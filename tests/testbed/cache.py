@@ -1,0 +1,47 @@
+"""The project's cache outside the checkout, and the locks that keep two processes from doing one job."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Say = Callable[[str], None]
+
+
+def silent(_text: str) -> None:
+    """The Say that says nothing."""
+
+
+def cache_folder() -> Path:
+    """`$OOMKEEPER_CACHE`, else `oomkeeper` under `$XDG_CACHE_HOME` or `~/.cache`; made when missing."""
+    own = os.environ.get("OOMKEEPER_CACHE")
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    base = Path(own) if own else (Path(xdg) if xdg else Path.home() / ".cache") / "oomkeeper"
+    base.mkdir(parents=True, exist_ok=True)
+    return base.resolve()
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, say: Say, waiting_for: str) -> Iterator[None]:
+    """Hold an exclusive flock on `path`; says `waiting_for` once if another process holds it.
+
+    The kernel lets go of it when the holder ends, however it ends, so nothing is ever stale.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        if not try_lock(handle.fileno()):
+            say(f"waiting: {waiting_for}")
+            fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take an exclusive flock without waiting; False when another open file holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

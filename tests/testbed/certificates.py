@@ -1,0 +1,63 @@
+"""A certificate authority for one run, so that every client verifies TLS as it would in production."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from .errors import StartError
+from .packages import OPENSSL
+
+_CONFIG = """\
+[req]
+distinguished_name = name
+prompt = no
+[name]
+CN = replaced by -subj
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[apiserver]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = IP:127.0.0.1, IP:10.96.0.1, DNS:localhost, DNS:kubernetes.default.svc
+[kubelet-client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
+_DAYS = "365"
+
+
+def make_certificates(folder: Path) -> None:
+    """Write ca, apiserver and kubelet-client (.crt, .key) and the service accounts' sa.key into `folder`.
+
+    The kubelet-client certificate is the API server's at the kubelet (logs, exec), member of system:masters.
+    """
+    config = folder / "openssl.cnf"
+    config.write_text(_CONFIG)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-config", str(config)]
+    pair = ["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=oomkeeper-testbed", "-days", _DAYS]
+    _openssl(folder, "req", "-x509", *curve, *pair, "-extensions", "ca")
+    for name, subject in (
+        ("apiserver", "/CN=kube-apiserver"),
+        ("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client"),
+    ):
+        _openssl(folder, "req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+        sign = ["-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", _DAYS]
+        extensions = ["-extfile", str(config), "-extensions", name]
+        _openssl(folder, "x509", "-req", *sign, *extensions, "-out", f"{name}.crt")
+    _openssl(folder, "genrsa", "-out", "sa.key", "2048")
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    program = str(OPENSSL.find() or OPENSSL.program)
+    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StartError(f"openssl {arguments[0]} failed; is {program} whole? {done.stderr.strip()[-400:]}")

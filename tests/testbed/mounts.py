@@ -1,0 +1,37 @@
+"""Mounts below a folder."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_MNT_DETACH = 2
+
+
+def below(folder: Path) -> list[Path]:
+    """Mount points under `folder`, in the order in which they were mounted."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [Path(point) for point in points if point.startswith(f"{folder}/")]
+
+
+def unmount_below(folder: Path) -> list[str]:
+    """Detach them all, the newest first; gives what could not be."""
+    left: list[str] = []
+    for point in reversed(below(folder)):
+        if _libc.umount2(os.fsencode(point), _MNT_DETACH) != 0:
+            left.append(f"mount {point}: {os.strerror(ctypes.get_errno())}")
+    return left
+
+
+def can_overlay(folder: Path) -> bool:
+    """Whether overlayfs works on top of `folder`'s file system (it does not on another overlay)."""
+    parts = [folder / "overlay-test" / name for name in ("lower", "upper", "work", "merged")]
+    for part in parts:
+        part.mkdir(parents=True)
+    options = f"lowerdir={parts[0]},upperdir={parts[1]},workdir={parts[2]}".encode()
+    works: bool = _libc.mount(b"overlay", os.fsencode(parts[3]), b"overlay", 0, options) == 0
+    if works:
+        _libc.umount2(os.fsencode(parts[3]), _MNT_DETACH)
+    return works

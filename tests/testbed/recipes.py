@@ -1,0 +1,91 @@
+"""Which binaries a level needs and how each module is built.
+
+To move to another version, change it here and run `go get -tool PACKAGE@VERSION && go mod tidy` in the
+module's folder under gomodules/ (for Kubernetes: its version and the v0.x of every `replace` line, one per
+staging module).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES_VERSION = "v1.37.2"
+ETCD_VERSION = "v3.7.3"
+CONTAINERD_VERSION = "v2.4.2"
+GO_VERSION = "1.26.6"
+"""The highest `go` line among gomodules/*/go.mod."""
+
+_GOMODULES = Path(__file__).parent / "gomodules"
+_MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
+_VERSION_PACKAGE = "k8s.io/component-base/version"
+# Without these the server reports v0.0.0, and kubeadm, kopf and helm take wrong turns.
+_KUBERNETES_LDFLAGS = (
+    f"-s -w -X {_VERSION_PACKAGE}.gitVersion={KUBERNETES_VERSION}"
+    f" -X {_VERSION_PACKAGE}.gitMajor={_MAJOR} -X {_VERSION_PACKAGE}.gitMinor={_MINOR}"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One `go build`: some commands of one module."""
+
+    name: str
+    version: str
+    module: str
+    """Folder under gomodules/."""
+    packages: dict[str, str]
+    """Binary name -> Go package."""
+    ldflags: str = "-s -w"
+    tags: str = ""
+    typical_seconds: int = 60
+    """A first build on two cores, for the message before it."""
+
+    @property
+    def folder(self) -> Path:
+        return _GOMODULES / self.module
+
+    def stamp(self) -> str:
+        """Changes whenever the build's result may: versions, dependencies, flags."""
+        parts = [self.version, self.ldflags, self.tags, *sorted(self.packages.values())]
+        parts += [(self.folder / name).read_text() for name in ("go.mod", "go.sum")]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _kubernetes(name: str, *commands: str, typical_seconds: int) -> Recipe:
+    return Recipe(
+        name=name,
+        version=KUBERNETES_VERSION,
+        module="kubernetes",
+        packages={command: f"k8s.io/kubernetes/cmd/{command}" for command in commands},
+        ldflags=_KUBERNETES_LDFLAGS,
+        typical_seconds=typical_seconds,
+    )
+
+
+ETCD = Recipe(
+    name="etcd",
+    version=ETCD_VERSION,
+    module="etcd",
+    packages={"etcd": "go.etcd.io/etcd/server/v3"},
+    typical_seconds=45,
+)
+APISERVER = _kubernetes("apiserver", "kube-apiserver", "kubectl", typical_seconds=520)
+CONTROLLER_MANAGER = _kubernetes("controller-manager", "kube-controller-manager", typical_seconds=120)
+SCHEDULER = _kubernetes("scheduler", "kube-scheduler", typical_seconds=30)
+KUBELET = _kubernetes("kubelet", "kubelet", typical_seconds=40)
+CONTAINERD = Recipe(
+    name="containerd",
+    version=CONTAINERD_VERSION,
+    module="containerd",
+    packages={
+        command: f"github.com/containerd/containerd/v2/cmd/{command}"
+        for command in ("containerd", "containerd-shim-runc-v2", "ctr")
+    },
+    tags="no_btrfs no_devmapper no_zfs",
+    typical_seconds=225,
+)
+
+CONTROL_PLANE = (ETCD, APISERVER)
+NODE = (*CONTROL_PLANE, CONTROLLER_MANAGER, SCHEDULER, KUBELET, CONTAINERD)

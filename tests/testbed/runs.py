@@ -1,0 +1,121 @@
+"""Run folders: one per running testbed, held by a flock that ends with its supervisor.
+
+A folder whose lock nobody holds is what a killed supervisor left: the next start sweeps it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import machine
+from .cache import Say, locked, try_lock
+from .errors import TestbedError
+
+_LOCK = "lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run folder of our own, its lock held."""
+
+    folder: Path
+    descriptors: tuple[int, ...]
+    """The open files that hold the locks; whoever inherits them holds on."""
+
+
+def runs_folder(folder: Path | None = None) -> Path:
+    """Where run folders are: on a disk (images), the same for every process of this user, nobody else's."""
+    path = folder or Path("/var/tmp") / f"oomkeeper-testbed-{os.geteuid()}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_uid != os.geteuid():
+        raise TestbedError(f"{path} belongs to another user: remove it or give another folder")
+    return path.resolve()
+
+
+@contextmanager
+def new_run(*, level: str, exclusive: bool, say: Say, folder: Path | None) -> Iterator[Run]:
+    """A fresh run folder, locked for as long as the block or whoever inherits the descriptors lasts.
+
+    `exclusive` waits for the one node-level testbed that a machine can have.
+    """
+    runs = runs_folder(folder)
+    descriptors: list[int] = []
+    try:
+        if exclusive:
+            descriptors.append(_hold_node_lock(say=say))
+        with locked(runs / "sweep.lock", say=say, waiting_for="another start sweeps old runs"):
+            sweep(runs, node_lock_held=exclusive, say=say)
+            path = Path(tempfile.mkdtemp(prefix=f"{level}-", dir=runs))
+            descriptors.append(os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600))
+            try_lock(descriptors[-1])  # nobody else can know the folder yet
+        try:
+            yield Run(folder=path, descriptors=tuple(descriptors))
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _node_lock() -> Path:
+    # One per machine, whatever folder the runs are in: the kubelet's cgroup and sysctls are the machine's.
+    return runs_folder() / "node.lock"
+
+
+def _hold_node_lock(*, say: Say) -> int:
+    descriptor = os.open(_node_lock(), os.O_RDWR | os.O_CREAT, 0o600)
+    if not try_lock(descriptor):
+        say("waiting: another native node runs on this machine, and there can be one at a time")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def live_runs(runs: Path) -> list[Path]:
+    """Run folders whose supervisor lives."""
+    return [path for path in _folders(runs) if not _is_stale(path)]
+
+
+def sweep(runs: Path, *, node_lock_held: bool, say: Say) -> None:
+    """End what killed supervisors left behind, and remove their folders."""
+    for path in _folders(runs):
+        if not _is_stale(path):
+            continue
+        if machine.is_recorded(path) and not node_lock_held:
+            # Its pods' cgroup would be the living node's too.
+            descriptor = os.open(_node_lock(), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                if try_lock(descriptor):
+                    _sweep_one(path, say=say)
+            finally:
+                os.close(descriptor)
+        else:
+            _sweep_one(path, say=say)
+
+
+def _sweep_one(path: Path, *, say: Say) -> None:
+    say(f"sweeping {path.name}, left by a killed run")
+    machine.clean(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders(runs: Path) -> list[Path]:
+    return sorted(path for path in runs.iterdir() if path.is_dir())
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        descriptor = os.open(path / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return True  # made and locked under sweep.lock, so nobody is about to
+    try:
+        return try_lock(descriptor)
+    finally:
+        os.close(descriptor)
