@@ -1,0 +1,262 @@
+"""Records in, finished events out: which lines belong to one OOM event.
+
+oom_lock (mm/oom_kill.c) lets one OOM report be printed at a time, so a new header always ends the event before it.
+Other messages come in between: those of another caller id (CONFIG_PRINTK_CALLER) are left out, and of the rest `build`
+reads only what it knows. The header is rate-limited to 10 per 5 s (`oom_rs`), the kill line is not: a kill line
+that no report precedes is an event of its own, unless memory.oom.group announced further victims.
+
+At most two events are held: one whose report is being read (`_open`), and one that is decided and may still get
+what follows a kill (`_done`): further victims of a group, the reaper, a panic.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ...model.kill import Kill
+from ...model.log import LogRecord
+from .build import build
+from .event import Draft
+from .header import parse_header
+from .kinds import Kind, kind_of
+from .killline import parse_killed
+
+_IDLE_RECORDS = 2000
+"""After that many records of something else a decided event gets nothing any more."""
+_DONE_USEC = 5_000_000
+_OPEN_USEC = 120_000_000
+"""880 tasks over a slow serial console take seconds; an unfinished report older than two minutes was cut."""
+_CHECK_EVERY = 4096
+_NONE: tuple[Kill, ...] = ()
+
+
+class ReportAssembler:
+    """Feed it one record after the other; memory is bounded by the two largest reports.
+
+    `feed` returns events that nothing can be added to; `pending` the one that is still open, so that an agent may publish
+    a kill at its `Killed process` line (`decided`) and again, by the same `first_seq`, when it is closed.
+    """
+
+    def __init__(self) -> None:
+        self._open: Draft | None = None
+        self._done: Draft | None = None
+        self._seen_any = False
+        self._lost = 0
+
+    def feed(self, record: LogRecord) -> Sequence[Kill]:
+        """Take one record. Text that a process wrote (`kernel=False`) is never evidence and changes nothing."""
+        if not record.kernel:
+            return _NONE
+        kind = kind_of(record.text)
+        if kind is None:
+            return self._plain(record)
+        if kind is Kind.HEADER and parse_header(record.text) is None:
+            return self._plain(record)
+        closed = self._expire(record)
+        closed += self._take(kind, record)
+        self._seen_any = True
+        return closed
+
+    def lost(self, records: int) -> None:
+        """Say that so many records are missing before the next one (sequence gap, EPIPE)."""
+        self._lost += records
+        if self._open is not None:
+            self._open.truncated = True
+
+    def pending(self) -> Kill | None:
+        """The latest event that is not closed, as far as it is known; None without one that is proven."""
+        for draft in (self._open, self._done):
+            if draft is not None and draft.strong:
+                return build(draft, closed=False)
+        return None
+
+    @property
+    def decided(self) -> bool:
+        """True when the pending event's outcome is known: a kill line, a panic, nothing killable."""
+        draft = self._open if self._open is not None and self._open.strong else self._done
+        return draft is not None and draft.decided
+
+    def flush(self) -> Sequence[Kill]:
+        """Close and return what is open: the text ended here, or a live source went quiet."""
+        closed = self._close_done()
+        if self._open is not None:
+            draft, self._open = self._open, None
+            if draft.strong:
+                closed += (build(draft, closed=True),)
+        return closed
+
+    # One record ------------------------------------------------------------------------------------------------------
+
+    def _plain(self, record: LogRecord) -> tuple[Kill, ...]:
+        """A line that no event hangs on: part of the open report, or none of our business."""
+        self._seen_any = True
+        draft = self._open
+        if draft is None:
+            return self._age(record) if self._done is not None else _NONE
+        caller = record.caller
+        if caller is not None and draft.caller is not None and caller != draft.caller:
+            return _NONE
+        draft.add(None, record)
+        if len(draft.texts) % _CHECK_EVERY == 0:
+            return self._check_stale(draft)
+        return _NONE
+
+    def _take(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
+        if kind is Kind.HEADER:
+            closed = self._close_all()
+            self._begin(record).add(kind, record)
+            return closed
+        if kind is Kind.KILLED:
+            return self._kill(record)
+        if kind is Kind.REAPED:
+            self._reaped(record)
+            return _NONE
+        if kind in (Kind.GROUP, Kind.EXITING, Kind.NO_KILLABLE, Kind.PANIC):
+            return self._outcome(kind, record)
+        return self._report_line(kind, record)
+
+    def _report_line(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
+        """A line that stands in a report before its outcome: join the open one, or begin one whose head is missing."""
+        draft = self._open
+        closed = _NONE
+        repeated = draft is not None and kind is not Kind.CONTEXT and draft.has(kind)
+        if draft is None or repeated:
+            closed = self._close_open() if repeated else _NONE
+            if kind is not Kind.CONTEXT:
+                closed = self._close_done() + closed
+            draft = self._begin(record)
+        draft.add(kind, record)
+        return closed
+
+    def _kill(self, record: LogRecord) -> tuple[Kill, ...]:
+        draft = self._open
+        if draft is not None and (draft.strong or _leads_to_kill(draft)):
+            closed = self._close_done()
+            draft.add_kill(record)
+            self._done, self._open = draft, None
+            return closed
+        self._open = None
+        done = self._done
+        if done is not None and _joins(done, record):
+            done.add_kill(record)
+            return _NONE
+        closed = self._close_done()
+        draft = self._begin(record)
+        draft.add_kill(record)
+        self._done, self._open = draft, None
+        return closed
+
+    def _outcome(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
+        if self._open is not None and (self._open.strong or kind is not Kind.GROUP):
+            closed = self._close_done()
+            self._open.add_after(kind, record)
+            if self._open.decided:
+                self._done, self._open = self._open, None
+            return closed
+        if self._done is not None and _continues(self._done, kind):
+            self._done.add_after(kind, record)
+            return _NONE
+        closed = self._close_done()
+        draft = self._begin(record)
+        draft.add_after(kind, record)
+        self._done, self._open = draft, None
+        return closed
+
+    def _reaped(self, record: LogRecord) -> None:
+        draft = self._done or self._open
+        if draft is not None:
+            draft.add_after(Kind.REAPED, record)
+
+    # Life of a draft -------------------------------------------------------------------------------------------------
+
+    def _begin(self, record: LogRecord) -> Draft:
+        draft = Draft.begin(record)
+        draft.lost_before, self._lost = self._lost, 0
+        draft.head_cut = not self._seen_any
+        self._open = draft
+        return draft
+
+    def _age(self, record: LogRecord) -> tuple[Kill, ...]:
+        done = self._done
+        assert done is not None
+        done.idle += 1
+        if done.idle > _IDLE_RECORDS or _later(record, done, _DONE_USEC):
+            return self._close_done()
+        return _NONE
+
+    def _expire(self, record: LogRecord) -> tuple[Kill, ...]:
+        closed = _NONE
+        if self._done is not None and _later(record, self._done, _DONE_USEC):
+            closed = self._close_done()
+        if self._open is not None and _later(record, self._open, _OPEN_USEC):
+            closed += self._close_open()
+        return closed
+
+    def _check_stale(self, draft: Draft) -> tuple[Kill, ...]:
+        recent = draft.texts[-_CHECK_EVERY:]
+        if sum(text[:1] == b"[" for text in recent) * 4 > len(recent):
+            return _NONE
+        del draft.texts[-_CHECK_EVERY // 2:]
+        draft.truncated = True
+        return self._close_all()
+
+    def _close_all(self) -> tuple[Kill, ...]:
+        return self._close_done() + self._close_open()
+
+    def _close_open(self) -> tuple[Kill, ...]:
+        draft, self._open = self._open, None
+        return (build(draft, closed=True),) if draft is not None and draft.strong else _NONE
+
+    def _close_done(self) -> tuple[Kill, ...]:
+        draft, self._done = self._done, None
+        return (build(draft, closed=True),) if draft is not None else _NONE
+
+
+def parse_records(records: Iterable[LogRecord]) -> Iterator[Kill]:
+    """Every OOM event in a stream of records, in order, each as soon as it is closed."""
+    assembler = ReportAssembler()
+    feed = assembler.feed
+    for record in records:
+        kills = feed(record)
+        if kills:
+            yield from kills
+    yield from assembler.flush()
+
+
+def _later(record: LogRecord, draft: Draft, usec: int) -> bool:
+    last = draft.last_usec
+    return last is not None and record.usec is not None and record.usec - last > usec
+
+
+def _leads_to_kill(draft: Draft) -> bool:
+    """A report whose head is missing, with nothing but statistics: does the kill line belong to it? A Mem-Info
+    alone may be sysrq-m's or a failed allocation's."""
+    if not draft.texts:
+        return False
+    counters = any(text.startswith((b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats"))
+                   for text in draft.texts[:64])
+    return counters or draft.texts[-1].startswith((b"[", b"Tasks state"))
+
+
+def _joins(done: Draft, record: LogRecord) -> bool:
+    """Does a kill line that no report precedes belong to the decided event? Only memory.oom.group kills more than one; the
+    table of tasks, where it was printed, says whom."""
+    if not done.has(Kind.GROUP):
+        return False
+    if record.text[:5] != done.killed[0][:5] if done.killed else False:
+        return False
+    victim = parse_killed(record.text)
+    if victim is None:
+        return False
+    rows = [text for text in done.texts if text[:1] == b"["]
+    if len(rows) < 2:
+        return True
+    return any(text[1:].partition(b"]")[0].strip() == b"%d" % victim.pid for text in rows)
+
+
+def _continues(done: Draft, kind: Kind) -> bool:
+    if kind is Kind.GROUP:
+        return done.has(Kind.KILLED) and not done.has(Kind.GROUP)
+    if kind is Kind.PANIC:
+        return done.has(Kind.NO_KILLABLE) and not done.has(Kind.PANIC)
+    return kind is Kind.EXITING and done.has(Kind.GROUP)
+
+

@@ -1,0 +1,296 @@
+"""Turn the records of one event into a `Kill`."""
+
+from ...model.cause import Scope
+from ...model.kill import Kill, TaskRow, Victim
+from ...model.memory import Counter, MemoryFacts, SlabCache
+from . import memcg, slab, tasks
+from .event import Draft
+from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
+from .kinds import Kind, kind_of
+from .killline import parse_chosen, parse_killed, parse_named_pid
+from .oomkill import Summary, parse_summary
+from .scope import Marks, scope_of
+from .showmem import ShowMem
+from .taskin import parse_group, parse_limit_reached, parse_task_in
+
+_PAGE_SIZES = (4096, 16384, 65536)
+
+
+class _Report:
+    """What one pass over the report's lines found."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self.invoker_pid: int | None = None
+        self.release: str | None = None
+        self.cpuset: tuple[str, str] | None = None
+        self.summary: Summary | None = None
+        self.task_in: tuple[str, str | None] | None = None
+        self.limit_reached: str | None = None
+        self.chosen: tuple[int, str] | None = None
+        self.counters: dict[str, Counter] = {}
+        self.stats_path: str | None = None
+        self.stats: dict[str, int] = {}
+        self.child_stats: dict[str, dict[str, int]] = {}
+        self.show_mem = ShowMem()
+        self.slabs: list[SlabCache] = []
+        self.columns: tuple[str, ...] | None = None
+        self.rows: list[bytes] = []
+        self.marks = Marks()
+        self._block: list[bytes] | None = None
+        self._in_mem_info = False
+        self._in_slabs = False
+
+    def read(self, texts: list[bytes]) -> None:
+        """One pass; every line costs one or two comparisons before it meets a regular expression."""
+        rows = self.rows
+        if texts and kind_of(texts[0]) is Kind.HEADER:  # whose comm may begin with anything, a bracket too
+            self.header = parse_header(texts[0])
+        for text in texts:
+            if text[:1] == b"[":
+                if self.columns is not None and text[1:2] != b"<":
+                    rows.append(text)
+                elif tasks.is_title(text):
+                    self._title(text)
+                else:
+                    self.marks.stack_line(text)
+            elif b"\n" in text:
+                self._several(text)
+            else:
+                self._line(text)
+        self._end_block()
+
+    def _title(self, text: bytes) -> None:
+        self.columns = tasks.columns_of(text)
+        self._in_mem_info = self._in_slabs = False
+        self._end_block()
+
+    def _several(self, text: bytes) -> None:
+        """A record of several lines. Only show_mem() and the statistics print such; in any other the newline is part of a
+        name, and must not make a line."""
+        first, _, rest = text.partition(b"\n")
+        if memcg.is_block_stat(first) or self._in_mem_info:
+            for line in text.split(b"\n"):
+                self._line(line)
+        elif first.startswith(b"Memory cgroup stats for "):
+            self._line(first)
+            for line in rest.split(b"\n"):
+                self._line(line)
+        else:
+            self._line(text)
+
+    def _line(self, text: bytes) -> None:
+        if self._block is not None:
+            if memcg.is_block_stat(text):
+                self._block.append(text)
+                return
+            self._end_block()
+        kind = kind_of(text)
+        if kind is not None:
+            self._known(kind, text)
+        elif self._in_slabs and self._slab_row(text):
+            return
+        elif slab.is_slab_title(text):
+            self._in_slabs, self._in_mem_info = True, False
+            self.marks.slab_table = True
+        elif self._in_mem_info and self.show_mem.take(text):
+            return
+        elif self.invoker_pid is None and text[:4] in (b"CPU:", b"Pid:"):
+            found = parse_cpu_line(text)
+            if found is not None:
+                self.invoker_pid, self.release = found
+        elif self.cpuset is None and b" mems_allowed=" in text:
+            self.cpuset = parse_cpuset(text)
+        elif text[:4] == b"Node" or text[:4] in (b"DMA ", b"Norm", b"High", b"Free", b"Tota"):
+            # The dump's own title is missing, as in excerpts.
+            self.show_mem.take(text)
+        else:
+            self.marks.stack_line(text)
+
+    def _known(self, kind: Kind, text: bytes) -> None:
+        if kind is Kind.CONTEXT:
+            self._context(text)
+        elif kind is Kind.HEADER:
+            self.header = self.header or parse_header(text)
+        elif kind is Kind.OOM_KILL:
+            self.summary = self.summary or parse_summary(text)
+        elif kind is Kind.TASK_IN:
+            self.task_in = self.task_in or parse_task_in(text)
+        elif kind is Kind.LIMIT_REACHED:
+            self.limit_reached = self.limit_reached or parse_limit_reached(text)
+        elif kind is Kind.CHOSEN:
+            self.chosen = parse_chosen(text) or self.chosen
+            self.marks.verdict_line(text)
+
+    def _context(self, text: bytes) -> None:
+        if text.startswith(b"Mem-Info:"):
+            self._in_mem_info = not self.show_mem.counts_pages
+        elif text.startswith(b"Tasks state"):
+            self._in_mem_info = self._in_slabs = False
+        elif text.startswith(b"Memory cgroup stats for "):
+            self._stats(text)
+        else:
+            found = memcg.parse_counter(text)
+            if found is not None:
+                self.counters.setdefault(*found)
+
+    def _stats(self, text: bytes) -> None:
+        found = memcg.parse_line_stats(text)
+        if found is None:
+            self.stats_path = self.stats_path or memcg.parse_block_head(text)
+            self._block = []
+        elif self.stats_path is None:
+            self.stats_path, self.stats = found
+        else:
+            self.child_stats.setdefault(*found)
+
+    def _end_block(self) -> None:
+        if self._block and not self.stats:
+            self.stats = memcg.parse_block_stats(self._block)
+        self._block = None
+
+    def _slab_row(self, text: bytes) -> bool:
+        row = slab.parse_slab_row(text)
+        if row is not None:
+            self.slabs.append(row)
+        return row is not None
+
+
+def build(draft: Draft, *, closed: bool) -> Kill:
+    """The `Kill` that a draft's records amount to. `closed=False` for an event that may still grow."""
+    report = _Report()
+    report.read(draft.texts)
+    victims, first_killed = _victims(draft)
+    summary = report.summary
+    after = [text for _, text in draft.after]
+    groups = [parse_group(text) for kind, text in draft.after if kind is Kind.GROUP]
+    panics = [text for kind, text in draft.after if kind is Kind.PANIC]
+    no_killable = draft.has(Kind.NO_KILLABLE) or any(b"no killable" in text for text in panics)
+    for text in draft.killed[:1] + after:
+        report.marks.verdict_line(text)
+    oom_memcg, task_memcg = _paths(report)
+    chosen_pid, chosen_comm, chosen_uid = _chosen(report, first_killed)
+    if closed and not victims and not draft.after and summary is not None and summary.pid is not None:
+        # The kernel prints this line right before it kills; the text lacks the rest.
+        victims = (Victim(pid=summary.pid, comm=summary.comm or "", uid=summary.uid),)
+    page_size = report.show_mem.page_size_bytes() or _page_size(report, victims)
+    return Kill(
+        usec=draft.usec, wall=draft.wall, first_seq=draft.first_seq, last_seq=draft.last_seq,
+        kill_seqs=tuple(draft.kill_seqs), scope=_scope(report, oom_memcg),
+        header_seen=report.header is not None,
+        invoker=invoker_of(report.header, report.invoker_pid) if report.header else None,
+        kernel_release=report.release,
+        constraint=summary.constraint if summary else None,
+        nodemask=summary.nodemask if summary else (report.header.nodemask if report.header else None),
+        cpuset=summary.cpuset if summary else (report.cpuset[0] if report.cpuset else None),
+        mems_allowed=summary.mems_allowed if summary else (report.cpuset[1] if report.cpuset else None),
+        oom_memcg=oom_memcg, task_memcg=task_memcg,
+        chosen_comm=chosen_comm, chosen_pid=chosen_pid, chosen_uid=chosen_uid,
+        victims=victims, kill_lines=len(draft.killed),
+        already_exiting=_pids(draft, Kind.EXITING), reaped=_pids(draft, Kind.REAPED),
+        oom_group=groups[0] if groups else None,
+        panic=_panic_text(panics), no_killable=no_killable,
+        sacrificed_parent_pid=_sacrificed(report, first_killed),
+        memory=_memory(report, page_size),
+        tasks=_tasks(report, page_size),
+        complete=_complete(draft, report),
+        lost_before=draft.lost_before,
+    )
+
+
+def _victims(draft: Draft) -> tuple[tuple[Victim, ...], Victim | None]:
+    victims: dict[int, Victim] = {}
+    first: Victim | None = None
+    for text in draft.killed:
+        victim = parse_killed(text)
+        if victim is not None:
+            first = first or victim
+            victims.setdefault(victim.pid, victim)
+    return tuple(victims.values()), first
+
+
+def _paths(report: _Report) -> tuple[str | None, str | None]:
+    if report.summary is not None:
+        if report.summary.oom_memcg is not None or report.summary.global_oom:
+            return report.summary.oom_memcg, report.summary.task_memcg
+    if report.task_in is not None:
+        return report.task_in[1], report.task_in[0]
+    return report.limit_reached or report.stats_path, None
+
+
+def _scope(report: _Report, oom_memcg: str | None) -> Scope:
+    report.marks.oom_memcg = oom_memcg is not None
+    report.marks.global_oom = report.summary is not None and report.summary.global_oom
+    report.marks.limit_of_host = report.task_in is not None and report.task_in[1] is None
+    report.marks.counters = bool(report.counters) or report.stats_path is not None
+    report.marks.mem_info = bool(report.show_mem.counts_pages) or bool(report.show_mem.node_fields_bytes)
+    return scope_of(report.marks)
+
+
+def _chosen(report: _Report, killed: Victim | None) -> tuple[int | None, str | None, int | None]:
+    if report.summary is not None and report.summary.pid is not None:
+        return report.summary.pid, report.summary.comm, report.summary.uid
+    if report.chosen is not None:
+        return report.chosen[0], report.chosen[1], None
+    return (killed.pid, killed.comm, killed.uid) if killed else (None, None, None)
+
+
+def _sacrificed(report: _Report, killed: Victim | None) -> int | None:
+    if report.chosen is None or killed is None or report.chosen[0] == killed.pid:
+        return None
+    return report.chosen[0]
+
+
+def _pids(draft: Draft, kind: Kind) -> tuple[int, ...]:
+    pids = (parse_named_pid(text) for seen, text in draft.after if seen is kind)
+    return tuple(dict.fromkeys(pid for pid in pids if pid is not None))
+
+
+def _panic_text(panics: list[bytes]) -> str | None:
+    if not panics:
+        return None
+    return panics[0].decode("utf-8", "backslashreplace").partition(" - not syncing: ")[2].strip()
+
+
+def _page_size(report: _Report, victims: tuple[Victim, ...]) -> int:
+    """Without a buddy line (memcg reports): what makes the victim's row agree with its kill line."""
+    sizes = {victim.pid: victim.total_vm_bytes for victim in victims if victim.total_vm_bytes}
+    if sizes and report.rows:
+        for row in tasks.parse_rows(report.rows, report.columns or (), page_size_bytes=4096):
+            total = sizes.get(row.pid)
+            if total and row.total_vm_pages and total % row.total_vm_pages == 0:
+                size = total // row.total_vm_pages
+                if size in _PAGE_SIZES:
+                    return size
+    return 4096
+
+
+def _tasks(report: _Report, page_size: int) -> tuple[TaskRow, ...]:
+    if report.columns is None:
+        return ()
+    return tuple(tasks.parse_rows(report.rows, report.columns, page_size_bytes=page_size))
+
+
+def _memory(report: _Report, page_size: int) -> MemoryFacts:
+    show = report.show_mem
+    counters = report.counters
+    return MemoryFacts(
+        page_size_bytes=page_size,
+        memory=counters.get("memory"), memory_swap=counters.get("memory+swap"), kmem=counters.get("kmem"),
+        swap=counters.get("swap"),
+        stats_bytes=report.stats, child_stats_bytes=report.child_stats,
+        mem_info_pages=show.counts_pages, node_fields_bytes=show.node_fields_bytes, zones=show.zones(),
+        huge_pages=tuple(show.huge_pages),
+        swap_free_bytes=show.swap_bytes.get(b"Free"), swap_total_bytes=show.swap_bytes.get(b"Total"),
+        ram_pages=show.totals_pages.get(b"RAM"), highmem_pages=show.totals_pages.get(b"High"),
+        reserved_pages=show.totals_pages.get(b"rese"), slabs=tuple(report.slabs),
+    )
+
+
+def _complete(draft: Draft, report: _Report) -> bool:
+    if draft.truncated or draft.head_cut and report.header is None or draft.lost_before:
+        return False
+    if not draft.decided:
+        return False
+    # A report without its header was cut: the rate limit leaves out both or neither.
+    return report.header is not None or not draft.texts

@@ -1,0 +1,58 @@
+"""The lines that name processes: chosen, killed, reaped, already exiting.
+
+    Killed process 40738, UID 27, (mysqld) total-vm:6424316kB, anon-rss:13128kB, file-rss:4kB            el6's 2.6.32
+    Killed process 13536 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB                                    until 4.4
+    ..., shmem-rss:0kB                                                                                   since 4.5
+    Out of memory: Killed process 1 (x) total-vm:..., shmem-rss:0kB                                      since 5.1
+    ..., UID:0 pgtables:40kB oom_score_adj:0                                                             since 5.4
+
+A comm is at most 15 bytes and cannot hold the whole tail `) total-vm:1kB, anon-rss:`, so the last one is the kernel's.
+"""
+
+import re
+
+from ...model.kill import Victim
+from .text import KIB, readable
+
+_KILLED = re.compile(
+    rb".*?Killed process (?P<pid>\d+)(?:, UID (?P<old_uid>\d+),)? \((?P<comm>.*)\),?"
+    rb" total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB, file-rss:(?P<file>\d+)kB"
+    rb"(?:, shmem-rss:(?P<shmem>\d+)kB)?(?:, UID:(?P<uid>\d+))?(?: pgtables:(?P<pgtables>\d+)kB)?"
+    rb"(?: oom_score_adj:(?P<adj>-?\d+))?",
+    re.DOTALL,
+)
+_CHOSEN = re.compile(rb".*?Kill process (?P<pid>\d+) \((?P<comm>.*)\) score (?P<score>\d+)", re.DOTALL)
+_NAMED = re.compile(rb".*?(?:OOM victim|reaped process) (?P<pid>\d+) \(", re.DOTALL)
+_CUT = re.compile(rb".*?Killed process (?P<pid>\d+)(?:, UID \d+,)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL)
+
+
+def parse_killed(text: bytes) -> Victim | None:
+    """The victim of a `Killed process` line, or None where not even a pid can be read."""
+    match = _KILLED.match(text)
+    if match is None:
+        cut = _CUT.match(text)
+        return Victim(pid=int(cut["pid"]), comm=readable(cut["comm"] or b"")) if cut else None
+    group = match.group
+    uid = group("uid") or group("old_uid")
+    return Victim(
+        pid=int(group("pid")), comm=readable(group("comm")), uid=int(uid) if uid else None,
+        total_vm_bytes=_kib(group("vm")), anon_rss_bytes=_kib(group("anon")), file_rss_bytes=_kib(group("file")),
+        shmem_rss_bytes=_kib(group("shmem")), pgtables_bytes=_kib(group("pgtables")),
+        oom_score_adj=int(group("adj")) if group("adj") else None,
+    )
+
+
+def parse_chosen(text: bytes) -> tuple[int, str] | None:
+    """(pid, comm) of `Kill process N (comm) score S or sacrifice child`."""
+    match = _CHOSEN.match(text)
+    return (int(match["pid"]), readable(match["comm"])) if match else None
+
+
+def parse_named_pid(text: bytes) -> int | None:
+    """The pid of an `OOM victim N (...)` or `reaped process N (...)` line."""
+    match = _NAMED.match(text)
+    return int(match["pid"]) if match else None
+
+
+def _kib(number: bytes | None) -> int | None:
+    return int(number) * KIB if number is not None else None

@@ -1,0 +1,117 @@
+"""Which line of an OOM report is this? Decided by a dictionary look-up on the first five bytes.
+
+Every line that can start or end an event begins with fixed text, except the header, which begins with the comm of the
+allocating task. Anchoring at the start is what keeps text that a process controls (comm, file names that other kernel
+messages print) from posing as one of them.
+"""
+
+from enum import IntEnum, auto
+
+
+class Kind(IntEnum):
+    """What a line means for the life of an event."""
+
+    HEADER = auto()
+    """`comm invoked oom-killer: ...` (dump_header())."""
+    OOM_KILL = auto()
+    """`oom-kill:constraint=...` (dump_oom_summary(), since 5.0: ef8444ea01d7; also in el8's 4.18)."""
+    TASK_IN = auto()
+    """`Task in V killed as a result of limit of B` (mem_cgroup_print_oom_info(), until 4.20)."""
+    LIMIT_REACHED = auto()
+    """`Memory limit reached of cgroup B`: the same without a victim (3.17 to 4.20)."""
+    CHOSEN = auto()
+    """`...: Kill process N (comm) score S or sacrifice child` (until 5.1: bbbe48029720)."""
+    KILLED = auto()
+    """`...Killed process N (comm) total-vm:...` (__oom_kill_process()): one per kill that vmstat's oom_kill counts."""
+    EXITING = auto()
+    """`...: OOM victim N (comm) is already exiting. Skip killing the task` (since 5.17)."""
+    NO_KILLABLE = auto()
+    """`Out of memory and no killable processes...` (out_of_memory())."""
+    PANIC = auto()
+    """`Kernel panic - not syncing: Out of memory...` or `...System is deadlocked on memory`."""
+    GROUP = auto()
+    """`Tasks in B are going to be killed due to memory.oom.group set` (since 4.19: 3d8b38eb81ca)."""
+    REAPED = auto()
+    """`oom_reaper: reaped process N (comm)...` (since 4.6: aac453635549)."""
+    CONTEXT = auto()
+    """A line that belongs to a report, and proves no kill by itself."""
+
+
+def _memory_cgroup(text: bytes) -> Kind | None:
+    if text.startswith(b"Memory cgroup out of memory: "):
+        return _verdict(text, 29)
+    if text.startswith(b"Memory limit reached of cgroup "):
+        return Kind.LIMIT_REACHED
+    if text.startswith((b"Memory cgroup stats for ", b"Memory cgroup min protection ")):
+        return Kind.CONTEXT
+    return None
+
+
+def _out_of_memory(text: bytes) -> Kind | None:
+    if text.startswith(b"Out of memory: "):
+        return _verdict(text, 15)
+    if text.startswith(b"Out of memory and no killable process"):
+        return Kind.NO_KILLABLE
+    if text.startswith(b"Out of memory (oom_kill_allocating_task): "):
+        return _verdict(text, 42)
+    return None
+
+
+def _verdict(text: bytes, at: int) -> Kind | None:
+    if text.startswith(b"Killed process ", at):
+        return Kind.KILLED
+    if text.startswith(b"Kill process ", at):
+        return Kind.CHOSEN
+    if text.startswith(b"OOM victim ", at):
+        return Kind.EXITING
+    return None
+
+
+def _panic(text: bytes) -> Kind | None:
+    text = text[28:]
+    if text.startswith((b"Out of memory", b"System is deadlocked on memory", b"out of memory")):
+        return Kind.PANIC
+    return None
+
+
+def _starts(prefix: bytes, kind: Kind) -> "dict[bytes, tuple[bytes, Kind]]":
+    return {prefix[:5]: (prefix, kind)}
+
+
+_FIXED: dict[bytes, tuple[bytes, Kind]] = {
+    **_starts(b"oom-kill:constraint=", Kind.OOM_KILL),
+    **_starts(b"Killed process ", Kind.KILLED),
+    **_starts(b"Task in ", Kind.TASK_IN),
+    **_starts(b"oom_reaper: reaped process ", Kind.REAPED),
+    **_starts(b"Mem-Info:", Kind.CONTEXT),
+    **_starts(b"kmem: usage ", Kind.CONTEXT),
+    **_starts(b"swap: usage ", Kind.CONTEXT),
+    **_starts(b"[ pid ]", Kind.CONTEXT),
+    **_starts(b"[  pid  ]", Kind.CONTEXT),
+}
+
+_MAYBE = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
+
+
+def kind_of(text: bytes) -> Kind | None:
+    """The kind of a record's text, or None where it is no line that an event hangs on. Constant time."""
+    head = text[:5]
+    if head not in _MAYBE:
+        if b" invoked oom" in text:
+            return Kind.HEADER
+        return None
+    if head == b"Memor":
+        return _memory_cgroup(text)
+    if head == b"Out o":
+        return _out_of_memory(text)
+    if head == b"Kerne":
+        return _panic(text) if text.startswith(b"Kernel panic - not syncing: ") else None
+    if head == b"memor":
+        return Kind.CONTEXT if text.startswith((b"memory: usage ", b"memory+swap: usage ")) else None
+    if head == b"Tasks":
+        if text.startswith(b"Tasks state (memory values in pages)"):
+            return Kind.CONTEXT
+        # The path between may hold anything, the end is the kernel's.
+        return Kind.GROUP if text.rstrip().endswith(b"memory.oom.group set") else None
+    prefix, kind = _FIXED[head]
+    return kind if text.startswith(prefix) else None

@@ -1,0 +1,77 @@
+"""A memory cgroup's counters and statistics as mem_cgroup_print_oom_meminfo() prints them.
+
+    memory: usage 81920kB, limit 81920kB, failcnt 30                 both hierarchies
+    memory+swap: usage 0kB, limit 9007199254740988kB, failcnt 0      cgroup v1
+    kmem: usage 0kB, limit 9007199254740988kB, failcnt 0             cgroup v1
+    swap: usage 0kB, limit 0kB, failcnt 0                            cgroup v2 (since 4.19)
+    Memory cgroup stats for /x: cache:0KB rss:20260KB ...            v1 until 5.2: one line per cgroup below the limit
+    Memory cgroup stats for /x:                                      since 5.3 (c8713d0b2312): then one `name value` per line,
+    anon 534147072                                                   in bytes, for the whole subtree: a single record before
+                                                                     6.5, a record each since (seq_buf_do_printk)
+"""
+
+import re
+from collections.abc import Sequence
+
+from ...model.memory import Counter
+from .text import KIB, readable
+
+_COUNTER = re.compile(rb"(memory\+swap|memory|kmem|swap): usage (\d+)kB, limit (\d+)kB(?:, failcnt (\d+))?")
+_LINE_STATS = re.compile(rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d+[kK]B)+)\s*", re.DOTALL)
+_LINE_STAT = re.compile(rb"(\w+):(\d+)[kK]B")
+_BLOCK_HEAD = re.compile(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
+_BLOCK_STAT = re.compile(rb"([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d+)")
+
+_UNLIMITED_KIB = 1 << 50
+"""PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19) 18014398509481983, and less
+with larger pages on 32 bits; no machine has an EiB."""
+
+_EVENTS = re.compile(r"(?:total_)?(?:pg|workingset_|zswpin|zswpout|zswpwb|swpin_|swpout_|pswp|numa_|thp_|nr_|oom_)")
+"""Statistics that count events, not bytes. (`anon_thp` and its like, which are bytes, end in thp.)"""
+
+
+def parse_counter(text: bytes) -> tuple[str, Counter] | None:
+    """("memory" | "memory+swap" | "kmem" | "swap", its counter), or None where the line is garbled."""
+    match = _COUNTER.match(text)
+    if match is None:
+        return None
+    name, usage, limit, failcnt = match.groups()
+    limit_kib = int(limit)
+    return name.decode(), Counter(
+        usage_bytes=int(usage) * KIB,
+        limit_bytes=None if limit_kib >= _UNLIMITED_KIB else limit_kib * KIB,
+        failcnt=int(failcnt) if failcnt is not None else None,
+    )
+
+
+def parse_line_stats(text: bytes) -> tuple[str, dict[str, int]] | None:
+    """(path, statistics in bytes) of a v1 line that holds them all."""
+    match = _LINE_STATS.fullmatch(text)
+    if match is None:
+        return None
+    return readable(match["path"]), {
+        name.decode(): int(value) * KIB for name, value in _LINE_STAT.findall(match["stats"])
+    }
+
+
+def parse_block_head(text: bytes) -> str | None:
+    """The path of a `Memory cgroup stats for /x:` line that a block follows."""
+    match = _BLOCK_HEAD.fullmatch(text)
+    return readable(match["path"]) if match else None
+
+
+def parse_block_stats(lines: Sequence[bytes]) -> dict[str, int]:
+    """Statistics in bytes from `name value` lines; lines that are none are passed over."""
+    stats: dict[str, int] = {}
+    for line in lines:
+        match = _BLOCK_STAT.fullmatch(line.strip())
+        if match is not None:
+            name = match[1].decode()
+            if _EVENTS.match(name) is None:
+                stats[name] = int(match[2])
+    return stats
+
+
+def is_block_stat(line: bytes) -> bool:
+    """True for a line of a statistics block."""
+    return _BLOCK_STAT.fullmatch(line.strip()) is not None

@@ -1,0 +1,57 @@
+"""Whose memory ran out: a memory cgroup's, or the page allocator's.
+
+`constraint=` is no evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02 in 5.2).
+"""
+
+from dataclasses import dataclass
+
+from ...model.cause import Scope
+
+_ALLOCATOR = (b"__alloc_pages", b"__alloc_frozen_pages", b"pagefault_out_of_memory", b"moom_callback")
+
+
+@dataclass(slots=True)
+class Marks:
+    """What in a report speaks for either."""
+
+    oom_memcg: bool = False
+    global_oom: bool = False
+    limit_of_host: bool = False
+    """`Task in V killed as a result of limit of host`: how Alibaba's kernels (4.19) word a global shortage."""
+    counters: bool = False
+    mem_info: bool = False
+    memcg_stack: bool = False
+    allocator_stack: bool = False
+    memcg_verdict: bool = False
+    global_verdict: bool = False
+    slab_table: bool = False
+    """Printed for global shortages only (dump_header())."""
+
+    def stack_line(self, text: bytes) -> None:
+        """Look for the functions that tell the two apart in the call trace."""
+        if b"+0x" not in text:
+            return
+        if b"mem_cgroup_o" in text and (b"mem_cgroup_out_of_memory+" in text or b"mem_cgroup_oom_synchronize+" in text):
+            self.memcg_stack = True
+        elif any(name in text for name in _ALLOCATOR):
+            self.allocator_stack = True
+
+    def verdict_line(self, text: bytes) -> None:
+        """Note how the kernel opens its verdict."""
+        if text.startswith(b"Memory cgroup out of memory"):
+            self.memcg_verdict = True
+        elif text.startswith((b"Out of memory", b"Kernel panic")):
+            self.global_verdict = True
+
+
+def scope_of(marks: Marks) -> Scope:
+    """First match wins, from the most explicit to the least."""
+    if marks.oom_memcg:
+        return Scope.MEMCG
+    if marks.global_oom or marks.limit_of_host:
+        return Scope.GLOBAL
+    if marks.memcg_verdict or marks.counters or marks.memcg_stack:
+        return Scope.MEMCG
+    if marks.mem_info or marks.slab_table or marks.allocator_stack or marks.global_verdict:
+        return Scope.GLOBAL
+    return Scope.UNKNOWN

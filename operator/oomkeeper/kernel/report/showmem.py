@@ -1,0 +1,133 @@
+"""What show_mem() (mm/show_mem.c, before 6.4 mm/page_alloc.c) prints of the page allocator after `Mem-Info:`.
+
+Since 4.6 (9af744d74319) the zones are filtered to the nodes that the allocation may use, so their absence says
+nothing of a node; the hugepages lines are never filtered. Kernels without CONFIG_NUMA, and every kernel's zones before
+the node is printed by show_node(), leave `Node 0` out.
+"""
+
+import re
+from collections.abc import Iterable
+
+from ...model.memory import BuddyBlock, HugePages, Zone
+from .text import KIB
+
+_COUNTS = re.compile(rb"\s*(?:[a-z_]+:\d+(?:\s+|\Z))+")
+_COUNT = re.compile(rb"([a-z_]+):(\d+)")
+_NODE = re.compile(rb"Node (\d+) (?=active_anon:)")
+_ZONE = re.compile(rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
+_FIELD = re.compile(rb"([a-z_]+(?:\([a-z]+\))?):\s*(\d+)[kK]B")
+_BUDDY = re.compile(rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): (?=\d+\*\d+kB)")
+_BLOCK = re.compile(rb"(\d+)\*(\d+)kB(?: \(([A-Z]+)\))?")
+_HUGE = re.compile(rb"(?:Node (\d+) )?hugepages_total=(\d+) hugepages_free=(\d+) hugepages_surp=\d+ hugepages_size=(\d+)kB")
+_SWAP = re.compile(rb"(Free|Total) swap\s*=\s*(\d+)kB")
+_PAGES = re.compile(rb"(\d+) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
+
+
+class ShowMem:
+    """Collects the lines of one dump. The first dump of an event counts: a second one is somebody else's."""
+
+    def __init__(self) -> None:
+        self.counts_pages: dict[str, int] = {}
+        self.node_fields_bytes: dict[int, dict[str, int]] = {}
+        self._zones: dict[tuple[int, str], dict[str, int]] = {}
+        self._reserves: dict[tuple[int, str], tuple[int, ...]] = {}
+        self._buddies: dict[tuple[int, str], tuple[BuddyBlock, ...]] = {}
+        self._last_zone: tuple[int, str] | None = None
+        self.huge_pages: list[HugePages] = []
+        self.swap_bytes: dict[bytes, int] = {}
+        self.totals_pages: dict[bytes, int] = {}
+
+    def take(self, line: bytes) -> bool:
+        """Read one line; False where it is none of show_mem()'s."""
+        head = line[:4]
+        if head == b"Node":
+            return self._node(line) or self._zone(line) or self._buddy(line) or self._huge(line)
+        if head == b"lowm":
+            self._reserve(line)
+            return True
+        if head in (b"DMA ", b"DMA:", b"DMA3", b"Norm", b"High", b"Mova", b"Devi"):
+            return self._zone(line) or self._buddy(line)
+        if head in (b"Free", b"Tota"):
+            match = _SWAP.match(line)
+            if match is not None:
+                self.swap_bytes.setdefault(match[1], int(match[2]) * KIB)
+            return match is not None
+        if head == b"huge":
+            return self._huge(line)
+        if b" pages " in line and line[:1].isdigit():
+            match = _PAGES.match(line)
+            if match is not None:
+                self.totals_pages.setdefault(match[2][:4], int(match[1]))
+            return True
+        return self._counts(line)
+
+    def _counts(self, line: bytes) -> bool:
+        if b":" not in line or _COUNTS.fullmatch(line) is None:
+            return False
+        for name, value in _COUNT.findall(line):
+            self.counts_pages.setdefault(name.decode(), int(value))
+        return True
+
+    def _node(self, line: bytes) -> bool:
+        match = _NODE.match(line)
+        if match is None:
+            return False
+        self.node_fields_bytes.setdefault(int(match[1]), _fields(line))
+        return True
+
+    def _zone(self, line: bytes) -> bool:
+        match = _ZONE.match(line)
+        if match is None:
+            return False
+        key = int(match["node"] or 0), match["zone"].decode()
+        self._last_zone = key if key not in self._zones else None
+        self._zones.setdefault(key, _fields(line))
+        return True
+
+    def _reserve(self, line: bytes) -> None:
+        if self._last_zone is not None and line.startswith(b"lowmem_reserve[]:"):
+            self._reserves[self._last_zone] = tuple(int(n) for n in line[17:].split() if n.isdigit())
+        self._last_zone = None
+
+    def _buddy(self, line: bytes) -> bool:
+        match = _BUDDY.match(line)
+        if match is None:
+            return False
+        key = int(match["node"] or 0), match["zone"].decode()
+        self._buddies.setdefault(key, tuple(
+            BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types.decode())
+            for count, size, types in _BLOCK.findall(line)
+        ))
+        return True
+
+    def _huge(self, line: bytes) -> bool:
+        match = _HUGE.match(line)
+        if match is None:
+            return False
+        node, total, free, size = match.groups()
+        self.huge_pages.append(HugePages(node=int(node or 0), total=int(total), free=int(free),
+                                         size_bytes=int(size) * KIB))
+        return True
+
+    def zones(self) -> tuple[Zone, ...]:
+        """The zones in the order printed, each with its reserve and its free lists."""
+        return tuple(
+            Zone(node=key[0], name=key[1], fields_bytes=fields, lowmem_reserve_pages=self._reserves.get(key, ()),
+                 buddy=self._buddies.get(key, ()))
+            for key, fields in self._zones.items()
+        )
+
+    def page_size_bytes(self) -> int | None:
+        """The smallest block of a buddy line."""
+        return next((blocks[0].size_bytes for blocks in self._buddies.values() if blocks), None)
+
+
+def _fields(line: bytes) -> dict[str, int]:
+    fields: dict[str, int] = {}
+    for name, value in _pairs(line):
+        fields.setdefault(name.decode(), int(value) * KIB)
+    return fields
+
+
+def _pairs(line: bytes) -> Iterable[tuple[bytes, bytes]]:
+    return _FIELD.findall(line)

@@ -1,0 +1,26 @@
+"""`Unreclaimable slab info:`, printed since 4.15 (852d8be0ad8b) when unreclaimable slab outweighs every page on the LRU
+lists (should_dump_unreclaim_slab()): its mere presence says that the kernel's own caches fill the node.
+
+    Name                      Used          Total
+    kmemleak_object       878221KB     879281KB
+"""
+
+import re
+
+from ...model.memory import SlabCache
+from .text import KIB, readable
+
+_ROW = re.compile(rb"(\S.*?)\s+(\d+)KB\s+(\d+)KB\s*")
+
+
+def is_slab_title(line: bytes) -> bool:
+    """True for the line that announces the table."""
+    return line.startswith(b"Unreclaimable slab info:")
+
+
+def parse_slab_row(line: bytes) -> SlabCache | None:
+    """One cache, or None where the line is no row (the column names, or the end of the table)."""
+    match = _ROW.fullmatch(line)
+    if match is None:
+        return None
+    return SlabCache(name=readable(match[1]), used_bytes=int(match[2]) * KIB, total_bytes=int(match[3]) * KIB)

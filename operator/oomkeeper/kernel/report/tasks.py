@@ -1,0 +1,68 @@
+"""The table of tasks that vm.oom_dump_tasks=1 asks for (dump_tasks()), in every layout since 2.6.32.
+
+    [ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name                        2.6.32 to 3.2
+    [ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name                   3.3
+    ... nr_ptes nr_pmds swapents ...                                                            4.1
+    ... nr_ptes nr_pmds nr_puds swapents ...                                                    4.14
+    ... pgtables_bytes swapents ...                                                             4.15 (af5b0f6a09e4)
+    [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes ...      6.8
+"""
+
+from collections.abc import Iterator, Sequence
+
+from ...model.kill import TaskRow
+from .text import readable
+
+_LAYOUTS: dict[bytes, tuple[str, ...]] = {
+    names.replace(" ", "").encode(): tuple(names.split())
+    for names in (
+        "uid tgid total_vm rss cpu oom_adj oom_score_adj name",
+        "uid tgid total_vm rss nr_ptes swapents oom_score_adj name",
+        "uid tgid total_vm rss nr_ptes nr_pmds swapents oom_score_adj name",
+        "uid tgid total_vm rss nr_ptes nr_pmds nr_puds swapents oom_score_adj name",
+        "uid tgid total_vm rss pgtables_bytes swapents oom_score_adj name",
+        "uid tgid total_vm rss rss_anon rss_file rss_shmem pgtables_bytes swapents oom_score_adj name",
+    )
+}
+_DEFAULT = _LAYOUTS[b"uidtgidtotal_vmrsspgtables_bytesswapentsoom_score_adjname"]
+_TABLES = ("nr_ptes", "nr_pmds", "nr_puds")
+
+
+def is_title(line: bytes) -> bool:
+    """True for the line with the names of the columns."""
+    return line.startswith((b"[ pid ]", b"[  pid  ]"))
+
+
+def columns_of(title: bytes) -> tuple[str, ...]:
+    """The columns between `[ pid ]` and the row's end. Blanks do not count: a mail program may have broken a word."""
+    names = b"".join(title[title.index(b"]") + 1:].split())
+    return _LAYOUTS.get(names, _DEFAULT)
+
+
+def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterator[TaskRow]:
+    """Read rows `[  pid]  ...`; one that is cut or is none is passed over."""
+    index = {name: at for at, name in enumerate(columns)}
+    numbers = len(columns) - 1
+    uid, tgid, total_vm, rss = index["uid"], index["tgid"], index["total_vm"], index["rss"]
+    adj = index["oom_score_adj"]
+    pgtables, swap = index.get("pgtables_bytes"), index.get("swapents")
+    tables = [index[name] for name in _TABLES if name in index]
+    for row in rows:
+        pid_text, closing, rest = row[1:].partition(b"]")
+        parts = rest.split(None, numbers)
+        if not closing or len(parts) < numbers:
+            continue
+        try:
+            pid = int(pid_text)
+            values = [int(part) for part in parts[:numbers]]
+        except ValueError:
+            continue
+        if pgtables is not None:
+            pgtables_bytes: int | None = values[pgtables]
+        else:
+            pgtables_bytes = sum(values[at] for at in tables) * page_size_bytes if tables else None
+        yield TaskRow(
+            pid=pid, uid=values[uid], tgid=values[tgid], total_vm_pages=values[total_vm], rss_pages=values[rss],
+            pgtables_bytes=pgtables_bytes, swapents_pages=values[swap] if swap is not None else None,
+            oom_score_adj=values[adj], comm=readable(parts[numbers]) if len(parts) > numbers else "",
+        )
