@@ -1,0 +1,76 @@
+"""`python -m oomkeeper.api.generate [--check] [DIR]`: write crds/ from the models, or tell whether it is up
+to date.
+
+The output depends on nothing but the models, so that a test can compare the committed files with it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import KINDS
+from .crd import crd, file_name
+from .meta import ApiObject
+
+HEADER = (
+    "# Generated from the models in operator/oomkeeper/api by `python -m oomkeeper.api.generate`.\n"
+    "# Do not edit: change the model, run the command, and commit both.\n"
+)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without anchors, lists indented under their key."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+
+def render(model: type[ApiObject]) -> str:
+    """The text of one kind's file."""
+    body = yaml.dump(crd(model), Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+    return f"{HEADER}{body}"
+
+
+def files() -> dict[str, str]:
+    """Every file under crds/: name -> text."""
+    return {file_name(model.resource): render(model) for model in KINDS}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit 0 when written or up to date, 1 when --check found a difference, 2 for a bad argument."""
+    parser = argparse.ArgumentParser(
+        prog="python -m oomkeeper.api.generate", description="Write crds/ from the models."
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
+    parser.add_argument(
+        "directory", nargs="?", default="crds", type=Path, metavar="DIR", help="default: crds"
+    )
+    options = parser.parse_args(argv)
+    directory: Path = options.directory
+    if not directory.is_dir():
+        parser.error(f"{directory}: no such directory")
+    stale = [
+        name
+        for name, text in files().items()
+        if not (directory / name).is_file() or (directory / name).read_text(encoding="utf-8") != text
+    ]
+    for name in stale:
+        if options.check:
+            print(
+                f"{directory / name}: not what the models say; run python -m oomkeeper.api.generate",
+                file=sys.stderr,
+            )
+        else:
+            (directory / name).write_text(files()[name], encoding="utf-8")
+            print(directory / name)
+    return 1 if options.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""OOMIncident: the OOM kills of one subject for one cause, with the evidence of the last."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oomkeeper.model.cause import (
+    BindingCounter,
+    Cause,
+    Confidence,
+    ContributorName,
+    Level,
+    Outcome,
+    Remedy,
+    Visibility,
+)
+
+from .base import ApiModel
+from .meta import ApiObject, Column, Conditions, Resource
+from .rules import Checked, Rule, TransitionRule
+from .scalars import (
+    Bytes,
+    CgroupPath,
+    Comm,
+    Count,
+    Line,
+    Message,
+    Name,
+    OomScoreAdj,
+    Pid,
+    Summary,
+    Timestamp,
+    Token,
+    Uid,
+)
+
+
+class PodReference(ApiModel):
+    """A pod."""
+
+    name: Name
+    """Name of the pod, in the incident's namespace."""
+    uid: Uid
+    """metadata.uid of the pod."""
+
+
+class WorkloadReference(ApiModel):
+    """What the pod belongs to."""
+
+    kind: Token
+    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod where nothing owns it."""
+    name: Name
+    """Name of the workload."""
+
+
+class OOMIncidentSpec(ApiModel):
+    """The subject: whose kills this object counts. It never changes."""
+
+    node_name: Name
+    """Node that the kills happened on."""
+    pod: PodReference | None = None
+    """The pod; absent for a host process."""
+    workload: WorkloadReference | None = None
+    """What the pod belongs to; absent for a host process."""
+    container: Annotated[str, Field(max_length=63)] | None = None
+    """Name of the container; absent where it is not known, and for a host process."""
+    cgroup: CgroupPath | None = None
+    """Cgroup of a host process, such as /system.slice/sshd.service; absent for a pod."""
+    cause: Cause
+    """Why the kernel killed. Part of the subject: another cause is another incident."""
+
+    rules = (
+        TransitionRule(
+            cel="self == oldSelf",
+            message="spec is the incident's subject and never changes: create another OOMIncident",
+        ),
+        Rule(
+            cel="!(has(self.pod) && has(self.cgroup))",
+            message="is for host processes: write either pod or cgroup",
+            holds=lambda self: self.pod is None or self.cgroup is None,
+            field=("cgroup",),
+        ),
+        Rule(
+            cel="has(self.pod) || !has(self.workload)",
+            message="belongs to a pod: write pod too, or leave workload out",
+            holds=lambda self: self.pod is not None or self.workload is None,
+            field=("workload",),
+        ),
+        Rule(
+            cel="has(self.pod) || !has(self.container)",
+            message="belongs to a pod: write pod too, or leave container out",
+            holds=lambda self: self.pod is not None or self.container is None,
+            field=("container",),
+        ),
+    )
+
+
+class AdviceItem(ApiModel):
+    """One thing to do."""
+
+    remedy: Remedy
+    """What kind of remedy."""
+    message: Message
+    """What to do, with its numbers."""
+
+
+class InvokerFacts(ApiModel):
+    """The task whose allocation met the limit."""
+
+    comm: Comm | None = None
+    """What it calls itself."""
+    pid: Pid | None = None
+    """Process id as the kernel prints it."""
+    oom_score_adj: OomScoreAdj | None = None
+    """Its oom_score_adj."""
+
+
+class ContributorShare(ApiModel):
+    """One part of what filled the memory."""
+
+    name: ContributorName
+    """What the memory was."""
+    bytes: Bytes
+    """How much."""
+    share_percent: Annotated[int, Field(ge=0, le=100)]
+    """Its part of the usage, in per cent."""
+    detail: Line | None = None
+    """Name of the slab cache and the like."""
+
+
+class VictimFacts(ApiModel):
+    """One killed process."""
+
+    pid: Pid
+    """Process id as the kernel prints it."""
+    comm: Comm
+    """What it called itself."""
+    uid: Annotated[int, Field(ge=0, le=4294967295)] | None = None
+    """User id."""
+    total_vm_bytes: Bytes | None = None
+    """Virtual size."""
+    anon_rss_bytes: Bytes | None = None
+    """Resident anonymous memory."""
+    file_rss_bytes: Bytes | None = None
+    """Resident file-backed memory."""
+    shmem_rss_bytes: Bytes | None = None
+    """Resident shared memory."""
+    oom_score_adj: OomScoreAdj | None = None
+    """Its oom_score_adj."""
+
+
+class Evidence(ApiModel):
+    """What the kernel and kubelet said of the last kill."""
+
+    limit_bytes: Bytes | None = None
+    """Limit that was in force at the kill, as the kernel printed it."""
+    usage_bytes: Bytes | None = None
+    """Usage at the kill."""
+    binding_counter: BindingCounter | None = None
+    """Which counter was at its limit."""
+    spec_limit_bytes: Bytes | None = None
+    """Memory limit of the container in the pod's spec."""
+    container_id: Annotated[str, Field(max_length=128)] | None = None
+    """Id of the container at its runtime."""
+    oom_memcg: CgroupPath | None = None
+    """Cgroup that met its limit, as the kernel printed it."""
+    task_memcg: CgroupPath | None = None
+    """Cgroup of the victim, as the kernel printed it."""
+    constraint: Token | None = None
+    """CONSTRAINT_MEMCG and the like."""
+    nodemask: Line | None = None
+    """NUMA nodes of the allocation."""
+    mems_allowed: Line | None = None
+    """NUMA nodes that the cpuset allows."""
+    invoker: InvokerFacts | None = None
+    """The task whose allocation met the limit."""
+    gfp: Message | None = None
+    """Allocation flags as printed."""
+    order: Annotated[int, Field(ge=-1, le=64)] | None = None
+    """Allocation order: 2^order pages in one piece; -1 for a kill asked for by sysrq-f."""
+    contributors: Annotated[tuple[ContributorShare, ...], Field(max_length=12)] = ()
+    """What filled the memory, largest first."""
+    victims: Annotated[tuple[VictimFacts, ...], Field(max_length=16)] = ()
+    """Processes that were killed."""
+    victims_omitted: Count | None = None
+    """Further victims that found no room here."""
+    exit_code: int | None = None
+    """Exit code in the container's status."""
+    reason: Token | None = None
+    """Reason in the container's status, such as OOMKilled."""
+
+
+class KillRecord(ApiModel):
+    """One kill."""
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    """Boot id and number: the same kill is never counted twice."""
+    time: Timestamp
+    """When."""
+    comm: Comm | None = None
+    """What the victim called itself."""
+    pid: Pid | None = None
+    """Its process id."""
+    usage_bytes: Bytes | None = None
+    """Usage at the kill."""
+    limit_bytes: Bytes | None = None
+    """Limit at the kill."""
+    anon_rss_bytes: Bytes | None = None
+    """Resident anonymous memory of the victim."""
+
+
+class HourCount(ApiModel):
+    """Kills within one hour."""
+
+    hour: Annotated[
+        Timestamp,
+        Checked(
+            Rule(
+                cel="self.getMinutes() == 0 && self.getSeconds() == 0 && self.getMilliseconds() == 0",
+                message="write a full hour, like 2026-01-02T15:00:00Z",
+                holds=lambda self: (self.minute, self.second, self.microsecond) == (0, 0, 0),
+            )
+        ),
+    ]
+    """Begin of the hour."""
+    kills: Count
+    """Kills in it."""
+
+
+class OOMIncidentStatus(ApiModel):
+    """What happened, why, and what to do."""
+
+    cause: Cause | None = None
+    """Why the kernel killed."""
+    level: Level | None = None
+    """Whose limit was met; absent where no cgroup's limit was."""
+    outcome: Outcome | None = None
+    """What came of it."""
+    visibility: Visibility | None = None
+    """Who saw it. Reported: kernel and kubelet; Invisible: the kernel alone; ReportedOnly: kubelet alone;
+    Host: no pod's."""
+    confidence: Confidence | None = None
+    """How far the evidence carries the cause."""
+    count: Count | None = None
+    """Kills."""
+    first_seen: Timestamp | None = None
+    """The first kill."""
+    last_seen: Timestamp | None = None
+    """The last kill."""
+    summary: Summary | None = None
+    """The last kill in one sentence."""
+    advice: Annotated[tuple[AdviceItem, ...], Field(max_length=8)] = ()
+    """What to do, best first."""
+    uncertain: Annotated[tuple[Message, ...], Field(max_length=8)] = ()
+    """What the evidence does not show."""
+    evidence: Evidence | None = None
+    """What the kernel and kubelet said of the last kill."""
+    kills: Annotated[tuple[KillRecord, ...], Field(max_length=5)] = ()
+    """The last kills, newest first."""
+    history: Annotated[tuple[HourCount, ...], Field(max_length=168)] = ()
+    """Kills by the hour, at most a week of hours with kills."""
+    conditions: Conditions = ()
+    """EvidenceComplete."""
+
+
+class OOMIncident(ApiObject):
+    """An OOMIncident counts and explains the OOM kills of one subject (a container of a pod, or a host
+    cgroup) for one cause. It stays when the pod goes. Pods' incidents are in their namespace, those of host
+    processes in the operator's."""
+
+    resource = Resource(
+        kind="OOMIncident",
+        plural="oomincidents",
+        short="oomi",
+        namespaced=True,
+        spec_writer="the agent of the node",
+        status_writer="the agent of the node",
+        selectable=(".spec.nodeName", ".spec.cause"),
+        columns=(
+            Column(name="Cause", path=".status.cause", what="Why the kernel killed."),
+            Column(name="Level", path=".status.level", what="Whose limit was met."),
+            Column(name="Pod", path=".spec.pod.name", what="The pod."),
+            Column(name="Container", path=".spec.container", what="The container."),
+            Column(name="Count", path=".status.count", type="integer", what="Kills."),
+            Column(name="Visibility", path=".status.visibility", what="Who saw it."),
+            Column(name="Last-Seen", path=".status.lastSeen", type="date", what="Time since the last kill."),
+            Column(name="Node", path=".spec.nodeName", what="The node.", wide=True),
+            Column(
+                name="Victim",
+                path=".status.kills[0].comm",
+                what="What the last victim called itself.",
+                wide=True,
+            ),
+            Column(name="Summary", path=".status.summary", what="The last kill in one sentence.", wide=True),
+        ),
+    )
+
+    kind: Literal["OOMIncident"] = "OOMIncident"
+    """OOMIncident."""
+    spec: OOMIncidentSpec
+    """The subject: whose kills this object counts."""
+    status: OOMIncidentStatus | None = None
+    """What happened, why, and what to do; written by the agent."""

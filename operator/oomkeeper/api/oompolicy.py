@@ -1,0 +1,366 @@
+"""OOMPolicy: what the OOM settings of a set of nodes shall be, and how far the nodes have got."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oomkeeper.model.cause import Cause
+from oomkeeper.model.sysctl import SYSCTL_RULES
+
+from .adjustment import OOMScoreAdjustment
+from .base import ApiModel
+from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
+from .rules import Checked, ListMap, ListSet, Rule
+from .scalars import Count, DurationRange, Message, Name, Timestamp, Token
+from .selector import LabelSelector
+from .sysctls import SysctlMap, SysctlName
+
+
+class Mode(StrEnum):
+    """Whether the nodes are changed."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+
+
+class Persistence(StrEnum):
+    """Whether a value outlives a reboot by itself."""
+
+    RUNTIME = "Runtime"
+    PERSISTENT = "Persistent"
+
+
+class OnRelease(StrEnum):
+    """What becomes of a value that no policy holds any more."""
+
+    RESTORE = "Restore"
+    KEEP = "Keep"
+
+
+class Acknowledgement(StrEnum):
+    """A consequence that the author of a policy has to accept in writing."""
+
+    KUBELET_CONFLICT = "KubeletConflict"
+    NODE_PANIC = "NodePanic"
+    CONTAINER_LIMIT_PANICS_NODE = "ContainerLimitPanicsNode"
+
+
+Acknowledgements = Annotated[tuple[Acknowledgement, ...], Field(max_length=3), ListSet()]
+
+MAX_CONCURRENT = re.compile(r"(100|[1-9][0-9]?)%")
+
+
+def _holds_max_concurrent(value: int | str) -> bool:
+    return value >= 1 if isinstance(value, int) else MAX_CONCURRENT.fullmatch(value) is not None
+
+
+class Rollout(ApiModel):
+    """How a change spreads over the nodes."""
+
+    max_concurrent: Annotated[
+        int | str,
+        Field(json_schema_extra={"maxLength": 4}),
+        Checked(
+            Rule(
+                cel="type(self) == int ? int(self) >= 1 : string(self).matches('^(100|[1-9][0-9]?)%$')",
+                message="write a number of nodes, 1 or more, or a share of the matched nodes, '1%' to '100%'",
+                holds=_holds_max_concurrent,
+            )
+        ),
+    ] = "100%"
+    """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up."""
+    soak_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
+    """Seconds to wait after a batch of nodes is in sync, before the next."""
+    halt_on_failure: bool = True
+    """Whether a node that refuses or fails stops the rollout to further nodes."""
+
+
+class PanicSafety(ApiModel):
+    """Guards around values that may take a node down."""
+
+    acknowledge: Acknowledgements = ()
+    """Consequences accepted. KubeletConflict: kubelet writes another value at each of its starts. NodePanic:
+    a node out of memory panics. ContainerLimitPanicsNode: a container at its own limit panics the node."""
+    max_panics: Annotated[int, Field(ge=0, le=100)] = 1
+    """More OOM panics than this within `window` set vm.panic_on_oom back to 0 on every node of the policy."""
+    window: Annotated[str, Field(max_length=16), DurationRange("1m", "168h")] = "1h"
+    """Time over which panics are counted, 1m to 168h."""
+
+
+# has() and not orValue([]): of a literal the API server's cost estimate knows no size, and refuses the rule.
+_HAS_ACK = "has(self.panicSafety) && has(self.panicSafety.acknowledge)"
+
+
+def _cel_value(key: str, otherwise: int) -> str:
+    return f"self.?sysctls[?'{key}'].orValue({otherwise})"
+
+
+def _needs(key: str, *, unless: str, values: frozenset[int] | None, ack: tuple[str, ...], why: str) -> Rule:
+    """A rule that `key` needs acknowledgements: at one of `values`, or (None) at any but the value that
+    kubelet writes."""
+    kubelet = SYSCTL_RULES[key].kubelet_value
+    if kubelet is None:
+        raise ValueError(f"kubelet does not write {key}")
+
+    def holds(spec: "OOMPolicySpec") -> bool:
+        value = spec.sysctls.get(key, kubelet)
+        risky = value != kubelet if values is None else value in values
+        return not risky or set(ack) <= {str(given) for given in spec.panic_safety.acknowledge}
+
+    harmless = (
+        f"{_cel_value(key, kubelet)} == {kubelet}"
+        if values is None
+        else f"!({_cel_value(key, kubelet)} in {sorted(values)})"
+    )
+    accepted = " && ".join([_HAS_ACK, *(f"'{name}' in self.panicSafety.acknowledge" for name in ack)])
+    return Rule(
+        cel=f"{harmless} || ({accepted})",
+        message=f"{why}: write {unless}, or panicSafety.acknowledge: [{', '.join(ack)}]",
+        holds=holds,
+        field=("sysctls", key),
+    )
+
+
+class OOMPolicySpec(ApiModel):
+    """What is wanted. Where policies overlap, each sysctl is decided on its own."""
+
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 100
+    """Per sysctl the policy with the highest priority wins; among equals the older one, then the first by
+    name."""
+    node_selector: LabelSelector | None = None
+    """Nodes by their labels; absent or empty selects every Linux node."""
+    mode: Mode = Mode.ENFORCE
+    """Enforce sets the values and puts drift back. Audit changes nothing and reports what differs."""
+    suspend: bool = False
+    """While true the policy is treated as if it did not exist; onRelease decides what becomes of its
+    values."""
+    sysctls: SysctlMap = Field(default_factory=dict)
+    persistence: Persistence = Persistence.RUNTIME
+    """Runtime writes /proc/sys, and again after each boot. Persistent also keeps a drop-in under
+    /etc/sysctl.d."""
+    on_release: OnRelease = OnRelease.RESTORE
+    """When no policy holds a value any more: Restore writes back what was found first, Keep leaves it."""
+    oom_score_adjustments: Annotated[
+        tuple[OOMScoreAdjustment, ...], Field(max_length=32), ListMap("name")
+    ] = ()
+    """oom_score_adj of pods, systemd units and processes."""
+    rollout: Rollout = Field(default_factory=Rollout)
+    """How a change spreads over the nodes."""
+    panic_safety: PanicSafety = Field(default_factory=PanicSafety)
+    """Guards around values that may take a node down."""
+
+    rules = (
+        # kubelet's three values: pkg/kubelet/cm/container_manager_linux.go setupKernelTunables.
+        # What panics when: mm/oom_kill.c check_panic_on_oom().
+        _needs(
+            "vm.panic_on_oom",
+            values=frozenset({1}),
+            ack=("NodePanic", "KubeletConflict"),
+            why="1 panics a node that runs out of memory, and kubelet writes 0 at each start",
+            unless="0",
+        ),
+        _needs(
+            "vm.panic_on_oom",
+            values=frozenset({2}),
+            ack=("ContainerLimitPanicsNode", "KubeletConflict"),
+            why="2 panics the node when a container meets its own limit, and kubelet writes 0 at each start",
+            unless="0",
+        ),
+        _needs(
+            "vm.overcommit_memory",
+            values=None,
+            ack=("KubeletConflict",),
+            why="kubelet writes 1 at each start",
+            unless="1",
+        ),
+        _needs(
+            "kernel.panic",
+            values=None,
+            ack=("KubeletConflict",),
+            why="kubelet writes 10 at each start",
+            unless="10",
+        ),
+        Rule(
+            cel=f"{_cel_value('vm.panic_on_oom', 0)} == 0 || {_cel_value('kernel.panic', 10)} != 0",
+            message="with vm.panic_on_oom 1 or 2 a panicked node would hang for ever at 0: "
+            "write 1 or more seconds, such as 10",
+            holds=lambda self: (
+                self.sysctls.get("vm.panic_on_oom", 0) == 0 or self.sysctls.get("kernel.panic", 10) != 0
+            ),
+            field=("sysctls", "kernel.panic"),
+        ),
+    )
+
+
+class NodeCounts(ApiModel):
+    """Nodes of the policy by their state. A node counts once, by its worst sysctl."""
+
+    matched: Count = 0
+    """Nodes that the selector selects."""
+    in_sync: Count = 0
+    """Nodes where every value of this policy is in force, or was overridden by another policy."""
+    drifted: Count = 0
+    """Nodes where a value differs: somebody else wrote it, or mode is Audit."""
+    pending: Count = 0
+    """Nodes whose agent has not answered to the latest spec."""
+    refused: Count = 0
+    """Nodes whose agent does not apply a value, for a reason that its OOMNode gives."""
+    unsupported: Count = 0
+    """Nodes whose kernel has no such setting."""
+    unreachable: Count = 0
+    """Nodes without a working agent."""
+
+
+class ExampleNode(ApiModel):
+    """One node that is not as the policy says."""
+
+    name: Name
+    """Node."""
+    state: Token
+    """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
+    message: Message | None = None
+    """What its OOMNode says."""
+
+
+class Overridden(ApiModel):
+    """A sysctl of this policy that another policy decides on some nodes."""
+
+    sysctl: SysctlName
+    """Kernel name."""
+    by: Name
+    """The policy that wins."""
+    nodes: Count
+    """Nodes on which it wins."""
+
+
+class CauseCount(ApiModel):
+    """Kills of one cause."""
+
+    cause: Cause
+    """Cause, as in OOMIncident."""
+    kills: Count
+    """Kills."""
+
+
+class WorkloadKills(ApiModel):
+    """Kills of one workload."""
+
+    namespace: Name | None = None
+    """Namespace; absent for host processes."""
+    kind: Token
+    """Kind of the workload."""
+    name: Name
+    """Name of the workload."""
+    kills: Count
+    """Kills."""
+
+
+class LastKill(ApiModel):
+    """The most recent kill."""
+
+    time: Timestamp
+    """When."""
+    namespace: Name | None = None
+    """Namespace of the incident."""
+    incident: Name | None = None
+    """Name of the OOMIncident."""
+    cause: Cause | None = None
+    """Cause."""
+    workload: Annotated[str, Field(max_length=320)] | None = None
+    """Workload as Kind/name; absent for host processes."""
+    node: Name | None = None
+    """Node."""
+
+
+class OOMSummary(ApiModel):
+    """OOM kills on the nodes of the policy."""
+
+    window: Annotated[str, Field(max_length=16)] = "24h"
+    """Time that the counts cover, to the full hour."""
+    kills: Count = 0
+    """Kills."""
+    by_cause: Annotated[tuple[CauseCount, ...], Field(max_length=len(Cause))] = ()
+    """Kills by cause, most first."""
+    top_workloads: Annotated[tuple[WorkloadKills, ...], Field(max_length=5)] = ()
+    """Workloads with the most kills, at most 5."""
+    last_kill: LastKill | None = None
+    """The most recent kill."""
+
+
+class OOMPolicyStatus(ApiModel):
+    """How far the nodes have got, and what they suffer. Counts, never a list per node."""
+
+    observed_generation: Count | None = None
+    """metadata.generation that this status was made from."""
+    conditions: Conditions = ()
+    """Ready, Progressing, Degraded, Conflicted."""
+    nodes: NodeCounts | None = None
+    """Nodes of the policy by their state."""
+    example_nodes: Annotated[tuple[ExampleNode, ...], Field(max_length=10)] = ()
+    """At most 10 nodes that are not as the policy says, worst first."""
+    overridden: Annotated[tuple[Overridden, ...], Field(max_length=32)] = ()
+    """Sysctls of this policy that lose to another policy on at least one node."""
+    oom: OOMSummary | None = None
+    """OOM kills on its nodes in the last 24 hours."""
+
+
+class OOMPolicy(ApiObject):
+    """An OOMPolicy says what the kernel's out-of-memory settings shall be on a set of nodes. oomkeeper keeps
+    them so, and counts the OOM kills of those nodes in the status."""
+
+    resource = Resource(
+        kind="OOMPolicy",
+        plural="oompolicies",
+        short="oomp",
+        namespaced=False,
+        spec_writer="you",
+        status_writer="the controller",
+        columns=(
+            Column(name="Mode", path=".spec.mode", what="Enforce or Audit."),
+            Column(
+                name="Priority", path=".spec.priority", type="integer", what="Per sysctl the highest wins."
+            ),
+            Column(name="Matched", path=".status.nodes.matched", type="integer", what="Nodes selected."),
+            Column(
+                name="InSync", path=".status.nodes.inSync", type="integer", what="Nodes as the policy says."
+            ),
+            condition_column("Ready"),
+            Column(
+                name="Kills(24h)",
+                path=".status.oom.kills",
+                type="integer",
+                what="OOM kills in the last 24 hours.",
+            ),
+            AGE,
+            Column(
+                name="Drifted",
+                path=".status.nodes.drifted",
+                type="integer",
+                what="Nodes that differ.",
+                wide=True,
+            ),
+            Column(
+                name="Refused",
+                path=".status.nodes.refused",
+                type="integer",
+                what="Nodes that refuse.",
+                wide=True,
+            ),
+            Column(
+                name="Last-Kill",
+                path=".status.oom.lastKill.time",
+                type="date",
+                what="Time since the last kill.",
+                wide=True,
+            ),
+        ),
+    )
+
+    kind: Literal["OOMPolicy"] = "OOMPolicy"
+    """OOMPolicy."""
+    spec: OOMPolicySpec
+    """What is wanted."""
+    status: OOMPolicyStatus | None = None
+    """How far the nodes have got; written by the controller."""
