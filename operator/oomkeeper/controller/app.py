@@ -1,0 +1,136 @@
+"""kopf on the outside: watches in, nothing out.
+
+Only low-level event handlers, each of which hands the object on. kopf writes nothing to any object: no
+handler of it needs progress, finalizers or annotations, and its Events are off. What is decided is decided in
+reconciler.py.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from oomkeeper.model.names import GROUP
+
+from .apiclient import APIClient
+from .kinds import KINDS, Kind
+from .login import connect
+from .reconciler import Reconciler
+from .state import ClusterState
+
+_log = logging.getLogger(__name__)
+
+_STALLED_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How `oomkeeper controller` was called."""
+
+    kubeconfig: Path | None = None
+    namespace: str | None = None
+    """The operator's own: where the incidents of host processes are."""
+    liveness: str | None = None
+    """URL for kopf's health endpoint, such as http://0.0.0.0:8080/healthz."""
+
+
+async def run(options: Options) -> None:
+    """Run until SIGTERM or SIGINT. Raises login.NoCluster when there are no credentials to begin with."""
+    connect(kubeconfig=options.kubeconfig)
+    api = APIClient(login=lambda: connect(kubeconfig=options.kubeconfig))
+    reconciler = Reconciler(api=api, state=ClusterState())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):  # kopf takes both over once it runs
+        loop.add_signal_handler(number, stop.set)
+    try:
+        if await _listed(reconciler, stop=stop):
+            await _serve(reconciler, options=options, stop=stop)
+    finally:
+        await api.close()
+    _log.info("event=stopped")
+
+
+async def _listed(reconciler: Reconciler, *, stop: asyncio.Event) -> bool:
+    """The first list, which also waits for the custom resources to be served. False when told to stop
+    before."""
+    listing, stopping = asyncio.create_task(reconciler.listed()), asyncio.create_task(stop.wait())
+    await asyncio.wait((listing, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not listing.done():
+        listing.cancel()
+        return False
+    listing.result()
+    return True
+
+
+async def _serve(reconciler: Reconciler, *, options: Options, stop: asyncio.Event) -> None:
+    """kopf and the reconciler side by side; when one ends, so does the other."""
+    work = asyncio.create_task(reconciler.run(), name="reconciler")
+    work.add_done_callback(lambda _: stop.set())
+    _log.info("event=started namespace=%s", options.namespace or "-")
+    try:
+        await kopf.operator(
+            registry=handlers(reconciler, options=options),
+            settings=settings(),
+            clusterwide=True,
+            standalone=True,
+            liveness_endpoint=options.liveness,
+            stop_flag=stop,
+        )
+    finally:
+        work.cancel()
+        await asyncio.wait((work,))
+    if not work.cancelled():
+        work.result()
+
+
+def settings() -> kopf.OperatorSettings:
+    """What differs from kopf's defaults, and why."""
+    chosen = kopf.OperatorSettings()
+    # Lists in pages: without it kopf keeps whole lists in memory.
+    chosen.watching.chunk_size = 500
+    chosen.watching.server_timeout = 290
+    chosen.watching.client_timeout = 300
+    chosen.posting.enabled = False
+    # The kinds are known, and were served when the first list succeeded: no need to read CRDs or namespaces.
+    chosen.scanning.disabled = True
+    # An idle object needs no task.
+    chosen.queueing.idle_timeout = 0.5
+    # kopf takes its finalizer off whatever it sees; the default name may belong to another operator written
+    # in kopf.
+    chosen.persistence.finalizer = f"{GROUP}/controller"
+    return chosen
+
+
+def handlers(reconciler: Reconciler, *, options: Options) -> kopf.OperatorRegistry:
+    """Every handler there is."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return connect(kubeconfig=options.kubeconfig)
+
+    @kopf.on.probe(registry=registry, id="idle_seconds")
+    def probe(**_: Any) -> int:
+        idle = reconciler.idle_seconds()
+        if idle > _STALLED_SECONDS:
+            raise kopf.PermanentError(f"the reconciler has not run for {idle:.0f} s")
+        return int(idle)
+
+    for kind in KINDS:
+        _follow(registry, kind=kind, reconciler=reconciler)
+    return registry
+
+
+def _follow(registry: kopf.OperatorRegistry, *, kind: Kind, reconciler: Reconciler) -> None:
+    where = (kind.group, kind.version, kind.plural) if kind.group else (kind.version, kind.plural)
+
+    @kopf.on.event(*where, registry=registry, id=f"follow-{kind.plural}")
+    async def follow(event: Mapping[str, Any], **_: Any) -> None:
+        reconciler.seen(kind, event)

@@ -1,0 +1,56 @@
+"""Command line of the controller, and its exit codes: 0 stopped as asked, 1 failed, 2 called in vain."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `oomkeeper controller`. Imports nothing heavy: `oomkeeper --help` comes by here."""
+    parser.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="the cluster to serve; else KUBECONFIG, the pod's service account, ~/.kube/config",
+    )
+    parser.add_argument(
+        "--namespace",
+        metavar="NAME",
+        default="oomkeeper-system",
+        help="the operator's own namespace (%(default)s)",
+    )
+    parser.add_argument(
+        "--liveness", metavar="URL", help="serve a health endpoint there, such as http://0.0.0.0:8080/healthz"
+    )
+    parser.add_argument("--log-level", choices=_LEVELS, default="info", help="(%(default)s)")
+
+
+def start(args: argparse.Namespace) -> int:
+    """Run the controller until it is told to stop. Gives the exit code."""
+    logging.basicConfig(
+        level=args.log_level.upper(),
+        stream=sys.stderr,
+        format="time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+    )
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        from .app import Options, run
+        from .login import NoCluster
+    except ModuleNotFoundError as error:
+        print(
+            f"oomkeeper controller: {error.name} is not installed: install oomkeeper[controller]",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        asyncio.run(
+            run(Options(kubeconfig=args.kubeconfig, namespace=args.namespace, liveness=args.liveness))
+        )
+    except NoCluster as error:
+        print(f"oomkeeper controller: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,55 @@
+"""How many kills of an incident fall into a span of time, and when.
+
+An OOMIncident keeps exact times of its last five kills and one number per full hour for seven days. Together
+they say how many kills a window holds: exactly, except in the one hour that the window's start cuts, and
+there only for an incident with more kills since than the ring holds; those are counted, for a kill too many
+is better than a kill lost.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from .incident import Incident
+
+HOUR_SECONDS = 3600
+
+
+def placed_kills(incident: Incident, *, start: float, end: float) -> Iterator[tuple[float, int]]:
+    """Moments within [start, end] with the kills that belong there; what is only known by the hour goes to
+    its start.
+
+    A kill that a node's clock dates after `end` is one of now.
+    """
+    slots = _slots(incident)
+    oldest_known = min(incident.kill_times, default=None)
+    for hour, kills in slots.items():
+        known = [time for time in incident.kill_times if hour <= time < hour + HOUR_SECONDS]
+        for time in known:
+            if time >= start:
+                yield min(time, end), 1
+        unknown = kills - len(known)
+        if unknown <= 0 or hour + HOUR_SECONDS <= start:
+            continue
+        # The ring holds the newest: whatever it does not hold was earlier than its oldest.
+        if oldest_known is not None and oldest_known < start:
+            continue
+        yield min(max(float(hour), start), end), unknown
+
+
+def kills_since(incident: Incident, *, start: float, end: float) -> int:
+    """Kills of the incident within [start, end]."""
+    return sum(kills for _, kills in placed_kills(incident, start=start, end=end))
+
+
+def _slots(incident: Incident) -> Mapping[int, int]:
+    """Full hour -> kills. The ring fills in where the history has no hour for it (or does not count it
+    yet)."""
+    slots = dict(incident.history)
+    ring: dict[int, int] = {}
+    for time in incident.kill_times:
+        hour = int(time // HOUR_SECONDS * HOUR_SECONDS)
+        ring[hour] = ring.get(hour, 0) + 1
+    for hour, kills in ring.items():
+        slots[hour] = max(slots.get(hour, 0), kills)
+    if not slots and incident.count and incident.last_seen is not None:
+        slots[int(incident.last_seen // HOUR_SECONDS * HOUR_SECONDS)] = incident.count
+    return slots
