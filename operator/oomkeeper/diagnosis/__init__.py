@@ -1,1 +1,8 @@
-"""Pure functions: the facts of one OOM event in; cause, contributors and advice out."""
+"""Facts in, verdict out: cause, level, outcome, contributors and advice for one `Kill`. Pure functions, no I/O.
+
+`diagnose` walks the decision procedure; each other module takes one decision of it.
+"""
+
+from .diagnose import diagnose
+
+__all__ = ["diagnose"]

@@ -1,0 +1,31 @@
+"""What to do, with numbers; a piece of advice that the evidence does not carry is absent.
+
+One rule per function, `Case` in, `Advice` or None out; the order here is the order in which people should read.
+"""
+
+from collections.abc import Callable
+
+from ...model.diagnosis import Advice
+from ..case import Case
+from . import allocator, content, limit, trigger
+
+_RULES: tuple[Callable[[Case], Advice | None], ...] = (
+    trigger.check_trigger,
+    content.move_tmpfs,
+    content.slow_storage,
+    content.free_kernel_memory,
+    content.find_leak,
+    limit.lower_heap,
+    limit.fit_limit,
+    limit.reserve_system_memory,
+    allocator.spread_numa,
+    allocator.compact_memory,
+    allocator.grow_node,
+    allocator.match_requests,
+    allocator.lower_oom_score_adj,
+)
+
+
+def advise(case: Case) -> tuple[Advice, ...]:
+    """Every rule that applies. After a panic the same holds: what filled the memory is what to change."""
+    return tuple(advice for rule in _RULES if (advice := rule(case)) is not None)

@@ -1,0 +1,106 @@
+"""Why the page allocator ran out: the node, one zone, the NUMA nodes allowed, or no block large enough.
+
+The kernel itself tells cpuset and memory policy apart (constrained_alloc()) and prints it since 5.0; for older kernels the
+nodes allowed are compared with those that have memory.
+"""
+
+from typing import NamedTuple
+
+from ..model.cause import Cause, Confidence
+from ..model.kill import Kill
+from ..model.node import NodeFacts
+from .gfp import Request, parse_request
+from .nodes import allowed_nodes, nodes_with_memory, parse_nodes
+from .zones import ZonesState, judge_zones
+
+_COSTLY_ORDER = 3
+"""PAGE_ALLOC_COSTLY_ORDER: larger requests fail instead of killing, unless __GFP_NOFAIL."""
+_PLENTY_SHARE = 0.01
+
+
+class Shortage(NamedTuple):
+    """The verdict on a global OOM."""
+
+    cause: Cause
+    confidence: Confidence
+    zones: ZonesState | None = None
+    request: Request | None = None
+    uncertain: str | None = None
+
+
+def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
+    """Decide between the page allocator's causes; what the report lacks lowers the confidence."""
+    request = parse_request(kill.invoker.gfp if kill.invoker else None)
+    zones = _zones(kill, request, node)
+    numa = _numa(kill, node)
+    if numa is not None:
+        return Shortage(numa, Confidence.HIGH if kill.constraint else Confidence.MEDIUM, zones, request)
+    if zones is None or not zones.eligible:
+        return _without_zones(kill, request)
+    order = kill.invoker.order if kill.invoker and kill.invoker.order else 0
+    return _by_watermarks(zones, request, order)
+
+
+def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:
+    if kill.constraint == "CONSTRAINT_MEMORY_POLICY":
+        return Cause.NUMA_MEMORY_POLICY
+    if kill.constraint == "CONSTRAINT_CPUSET":
+        return Cause.NUMA_CPUSET
+    if kill.constraint is not None:
+        return None
+    have = nodes_with_memory(kill.memory, node)
+    if have is None:
+        return None
+    for text, cause in ((kill.nodemask, Cause.NUMA_MEMORY_POLICY), (kill.mems_allowed, Cause.NUMA_CPUSET)):
+        allowed = parse_nodes(text)
+        if allowed and not have <= allowed:
+            return cause
+    return None
+
+
+def _zones(kill: Kill, request: Request | None, node: NodeFacts | None) -> ZonesState | None:
+    if not kill.memory.zones:
+        return None
+    assumed = request if request is not None else Request(highest_zone="Movable", movable=True, mask=0)
+    order = max(0, kill.invoker.order) if kill.invoker and kill.invoker.order else 0
+    allowed = allowed_nodes(kill)
+    seen = frozenset(zone.node for zone in kill.memory.zones)
+    return judge_zones(kill.memory, assumed, order=order, nodes=allowed if allowed and allowed & seen else None)
+
+
+def _without_zones(kill: Kill, request: Request | None) -> Shortage:
+    if kill.memory.slabs or kill.memory.mem_info_pages:
+        return Shortage(Cause.NODE_MEMORY, Confidence.MEDIUM if kill.memory.mem_info_pages else Confidence.LOW, None, request,
+                        "The log lacks the zones' watermarks, so a shortage of a single zone cannot be ruled out.")
+    if kill.constraint is not None:
+        return Shortage(Cause.NODE_MEMORY, Confidence.MEDIUM, None, request,
+                        "The log lacks the state of memory, so a shortage of a single zone or fragmentation cannot be ruled "
+                        "out.")
+    if kill.victims or kill.panic:
+        return Shortage(Cause.NODE_MEMORY, Confidence.LOW, None, request,
+                        "Only the outcome was logged (the kernel prints at most 10 full reports in 5 s): zone, cpuset, "
+                        "memory policy or fragmentation cannot be told apart.")
+    return Shortage(Cause.UNKNOWN, Confidence.LOW, None, request, "The log ends before the state of memory is printed.")
+
+
+def _by_watermarks(zones: ZonesState, request: Request | None, order: int) -> Shortage:
+    if all(state.short for state in zones.eligible):
+        if request is not None and _plenty_elsewhere(zones):
+            return Shortage(Cause.ZONE_MEMORY, Confidence.HIGH, zones, request)
+        return Shortage(Cause.NODE_MEMORY, Confidence.HIGH if request else Confidence.MEDIUM, zones, request)
+    above = [state for state in zones.eligible if not state.short]
+    if order > 0 and all(state.has_block is False for state in above):
+        note = None if order <= _COSTLY_ORDER else (
+            f"Requests of order {order} normally fail without a kill; this one insisted.")
+        return Shortage(Cause.FRAGMENTATION, Confidence.HIGH if note is None else Confidence.MEDIUM, zones, request, note)
+    if all(state.near for state in above):
+        return Shortage(Cause.NODE_MEMORY, Confidence.MEDIUM, zones, request,
+                        "By the time of the report some zone was just above its minimum again.")
+    return Shortage(Cause.NODE_MEMORY, Confidence.LOW, zones, request,
+                    "By the time of the report there was free memory above the watermarks: it was freed meanwhile, or taken "
+                    "in parallel.")
+
+
+def _plenty_elsewhere(zones: ZonesState) -> bool:
+    marks = sum(state.mark_bytes for state in zones.eligible)
+    return zones.unusable_free_bytes >= max(marks, int(zones.managed_bytes * _PLENTY_SHARE), 1)

@@ -1,0 +1,21 @@
+"""Is there a free block large enough, of a type that the request may have?"""
+
+from ..model.memory import Zone
+
+_USABLE = frozenset("UME")
+"""Unmovable, movable and reclaimable blocks can be had by every request (by fallback). Reserved are H (highatomic), C (CMA, for
+movable requests only) and I (isolated)."""
+
+
+def has_block(zone: Zone, *, order: int, page_size_bytes: int, movable: bool) -> bool | None:
+    """Whether the zone's free lists hold a block of 2^order pages; None where they were not printed. Kernels before 3.10
+    print no types, and all their blocks count."""
+    if not zone.buddy:
+        return None
+    wanted = page_size_bytes << order
+    for block in zone.buddy:
+        if block.count and block.size_bytes >= wanted:
+            types = set(block.types)
+            if not types or types & _USABLE or (movable and "C" in types):
+                return True
+    return False

@@ -1,0 +1,96 @@
+"""Everything that has been decided or is known of one event, as summary and advice need it."""
+
+from dataclasses import dataclass
+
+from ..kernel.cgroup.kubepods import parse_kube_cgroup
+from ..model.cause import Cause, ContributorName, Level, Outcome, Scope
+from ..model.diagnosis import Contributor
+from ..model.kill import Kill, TaskRow, Victim
+from ..model.node import NodeFacts
+from ..model.pod import ContainerFacts, KubeCgroup, PodFacts
+from .allocator import Shortage
+from .binding import Binding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One event with the decisions taken so far."""
+
+    kill: Kill
+    node: NodeFacts | None
+    pod: PodFacts | None
+    scope: Scope
+    cause: Cause
+    level: Level | None
+    outcome: Outcome
+    binding: Binding
+    shortage: Shortage | None
+    contributors: tuple[Contributor, ...]
+
+    @property
+    def victim(self) -> Victim | None:
+        """The first process that died."""
+        return self.kill.victims[0] if self.kill.victims else None
+
+    @property
+    def victim_cgroup(self) -> KubeCgroup | None:
+        """The victim's place in kubelet's tree."""
+        path = self.kill.task_memcg or self.kill.oom_memcg
+        return parse_kube_cgroup(path) if path is not None else None
+
+    @property
+    def container(self) -> ContainerFacts | None:
+        """The victim's container, by its id; the only one of a pod that has one is it without an id too."""
+        if self.pod is None:
+            return None
+        cgroup = self.victim_cgroup
+        if cgroup is not None and cgroup.container_id is not None:
+            for container in self.pod.containers:
+                if cgroup.container_id in container.container_ids:
+                    return container
+            return None
+        return self.pod.containers[0] if len(self.pod.containers) == 1 else None
+
+    @property
+    def equal_container(self) -> ContainerFacts | None:
+        """The container whose limit is the pod's: kubelet gives a pod's cgroup the sum of its containers' limits, so with one
+        container both are equal, and the pod's, which also holds the sandbox, is usually met first."""
+        if self.pod is None or self.level is not Level.POD or self.pod.limit_bytes is not None:
+            return None
+        running = [one for one in self.pod.containers if one.kind == "Container"]
+        if len(running) != 1 or running[0].limit_bytes is None:
+            return None
+        limit = self.binding.limit_bytes
+        return running[0] if limit is None or limit == running[0].limit_bytes else None
+
+    def share(self, *names: ContributorName) -> float:
+        """The part of the memory that these contributors hold together."""
+        return sum(part.share for part in self.contributors if part.name in names)
+
+    def size(self, *names: ContributorName) -> int:
+        """The same in bytes."""
+        return sum(part.bytes for part in self.contributors if part.name in names)
+
+    def detail(self, name: ContributorName) -> str | None:
+        """A contributor's own name, such as a slab cache's."""
+        return next((part.detail for part in self.contributors if part.name is name), None)
+
+    def largest_task(self) -> TaskRow | None:
+        """The process of the table with the most memory, resident and swapped."""
+        return max(self.kill.tasks, key=task_pages, default=None)
+
+    def task_bytes(self, task: TaskRow) -> int:
+        """Resident and swapped memory of a row."""
+        return task_pages(task) * self.kill.memory.page_size_bytes
+
+
+def task_pages(task: TaskRow) -> int:
+    """Resident and swapped pages."""
+    return task.rss_pages + (task.swapents_pages or 0)
+
+
+def resident_bytes(victim: Victim) -> int | None:
+    """What a victim's death gives back, page tables aside."""
+    if victim.anon_rss_bytes is None:
+        return None
+    return victim.anon_rss_bytes + (victim.file_rss_bytes or 0) + (victim.shmem_rss_bytes or 0)

@@ -1,0 +1,99 @@
+"""The decision procedure: scope, cause, level, binding counter, contributors, outcome; then words and advice.
+
+First match wins: asked for by hand; nothing killable; an unknown constraint (somebody else's policy); a memory cgroup; the
+page allocator. A panic by vm.panic_on_oom is an outcome, its cause is what ran out.
+"""
+
+from typing import NamedTuple
+
+from ..model.cause import Cause, Confidence, Level, Scope
+from ..model.diagnosis import Diagnosis
+from ..model.kill import Kill
+from ..model.node import NodeFacts
+from ..model.pod import PodFacts
+from .advice import advise
+from .allocator import Shortage, judge_allocator
+from .binding import Binding, find_binding
+from .case import Case
+from .contributors import contributors_of
+from .level import place_of
+from .outcome import outcome_of
+from .summary import summarize
+
+_KERNEL_CONSTRAINTS = frozenset({
+    "CONSTRAINT_NONE", "CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY", "CONSTRAINT_MEMCG",
+})
+"""enum oom_constraint (include/linux/oom.h); another one comes from a BPF program (the bpf_oom series names its own)."""
+
+
+class _Verdict(NamedTuple):
+    cause: Cause
+    level: Level | None
+    confidence: Confidence
+    uncertain: tuple[str, ...]
+    shortage: Shortage | None
+
+
+def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None = None) -> Diagnosis:
+    """The verdict on `kill`. `node` sharpens NUMA and per-CPU questions, `pod` puts names in place of uids. Never raises."""
+    binding = _binding(kill, node)
+    verdict = _decide(kill, node)
+    outcome, open_end = outcome_of(kill)
+    contributors = contributors_of(kill, scope=kill.scope, usage_bytes=binding.usage_bytes, binding=binding.counter, node=node)
+    case = Case(kill=kill, node=node, pod=pod, scope=kill.scope, cause=verdict.cause, level=verdict.level, outcome=outcome,
+                binding=binding, shortage=verdict.shortage, contributors=contributors)
+    uncertain = [*verdict.uncertain]
+    if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
+        uncertain.append(binding.uncertain)
+    if open_end:
+        uncertain.append(open_end)
+    if kill.lost_before:
+        uncertain.append(f"{kill.lost_before} log records are missing just before or inside this report.")
+    return Diagnosis(
+        scope=kill.scope, cause=verdict.cause, level=verdict.level, outcome=outcome,
+        limit_bytes=binding.limit_bytes, usage_bytes=binding.usage_bytes, binding_counter=binding.counter,
+        contributors=contributors, confidence=_confidence(verdict, binding, kill),
+        summary=summarize(case), advice=advise(case), uncertain=tuple(uncertain),
+    )
+
+
+def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:
+    if kill.invoker is not None and kill.invoker.order == -1:
+        # oom_control.order = -1 is how moom_callback() (drivers/tty/sysrq.c) marks itself (is_sysrq_oom()).
+        return _Verdict(Cause.MANUAL_TRIGGER, None, Confidence.HIGH, (), None)
+    if kill.constraint is not None and kill.constraint not in _KERNEL_CONSTRAINTS:
+        return _Verdict(Cause.EXTERNAL_POLICY, _memcg_level(kill), Confidence.HIGH, (), None)
+    if kill.no_killable:
+        shortage = judge_allocator(kill, node) if kill.scope is Scope.GLOBAL else None
+        return _Verdict(Cause.NO_KILLABLE_PROCESS, _memcg_level(kill), Confidence.HIGH, (), shortage)
+    if kill.scope is Scope.MEMCG:
+        place = place_of(kill.oom_memcg, kill.task_memcg)
+        return _Verdict(place.cause, place.level, place.confidence, (place.uncertain,) if place.uncertain else (), None)
+    if kill.scope is Scope.GLOBAL:
+        shortage = judge_allocator(kill, node)
+        return _Verdict(shortage.cause, None, shortage.confidence, (shortage.uncertain,) if shortage.uncertain else (), shortage)
+    return _Verdict(Cause.UNKNOWN, None, Confidence.LOW,
+                    ("The log does not say whether a cgroup's limit or the node's memory ran out.",), None)
+
+
+def _memcg_level(kill: Kill) -> Level | None:
+    return place_of(kill.oom_memcg, kill.task_memcg).level if kill.scope is Scope.MEMCG else None
+
+
+def _binding(kill: Kill, node: NodeFacts | None) -> Binding:
+    if kill.scope is not Scope.MEMCG:
+        return Binding(None, None, None)
+    swapped = None
+    if kill.tasks:
+        swapped = any(task.swapents_pages for task in kill.tasks)
+    return find_binding(kill.memory, cpus=node.cpus if node else None, swap_used_by_tasks=swapped)
+
+
+def _confidence(verdict: _Verdict, binding: Binding, kill: Kill) -> Confidence:
+    order = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
+    level = order.index(verdict.confidence)
+    if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
+        level = min(level, 1)
+    if kill.lost_before:
+        level = min(level, 1)
+    return order[level]

@@ -1,0 +1,77 @@
+"""Which cgroup's limit was met, seen from the victim: B (`oom_memcg`) against V (`task_memcg`).
+
+Kubernetes first, by kubelet's own names (pkg/kubelet/cm); what encloses a whole node (kind, LXC) next; then any cgroup.
+"""
+
+import re
+from typing import NamedTuple
+
+from ..kernel.cgroup.kubepods import parse_kube_cgroup
+from ..model.cause import Cause, Confidence, Level
+
+_SEGMENTS = {
+    "container": (Cause.CONTAINER_LIMIT, Level.CONTAINER),
+    "pod": (Cause.POD_LIMIT, Level.POD),
+    "qos": (Cause.QOS_LIMIT, Level.QOS),
+    "node": (Cause.NODE_ALLOCATABLE_LIMIT, Level.ALLOCATABLE),
+}
+_SYSTEM = frozenset({
+    "system.slice", "kube-reserved", "kube-reserved.slice", "system-reserved", "system-reserved.slice", "podruntime",
+    "podruntime.slice", "runtime.slice", "kubelet.service", "containerd.service", "crio.service", "docker.service",
+})
+"""Where nodes keep their daemons: systemd's own slice, and the names that kubelet's kubeReservedCgroup and
+systemReservedCgroup get in its documentation and in cloud images."""
+_RUNTIME_SCOPE = re.compile(r"(?:docker|libpod|podman|crio|cri-containerd|nerdctl)-[^/]*\.scope(?:/|\Z)")
+
+
+class Place(NamedTuple):
+    """The verdict on B."""
+
+    cause: Cause
+    level: Level
+    confidence: Confidence
+    uncertain: str | None = None
+
+
+def place_of(oom_memcg: str | None, task_memcg: str | None) -> Place:
+    """The cause and level that B and V amount to; a missing path lowers the confidence, never guesses."""
+    if oom_memcg is None:
+        return Place(Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN, Confidence.MEDIUM,
+                     "The log does not name the cgroup whose limit was met.")
+    kube = parse_kube_cgroup(oom_memcg)
+    if kube is not None and kube.segment in _SEGMENTS:
+        cause, level = _SEGMENTS[kube.segment]
+        return Place(cause, level, Confidence.HIGH)
+    if kube is None:
+        if _encloses_node(oom_memcg, task_memcg):
+            return Place(Cause.ENCLOSING_LIMIT, Level.ENCLOSING, Confidence.HIGH)
+        if _is_system(oom_memcg):
+            return Place(Cause.SYSTEM_SLICE_LIMIT, Level.SYSTEM_SLICE, Confidence.HIGH)
+    return _own_or_ancestor(oom_memcg, task_memcg)
+
+
+def _own_or_ancestor(oom_memcg: str, task_memcg: str | None) -> Place:
+    if task_memcg is None:
+        return Place(Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN, Confidence.MEDIUM,
+                     f"The log does not name the victim's cgroup, so whether {oom_memcg} is its own or a parent is open.")
+    if task_memcg == oom_memcg:
+        return Place(Cause.CGROUP_LIMIT, Level.OWN, Confidence.HIGH)
+    if is_below(task_memcg, oom_memcg):
+        return Place(Cause.ANCESTOR_CGROUP_LIMIT, Level.ANCESTOR, Confidence.HIGH)
+    return Place(Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN, Confidence.LOW,
+                 f"The victim's cgroup {task_memcg} is not below {oom_memcg}; the log may be damaged.")
+
+
+def is_below(path: str, ancestor: str) -> bool:
+    """Strictly below."""
+    return path != ancestor and path.startswith(ancestor.rstrip("/") + "/")
+
+
+def _encloses_node(oom_memcg: str, task_memcg: str | None) -> bool:
+    inside = parse_kube_cgroup(task_memcg) if task_memcg is not None else None
+    return inside is not None and task_memcg is not None and is_below(task_memcg, oom_memcg)
+
+
+def _is_system(path: str) -> bool:
+    segments = [segment for segment in path.split("/") if segment]
+    return any(segment in _SYSTEM for segment in segments) and _RUNTIME_SCOPE.search(path) is None

@@ -1,0 +1,47 @@
+"""NUMA nodes: lists as the kernel prints them, and which have memory."""
+
+import re
+
+from ..model.kill import Kill
+from ..model.memory import MemoryFacts
+from ..model.node import NodeFacts
+
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_MAX_NODES = 4096
+"""Above CONFIG_NODES_SHIFT's 10 bits; a damaged list must not cost memory."""
+
+
+def parse_nodes(text: str | None) -> frozenset[int] | None:
+    """`0-1,4` as a set; None for `(null)`, for nothing, and for what is no list."""
+    if not text:
+        return None
+    nodes: set[int] = set()
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
+            return None
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last >= _MAX_NODES or first > last:
+            return None
+        nodes.update(range(first, last + 1))
+    return frozenset(nodes)
+
+
+def allowed_nodes(kill: Kill) -> frozenset[int] | None:
+    """Where the allocation could go: memory policy and cpuset together; None where neither is printed."""
+    policy, cpuset = parse_nodes(kill.nodemask), parse_nodes(kill.mems_allowed)
+    if policy and cpuset:
+        return policy & cpuset or policy
+    return policy or cpuset
+
+
+def nodes_with_memory(memory: MemoryFacts, node: NodeFacts | None) -> frozenset[int] | None:
+    """From the host where known; else from the hugepages lines, the only ones that show_mem() never filters by node, and in
+    kernels before 4.6, which filter nothing, from the zones."""
+    if node is not None and node.online_nodes:
+        return frozenset(node.online_nodes)
+    if memory.huge_pages:
+        return frozenset(pages.node for pages in memory.huge_pages)
+    if memory.zones and not memory.node_fields_bytes:
+        return frozenset(zone.node for zone in memory.zones)
+    return None
