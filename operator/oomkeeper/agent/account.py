@@ -1,0 +1,73 @@
+"""The account: kills that /proc/vmstat counted against kills recorded; what stays open is published as unattributed."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.vmstat import read_oom_kills
+
+from .clock import rfc3339
+from .state import BootRow, Store
+
+SETTLE_SECONDS = 2.0
+"""The kernel counts a kill a moment before it prints it: a difference must last this long to be one."""
+
+
+class Account:
+    """Keeps one boot's `unattributed` in the store."""
+
+    def __init__(
+        self, *, store: Store, boot: BootRow, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._boot_id = boot.boot_id
+        self._proc = proc
+        self._clock = clock
+        self._difference: tuple[int, float] | None = None
+
+    def settle(self) -> None:
+        """Compare. Call when the kernel log has been read to its end."""
+        boot = self._store.boot(self._boot_id)
+        counted = read_oom_kills(proc=self._proc)
+        if boot is None or counted is None:
+            return
+        difference = max(0, counted - boot.vmstat_base - boot.recorded)
+        if difference == boot.unattributed:
+            self._difference = None
+            return
+        if difference > boot.unattributed:
+            if self._difference is None or self._difference[0] != difference:
+                self._difference = (difference, self._clock())
+            if self._clock() - self._difference[1] < SETTLE_SECONDS:
+                return
+        self._difference = None
+        self._store.set_unattributed(self._boot_id, difference)
+
+    @property
+    def open(self) -> bool:
+        """True while a difference is being waited for."""
+        return self._difference is not None
+
+
+def open_boot(store: Store, *, boot_id: str, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> BootRow:
+    """This boot's row in the store: where an earlier run left it, else from now on.
+
+    The log's end and the kernel's count are taken so that no kill lies between the two. An unreadable log starts at -1, so that all it
+    holds is read once it can be.
+    """
+    known = store.boot(boot_id)
+    if known is not None:
+        return known
+    while True:
+        before = read_oom_kills(proc=proc) or 0
+        # A kill is counted before it is printed: give a line on its way the time to arrive.
+        time.sleep(0.02)
+        try:
+            newest = KmsgReader.newest_seq(path=kmsg)
+        except KmsgUnreadableError:
+            newest = None
+        if (read_oom_kills(proc=proc) or 0) == before:
+            break
+    cursor = -1 if newest is None else newest
+    return store.start_boot(boot_id=boot_id, since=rfc3339(time.time()), cursor=cursor, vmstat_base=before)

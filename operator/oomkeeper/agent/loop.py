@@ -1,0 +1,212 @@
+"""One node's loop: the kernel log, what other threads post, and the clock, all handled in one thread that owns the store.
+
+Nothing here knows of Kubernetes; `oomkeeper node` runs it bare, `oomkeeper agent` posts pods and desired state into it.
+"""
+
+import logging
+import os
+import queue
+import select
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.facts import read_node_facts
+from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.sysctl import Sysctls
+
+from .account import Account, open_boot
+from .adjuster import Adjuster
+from .desired import Desired
+from .keeper import Keeper, KeptState
+from .kubelet import KubeletFacts, KubeletFinder
+from .pods import PodTable
+from .state import Store
+from .visibility import Visibility
+from .witness import Witness
+
+log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 5.0
+"""Between two looks at the sysctls: /proc/sys tells nobody when it is written."""
+REOPEN_SECONDS = 10.0
+"""Between two tries to open an unreadable kernel log."""
+
+
+VIEWS_NOTE = "sysctls"
+"""Name in the store of the last pass's SysctlViews, for `oomkeeper status`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPaths:
+    """Where the host's files are, seen from this process."""
+
+    proc: Path = Path("/proc")
+    sys: Path = Path("/sys")
+    cgroup: Path = Path("/sys/fs/cgroup")
+    etc: Path = Path("/etc")
+    kmsg: Path = Path("/dev/kmsg")
+
+
+class NodeLoop:
+    """Build it in the thread that runs it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        node: str,
+        host: HostPaths,
+        pods: PodTable | None,
+        operator_namespace: str,
+        sink: Callable[[dict[str, Any]], None],
+        changed: Callable[[], None] = lambda: None,
+        kept: Callable[[KeptState, Desired], None] = lambda _kept, _desired: None,
+    ) -> None:
+        """`sink` gets each kill's record once; `changed` is called after the store changed; `kept` after each pass over the sysctls.
+
+        Raises OSError where /proc is not there.
+        """
+        self.facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
+        self._store = store
+        self._host = host
+        self._changed = changed
+        self._kept = kept
+        boot = open_boot(store, boot_id=self.facts.boot_id, proc=host.proc, kmsg=host.kmsg)
+        hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
+        self._witness = Witness(
+            store=store, facts=self.facts, node=node, boot=boot, hierarchy=hierarchy, pods=pods,
+            operator_namespace=operator_namespace, sink=sink,
+        )  # fmt: skip
+        self._account = Account(store=store, boot=boot, proc=host.proc)
+        self._keeper = Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=self.facts.boot_id, etc=host.etc)
+        self._adjuster = Adjuster(store=store, hierarchy=hierarchy, pods=pods, proc=host.proc)
+        self._kubelets = KubeletFinder(proc=host.proc)
+        self._pods = pods
+        self._visibility = (
+            Visibility(store=store, node=node, pods=pods, operator_namespace=operator_namespace, since=boot.since)
+            if pods is not None
+            else None
+        )
+        self._cursor = boot.cursor
+        self._inbox: queue.SimpleQueue[Callable[[NodeLoop], None]] = queue.SimpleQueue()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopping = False
+        self._reader: KmsgReader | None = None
+        self._reopen_at = 0.0
+        self._keep_at = 0.0
+        self.kmsg_problem: str | None = None
+        self.kubelet: KubeletFacts | None = None
+        self.desired: Desired | None = None
+        """None until it is known: nothing is applied, and nothing released, before."""
+
+    @property
+    def visibility(self) -> Visibility | None:
+        return self._visibility
+
+    @property
+    def pods(self) -> PodTable | None:
+        return self._pods
+
+    def post(self, message: "Callable[[NodeLoop], None]") -> None:
+        """Have something done in the loop's thread. Safe from any thread and from a signal handler."""
+        self._inbox.put(message)
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            return  # the pipe is full: the loop is about to wake up anyway
+
+    def stop(self) -> None:
+        """End `run` after what has been read is stored."""
+        self.post(NodeLoop._stop)
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def set_desired(self, desired: Desired) -> None:
+        """Keep this from now on, beginning at once."""
+        self.desired = desired
+        self._keep_at = 0.0
+
+    def pods_changed(self) -> None:
+        """The pod table has changed: kills may find their pods now."""
+        self._witness.retry_waiting()
+
+    def run(self) -> None:
+        """Until `stop`."""
+        poller = select.poll()
+        poller.register(self._wake_read, select.POLLIN)
+        while not self._stopping:
+            self._open_log(poller)
+            changes = self._store.changes
+            ready = poller.poll(self._timeout_ms())
+            self._step(dict(ready))
+            if self._store.changes != changes:
+                self._changed()
+        self._step({})
+        self._changed()
+        if self._reader is not None:
+            self._reader.close()
+
+    def _step(self, ready: dict[int, int]) -> None:
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        while not self._inbox.empty():
+            self._inbox.get()(self)
+        if self._reader is not None:
+            reader = self._reader
+            self._witness.feed(reader.read_available(), lost=lambda: reader.lost)
+        self._witness.tick()
+        self._account.settle()
+        if self._visibility is not None:
+            self._visibility.tick()
+        now = time.monotonic()
+        if now >= self._keep_at and self.desired is not None:
+            self._keep_at = now + KEEP_SECONDS
+            self._keep(self.desired)
+            if self._pods is not None:
+                self._pods.sweep(now=now)
+
+    def _keep(self, desired: Desired) -> None:
+        self.kubelet = self._kubelets.look()
+        kept = self._keeper.reconcile(desired, kubelet=self.kubelet)
+        self._adjuster.reconcile(desired.adjustments)
+        self._store.put_note(VIEWS_NOTE, [asdict(view) for view in kept.views])
+        self._kept(kept, desired)
+
+    def _open_log(self, poller: select.poll) -> None:
+        now = time.monotonic()
+        if self._reader is not None or now < self._reopen_at:
+            return
+        try:
+            self._reader = KmsgReader(path=self._host.kmsg, after_seq=self._cursor)
+        except KmsgUnreadableError as error:
+            if self.kmsg_problem is None:
+                log.warning("kernel log unreadable problem=%s", error)
+            self.kmsg_problem = str(error)
+            self._reopen_at = now + REOPEN_SECONDS
+            return
+        self.kmsg_problem = None
+        poller.register(self._reader.fileno(), select.POLLIN)
+
+    def _timeout_ms(self) -> int:
+        waits = [KEEP_SECONDS]
+        if self.desired is not None:
+            waits.append(self._keep_at - time.monotonic())
+        deadline = self._witness.deadline()
+        if deadline is not None:
+            waits.append(deadline)
+        if self._account.open or (self._visibility is not None and self._visibility.waiting()):
+            waits.append(0.5)
+        return max(0, int(min(waits) * 1000) + 1)
+
+
+def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
+    """Give back every sysctl and oom_score_adj that an earlier run changed; sysctl -> value now in force."""
+    hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
+    facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
+    Adjuster(store=store, hierarchy=hierarchy, pods=None, proc=host.proc).reconcile(())
+    return Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc).restore()

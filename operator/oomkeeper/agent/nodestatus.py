@@ -1,0 +1,155 @@
+"""OOMNode.status from what the agent knows. Pure; equal input gives equal output, so that only a change is written."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from oomkeeper import __version__
+from oomkeeper.model.node import NodeFacts
+
+from .desired import Desired
+from .keeper import KeptState, SysctlView
+from .kubelet import KubeletFacts
+from .state import Account
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """Everything that OOMNode.status tells."""
+
+    facts: NodeFacts
+    kubelet: KubeletFacts | None
+    kubelet_version: str | None
+    desired: Desired
+    kept: KeptState
+    account: Account
+    kmsg_problem: str | None
+    """Why the kernel log cannot be read; None where it can."""
+
+
+def build_status(view: NodeView, *, before: Document | None, now: str) -> Document:
+    """The status; `before` is the one published last, from which unchanged conditions keep their lastTransitionTime."""
+    facts = view.facts
+    status: Document = {
+        "agentVersion": __version__,
+        "kernel": {
+            "release": facts.kernel_release,
+            "bootID": facts.boot_id,
+            "cgroupVersion": facts.cgroup_version,
+            "pageSizeBytes": facts.page_size_bytes,
+            "memory": f"{facts.memory_bytes // 1024}Ki",
+            "swap": f"{facts.swap_bytes // 1024}Ki",
+            "cpus": facts.cpus,
+            "numaNodes": len(facts.online_nodes) or 1,
+        },
+        "sysctls": [_sysctl(one) for one in view.kept.views],
+        "counters": {
+            "kernelKills": view.account.vmstat_oom_kill,
+            "recorded": view.account.recorded,
+            "unattributed": view.account.unattributed,
+            "lostLogRecords": view.account.lost_records,
+            **({"since": view.account.since} if view.account.since else {}),
+        },
+        "conditions": _conditions(view, before=(before or {}).get("conditions", []), now=now),
+    }
+    if view.desired.generation is not None:
+        status["observedGeneration"] = view.desired.generation
+    kubelet = _kubelet(view)
+    if kubelet:
+        status["kubelet"] = kubelet
+    return status
+
+
+def _kubelet(view: NodeView) -> Document:
+    found: Document = {"version": view.kubelet_version}
+    if view.kubelet is not None:
+        found |= {
+            "protectKernelDefaults": view.kubelet.protect_kernel_defaults,
+            "singleProcessOOMKill": view.kubelet.single_process_oom_kill,
+            "evictionHard": dict(view.kubelet.eviction_hard) or None,
+            "configFile": view.kubelet.config_file,
+        }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _sysctl(one: SysctlView) -> Document:
+    fields = {
+        "name": one.key,
+        "desired": one.desired,
+        "actual": one.actual,
+        "original": one.original,
+        "policy": one.policy,
+        "mode": one.mode,
+        "state": one.state,
+        "reason": one.reason,
+        "message": one.message,
+        "persisted": one.persisted,
+        "driftCount": one.drift_count,
+        "lastDriftTime": one.last_drift,
+        "suspectedWriter": one.suspected_writer,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _conditions(view: NodeView, *, before: list[Document], now: str) -> list[Document]:
+    old = {condition["type"]: condition for condition in before}
+    conditions = []
+    for kind, (status, reason, message) in _outcomes(view).items():
+        known = old.get(kind)
+        since = known["lastTransitionTime"] if known and known["status"] == status else now
+        condition = {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
+        if view.desired.generation is not None:
+            condition["observedGeneration"] = view.desired.generation
+        conditions.append(condition)
+    return conditions
+
+
+def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
+    """Condition type -> (status, reason, message)."""
+    views = view.kept.views
+    not_applied = [one for one in views if one.mode != "Audit" and one.state != "InSync"]
+    fights = [one for one in views if one.reason == "FightingForeignWriter"]
+    unsupported = [one for one in views if one.state == "Unsupported"]
+    if not views:
+        applied = ("True", "NothingDesired", "No policy selects a sysctl of this node.")
+    elif not_applied:
+        first = not_applied[0]
+        applied = ("False", first.reason or first.state, _names(not_applied) + ": " + (first.message or first.state))
+    else:
+        applied = ("True", "InSync", f"{len(views)} sysctls are as the policies say.")
+    if view.desired.problems:
+        degraded = ("True", "InvalidSpec", "; ".join(view.desired.problems)[:1000])
+    elif fights:
+        degraded = ("True", "FightingForeignWriter", fights[0].message or _names(fights))
+    elif not_applied:
+        degraded = ("True", not_applied[0].reason or "NotApplied", not_applied[0].message or _names(not_applied))
+    else:
+        degraded = ("False", "AsExpected", "Nothing stands in the way.")
+    if view.kept.persistent_problem is not None:
+        persistent = ("False", "DropInNotWritten", view.kept.persistent_problem)
+    elif view.kept.wants_persistence:
+        persistent = ("True", "DropInWritten", "The drop-in under /etc/sysctl.d holds the persistent sysctls.")
+    else:
+        persistent = ("True", "NotWanted", "No policy asks for persistence here.")
+    readable = (
+        ("True", "Reading", "Every kernel log record is read with its sequence number.")
+        if view.kmsg_problem is None
+        else ("False", "Unreadable", view.kmsg_problem)
+    )
+    supported = (
+        ("False", "SysctlMissing", f"this kernel has no {_names(unsupported)}")
+        if unsupported
+        else ("True", "Supported", "This kernel has every sysctl that is asked for.")
+    )
+    return {
+        "Applied": applied,
+        "Degraded": degraded,
+        "Persistent": persistent,
+        "KernelLogReadable": readable,
+        "Supported": supported,
+    }
+
+
+def _names(views: list[SysctlView]) -> str:
+    return ", ".join(one.key for one in views)

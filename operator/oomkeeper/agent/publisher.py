@@ -1,0 +1,149 @@
+"""Bring what the store holds to the API server, for as long as it takes: the incidents, and the node's status when it changed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from oomkeeper.model.names import AGENT_MANAGER, API_VERSION
+
+from .incidents import for_api
+from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
+from .kube.watcher import Backoff
+from .state import Store
+
+log = logging.getLogger(__name__)
+
+STATUS_INTERVAL_SECONDS = 1.0
+"""At most one write of OOMNode.status in this time: a storm of kills changes its counters with each."""
+HOPELESS = (400, 413, 422)
+"""Answers that the same request will get again."""
+
+
+class Publisher(threading.Thread):
+    """Owns one API connection and one connection to the store."""
+
+    def __init__(self, *, config: ApiConfig, state_dir: Path, node: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(name="publisher", daemon=True)
+        self._client = ApiClient(config)
+        self._state_dir = state_dir
+        self._node = node
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._status: dict[str, Any] | None = None
+        self._published: dict[str, Any] | None = None
+        self._status_at = -STATUS_INTERVAL_SECONDS
+        self._refused: dict[str, int] = {}
+        self._created: set[str] = set()
+
+    def incidents_changed(self) -> None:
+        """There may be unpublished incidents in the store."""
+        self._wake.set()
+
+    def offer_status(self, status: dict[str, Any]) -> None:
+        """The node's status as it is now; written when it differs from the one written last."""
+        with self._lock:
+            self._status = status
+        self._wake.set()
+
+    def forget_status(self) -> None:
+        """The OOMNode is another one now (deleted and made again): write the status in full."""
+        with self._lock:
+            self._published = None
+        self._wake.set()
+
+    def stop(self, *, wait_seconds: float) -> None:
+        """Publish what is left if that works at once, and end."""
+        self._stopping = True
+        self._wake.set()
+        self.join(wait_seconds)
+        self._client.close()
+
+    def run(self) -> None:
+        store = Store.open(self._state_dir)
+        backoff = Backoff()
+        timeout: float | None = None
+        while True:
+            self._wake.wait(timeout)
+            self._wake.clear()
+            stopping = self._stopping
+            try:
+                self._publish_incidents(store)
+                timeout = self._publish_status(hurry=stopping)
+                backoff.reset()
+            except ApiError as error:
+                timeout = backoff.next_seconds()
+                log.warning("publishing fails retry_seconds=%.1f problem=%s", timeout, error)
+                if not stopping:
+                    # Not `wait`: more work must not shorten the pause that the API server needs.
+                    time.sleep(min(timeout, 1.0))
+            if stopping:
+                store.close()
+                return
+
+    def _publish_incidents(self, store: Store) -> None:
+        for key, version, document in store.unpublished():
+            if self._refused.get(key) == version:
+                continue
+            try:
+                self._publish_incident(document)
+            except ApiError as error:
+                meta = document["metadata"]
+                if error.status in HOPELESS or _namespace_gone(error):
+                    log.error("incident refused namespace=%s name=%s problem=%s", meta["namespace"], meta["name"], error)
+                    self._refused[key] = version
+                    continue
+                raise
+            store.mark_published(key, version)
+
+    def _publish_incident(self, document: dict[str, Any]) -> None:
+        document = for_api(document)
+        meta = document["metadata"]
+        place = {"namespace": meta["namespace"], "name": meta["name"]}
+        status = {key: value for key, value in document.items() if key != "spec"}
+        full_name = f"{meta['namespace']}/{meta['name']}"
+        if full_name in self._created:
+            try:
+                self._apply(resource_path("oomincidents", **place, status=True), status)
+                return
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+        subject = {key: value for key, value in document.items() if key != "status"}
+        self._apply(resource_path("oomincidents", **place), subject)
+        self._apply(resource_path("oomincidents", **place, status=True), status)
+        self._created.add(full_name)
+
+    def _publish_status(self, *, hurry: bool) -> float | None:
+        """Seconds until a status that is held back may be written; None where nothing is."""
+        with self._lock:
+            status, published = self._status, self._published
+        if status is None or status == published:
+            return None
+        wait = STATUS_INTERVAL_SECONDS - (self._clock() - self._status_at)
+        if wait > 0 and not hurry:
+            return wait
+        body = {"apiVersion": API_VERSION, "kind": "OOMNode", "metadata": {"name": self._node}, "status": status}
+        self._status_at = self._clock()
+        try:
+            self._apply(resource_path("oomnodes", name=self._node, status=True), body)
+        except ApiError as error:
+            if error.status == 404:
+                return None  # the controller has not made it yet: its ADDED event brings the status again
+            raise
+        with self._lock:
+            self._published = status
+        return None
+
+    def _apply(self, path: str, body: dict[str, Any]) -> None:
+        self._client.apply(path, body, manager=AGENT_MANAGER)
+
+
+def _namespace_gone(error: ApiError) -> bool:
+    """A pod's namespace may be deleted with it: there is no place for its incident any more, and never will be."""
+    text = str(error)
+    return (error.status == 404 and "namespaces" in text) or (error.status == 403 and "being terminated" in text)

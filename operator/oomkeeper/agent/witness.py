@@ -1,0 +1,259 @@
+"""Kernel log records in, stored kills and incidents out: each kill once, whatever is killed when.
+
+A kill is stored the moment its `Killed process` line is there, and renewed when the event turns out to hold more (the other victims of
+memory.oom.group). What makes it countable once is in the store: the log records already counted, the incident a kill was counted in, and
+a cursor that never passes an event still open or a kill still waiting for its pod.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.report import ReportAssembler
+from oomkeeper.model.cause import Confidence, Scope
+from oomkeeper.model.diagnosis import Diagnosis
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.log import LogRecord
+from oomkeeper.model.node import NodeFacts
+from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
+
+from .attribution import Subject, attribute
+from .clock import rfc3339, wall_of_kernel_time
+from .counters import CounterBook
+from .incidents import add_kill, incident_key, new_incident, with_visibility
+from .pods import PodTable
+from .state import BootRow, Store
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.25
+"""A decided event is closed when the kernel has printed nothing more for this long."""
+UNDECIDED_SECONDS = 20.0
+"""A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
+ATTRIBUTE_SECONDS = 15.0
+"""How long a kill waits for its pod or container to appear in the API before it is published without."""
+RATE_LIMIT_USEC = 5_000_000
+"""The window of the header's rate limit (mm/oom_kill.c: DEFINE_RATELIMIT_STATE oom_rs, 5 s, 10)."""
+
+_KILLED = re.compile(rb"Kill(?:ed)? process (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A stored kill whose subject is not settled."""
+
+    kill: Kill
+    since: float
+
+
+class Witness:
+    """Follows one boot's kernel log from where the store left it. Used from one thread."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        facts: NodeFacts,
+        node: str,
+        boot: BootRow,
+        hierarchy: CgroupHierarchy,
+        pods: PodTable | None,
+        operator_namespace: str,
+        sink: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`pods` None: a bare host, where no pod is waited for. `sink` is given each kill's record once, when its event is closed."""
+        self._store = store
+        self._facts = facts
+        self._node = node
+        self._boot_id = boot.boot_id
+        self._hierarchy = hierarchy
+        self._pods = pods
+        self._namespace = operator_namespace
+        self._sink = sink
+        self._clock = clock
+        self._assembler = ReportAssembler()
+        self._counters = CounterBook(hierarchy)
+        self._last_seq = boot.cursor
+        self._moved_to = boot.cursor
+        self._last_record_at = clock()
+        self._lost = self._lost_at_start = boot.lost
+        self._recorded_pending: tuple[str, int] | None = None
+        self._located: dict[int, str] = {}
+        self._limits: dict[str, tuple[str, int]] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self.lost = boot.lost
+        """Kernel log records lost since the account began in this boot."""
+
+    def feed(self, records: Iterable[LogRecord], *, lost: Callable[[], int]) -> None:
+        """Records as they come; `lost` tells how many the reader has lost since its start. Stores kills as soon as their line is there."""
+        for record in records:
+            self._last_record_at = self._clock()
+            missing = self._lost_at_start + lost() - self.lost
+            if missing:
+                self.lost += missing
+                self._assembler.lost(missing)
+            if record.seq is not None:
+                self._last_seq = record.seq
+            if record.kernel and (killed := _KILLED.search(record.text)):
+                self._locate(int(killed[1]))
+            for kill in self._assembler.feed(record):
+                self._record(kill, closed=True)
+        pending = self._assembler.pending()
+        if pending is not None and pending.kill_seqs:
+            state = (self._kill_id(pending), pending.kill_lines)
+            if state != self._recorded_pending:
+                self._recorded_pending = state
+                self._record(pending, closed=False)
+
+    def tick(self) -> None:
+        """What time brings: quiet events closed, waits ended, the cursor moved."""
+        if self._quiet_in() == 0.0:
+            for kill in self._assembler.flush():
+                self._record(kill, closed=True)
+        self.retry_waiting()
+        self._move_cursor()
+
+    def deadline(self) -> float | None:
+        """Seconds until `tick` has something to do; None while nothing is open."""
+        quiet = self._quiet_in()
+        return quiet if quiet is not None else 1.0 if self._waiting else None
+
+    def _quiet_in(self) -> float | None:
+        """Seconds until the open event counts as finished; None without one."""
+        if self._assembler.pending() is None:
+            return None
+        wait = SETTLE_SECONDS if self._assembler.decided else UNDECIDED_SECONDS
+        return max(0.0, wait - (self._clock() - self._last_record_at))
+
+    def retry_waiting(self) -> None:
+        """Attribute what waits for its pod or container, as far as the pod table knows more now."""
+        for waiting in list(self._waiting.values()):
+            overdue = self._clock() - waiting.since >= ATTRIBUTE_SECONDS
+            if overdue or self._attributed(waiting.kill):
+                self._record(waiting.kill, closed=True)
+
+    def _attributed(self, kill: Kill) -> bool:
+        return self._pods is not None and attribute(kill, node=self._node, pods=self._pods).waiting_for is None
+
+    def _move_cursor(self) -> None:
+        open_seqs = [waiting.kill.first_seq for waiting in self._waiting.values()]
+        pending = self._assembler.pending()
+        if pending is not None:
+            open_seqs.append(pending.first_seq)
+        cursor = min((seq - 1 for seq in open_seqs if seq is not None), default=self._last_seq)
+        if cursor > self._moved_to:
+            with self._store.transaction():
+                # `lost` belongs to the newest record: behind an open event it is counted again after a restart.
+                self._store.move_cursor(self._boot_id, cursor, lost=None if open_seqs else self.lost)
+            self._moved_to = cursor
+
+    def _locate(self, pid: int) -> None:
+        """The dying process's cgroup, read the moment its line arrives: only a report with a header names it.
+
+        A task that has left its cgroup already is in `/`.
+        """
+        path = self._hierarchy.path_of(pid)
+        if path is not None and path != "/":
+            self._located[pid] = path
+            while len(self._located) > 256:
+                del self._located[next(iter(self._located))]
+
+    def _kill_id(self, kill: Kill) -> str:
+        seq = kill.kill_seqs[0] if kill.kill_seqs else kill.first_seq
+        return f"{self._boot_id}-{seq}"
+
+    def _record(self, kill: Kill, *, closed: bool) -> None:
+        kill_id = self._kill_id(kill)
+        stored = self._store.kill(kill_id)
+        kill, inferred = self._complete(kill, stored_task=stored.record.get("taskMemcg") if stored else None)
+        subject, settled = self._subject(kill, kill_id=kill_id)
+        when = stored.time if stored else rfc3339(_wall(kill))
+        kill = replace(kill, wall=when)
+        diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
+        if inferred is not None:
+            diagnosis = _less_certain(diagnosis, inferred)
+        record: dict[str, Any] = {"id": kill_id, **kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))}
+        if subject.pod is not None:
+            record["pod"] = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
+            record["container"] = subject.container
+        with self._store.transaction():
+            self._store.add_kill_lines(self._boot_id, kill.kill_seqs)
+            key = self._count(
+                kill_id, record, when=when, subject=subject, counted_in=stored.incident if stored else None
+            ) if settled else None  # fmt: skip
+            self._store.put_kill(kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record)
+        if stored is None:
+            log.info("kill recorded id=%s cause=%s pod=%s container=%s victim=%s", kill_id, diagnosis.cause,
+                     subject.pod.facts.name if subject.pod else "-", subject.container or "-",
+                     kill.victims[0].pid if kill.victims else "-")  # fmt: skip
+        if closed and settled:
+            self._sink(record)
+
+    def _count(self, kill_id: str, record: dict[str, Any], *, when: str, subject: Subject, counted_in: str | None) -> str:
+        """Add the kill to its incident, or renew its part there; gives the incident's key."""
+        cause = record["cause"]
+        key = counted_in or incident_key(subject, cause=cause)
+        before = self._store.incident(key)
+        document = before or new_incident(subject, cause=cause, operator_namespace=self._namespace)
+        document = add_kill(
+            document, record=record, kill_id=kill_id, time=when, subject=subject, new=counted_in is None
+        )  # fmt: skip
+        if subject.pod is None:
+            document = with_visibility(document, "Host" if subject.pod_uid is None else "Invisible")
+        elif counted_in is None:
+            document = with_visibility(document, None)  # open again with each kill, until kubelet speaks or stays silent
+        if document != before:
+            self._store.put_incident(key, document)
+        return key
+
+    def _subject(self, kill: Kill, *, kill_id: str) -> tuple[Subject, bool]:
+        """Whose kill it is, and whether that is settled; what is not is put on the waiting list."""
+        if self._pods is None:
+            return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), True
+        attribution = attribute(kill, node=self._node, pods=self._pods)
+        if attribution.waiting_for is not None:
+            waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
+            if self._clock() - waiting.since < ATTRIBUTE_SECONDS:
+                self._waiting[kill_id] = _Waiting(kill, waiting.since)
+                return attribution.subject, False
+        self._waiting.pop(kill_id, None)
+        return attribution.subject, True
+
+    def _complete(self, kill: Kill, *, stored_task: str | None) -> tuple[Kill, str | None]:
+        """The kill with the cgroups that its own records do not name, and a sentence on how they were found."""
+        if kill.task_memcg is not None:
+            if kill.oom_memcg is not None and kill.usec is not None:
+                self._limits[kill.task_memcg] = (kill.oom_memcg, kill.usec)
+            if stored_task is None:
+                self._counters.explain(kill.task_memcg, kills=max(1, kill.kill_lines))
+            return kill, None
+        if kill.header_seen or not kill.victims:
+            return kill, None
+        task = stored_task or self._located.pop(kill.victims[0].pid, None)
+        if task is not None and stored_task is None:
+            self._counters.explain(task, kills=max(1, kill.kill_lines))
+        task = task or self._counters.take_moved()
+        if task is None:
+            return kill, None
+        said = "The kernel's rate limit left out this kill's report; the victim's cgroup was found by other means."
+        limit = self._limits.get(task)
+        if kill.scope is not Scope.MEMCG or limit is None or kill.usec is None or kill.usec - limit[1] > RATE_LIMIT_USEC:
+            return replace(kill, task_memcg=task), said
+        seconds = (kill.usec - limit[1]) / 1e6
+        said += f" That the same limit was hit as {seconds:.1f} s before in the same cgroup is an inference."
+        return replace(kill, task_memcg=task, oom_memcg=limit[0]), said
+
+
+def _wall(kill: Kill) -> float:
+    return wall_of_kernel_time(kill.usec) if kill.usec is not None else time.time()
+
+
+def _less_certain(diagnosis: Diagnosis, why: str) -> Diagnosis:
+    confidence = Confidence.MEDIUM if diagnosis.confidence is Confidence.HIGH else diagnosis.confidence
+    return replace(diagnosis, confidence=confidence, uncertain=(*diagnosis.uncertain, why))

@@ -1,0 +1,68 @@
+"""What the verbs that work on a host share: their options, and logging as key=value lines on stderr."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from oomkeeper.model.names import STATE_DIR
+
+
+def add_state_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state-dir", metavar="DIR", type=Path, default=Path(os.environ.get("OOMKEEPER_STATE_DIR", STATE_DIR)),
+        help=f"folder of the node's state (default {STATE_DIR})",
+    )  # fmt: skip
+
+
+def add_output(parser: argparse.ArgumentParser, *, choices: tuple[str, ...] = ("text", "json")) -> None:
+    parser.add_argument("--output", "-o", choices=choices, default="text", help="how to print (default text)")
+
+
+def add_host_paths(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where the host is mounted")
+    for name, default in (
+        ("proc", "/proc"),
+        ("sys", "/sys"),
+        ("cgroup", "/sys/fs/cgroup"),
+        ("etc", "/etc"),
+        ("kmsg", "/dev/kmsg"),
+    ):
+        group.add_argument(
+            f"--{name}", metavar="PATH", type=Path, default=Path(default), help=f"the host's {default}"
+        )
+
+
+def start_logging(*, level: int) -> None:
+    """Log lines on stderr: time, level, logger, then what happened as key=value."""
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S", force=True,
+    )  # fmt: skip
+    import time
+
+    logging.Formatter.converter = time.gmtime
+
+
+def text_pages_for(kills: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Kills as text pages fit for what stdout is."""
+    import shutil
+
+    from oomkeeper.reporting.kill_text import text_pages
+
+    terminal = sys.stdout.isatty()
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    return text_pages(
+        kills,
+        width=min(120, shutil.get_terminal_size((100, 24)).columns) if terminal else 100,
+        colour=terminal and "NO_COLOR" not in os.environ,
+        unicode=encoding.replace("-", "") == "utf8",
+    )
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,32 @@
+"""An OOMPolicy read as what one host should have, without a controller in between."""
+
+from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.api.oompolicy import OOMPolicy
+
+
+def desired_of_policy(policy: OOMPolicy) -> Desired:
+    """The policy's sysctls and adjustments for the host it is applied on; a suspended policy asks for
+    nothing.
+    """
+    spec = policy.spec
+    if spec.suspend:
+        return Desired()
+    name = policy.metadata.name or "policy"
+    return Desired(
+        sysctls=tuple(
+            DesiredSysctl(
+                key=str(key),
+                value=value,
+                policy=str(name),
+                mode=str(spec.mode),
+                persistence=str(spec.persistence),
+                on_release=str(spec.on_release),
+                acknowledge=frozenset(map(str, spec.panic_safety.acknowledge)),
+            )
+            for key, value in spec.sysctls.items()
+        ),
+        adjustments=tuple(
+            {**rule.model_dump(mode="json", by_alias=True, exclude_none=True), "mode": str(spec.mode)}
+            for rule in spec.oom_score_adjustments
+        ),
+    )

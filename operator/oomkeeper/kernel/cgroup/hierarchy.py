@@ -1,0 +1,142 @@
+"""Where the memory controller's cgroups are, which cgroup a process is in, and what a cgroup's files say.
+
+Files: Documentation/admin-guide/cgroup-v1/memory.rst and Documentation/admin-guide/cgroup-v2.rst. The files of a dead container
+vanish within about a second, so every reader here answers None for what is gone.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+UNLIMITED_V1_BYTES = 1 << 60
+"""cgroup v1 prints PAGE_COUNTER_MAX pages for "no limit": far above this, whatever the page size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgroupMemory:
+    """One memory cgroup's limit and usage, in bytes; None where unlimited or not printed by this version."""
+
+    limit_bytes: int | None
+    usage_bytes: int | None
+    peak_bytes: int | None
+    swap_limit_bytes: int | None
+    """v2: swap alone; v1: memory+swap."""
+    oom_kills: int | None
+    """Processes of this very cgroup that the OOM killer killed (v1 since 4.13: memory.oom_control; v2: memory.events.local,
+    or memory.events with its descendants' before 5.12)."""
+    oom_group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupHierarchy:
+    """The hierarchy that carries the memory controller."""
+
+    mount: Path
+    version: int
+    proc: Path
+
+    @classmethod
+    def find(cls, *, root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> Self:
+        """Version 2 where `root` itself is cgroup2 with the memory controller, else version 1 at root/memory.
+
+        A host in "hybrid" mode keeps memory in v1. Where neither is mounted the answer is v2 with nothing in it.
+        """
+        if (root / "memory" / "memory.limit_in_bytes").exists() or (root / "memory" / "memory.usage_in_bytes").exists():
+            return cls(mount=root / "memory", version=1, proc=proc)
+        return cls(mount=root, version=2, proc=proc)
+
+    def path_of(self, pid: int) -> str | None:
+        """Memory cgroup of a process, as this process's cgroup namespace sees it; None once it is gone.
+
+        A task that has left its cgroup while dying reports `/`; on v2 a removed cgroup ends in ` (deleted)`, which is cut off.
+        """
+        try:
+            text = (self.proc / str(pid) / "cgroup").read_text(errors="surrogateescape")
+        except OSError:
+            return None
+        for line in text.splitlines():
+            _, controllers, path = line.split(":", 2)
+            if (self.version == 1 and "memory" in controllers.split(",")) or (self.version == 2 and controllers == ""):
+                return path.removesuffix(" (deleted)")
+        return None
+
+    def folder(self, path: str) -> Path:
+        """The folder of a cgroup path."""
+        return self.mount / path.lstrip("/")
+
+    def processes(self, path: str) -> tuple[int, ...]:
+        """Pids in the cgroup itself; () when it is gone."""
+        try:
+            return tuple(int(pid) for pid in (self.folder(path) / "cgroup.procs").read_text().split())
+        except OSError:
+            return ()
+
+    def memory(self, path: str) -> CgroupMemory | None:
+        """What the cgroup's files say now; None when it is gone."""
+        folder = self.folder(path)
+        if not folder.is_dir():
+            return None
+        if self.version == 1:
+            return CgroupMemory(
+                limit_bytes=_limit_v1(_number(folder / "memory.limit_in_bytes")),
+                usage_bytes=_number(folder / "memory.usage_in_bytes"),
+                peak_bytes=_number(folder / "memory.max_usage_in_bytes"),
+                swap_limit_bytes=_limit_v1(_number(folder / "memory.memsw.limit_in_bytes")),
+                oom_kills=self.oom_kills(folder),
+                oom_group=False,
+            )
+        return CgroupMemory(
+            limit_bytes=_number(folder / "memory.max"),
+            usage_bytes=_number(folder / "memory.current"),
+            peak_bytes=_number(folder / "memory.peak"),
+            swap_limit_bytes=_number(folder / "memory.swap.max"),
+            oom_kills=self.oom_kills(folder),
+            oom_group=_number(folder / "memory.oom.group") == 1,
+        )
+
+    def oom_kills(self, folder: Path) -> int | None:
+        """The cgroup's own count of OOM-killed processes; None where it is gone or this kernel does not count."""
+        if self.version == 1:
+            return _keyed(folder / "memory.oom_control", "oom_kill")
+        local = _keyed(folder / "memory.events.local", "oom_kill")
+        return local if local is not None else _keyed(folder / "memory.events", "oom_kill")
+
+    def all_oom_kills(self) -> dict[str, int]:
+        """Path -> count for every cgroup whose count is above zero. Costs one file read per cgroup."""
+        counts = {}
+        for folder in self._walk():
+            count = self.oom_kills(folder)
+            if count:
+                counts["/" + str(folder.relative_to(self.mount)).lstrip(".")] = count
+        return counts
+
+    def _walk(self) -> Iterator[Path]:
+        for folder, _, _ in os.walk(self.mount):
+            yield Path(folder)
+
+
+def _number(path: Path) -> int | None:
+    """A file with one number; None for `max`, and for a file that is gone or empty."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _limit_v1(value: int | None) -> int | None:
+    return None if value is None or value >= UNLIMITED_V1_BYTES else value
+
+
+def _keyed(path: Path, key: str) -> int | None:
+    """The value of one `key value` line; None where the file or the key is not there."""
+    try:
+        text = path.read_text()
+    except OSError:
+        return None
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return int(value)
+    return None

@@ -1,0 +1,53 @@
+"""Facts of this host's kernel and memory."""
+
+import os
+from pathlib import Path
+
+from oomkeeper.model.node import NodeFacts
+
+from .cgroup.hierarchy import CgroupHierarchy
+
+
+def read_node_facts(
+    *, proc: Path = Path("/proc"), sys: Path = Path("/sys"), cgroup_root: Path = Path("/sys/fs/cgroup")
+) -> NodeFacts:
+    """Kernel release, boot id, memory and NUMA layout. Raises OSError where /proc is not there."""
+    meminfo = _meminfo(proc)
+    return NodeFacts(
+        kernel_release=(proc / "sys/kernel/osrelease").read_text().strip(),
+        boot_id=(proc / "sys/kernel/random/boot_id").read_text().strip(),
+        cgroup_version=CgroupHierarchy.find(root=cgroup_root, proc=proc).version,
+        page_size_bytes=os.sysconf("SC_PAGE_SIZE"),
+        memory_bytes=meminfo.get("MemTotal", 0),
+        swap_bytes=meminfo.get("SwapTotal", 0),
+        cpus=os.cpu_count() or 1,
+        online_nodes=parse_id_list(_read_or(sys / "devices/system/node/has_memory", "0")),
+    )
+
+
+def _meminfo(proc: Path) -> dict[str, int]:
+    """/proc/meminfo in bytes (the file's unit is KiB)."""
+    values = {}
+    for line in (proc / "meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        parts = rest.split()
+        if parts:
+            values[name] = int(parts[0]) * (1024 if len(parts) > 1 else 1)
+    return values
+
+
+def _read_or(path: Path, default: str) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return default
+
+
+def parse_id_list(text: str) -> tuple[int, ...]:
+    """A kernel id list: `0-2,5` -> (0, 1, 2, 5). Raises ValueError on anything else."""
+    ids: list[int] = []
+    for part in text.strip().split(","):
+        if part:
+            first, _, last = part.partition("-")
+            ids.extend(range(int(first), int(last or first) + 1))
+    return tuple(ids)

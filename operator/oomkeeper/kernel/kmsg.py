@@ -1,0 +1,114 @@
+"""/dev/kmsg: every kernel log record with its sequence number, and an exact count of those that were lost.
+
+Facts (Documentation/ABI/testing/dev-kmsg): one read() gives one whole record, `prio,seq,usec,flags[,caller=..];text`, with unprintable
+bytes as \\xHH and ` KEY=value` lines after it. `prio >> 3` is the facility: 0 is the kernel's own and cannot be written from
+user space. When a record was overwritten before it was read, read() fails once with EPIPE and goes on with the oldest that is left.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from oomkeeper.model.log import LogRecord
+
+RECORD_MAX_BYTES = 8192
+"""Room for one formatted record: CONSOLE_EXT_LOG_MAX is 8192 (kernel/printk/internal.h)."""
+
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+
+
+class KmsgUnreadableError(Exception):
+    """/dev/kmsg could not be opened; the message says why and what to do."""
+
+
+def parse_kmsg(raw: bytes) -> LogRecord | None:
+    """One record as read() gives it.
+
+    Returns None for what has no `;` after a well-formed prefix: that is no kmsg record.
+    """
+    prefix, separator, rest = raw.partition(b";")
+    if not separator:
+        return None
+    fields = prefix.split(b",")
+    try:
+        priority, seq, usec = int(fields[0]), int(fields[1]), int(fields[2])
+    except (ValueError, IndexError):
+        return None
+    caller = next((field[7:] for field in fields[4:] if field.startswith(b"caller=")), None)
+    text = rest.partition(b"\n")[0]  # further lines are the dictionary: SUBSYSTEM=, DEVICE=
+    if b"\\x" in text:
+        text = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), text)
+    return LogRecord(
+        text=text, usec=usec, seq=seq, caller=caller, level=priority & 7, kernel=priority >> 3 == 0
+    )
+
+
+class KmsgReader:
+    """Reads /dev/kmsg without blocking, from a known place on.
+
+    `lost` counts the records that existed after that place and could not be read any more. The caller polls `fileno()`.
+    """
+
+    def __init__(self, *, path: str | Path = "/dev/kmsg", after_seq: int | None = None) -> None:
+        """`after_seq` is the last record already dealt with; None starts after the newest record.
+
+        Raises KmsgUnreadableError.
+        """
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.lseek(self._fd, 0, os.SEEK_END if after_seq is None else os.SEEK_SET)
+        except OSError as error:
+            raise KmsgUnreadableError(_why_unreadable(path, error)) from error
+        self._last_seq = after_seq
+        self.lost = 0
+
+    @classmethod
+    def newest_seq(cls, *, path: str | Path = "/dev/kmsg") -> int | None:
+        """Sequence number of the newest record in the log now, or None while it is empty. Raises KmsgUnreadableError."""
+        reader = cls(path=path, after_seq=-1)
+        try:
+            seq = None
+            for record in reader.read_available():
+                seq = record.seq
+            return seq
+        finally:
+            reader.close()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def read_available(self) -> Iterator[LogRecord]:
+        """Every record that is there now and was not given before, in order. Adds to `lost` before it gives the next one."""
+        while True:
+            try:
+                raw = os.read(self._fd, RECORD_MAX_BYTES)
+            except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    return
+                if error.errno in (errno.EPIPE, errno.EINVAL):
+                    continue  # overwritten, or longer than the kernel's own maximum: the sequence gap counts it
+                raise
+            if not raw:
+                return
+            record = parse_kmsg(raw)
+            if record is None or record.seq is None:
+                continue
+            if self._last_seq is not None:
+                if record.seq <= self._last_seq:
+                    continue
+                # -1 asks for whatever the ring still holds: what was overwritten before that is nobody's loss.
+                if self._last_seq >= 0:
+                    self.lost += record.seq - self._last_seq - 1
+            self._last_seq = record.seq
+            yield record
+
+
+def _why_unreadable(path: str | Path, error: OSError) -> str:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return f"{path}: {error.strerror}: reading the kernel log needs root or CAP_SYSLOG, and in a container `privileged`"
+    return f"{path}: {error.strerror}"

@@ -1,0 +1,15 @@
+"""/proc/vmstat: the kernel's own count of OOM kills."""
+
+from pathlib import Path
+
+
+def read_oom_kills(*, proc: Path = Path("/proc")) -> int | None:
+    """Processes that the OOM killer has killed since boot (`oom_kill`), of whatever scope; one per `Killed process` line.
+
+    None on kernels before 4.13, which do not count them (commit 8e675f7af507). Raises OSError when /proc is not there.
+    """
+    for line in (proc / "vmstat").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "oom_kill":
+            return int(value)
+    return None
