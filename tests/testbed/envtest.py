@@ -55,12 +55,12 @@ def choose(index: str, *, version: str, machine: str) -> Archive | None:
     return next(iter(exact or patch[-1:]), None)
 
 
-def download(*, version: str, target: Path, index_url: str = INDEX_URL) -> str:
+def download(*, version: str, target: Path, index_url: str | None = None) -> str:
     """Put the binaries into `target`; gives the version they are of.
 
     Raises DownloadRefusedError when the index or the archive cannot be had, or is not what the index says.
     """
-    index = _get(index_url, timeout=_INDEX_TIMEOUT_SECONDS).decode()
+    index = _get(index_url or INDEX_URL, timeout=_INDEX_TIMEOUT_SECONDS).decode()
     archive = choose(index, version=version, machine=machine())
     if archive is None:
         raise DownloadRefusedError(f"no envtest archive of {version} for {machine()}")

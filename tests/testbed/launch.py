@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .cache import Say, cache_folder
 from .errors import StartError
-from .plan import Plan
+from .mounts import remove_tree
+from .plan import FAILED_CODE, Plan
 from .processes import log_end
 from .runs import Run, new_run
 
@@ -99,20 +100,23 @@ def _follow_start(supervisor: subprocess.Popen[bytes], folder: Path, *, say: Say
 def _end(supervisor: subprocess.Popen[bytes], folder: Path, *, keep_logs: bool = False) -> None:
     """Let go of the supervisor, wait until it has put all back, remove the folder.
 
-    Raises StartError when a component ended while in use, or when something could not be put back, naming it.
+    Raises StartError when a component ended while in use, or when something could not be put back, naming it;
+    then the folder stays, and the next start tries again.
     """
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None
     supervisor.stdin.close()
     told = [item for line in supervisor.stdout for item in json.loads(line).items()]
-    supervisor.wait(_END_SECONDS)
+    code = supervisor.wait(_END_SECONDS)
     failed = [text for kind, text in told if kind == "failed"]
     left = [text for kind, text in told if kind == "left"]
+    if code not in (0, FAILED_CODE):
+        left.append(f"its supervisor ended with code {code}: {log_end(folder, 'supervisor')}")
     if keep_logs or failed or left:
         _keep_logs(folder)
-    shutil.rmtree(folder, ignore_errors=True)
     if left:
-        raise StartError(f"the testbed left something behind, remove it by hand: {'; '.join(left)}")
+        raise StartError(f"the testbed could not put all back, the next start tries again: {'; '.join(left)}")
+    remove_tree(folder)
     if failed:
         raise StartError(f"while the testbed was in use: {failed[0]}")
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 from pathlib import Path
+
+from .errors import TestbedError
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _MNT_DETACH = 2
@@ -23,6 +26,17 @@ def unmount_below(folder: Path) -> list[str]:
         if _libc.umount2(os.fsencode(point), _MNT_DETACH) != 0:
             left.append(f"mount {point}: {os.strerror(ctypes.get_errno())}")
     return left
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, never what is mounted below it.
+
+    Raises TestbedError when something is.
+    """
+    mounted = below(folder)
+    if mounted:
+        raise TestbedError(f"{mounted[0]} is still mounted: unmount it (umount -l), then remove {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def can_overlay(folder: Path) -> bool:

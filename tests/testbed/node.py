@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from .ports import free_ports, own_address
 
 NODE_USER = "kubeconfig-node"
 _READY_SECONDS = 60.0
+_held_here = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +65,16 @@ def native_node(
     `folder` is where its run folder goes (default under /var/tmp). Raises TestbedError, saying what is
     missing.
     """
-    make_plan = prepare(name=name, say=say)
-    with launched(make_plan, level="node", exclusive=True, say=say, folder=folder) as plan:
-        node = attach_node(plan.folder, name=name)
-        finish(node, say=say)
-        yield node
+    if not _held_here.acquire(blocking=False):  # waiting for it would be waiting for ourselves
+        raise TestbedError("this process runs a native node already: use that one, or leave its block first")
+    try:
+        make_plan = prepare(name=name, say=say)
+        with launched(make_plan, level="node", exclusive=True, say=say, folder=folder) as plan:
+            node = attach_node(plan.folder, name=name)
+            finish(node, say=say)
+            yield node
+    finally:
+        _held_here.release()
 
 
 def why_not() -> str | None:

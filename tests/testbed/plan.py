@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = "plan.json"
+FAILED_CODE = 3
+"""The supervisor's exit code when something failed but all was put back; 0 when all went well."""
 
 
 @dataclass(frozen=True, kw_only=True)

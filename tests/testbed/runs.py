@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import machine
 from .cache import Say, locked, try_lock
 from .errors import TestbedError
+from .mounts import remove_tree
 
 _LOCK = "lock"
 
@@ -50,15 +50,16 @@ def new_run(*, level: str, exclusive: bool, say: Say, folder: Path | None) -> It
     try:
         if exclusive:
             descriptors.append(_hold_node_lock(say=say))
-        with locked(runs / "sweep.lock", say=say, waiting_for="another start sweeps old runs"):
-            sweep(runs, node_lock_held=exclusive, say=say)
+        with _runs_locked(runs, say=say):
+            _sweep(runs, node_lock_held=exclusive, say=say)
             path = Path(tempfile.mkdtemp(prefix=f"{level}-", dir=runs))
             descriptors.append(os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600))
-            try_lock(descriptors[-1])  # nobody else can know the folder yet
+            # Waits only for somebody who looks at this moment whether it is live.
+            fcntl.flock(descriptors[-1], fcntl.LOCK_EX)
         try:
             yield Run(folder=path, descriptors=tuple(descriptors))
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
             raise
     finally:
         for descriptor in descriptors:
@@ -83,8 +84,17 @@ def live_runs(runs: Path) -> list[Path]:
     return [path for path in _folders(runs) if not _is_stale(path)]
 
 
-def sweep(runs: Path, *, node_lock_held: bool, say: Say) -> None:
+def sweep(runs: Path, *, say: Say) -> None:
     """End what killed supervisors left behind, and remove their folders."""
+    with _runs_locked(runs, say=say):
+        _sweep(runs, node_lock_held=False, say=say)
+
+
+def _runs_locked(runs: Path, *, say: Say) -> AbstractContextManager[None]:
+    return locked(runs / "sweep.lock", say=say, waiting_for="another process sweeps old runs")
+
+
+def _sweep(runs: Path, *, node_lock_held: bool, say: Say) -> None:
     for path in _folders(runs):
         if not _is_stale(path):
             continue
@@ -102,8 +112,10 @@ def sweep(runs: Path, *, node_lock_held: bool, say: Say) -> None:
 
 def _sweep_one(path: Path, *, say: Say) -> None:
     say(f"sweeping {path.name}, left by a killed run")
-    machine.clean(path)
-    shutil.rmtree(path, ignore_errors=True)
+    left = machine.clean(path)
+    if left:
+        raise TestbedError(f"{path}, left by a killed run, cannot be swept; do it by hand: {'; '.join(left)}")
+    remove_tree(path)
 
 
 def _folders(runs: Path) -> list[Path]:

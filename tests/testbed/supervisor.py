@@ -20,7 +20,8 @@ from pathlib import Path
 from types import FrameType
 
 from . import machine
-from .plan import Component, Plan
+from .mounts import remove_tree
+from .plan import FAILED_CODE, Component, Plan
 from .probes import answers
 from .processes import adopt_orphans, log_end, reap_adopted, start, stop
 
@@ -60,7 +61,7 @@ class Supervisor:
             pass  # the ordinary end
         except Exception as error:  # noqa: BLE001 - whatever it is, say it and still put the machine back
             _tell("failed", str(error) or repr(error))
-            code = 1
+            code = FAILED_CODE
         self._tear_down()
         return code
 
@@ -91,7 +92,7 @@ class Supervisor:
         elif select.select([sys.stdin], [], [], _TICK_SECONDS)[0]:
             raise _EndedError  # nobody ever writes there: readable means closed
         # A fork of the holder may keep the pipe open; the parent's pid changes all the same.
-        if self._signalled or (not self._plan.detached and os.getppid() != self._parent):
+        if self._signalled or (self._is_alone() and not self._plan.detached):
             raise _EndedError
         reap_adopted(known=frozenset(process.pid for _, process in self._running))
         for component, process in self._running:
@@ -107,10 +108,17 @@ class Supervisor:
                 for left in machine.clean_pods(self._plan.folder):
                     _tell("left", left)
             stop(process, gentle_seconds=component.gentle_seconds)
-        for left in machine.clean(self._plan.folder):
+        unclean = machine.clean(self._plan.folder)
+        for left in unclean:
             _tell("left", left)
         reap_adopted()
         _tell("say", f"all put back in {time.monotonic() - began:.1f} s")
+        if not unclean and self._is_alone():
+            remove_tree(self._plan.folder)
+
+    def _is_alone(self) -> bool:
+        """Whether nobody is left who would read the logs and remove the run folder."""
+        return os.getppid() != self._parent
 
     def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signalled = True

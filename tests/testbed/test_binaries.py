@@ -1,0 +1,189 @@
+"""Where the binaries come from, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import tarfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.testbed import envtest, golang, recipes
+from tests.testbed.binaries import binaries
+from tests.testbed.cache import locked, silent
+from tests.testbed.errors import BuildError
+from tests.testbed.images import image_archive
+from tests.testbed.progress import Progress
+
+INDEX = """\
+releases:
+  v1.36.0:
+    envtest-v1.36.0-linux-{machine}.tar.gz:
+      hash: {hash}
+      selfLink: {url}/other.tar.gz
+  v1.37.0:
+    envtest-v1.37.0-darwin-{machine}.tar.gz:
+      hash: {hash}
+      selfLink: {url}/other.tar.gz
+    envtest-v1.37.0-linux-{machine}.tar.gz:
+      hash: {hash}
+      selfLink: {url}/envtest.tar.gz
+"""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder and the URL under which it is served."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def write_archive(path: Path, *, names: frozenset[str]) -> str:
+    """Write an archive as envtest's are laid out; gives its SHA-512."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name in sorted(names):
+            member = tarfile.TarInfo(f"controller-tools/envtest/{name}")
+            member.size = len(name)
+            archive.addfile(member, io.BytesIO(name.encode()))
+    path.write_bytes(content.getvalue())
+    return hashlib.sha512(content.getvalue()).hexdigest()
+
+
+def test_a_download_takes_the_newest_patch_of_the_wanted_minor_version(
+    web: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, url = web
+    digest = write_archive(folder / "envtest.tar.gz", names=envtest.BINARIES)
+    (folder / "index").write_text(INDEX.format(machine=envtest.machine(), hash=digest, url=url))
+    target = tmp_path / "target"
+    target.mkdir()
+    assert envtest.download(version="v1.37.2", target=target, index_url=f"{url}/index") == "v1.37.0"
+    assert {path.name for path in target.iterdir()} == envtest.BINARIES
+    assert (target / "kubectl").read_text() == "kubectl"
+    assert (target / "kubectl").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("names", "digest", "refusal"),
+    [
+        (envtest.BINARIES, "0" * 128, "not what the index says"),
+        (frozenset({"etcd", "kubectl"}), None, "holds no kube-apiserver"),
+    ],
+)
+def test_a_download_that_is_not_what_it_should_be_is_refused(
+    web: tuple[Path, str], tmp_path: Path, names: frozenset[str], digest: str | None, refusal: str
+) -> None:
+    folder, url = web
+    real = write_archive(folder / "envtest.tar.gz", names=names)
+    (folder / "index").write_text(INDEX.format(machine=envtest.machine(), hash=digest or real, url=url))
+    with pytest.raises(envtest.DownloadRefusedError, match=refusal):
+        envtest.download(version="v1.37.2", target=tmp_path, index_url=f"{url}/index")
+
+
+def test_an_index_that_cannot_be_reached_is_a_refusal_not_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(envtest.DownloadRefusedError, match="refused"):
+        envtest.download(version="v1.37.2", target=tmp_path, index_url="http://127.0.0.1:1/index")
+
+
+def test_kubebuilder_assets_come_before_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("etcd", "kube-apiserver", "kubectl"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    found = binaries(recipes.CONTROL_PLANE, say=silent)
+    assert {path.parent for path in found.values()} == {tmp_path}
+
+
+def test_a_build_that_fails_says_what_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OOMKEEPER_CACHE", str(tmp_path))
+    monkeypatch.setenv("GOPROXY", "off")
+    monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(envtest, "INDEX_URL", "http://127.0.0.1:1/index")
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    with pytest.raises(BuildError, match=r"Go module proxy reachable(.|\n)*GOPROXY=off"):
+        binaries((recipes.ETCD,), say=silent)
+    assert list((tmp_path / "bin").iterdir()) == []  # nothing half done is found later
+
+
+def test_the_committed_modules_hold_the_versions_that_the_recipes_name() -> None:
+    for recipe in recipes.NODE:
+        text = (recipe.folder / "go.mod").read_text()
+        for package in recipe.packages.values():
+            assert f"\t{package}\n" in text or f"tool {package}\n" in text
+        assert re.search(rf"{re.escape(recipe.version)}\b", text)
+        [wanted] = re.findall(r"^go (\S+)$", text, re.MULTILINE)
+        assert [int(part) for part in wanted.split(".")] <= [int(p) for p in recipes.GO_VERSION.split(".")]
+
+
+def test_a_changed_version_or_flag_is_another_stamp() -> None:
+    stamps = {recipe.stamp() for recipe in recipes.NODE}
+    assert len(stamps) == len(recipes.NODE)
+    changed = recipes.Recipe(name="etcd", version="v3.0.0", module="etcd", packages=recipes.ETCD.packages)
+    assert changed.stamp() != recipes.ETCD.stamp()
+
+
+def test_a_go_that_is_too_old_is_not_taken(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho 'go: go.mod requires go >= 99' >&2\nexit 1\n")
+    go.chmod(0o755)
+    assert not golang.is_usable(go)
+    go.write_text("#!/bin/sh\nexit 0\n")
+    assert golang.is_usable(go)
+
+
+def test_progress_says_seconds_packages_and_what_is_compiled() -> None:
+    with Progress(title="etcd", total=300, say=silent, live=False) as progress:
+        progress.compiled("go.etcd.io/bbolt")
+        assert re.fullmatch(
+            r"building etcd: \d+ s, 1 of at most 300 packages, now go\.etcd\.io/bbolt", progress.line()
+        )
+
+
+def test_who_waits_for_a_lock_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    with locked(tmp_path / "lock", say=said.append, waiting_for="a build"):
+        assert said == []
+        waiter = threading.Thread(target=_lock, args=(tmp_path / "lock", said))
+        waiter.start()
+        waiter.join(0.3)
+        assert waiter.is_alive()
+    waiter.join(5)
+    assert said == ["waiting: a build", "had it"]
+
+
+def _lock(path: Path, said: list[str]) -> None:
+    with locked(path, say=said.append, waiting_for="a build"):
+        said.append("had it")
+
+
+def test_an_image_is_the_same_archive_for_the_same_content(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tool").write_text("x")
+    (tmp_path / "bin" / "link").symlink_to("tool")
+    first = image_archive(tmp_path, name="oomkeeper.local/x:1", entrypoint=["/bin/tool"])
+    (tmp_path / "bin" / "tool").touch()
+    assert image_archive(tmp_path, name="oomkeeper.local/x:1", entrypoint=["/bin/tool"]) == first
+    with tarfile.open(fileobj=io.BytesIO(first)) as archive:
+        files = {name: archive.extractfile(name) for name in archive.getnames()}
+        content = {name: file.read() for name, file in files.items() if file}
+    for name, blob in content.items():
+        if name.startswith("blobs/sha256/"):
+            assert hashlib.sha256(blob).hexdigest() == name.rpartition("/")[2]
+    [manifest] = json.loads(content["index.json"])["manifests"]
+    assert manifest["annotations"]["io.containerd.image.name"] == "oomkeeper.local/x:1"

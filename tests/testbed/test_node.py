@@ -1,0 +1,66 @@
+"""The node level for real: pods run, the kernel kills them, and the machine is then as it was before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.testbed import NativeNode, TestbedError, cgroups, native_node
+from tests.testbed.checking import await_machine, machine_now
+from tests.testbed.node import why_not
+
+pytestmark = [pytest.mark.node, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[NativeNode]:
+    found = machine_now()
+    with native_node(name="node-t") as running:
+        yield running
+    await_machine(found)
+
+
+def test_the_node_is_ready_under_its_name(node: NativeNode) -> None:
+    assert node.name == "node-t"
+    assert node.kubectl("get", "nodes", "--output=name") == "node/node-t\n"
+
+
+def test_a_pod_runs_and_its_log_and_a_shell_in_it_are_reached(node: NativeNode) -> None:
+    script = "echo hello; sleep 1000"
+    node.kubectl("run", "talker", "--image=oomkeeper.local/busybox:1", "--restart=Never", "--", "-c", script)
+    node.kubectl("wait", "pod/talker", "--for=condition=Ready", "--timeout=60s")
+    assert node.kubectl("logs", "talker") == "hello\n"
+    assert node.kubectl("exec", "talker", "--", "hostname") == "talker\n"
+
+
+def test_the_kernel_kills_a_pod_at_its_limit_and_the_kubelet_says_so(node: NativeNode) -> None:
+    container = {
+        "name": "eater",
+        "image": "oomkeeper.local/busybox:1",
+        "imagePullPolicy": "Never",
+        "command": ["tail", "/dev/zero"],
+        "resources": {"limits": {"memory": "40Mi"}},
+    }
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "eater"}, "spec": spec}
+    node.kubectl("apply", "--filename=-", input=json.dumps(pod))
+    killed = "--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}=OOMKilled"
+    node.kubectl("wait", "pod/eater", killed, "--timeout=60s")
+
+
+def test_the_pods_of_the_node_are_under_the_cgroup_that_production_uses(node: NativeNode) -> None:
+    uid = node.kubectl("get", "pod", "talker", "--output=jsonpath={.metadata.uid}")
+    assert all(list(root.rglob(f"pod{uid}")) for root in cgroups.roots())
+
+
+def hold_a_second_node() -> None:
+    with native_node():
+        pytest.fail("two native nodes on one machine")
+
+
+def test_a_second_node_in_the_same_process_is_refused_at_once(node: NativeNode) -> None:
+    assert node.kubectl("get", "nodes")
+    with pytest.raises(TestbedError, match="this process runs a native node already"):
+        hold_a_second_node()

@@ -1,0 +1,72 @@
+"""A node-level testbed whose holder or supervisor is killed: the machine is put back all the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.testbed import cgroups, native_node
+from tests.testbed.checking import await_machine, hold, machine_now, supervisor_of, within
+from tests.testbed.node import why_not
+from tests.testbed.processes import is_running, of_run
+from tests.testbed.runs import live_runs
+
+pytestmark = [pytest.mark.node, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from tests.testbed import native_node
+with native_node(folder=Path(sys.argv[1])) as node:
+    run = ["run", "sleeper", "--image=oomkeeper.local/busybox:1", "--restart=Never"]
+    node.kubectl(*run, "--", "-c", "sleep 1000 & sleep 1000")
+    node.kubectl("wait", "pod/sleeper", "--for=condition=Ready", "--timeout=60s")
+    print(node.control_plane.folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def hold_node(runs: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A process that holds a node with a running pod; its run folder."""
+    holder, line = hold(HOLDER, str(runs))
+    return holder, Path(line)
+
+
+def test_the_machine_is_as_it_was_after_the_holder_is_killed(tmp_path: Path) -> None:
+    found = machine_now()
+    holder, folder = hold_node(tmp_path)
+    assert machine_now() != found
+    assert cgroups.pids()
+    holder.kill()
+    holder.wait()
+    for _ in within(30, "the supervisor has put all back"):
+        if not folder.exists():
+            break
+    assert of_run(folder) == set()
+    await_machine(found)
+
+
+def test_the_next_start_puts_back_what_a_killed_supervisor_left(tmp_path: Path) -> None:
+    found = machine_now()
+    holder, folder = hold_node(tmp_path)
+    holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
+    supervisor = supervisor_of(folder)
+    os.kill(supervisor, signal.SIGKILL)
+    try:
+        for _ in within(5, "the supervisor is gone"):
+            if not is_running(supervisor):
+                break
+        assert cgroups.pids()  # the containers live on: nobody was left to end them
+        said: list[str] = []
+        with native_node(folder=tmp_path, say=said.append) as node:
+            assert f"sweeping {folder.name}, left by a killed run" in said
+            assert live_runs(tmp_path) == [node.control_plane.folder]
+            assert of_run(folder) == set()
+        await_machine(found)
+    finally:
+        holder.kill()
+        holder.wait()
