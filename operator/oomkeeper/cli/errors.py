@@ -32,11 +32,6 @@ class BadInput(CliError):
     status = BAD_INPUT
 
 
-def bad_file(path: str, error: OSError) -> BadInput:
-    """`cannot read /x: No such file or directory`, without Python's errno in front."""
-    return BadInput(f"cannot read {path}: {error.strerror or error}")
-
-
 def run_guarded(prog: str, work: Callable[[], int]) -> int:
     """The exit status of `work`, with every expected end of it (bad input, broken pipe, Ctrl-C) said in one
     line.
@@ -69,7 +64,7 @@ def complain(prog: str, message: str) -> None:
     """
     line = " ".join(message.split())
     line = "".join(char if char.isprintable() else f"\\x{ord(char) & 0xFF:02x}" for char in line)
-    print(f"{prog}: {line}", file=sys.stderr, flush=True)
+    print(f"{prog}: {line}".encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr, flush=True)
 
 
 def usage_error(prog: str, message: str) -> NoReturn:

@@ -6,13 +6,13 @@ A verb is one module beside this one with `add_arguments(parser)` and `run(args)
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple, NoReturn, Protocol, cast
 
 from oomkeeper import __version__
 
-from .errors import run_guarded, usage_error
+from .errors import CliError, run_guarded, usage_error
 
 PROG = "oomkeeper"
 
@@ -22,6 +22,8 @@ class Verb(NamedTuple):
 
     module: str
     what: str
+    extra: str = ""
+    """Which of the package's extras it needs."""
 
 
 VERBS: dict[str, Verb] = {
@@ -36,7 +38,9 @@ VERBS: dict[str, Verb] = {
         "status", "print this host's sysctls against its policy, and whether every kill is accounted for"
     ),
     "agent": Verb("agent", "run the node's half of the operator (what the DaemonSet runs)"),
-    "controller": Verb("controller", "run the cluster's half of the operator (what the Deployment runs)"),
+    "controller": Verb(
+        "controller", "run the cluster's half of the operator (what the Deployment runs)", "controller"
+    ),
 }
 
 
@@ -55,47 +59,53 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `oomkeeper` with `argv` (default: the process's own) and give its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
-        return run_guarded(PROG, lambda: _say(_help()))
-    if words[0] in ("-V", "--version"):
-        return run_guarded(PROG, lambda: _say(f"{PROG} {__version__}\n"))
-    verb = VERBS.get(words[0])
+    what = "Keeps every node's out-of-memory behaviour as policy says, and explains every OOM kill."
+    return command(PROG, VERBS, what, list(sys.argv[1:] if argv is None else argv))
+
+
+def command(
+    prog: str, verbs: Mapping[str, Verb], what: str, words: Sequence[str], *, epilog: str = ""
+) -> int:
+    """Run the verb that `words` begins with, out of `verbs`; or print help or the version."""
+    first = words[0] if words else "--help"
+    if first in ("-h", "--help", "help"):
+        return run_guarded(prog, lambda: _say(_help(prog, verbs, what, epilog)))
+    if first in ("-V", "--version"):
+        return run_guarded(prog, lambda: _say(f"oomkeeper {__version__}\n"))
+    verb = verbs.get(first)
     if verb is None:
-        kind = "option" if words[0].startswith("-") else "verb"
-        usage_error(PROG, f"unknown {kind} {words[0]!r}; verbs: {', '.join(VERBS)}")
-    return run_verb(f"{PROG} {words[0]}", verb, words[1:])
+        kind = "option" if first.startswith("-") else "verb"
+        usage_error(prog, f"unknown {kind} {first!r}; verbs: {', '.join(verbs)}")
+    return run_guarded(f"{prog} {first}", lambda: _run_verb(f"{prog} {first}", verb, words[1:]))
 
 
-def run_verb(prog: str, verb: Verb, words: Sequence[str]) -> int:
-    """Import one verb, parse its arguments and run it."""
-
-    def work() -> int:
+def _run_verb(prog: str, verb: Verb, words: Sequence[str]) -> int:
+    try:
         module = cast(_VerbModule, import_module(f"{__package__}.{verb.module}"))
-        parser = Parser(prog=prog, description=_sentence(verb.what), allow_abbrev=False)
-        module.add_arguments(parser)
-        return module.run(parser.parse_args(words))
+    except ModuleNotFoundError as error:
+        # A verb of an extra that was not installed; anything missing of our own is a bug and keeps its traceback.
+        if error.name is None or error.name.partition(".")[0] == "oomkeeper":
+            raise
+        raise CliError(
+            f"the Python package {error.name!r} is not installed; pip install 'oomkeeper[{verb.extra}]'"
+        ) from error
+    parser = Parser(prog=prog, description=f"{verb.what[:1].upper()}{verb.what[1:]}.", allow_abbrev=False)
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(words))
 
-    return run_guarded(prog, work)
 
-
-def _help() -> str:
-    room = max(len(name) for name in VERBS)
-    verbs = "".join(f"  {name.ljust(room)}  {verb.what}\n" for name, verb in VERBS.items())
+def _help(prog: str, verbs: Mapping[str, Verb], what: str, epilog: str) -> str:
+    room = max(len(name) for name in verbs)
+    listed = "".join(f"  {name.ljust(room)}  {verb.what}\n" for name, verb in verbs.items())
     return (
-        f"usage: {PROG} VERB [ARGUMENTS]\n\n"
-        "Keeps every node's out-of-memory behaviour as policy says, and explains every OOM kill.\n\n"
-        f"verbs:\n{verbs}\n{PROG} VERB --help says more of one verb; {PROG} --version prints the version.\n"
+        f"usage: {prog} VERB [ARGUMENTS]\n\n{what}\n\nverbs:\n{listed}\n{epilog}"
+        f"{prog} VERB --help says more of one verb; {prog} --version prints the version.\n"
     )
 
 
 def _say(text: str) -> int:
     sys.stdout.write(text)
     return 0
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 if __name__ == "__main__":

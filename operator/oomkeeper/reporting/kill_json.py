@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from oomkeeper.kernel.cgroup.kubepods import parse_kube_cgroup
 from oomkeeper.model.cause import Outcome
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill, TaskRow, Victim
@@ -41,6 +42,7 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
     `tasks`, `zones`, `swap`, `ramBytes`, `kernelRelease`, `panic` and how complete the record is.
     """
     memory = kill.memory
+    kube = kube or kube_cgroup(kill)
     return {
         "time": kill_time(kill),
         "scope": str(diagnosis.scope),
@@ -100,6 +102,15 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
         "tasks": _tasks(kill),
         "taskCount": len(kill.tasks),
     }
+
+
+def kube_cgroup(kill: Kill) -> KubeCgroup | None:
+    """Pod and container by the victim's cgroup path; by the path of the cgroup that met its limit where
+    that says none.
+    """
+    paths = [path for path in (kill.task_memcg, kill.oom_memcg) if path]
+    found = [kube for kube in map(parse_kube_cgroup, paths) if kube is not None]
+    return next((kube for kube in found if kube.pod_uid), found[0] if found else None)
 
 
 def kill_time(kill: Kill) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import kill_words as words
 from .kill_escape import printable
-from .kill_page import when_text
+from .kill_page import moment_text
 from .units import count_text
 
 MAX_ROWS = 20
@@ -35,11 +35,11 @@ class Overview:
         self.total += 1
         victims = kill.get("victims") or ()
         key = (
-            str(kill.get("cause")),
+            printable(str(kill.get("cause"))),
             printable(_place(kill)),
             printable(str(victims[0].get("comm"))) if victims else "-",
         )
-        when = when_text(kill)
+        when = moment_text(kill)
         row = self._rows.get(key)
         if row is None and len(self._rows) >= MAX_SUBJECTS:
             key = ("other", "-", "-")

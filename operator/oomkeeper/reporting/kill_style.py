@@ -46,7 +46,8 @@ table.details td {
   white-space: normal; overflow-wrap: anywhere; font-size: .85rem;
   font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace;
 }
-svg.chart { width: 100%; min-width: 640px; max-width: 860px; height: auto; display: block; overflow: visible; }
+svg.chart { width: 100%; min-width: 640px; max-width: 860px; height: auto; display: block; }
+svg { overflow: visible; }
 svg text { font-size: 14px; fill: var(--ink); }
 svg .track { fill: var(--track); }
 svg .note { fill: var(--soft); }

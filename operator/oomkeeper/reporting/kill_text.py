@@ -25,11 +25,11 @@ def text_pages(
     """One page a kill as it comes, each ending in a newline, and after several a table of what came how
     often.
 
-    `kills` are JSON objects of the edge contract (`kill_json`). `width` in character cells; `colour` with
-    ANSI sequences; without `unicode` nothing but ASCII comes out. No text of a kill can add a control
-    sequence.
+    `kills` are JSON objects of the edge contract (`kill_json`). `width` in character cells (at least 60);
+    `colour` with ANSI sequences; without `unicode` nothing but ASCII comes out. No text of a kill can add a
+    control sequence.
     """
-    pen = Pen(width=max(40, width), colour=colour, unicode=unicode)
+    pen = Pen(width=max(60, width), colour=colour, unicode=unicode)
     overview = Overview()
     # One kill is held back, so that a lone one is not numbered.
     held: Page | None = None
@@ -60,7 +60,12 @@ def _ascii(value: Any) -> Any:
 
 def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
     title = page.title if number is None else f"{number}. {page.title}"
-    yield pen.paint(pen.rule(f"{title}, {page.when}"), "alarm")
+    heading = f"{title}, {page.when}"
+    if cells(heading) + 6 <= pen.width:
+        yield pen.paint(pen.rule(heading), "alarm")
+    else:
+        yield pen.paint(pen.rule(title), "alarm")
+        yield from pen.wrap(page.when, indent=" ")
     yield ""
     yield from (pen.paint(line, "bold") for line in pen.wrap(page.summary, indent=" "))
     yield ""
@@ -98,7 +103,10 @@ def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
         yield from _section(pen, "Details")
         room = max(len(label) for label, _ in page.details)
         for label, value in page.details:
-            yield f"{_INDENT}{pen.paint(label.ljust(room), 'dim')}  {value}"
+            head = f"{_INDENT}{label.ljust(room)}  "
+            first, *rest = pen.wrap(value, indent=" " * len(head), first=head)
+            yield first.replace(label, pen.paint(label, "dim"), 1)
+            yield from rest
     yield ""
 
 

@@ -4,29 +4,25 @@ Binary units with the IEC suffix, because both ends speak them: kernel reports p
 Kubernetes limits are mostly written in Mi and Gi.
 """
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_STEPS = (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10))
 
 
 def bytes_text(size_bytes: int | None, *, missing: str = "unknown") -> str:
-    """`536870912` -> `512 MiB`: three significant digits, no trailing zeros, never in an exponent.
+    """`536870912` -> `512 MiB`: what is enough to compare with a limit, never in an exponent.
 
-    A size that is a whole number of the unit prints without decimals, so that a limit reads as it was
-    written. `missing` stands for None: a size that the log did not print.
+    MiB up to 10 GiB, as a limit of `2048Mi` and a usage of 2047.5 MiB should not both read as 2 GiB; one
+    decimal below 100. `missing` stands for None: a size that the log did not print.
     """
     if size_bytes is None:
         return missing
-    sign, size, step = ("-" if size_bytes < 0 else ""), abs(size_bytes), 0
-    while step < len(_UNITS) - 1 and size >= 1 << (10 * (step + 1)):
-        step += 1
-    value = size / (1 << (10 * step))
-    # 1023.7 MiB must not round to "1024 MiB": the next unit says it.
-    if round(value) >= 1024 and step < len(_UNITS) - 1:
-        value, step = 1.0, step + 1
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    text = f"{value:.{digits}f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return f"{sign}{text} {_UNITS[step]}"
+    sign, size = ("-" if size_bytes < 0 else ""), abs(size_bytes)
+    for unit, shift in _STEPS:
+        least = 10 << shift if shift > 20 else 1 << shift
+        if size >= least:
+            value = size / (1 << shift)
+            text = f"{value:.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
+            return f"{sign}{text} {unit}"
+    return f"{sign}{size} B"
 
 
 def share_text(share: float | None) -> str:

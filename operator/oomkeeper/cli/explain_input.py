@@ -1,0 +1,111 @@
+"""Bytes of a log on their way in: is it text at all, in which encoding, and how far along are we?"""
+
+import codecs
+import re
+import time
+from collections.abc import Callable
+from typing import BinaryIO, TextIO
+
+_HEAD_BYTES = 64 << 10
+_CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+"""Control characters that no log is full of: all but tab, line feed, vertical tab, form feed, return and
+escape.
+"""
+_MOST_CONTROLS = 0.05
+"""Compressed or encrypted data has 10 % of them, machine code more; a log with colours and stray bytes
+below 1 %.
+"""
+_NUL_RUN = re.compile(rb"\0{64,}")
+"""What a file system leaves in a log file after a power cut; says nothing of the rest."""
+_PROGRESS_FROM_BYTES = 32 << 20
+_PROGRESS_EVERY_SECONDS = 0.5
+
+
+class BinaryFileError(Exception):
+    """The input is no text; the message says what it looks like and what to do."""
+
+
+class TextInput:
+    """A stream that is checked to be text at its first bytes, turns UTF-16 into UTF-8, and reports how much
+    was read.
+
+    Raises BinaryFileError when it is made.
+    """
+
+    def __init__(self, name: str, raw: BinaryIO, *, progress: Callable[[int], None] | None = None) -> None:
+        self._name, self._progress = name, progress
+        self._read1: Callable[[int], bytes] = getattr(raw, "read1", raw.read)
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._seen = 0
+        self._head: bytes | None = self._first()
+
+    def read(self, size: int = 1 << 16, /) -> bytes:
+        """What one read gives, `size` bytes or a little more where an encoding swells; empty at the end."""
+        data, self._head = self._head, None
+        if not data:
+            data = self._next(size)
+        self._seen += len(data)
+        if self._progress is not None:
+            self._progress(self._seen)
+        return data
+
+    def _next(self, size: int) -> bytes:
+        while data := self._read1(size):
+            if self._decoder is None:
+                return data
+            # Half a character gives nothing yet, which must not read as the end.
+            if text := self._decoder.decode(data).encode("utf-8", "replace"):
+                return text
+        return b""
+
+    def _first(self) -> bytes:
+        # One read: a pipe gives what is there, and the rest need not have been written yet.
+        head = self._read1(_HEAD_BYTES)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+            return self._decoder.decode(head).encode("utf-8", "replace")
+        _check_text(self._name, head)
+        return head.removeprefix(codecs.BOM_UTF8)
+
+
+def _check_text(name: str, head: bytes) -> None:
+    if head.startswith(b"LPKSHHRH"):
+        raise BinaryFileError(
+            f"{name}: is a systemd journal; give its text: journalctl --file={name} | oomkeeper explain -"
+        )
+    rest = _NUL_RUN.sub(b"", head)
+    controls = len(rest) - len(rest.translate(None, _CONTROLS))
+    if (head and not rest) or controls > len(rest) * _MOST_CONTROLS:
+        raise BinaryFileError(f"{name}: is a binary file, not the text of a log")
+
+
+class Progress:
+    """One line on a terminal that is rewritten in place, for input large enough to be waited for."""
+
+    def __init__(self, stream: TextIO, total_bytes: int | None) -> None:
+        self._stream, self._total = stream, total_bytes
+        self._tty = stream.isatty()
+        self._next_at = 0.0
+        self._shown = False
+        self.kills = 0
+
+    def __call__(self, seen_bytes: int) -> None:
+        if not self._tty or seen_bytes < _PROGRESS_FROM_BYTES:
+            return
+        now = time.monotonic()
+        if now < self._next_at:
+            return
+        self._next_at = now + _PROGRESS_EVERY_SECONDS
+        part = f"{seen_bytes >> 20:,} MiB"
+        if self._total:
+            part = f"{min(100, seen_bytes * 100 // self._total)} % of {self._total >> 20:,} MiB"
+        self._stream.write(f"\r\x1b[Kreading: {part}, {self.kills:,} OOM events so far")
+        self._stream.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away before something else is printed."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False

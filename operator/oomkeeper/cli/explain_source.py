@@ -1,0 +1,140 @@
+"""Where `explain` reads from: a file, standard input, or this host's own kernel log."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_records
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.log import LogRecord
+
+from .errors import BadInput, complain
+from .explain_input import BinaryFileError, Progress, TextInput
+
+PROG = "oomkeeper explain"
+
+
+class LogSource(Protocol):
+    """Records of one log, and what is known of it once they are read."""
+
+    what: str
+    """The log in words, for a sentence."""
+    counts: LogCounts
+    error: str | None
+    """Why reading ended before the log did; None where it did not."""
+
+    def records(self) -> Iterator[LogRecord]: ...
+
+    def dated(self, kill: Kill) -> Kill:
+        """The kill with the time of day, where the source can tell it."""
+        ...
+
+    def found(self) -> None:
+        """Say that an event was found and is about to be printed."""
+        ...
+
+
+def open_source(name: str | None) -> LogSource:
+    """The log called `name`, standard input for `-`, this host's own for None. Raises BadInput."""
+    return HostLog() if name is None else TextLog(name)
+
+
+class TextLog:
+    """A file or standard input, compressed or not."""
+
+    def __init__(self, name: str) -> None:
+        self.what = "standard input" if name == "-" else name
+        self.counts = LogCounts()
+        self.error: str | None = None
+        try:
+            stream = open_log(name)
+            if name == "-" and sys.stdin.isatty():
+                complain(PROG, "reading a log from the terminal; end it with Ctrl-D")
+            self._progress = Progress(sys.stderr, _plain_size(name))
+            self._input = TextInput(self.what, stream, progress=self._progress)
+        except (LogUnreadableError, BinaryFileError) as error:
+            raise BadInput(str(error)) from error
+
+    def records(self) -> Iterator[LogRecord]:
+        try:
+            yield from read_relevant_records(self._input, self.counts)
+        except LogUnreadableError as error:
+            # What was read so far is worth explaining: a rotated .gz is often cut.
+            self.error = str(error)
+        finally:
+            self._progress.clear()
+
+    def dated(self, kill: Kill) -> Kill:
+        return kill
+
+    def found(self) -> None:
+        self._progress.kills += 1
+        self._progress.clear()
+
+
+def _plain_size(name: str) -> int | None:
+    if name == "-" or name.endswith((".gz", ".xz", ".bz2", ".zst")):
+        return None
+    return Path(name).stat().st_size or None
+
+
+class HostLog:
+    """This host's kernel log from its oldest record on: /dev/kmsg, else what `dmesg` prints."""
+
+    def __init__(self) -> None:
+        self.what = "this host's kernel log"
+        self.counts = LogCounts()
+        self.error: str | None = None
+        # printk stamps with the scheduler's clock, which starts at boot and stands still in suspend as
+        # CLOCK_MONOTONIC does (kernel/time/sched_clock.c); dmesg -T reckons the same way.
+        self._booted_at = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+    def records(self) -> Iterator[LogRecord]:
+        from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+
+        try:
+            reader = KmsgReader(after_seq=-1)
+        except KmsgUnreadableError as error:
+            yield from self._dmesg(str(error))
+            return
+        with closing(reader):
+            for record in reader.read_available():
+                self.counts.lines += 1
+                if record.kernel:
+                    self.counts.kernel += 1
+                else:
+                    self.counts.foreign += 1
+                yield record
+        if reader.lost:
+            complain(PROG, f"{reader.lost} records were overwritten while the log was read")
+
+    def _dmesg(self, why: str) -> Iterator[LogRecord]:
+        import io
+        import subprocess
+
+        try:
+            # Raw, for the styled forms leave out who wrote a line.
+            done = subprocess.run(["dmesg", "--raw"], capture_output=True, check=False)
+        except OSError as error:
+            raise BadInput(
+                f"cannot read this host's kernel log: {why}; no dmesg: {error.strerror}"
+            ) from error
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
+            raise BadInput(
+                f"cannot read this host's kernel log: {why}; {said}; or name a log file, or - for stdin"
+            )
+        yield from read_relevant_records(io.BytesIO(done.stdout), self.counts)
+
+    def dated(self, kill: Kill) -> Kill:
+        if kill.usec is None or kill.wall is not None:
+            return kill
+        moment = time.gmtime(self._booted_at + kill.usec / 1_000_000)
+        return replace(kill, wall=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
+
+    def found(self) -> None:
+        return

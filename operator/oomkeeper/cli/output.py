@@ -1,0 +1,95 @@
+"""Kills onto standard output, in each of the forms that `--output` names; for every verb that prints kills.
+
+A form's renderer is imported when it is asked for: most runs need one.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from .terminal import terminal_of
+
+TEXT, JSON, MARKDOWN, HTML = OUTPUTS = ("text", "json", "markdown", "html")
+
+Kills = Iterable[Mapping[str, Any]]
+
+
+def write_kills(
+    kills: Kills,
+    *,
+    output: str,
+    stream: TextIO | None = None,
+    more: Callable[[], Mapping[str, Any]] | None = None,
+    nothing: Callable[[], str] | None = None,
+) -> None:
+    """Write `kills` (JSON objects of the edge contract) as they come.
+
+    `more` gives further keys of the JSON document, asked for once the last kill is written. `nothing` gives
+    the sentence for people where there was no kill. Text follows the terminal's means; the other forms are
+    UTF-8 whatever the locale.
+    """
+    stream = sys.stdout if stream is None else stream
+    if output == TEXT:
+        for page in _text(kills, stream, nothing):
+            stream.write(page)
+            stream.flush()
+        return
+    if output == JSON:
+        parts = _json(kills, more)
+    elif output == MARKDOWN:
+        parts = _markdown(kills, nothing)
+    else:
+        from oomkeeper.reporting.kill_html import html_parts
+
+        parts = html_parts(kills)
+    # Bytes, for a locale's encoding may not hold a comm's characters; a stream without bytes below (a
+    # test's) takes text.
+    binary = getattr(stream, "buffer", None)
+    for part in parts:
+        if binary is None:
+            stream.write(part)
+        else:
+            binary.write(part.encode("utf-8"))
+    stream.flush()
+
+
+_More = Callable[[], Mapping[str, Any]] | None
+_Nothing = Callable[[], str] | None
+
+
+def _text(kills: Kills, stream: TextIO, nothing: _Nothing) -> Iterator[str]:
+    from oomkeeper.reporting.kill_text import text_pages
+
+    means = terminal_of(stream)
+    empty = True
+    for page in text_pages(kills, width=means.width, colour=means.colour, unicode=means.unicode):
+        empty = False
+        yield page
+    if empty and nothing is not None:
+        sentence = f"{nothing()}\n"
+        yield sentence if means.unicode else sentence.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _json(kills: Kills, more: _More) -> Iterator[str]:
+    """One document, one line a kill: `jq` reads it, and so does `grep`."""
+    yield '{"kills": ['
+    between = "\n"
+    for kill in kills:
+        yield between + json.dumps(kill, ensure_ascii=False)
+        between = ",\n"
+    yield "]" if between == "\n" else "\n]"
+    for key, value in (more() if more is not None else {}).items():
+        yield f", {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+    yield "}\n"
+
+
+def _markdown(kills: Kills, nothing: _Nothing) -> Iterator[str]:
+    from oomkeeper.reporting.kill_markdown import escape, markdown_pages
+
+    empty = True
+    for page in markdown_pages(kills):
+        empty = False
+        yield page
+    if empty and nothing is not None:
+        yield f"{escape(nothing())}\n"

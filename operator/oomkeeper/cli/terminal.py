@@ -1,0 +1,61 @@
+"""What an output stream can show: its width, whether it takes colour, whether it takes UTF-8."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+PIPE_WIDTH = 100
+"""Columns where there is no terminal to ask: fits a ticket and a pager."""
+MAX_WIDTH = 120
+"""Longer lines of prose are tiring to read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """The means of one output stream."""
+
+    width: int
+    colour: bool
+    unicode: bool
+
+
+def terminal_of(stream: TextIO, environ: Mapping[str, str] | None = None) -> Terminal:
+    """Look at `stream` and the environment (default: the process's own).
+
+    Colour only on a terminal, never with NO_COLOR set to anything (no-color.org) nor on TERM=dumb. COLUMNS
+    overrides the terminal's own width.
+    """
+    environ = os.environ if environ is None else environ
+    tty = stream.isatty()
+    return Terminal(
+        width=min(MAX_WIDTH, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
+        if tty
+        else _piped_width(environ),
+        colour=tty and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb",
+        unicode=_takes_utf8(stream, environ),
+    )
+
+
+def _piped_width(environ: Mapping[str, str]) -> int:
+    columns = environ.get("COLUMNS", "")
+    return min(MAX_WIDTH, int(columns)) if columns.isdecimal() and int(columns) else PIPE_WIDTH
+
+
+def _takes_utf8(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    if (stream.encoding or "").lower().replace("-", "").replace("_", "") != "utf8":
+        return False
+    everything, ctype, lang = (environ.get(key, "") for key in ("LC_ALL", "LC_CTYPE", "LANG"))
+    # In the C locale Python switches itself to UTF-8 and sets LC_CTYPE (PEP 538, 540), so its encoding says
+    # nothing of the terminal: the locale that somebody chose does.
+    if everything:
+        return _names_utf8(everything)
+    if lang in ("C", "POSIX") and ctype in ("", "C.UTF-8", "C.utf8", "UTF-8"):
+        return False
+    chosen = ctype or lang
+    return _names_utf8(chosen) if chosen else True
+
+
+def _names_utf8(locale: str) -> bool:
+    return "utf-8" in locale.lower() or "utf8" in locale.lower()

@@ -1,0 +1,240 @@
+"""The pages on a kill: what they say, and that no text of a kill becomes markup or a control sequence."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from oomkeeper.reporting.kill_glyphs import cells
+from oomkeeper.reporting.kill_html import render_html
+from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_markdown import code, escape, render_markdown
+from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
+from oomkeeper.reporting.kill_text import render_text, text_pages
+
+from .kill_samples import (
+    DIAGNOSIS,
+    GLOBAL_DIAGNOSIS,
+    GLOBAL_KILL,
+    HOSTILE,
+    HOSTILE_DIAGNOSIS,
+    HOSTILE_KILL,
+    KILL,
+    KUBE,
+    POD_UID,
+)
+
+CONTAINER = kill_to_json(KILL, DIAGNOSIS, kube=KUBE)
+GLOBAL = kill_to_json(GLOBAL_KILL, GLOBAL_DIAGNOSIS)
+ESCAPED_HOSTILE = kill_to_json(HOSTILE_KILL, HOSTILE_DIAGNOSIS)
+
+
+def _raw_hostile() -> dict[str, Any]:
+    """A stored object whose texts nobody escaped: what a tampered store or another writer may hold."""
+
+    def poison(value: Any) -> Any:
+        if isinstance(value, str):
+            return value + HOSTILE
+        if isinstance(value, dict):
+            return {key: poison(part) for key, part in value.items()}
+        return [poison(part) for part in value] if isinstance(value, list) else value
+
+    poisoned: dict[str, Any] = poison(CONTAINER)
+    return poisoned
+
+
+HOSTILES = [pytest.param(ESCAPED_HOSTILE, id="escaped"), pytest.param(_raw_hostile(), id="raw")]
+
+
+def test_a_page_says_what_why_who_how_much_and_what_to_do() -> None:
+    page = render_text([CONTAINER], width=100)
+
+    for said in (
+        "The container met its own limit of 512 MiB and java (pid 811) was killed.",
+        "Container limit (ContainerLimit), confidence High",
+        "512 MiB of 512 MiB",
+        "100 % reached",
+        "none allowed",
+        "java (811)",
+        "98 %, killed",
+        "Kernel slab: dentry",
+        "1. Find the leak: java alone held 98 % of the limit.",
+        "2. Fit the limit: Set limits.memory to 640Mi.",
+        "The log does not show how long the growth took.",
+        POD_UID,
+    ):
+        assert said in page, said
+
+
+def test_a_page_on_the_node_shows_free_memory_against_the_watermark() -> None:
+    page = render_text([GLOBAL], width=100)
+
+    assert re.search(r"node 0 Normal .* 36 MiB free, min 37 MiB +at or below min", page)
+    assert re.search(r"node 0 DMA32 .* 44 MiB free, min 11 MiB$", page, re.MULTILINE)
+    assert "0 B free of 1024 MiB" in page
+
+
+def test_what_went_through_a_store_reads_the_same() -> None:
+    stored = json.loads(json.dumps(CONTAINER))
+
+    assert render_text([stored]) == render_text([CONTAINER])
+    assert render_markdown([stored]) == render_markdown([CONTAINER])
+    assert render_html([stored]) == render_html([CONTAINER])
+
+
+@pytest.mark.parametrize("kill", [{}, {"cause": "FromTheFuture", "outcome": "Sublimed", "victims": [{}]}])
+def test_an_object_of_another_version_is_still_shown(kill: dict[str, Any]) -> None:
+    assert (kill.get("cause") or "Unknown") in render_text([kill])
+    assert render_markdown([kill]).startswith("## ")
+    assert "</html>" in render_html([kill])
+
+
+@pytest.mark.parametrize("kill", HOSTILES)
+@pytest.mark.parametrize("unicode", [True, False])
+def test_text_of_a_kill_never_reaches_the_terminal_as_a_control(kill: dict[str, Any], unicode: bool) -> None:
+    page = render_text([kill, kill], width=80, unicode=unicode)
+
+    assert all(char == "\n" or char.isprintable() for char in page)
+
+
+@pytest.mark.parametrize("kill", HOSTILES)
+def test_colour_adds_only_its_own_sequences(kill: dict[str, Any]) -> None:
+    plain = render_text([kill], width=80)
+    coloured = render_text([kill], width=80, colour=True)
+
+    assert coloured != plain
+    assert re.sub(r"\x1b\[[0-9;]+m", "", coloured) == plain
+
+
+def test_without_utf8_nothing_but_ascii_comes_out() -> None:
+    page = render_text([ESCAPED_HOSTILE, GLOBAL], width=80, unicode=False)
+
+    assert page.isascii()
+    assert "####" in page
+    assert r"\u6f22\u5b57 (7)" in page
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_lines_fit_the_terminal_unless_a_path_or_id_would_break(width: int) -> None:
+    for line in render_text([CONTAINER, GLOBAL], width=width).splitlines():
+        longest_word = max((cells(word) for word in line.split()), default=0)
+        assert cells(line) <= width or longest_word > 15, line
+
+
+def test_wide_characters_keep_the_bars_in_line() -> None:
+    page = render_text([ESCAPED_HOSTILE], width=120)
+
+    rows = [line for line in page.splitlines() if re.search(r"\((811|7)\) +[█▏▎▍▌▋▊▉]", line)]
+    starts = {cells(re.split("[█▏▎▍▌▋▊▉]", row)[0]) for row in rows}
+    assert len(rows) == 2
+    assert len(starts) == 1
+
+
+def test_a_lone_kill_has_no_number_and_several_end_in_a_table() -> None:
+    assert "1. OOM kill" not in render_text([CONTAINER])
+
+    several = render_text([CONTAINER, GLOBAL, CONTAINER])
+
+    assert "3. OOM kill" in several
+    assert "3 OOM events" in several
+    assert re.search(r"^ +2 +Container limit +container ab12ab12ab12 +java", several, re.MULTILINE)
+
+
+def test_pages_come_while_the_kills_still_come() -> None:
+    def kills() -> Any:
+        yield CONTAINER
+        yield CONTAINER
+        raise AssertionError("asked for a third kill before the first page was given")
+
+    assert "1. OOM kill" in next(text_pages(kills()))
+
+
+def test_an_overview_of_a_storm_is_bounded_and_complete() -> None:
+    overview = Overview()
+    for number in range(15_000):
+        overview.add({**CONTAINER, "containerId": f"{number:012d}"})
+
+    assert overview.total == 15_000
+    assert len(overview.rows()) == MAX_ROWS
+    assert overview.rows()[0][:2] == ("5,000", "other")
+
+
+class _Tags(HTMLParser):
+    """Collects tags, attributes and text of a document."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("kill", HOSTILES)
+def test_html_has_no_tag_that_a_kill_brought(kill: dict[str, Any]) -> None:
+    evil = {**kill, "summary": '"><script>alert(1)</script><img src=x onerror=alert(1)>', "cause": "<script>"}
+    tags = _Tags()
+    tags.feed(render_html([evil, evil]))
+
+    assert not tags.tags & {"script", "img", "b", "link", "iframe", "a"} - {"b"}
+    assert not [name for name, _ in tags.attributes if name.startswith("on")]
+    assert "<script>alert(1)</script>" in tags.text
+
+
+def test_html_loads_nothing_from_anywhere() -> None:
+    page = render_html([CONTAINER, GLOBAL])
+
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(?:src|href|url|@import)\s*[=(]""", page)
+    assert "http" not in page.replace("http-equiv", "")
+    assert "prefers-color-scheme: dark" in page
+    assert page.count("<svg") == 6
+
+
+def test_html_says_so_where_nothing_was_found() -> None:
+    assert "No OOM event was found." in render_html([])
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("oom_score_adj", "oom_score_adj"),
+        ("_x_ *b* `c` [l](u) <b> a|b ~~d~~ &amp; $x$", None),
+        ("# not a heading", r"\# not a heading"),
+        ("- no list", r"\- no list"),
+        ("1. no list", r"1\. no list"),
+        ("5.86 MiB", "5.86 MiB"),
+        ("@channel #12 user@1000.service", "@&#8203;channel #&#8203;12 user@1000.service"),
+        ("http://x www.x", "http&#8203;://x www&#8203;.x"),
+    ],
+)
+def test_markdown_text_stays_text(text: str, escaped: str | None) -> None:
+    if escaped is not None:
+        assert escape(text) == escaped
+    else:
+        assert not re.search(r"(?<!\\)[_*`\[\]<>|~&$]", escape(text))
+
+
+def test_a_code_span_ends_where_it_should() -> None:
+    assert code("a`b|c") == "``a`b\\|c``"
+    assert code("`") == "`` ` ``"
+
+
+@pytest.mark.parametrize("kill", HOSTILES)
+def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: dict[str, Any]) -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    html = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(render_markdown([kill]))
+    tags = _Tags()
+    tags.feed(html)
+
+    assert not tags.tags & {"b", "script", "a", "img"}
+    rows = re.findall(r"<tr>.*?</tr>", html, re.DOTALL)
+    assert {row.count("<td") for row in rows} <= {0, 2, 4, 8}
