@@ -1,4 +1,5 @@
-"""Facts in, verdict out: cause, level, outcome, contributors and advice for one `Kill`. Pure functions, no I/O.
+"""Facts in, verdict out: cause, level, outcome, contributors and advice for one `Kill`. Pure functions, no
+I/O.
 
 `diagnose` walks the decision procedure; each other module takes one decision of it.
 """

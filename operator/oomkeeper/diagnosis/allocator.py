@@ -1,8 +1,7 @@
 """Why the page allocator ran out: the node, one zone, the NUMA nodes allowed, or no block large enough.
 
-The kernel itself tells cpuset and memory policy apart (constrained_alloc()) and prints it since 5.0; for older kernels the
-nodes allowed are compared with those that have memory.
-"""
+The kernel itself tells cpuset and memory policy apart (constrained_alloc()) and prints it since 5.0; for
+older kernels the nodes allowed are compared with those that have memory."""
 
 from typing import NamedTuple
 
@@ -16,6 +15,9 @@ from .zones import ZonesState, judge_zones
 _COSTLY_ORDER = 3
 """PAGE_ALLOC_COSTLY_ORDER: larger requests fail instead of killing, unless __GFP_NOFAIL."""
 _PLENTY_SHARE = 0.01
+_ANY = Request(highest_zone="Movable", movable=True, mask=0)
+_LOW = Request(highest_zone="Normal", movable=False, mask=0)
+_CONFIDENCE = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
 
 
 class Shortage(NamedTuple):
@@ -31,12 +33,14 @@ class Shortage(NamedTuple):
 def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
     """Decide between the page allocator's causes; what the report lacks lowers the confidence."""
     request = parse_request(kill.invoker.gfp if kill.invoker else None)
-    zones = _zones(kill, request, node)
+    zones = _zones(kill, request or _ANY)
     numa = _numa(kill, node)
     if numa is not None:
         return Shortage(numa, Confidence.HIGH if kill.constraint else Confidence.MEDIUM, zones, request)
     if zones is None or not zones.eligible:
         return _without_zones(kill, request)
+    if request is None:
+        return _without_request(kill, zones)
     order = kill.invoker.order if kill.invoker and kill.invoker.order else 0
     return _by_watermarks(zones, request, order)
 
@@ -58,47 +62,105 @@ def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:
     return None
 
 
-def _zones(kill: Kill, request: Request | None, node: NodeFacts | None) -> ZonesState | None:
+def _zones(kill: Kill, request: Request) -> ZonesState | None:
     if not kill.memory.zones:
         return None
-    assumed = request if request is not None else Request(highest_zone="Movable", movable=True, mask=0)
     order = max(0, kill.invoker.order) if kill.invoker and kill.invoker.order else 0
     allowed = allowed_nodes(kill)
     seen = frozenset(zone.node for zone in kill.memory.zones)
-    return judge_zones(kill.memory, assumed, order=order, nodes=allowed if allowed and allowed & seen else None)
+    return judge_zones(
+        kill.memory, request, order=order, nodes=allowed if allowed and allowed & seen else None
+    )
 
 
 def _without_zones(kill: Kill, request: Request | None) -> Shortage:
-    if kill.memory.slabs or kill.memory.mem_info_pages:
-        return Shortage(Cause.NODE_MEMORY, Confidence.MEDIUM if kill.memory.mem_info_pages else Confidence.LOW, None, request,
-                        "The log lacks the zones' watermarks, so a shortage of a single zone cannot be ruled out.")
+    if kill.memory.slab_dumped or kill.memory.mem_info_pages:
+        return Shortage(
+            Cause.NODE_MEMORY,
+            Confidence.MEDIUM if kill.memory.mem_info_pages else Confidence.LOW,
+            None,
+            request,
+            "The log lacks the zones' watermarks, so a shortage of a single zone cannot be ruled out.",
+        )
     if kill.constraint is not None:
-        return Shortage(Cause.NODE_MEMORY, Confidence.MEDIUM, None, request,
-                        "The log lacks the state of memory, so a shortage of a single zone or fragmentation cannot be ruled "
-                        "out.")
+        return Shortage(
+            Cause.NODE_MEMORY,
+            Confidence.MEDIUM,
+            None,
+            request,
+            "The log lacks the state of memory, so a shortage of a single zone or fragmentation cannot be "
+            "ruled "
+            "out.",
+        )
     if kill.victims or kill.panic:
-        return Shortage(Cause.NODE_MEMORY, Confidence.LOW, None, request,
-                        "Only the outcome was logged (the kernel prints at most 10 full reports in 5 s): zone, cpuset, "
-                        "memory policy or fragmentation cannot be told apart.")
-    return Shortage(Cause.UNKNOWN, Confidence.LOW, None, request, "The log ends before the state of memory is printed.")
+        return Shortage(
+            Cause.NODE_MEMORY,
+            Confidence.LOW,
+            None,
+            request,
+            "Only the outcome was logged (the kernel prints at most 10 full reports in 5 s): zone, cpuset, "
+            "memory policy or fragmentation cannot be told apart.",
+        )
+    return Shortage(
+        Cause.UNKNOWN, Confidence.LOW, None, request, "The log ends before the state of memory is printed."
+    )
 
 
-def _by_watermarks(zones: ZonesState, request: Request | None, order: int) -> Shortage:
+def _without_request(kill: Kill, zones: ZonesState) -> Shortage:
+    """The header with the gfp mask is missing. Were every zone allowed, none with room could have been left;
+    so where only the lower zones are short, the request was confined to them."""
+    if any(not state.short for state in zones.eligible):
+        confined = _zones(kill, _LOW)
+        if (
+            confined is not None
+            and confined.eligible
+            and all(state.short for state in confined.eligible)
+            and _plenty_elsewhere(confined)
+        ):
+            return Shortage(
+                Cause.ZONE_MEMORY,
+                Confidence.MEDIUM,
+                confined,
+                _LOW,
+                "The line with the gfp mask is missing; that the request was confined to the low zones "
+                "follows "
+                "from what was free elsewhere.",
+            )
+    found = _by_watermarks(zones, _ANY, 0)
+    return found._replace(confidence=min(found.confidence, Confidence.MEDIUM, key=_CONFIDENCE.index))
+
+
+def _by_watermarks(zones: ZonesState, request: Request, order: int) -> Shortage:
     if all(state.short for state in zones.eligible):
-        if request is not None and _plenty_elsewhere(zones):
-            return Shortage(Cause.ZONE_MEMORY, Confidence.HIGH, zones, request)
-        return Shortage(Cause.NODE_MEMORY, Confidence.HIGH if request else Confidence.MEDIUM, zones, request)
+        cause = Cause.ZONE_MEMORY if _plenty_elsewhere(zones) else Cause.NODE_MEMORY
+        return Shortage(cause, Confidence.HIGH, zones, request)
     above = [state for state in zones.eligible if not state.short]
     if order > 0 and all(state.has_block is False for state in above):
-        note = None if order <= _COSTLY_ORDER else (
-            f"Requests of order {order} normally fail without a kill; this one insisted.")
-        return Shortage(Cause.FRAGMENTATION, Confidence.HIGH if note is None else Confidence.MEDIUM, zones, request, note)
+        note = (
+            None
+            if order <= _COSTLY_ORDER
+            else (f"Requests of order {order} normally fail without a kill; this one insisted.")
+        )
+        return Shortage(
+            Cause.FRAGMENTATION, Confidence.HIGH if note is None else Confidence.MEDIUM, zones, request, note
+        )
     if all(state.near for state in above):
-        return Shortage(Cause.NODE_MEMORY, Confidence.MEDIUM, zones, request,
-                        "By the time of the report some zone was just above its minimum again.")
-    return Shortage(Cause.NODE_MEMORY, Confidence.LOW, zones, request,
-                    "By the time of the report there was free memory above the watermarks: it was freed meanwhile, or taken "
-                    "in parallel.")
+        return Shortage(
+            Cause.NODE_MEMORY,
+            Confidence.MEDIUM,
+            zones,
+            request,
+            "By the time of the report some zone was just above its minimum again.",
+        )
+    return Shortage(
+        Cause.NODE_MEMORY,
+        Confidence.LOW,
+        zones,
+        request,
+        "By the time of the report there was free memory above the watermarks: it was freed meanwhile, or "
+        "taken "
+        "in parallel.",
+    )
 
 
 def _plenty_elsewhere(zones: ZonesState) -> bool:

@@ -1,9 +1,9 @@
 """Which counter was at its limit.
 
-cgroup v1 has three that can fail a charge: memory, memory+swap (memsw) and kmem (try_charge(), obj_cgroup_charge_pages());
-cgroup v2 has memory alone for RAM. Charges are taken in batches per CPU (MEMCG_CHARGE_BATCH: 32 pages, 64 since 5.16),
-so the counter that failed may read a little below its limit by the time it is printed.
-"""
+cgroup v1 has three that can fail a charge: memory, memory+swap (memsw) and kmem (try_charge(),
+obj_cgroup_charge_pages()); cgroup v2 has memory alone for RAM. Charges are taken in batches per CPU
+(MEMCG_CHARGE_BATCH: 32 pages, 64 since 5.16), so the counter that failed may read a little below its limit by
+the time it is printed."""
 
 from typing import NamedTuple
 
@@ -24,35 +24,56 @@ class Binding(NamedTuple):
 
 
 def find_binding(memory: MemoryFacts, *, cpus: int | None, swap_used_by_tasks: bool | None) -> Binding:
-    """The counter nearest to its limit, among those near enough. `swap_used_by_tasks`: whether a row of the task table has
-    swapped pages, None without a table."""
-    candidates = [(kind, counter) for kind, counter in (
-        (BindingCounter.MEMORY, memory.memory), (BindingCounter.MEMORY_SWAP, memory.memory_swap),
-        (BindingCounter.KMEM, memory.kmem),
-    ) if counter is not None and counter.limit_bytes is not None]
+    """The counter nearest to its limit, among those near enough. `swap_used_by_tasks`: whether a row of the
+    task table has swapped pages, None without a table."""
+    candidates = [
+        (kind, counter)
+        for kind, counter in (
+            (BindingCounter.MEMORY, memory.memory),
+            (BindingCounter.MEMORY_SWAP, memory.memory_swap),
+            (BindingCounter.KMEM, memory.kmem),
+        )
+        if counter is not None and counter.limit_bytes is not None
+    ]
     slack_bytes = _BATCH_PAGES * memory.page_size_bytes * (cpus or _DEFAULT_CPUS)
-    near = [(kind, counter) for kind, counter in candidates if _headroom(counter) <= _slack(counter, slack_bytes)]
+    near = [
+        (kind, counter) for kind, counter in candidates if _headroom(counter) <= _slack(counter, slack_bytes)
+    ]
     if near:
         kind, counter = min(near, key=lambda pair: _headroom(pair[1]))
         return Binding(kind, counter.limit_bytes, counter.usage_bytes)
     if memory.memory is None:
         return _without_memory_line(memory, swap_used_by_tasks)
     if memory.memory.limit_bytes is None and not candidates:
-        return Binding(None, None, memory.memory.usage_bytes,
-                       "The cgroup printed has no limit, so no limit of it can have been met: it may have been lifted "
-                       "just then.")
-    return Binding(BindingCounter.MEMORY, memory.memory.limit_bytes, memory.memory.usage_bytes,
-                   "By the time of the report the usage was clearly below the limit again.")
+        return Binding(
+            None,
+            None,
+            memory.memory.usage_bytes,
+            "The cgroup printed has no limit, so no limit of it can have been met: it may have been lifted "
+            "just then.",
+        )
+    return Binding(
+        BindingCounter.MEMORY,
+        memory.memory.limit_bytes,
+        memory.memory.usage_bytes,
+        "By the time of the report the usage was clearly below the limit again.",
+    )
 
 
 def _without_memory_line(memory: MemoryFacts, swap_used_by_tasks: bool | None) -> Binding:
     both = memory.memory_swap
     if both is None or both.limit_bytes is not None or swap_used_by_tasks is not False:
         return Binding(None, None, None)
-    # Nothing swapped, so memory+swap counts what memory counts; and that counter was at its limit, for no other has one.
-    return Binding(BindingCounter.MEMORY, both.usage_bytes, both.usage_bytes,
-                   "The log lacks the line with the memory limit; it is taken from the memory+swap usage, as no task has "
-                   "anything swapped out.")
+    # Nothing swapped, so memory+swap counts what memory counts; and that counter was at its limit, for no
+    # other has one.
+    return Binding(
+        BindingCounter.MEMORY,
+        both.usage_bytes,
+        both.usage_bytes,
+        "The log lacks the line with the memory limit; it is taken from the memory+swap usage, as no task "
+        "has "
+        "anything swapped out.",
+    )
 
 
 def _headroom(counter: Counter) -> int:

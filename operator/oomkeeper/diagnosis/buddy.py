@@ -3,13 +3,13 @@
 from ..model.memory import Zone
 
 _USABLE = frozenset("UME")
-"""Unmovable, movable and reclaimable blocks can be had by every request (by fallback). Reserved are H (highatomic), C (CMA, for
-movable requests only) and I (isolated)."""
+"""Unmovable, movable and reclaimable blocks can be had by every request (by fallback). Reserved are H
+(highatomic), C (CMA, for movable requests only) and I (isolated)."""
 
 
 def has_block(zone: Zone, *, order: int, page_size_bytes: int, movable: bool) -> bool | None:
-    """Whether the zone's free lists hold a block of 2^order pages; None where they were not printed. Kernels before 3.10
-    print no types, and all their blocks count."""
+    """Whether the zone's free lists hold a block of 2^order pages; None where they were not printed. Kernels
+    before 3.10 print no types, and all their blocks count."""
     if not zone.buddy:
         return None
     wanted = page_size_bytes << order

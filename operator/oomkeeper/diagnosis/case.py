@@ -53,8 +53,9 @@ class Case:
 
     @property
     def equal_container(self) -> ContainerFacts | None:
-        """The container whose limit is the pod's: kubelet gives a pod's cgroup the sum of its containers' limits, so with one
-        container both are equal, and the pod's, which also holds the sandbox, is usually met first."""
+        """The container whose limit is the pod's: kubelet gives a pod's cgroup the sum of its containers'
+        limits, so with one container both are equal, and the pod's, which also holds the sandbox, is usually
+        met first."""
         if self.pod is None or self.level is not Level.POD or self.pod.limit_bytes is not None:
             return None
         running = [one for one in self.pod.containers if one.kind == "Container"]

@@ -18,8 +18,14 @@ _UNACCOUNTED = 0.03
 Parts = dict[ContributorName, tuple[int, str | None]]
 
 
-def contributors_of(kill: Kill, *, scope: Scope, usage_bytes: int | None, binding: BindingCounter | None,
-                    node: NodeFacts | None) -> tuple[Contributor, ...]:
+def contributors_of(
+    kill: Kill,
+    *,
+    scope: Scope,
+    usage_bytes: int | None,
+    binding: BindingCounter | None,
+    node: NodeFacts | None,
+) -> tuple[Contributor, ...]:
     """The parts of the memory of whichever ran out."""
     if scope is Scope.MEMCG:
         usage = usage_bytes
@@ -42,14 +48,18 @@ def managed_bytes(memory: MemoryFacts) -> int | None:
 
 def _ranked(parts: Parts, total: int | None) -> tuple[Contributor, ...]:
     found = [
-        Contributor(name=name, bytes=size, share=round(min(1.0, size / total), 4) if total else 0.0, detail=detail)
-        for name, (size, detail) in parts.items() if size > 0
+        Contributor(
+            name=name, bytes=size, share=round(min(1.0, size / total), 4) if total else 0.0, detail=detail
+        )
+        for name, (size, detail) in parts.items()
+        if size > 0
     ]
     found.sort(key=lambda part: (-part.bytes, part.name))
-    return tuple(part for part in found if not total or part.share >= _WORTH_NAMING)
+    whole = total or sum(part.bytes for part in found)
+    return tuple(part for part in found if part.bytes >= whole * _WORTH_NAMING)
 
 
-# Memory cgroups ------------------------------------------------------------------------------------------------------
+# Memory cgroups
 
 
 def _memcg_parts(kill: Kill, usage: int | None, binding: BindingCounter | None) -> Parts:
@@ -91,7 +101,8 @@ def _v2_parts(stats: Mapping[str, int]) -> Parts:
 def _v1_parts(memory: MemoryFacts) -> Parts:
     get = _v1_totals(memory).get
     cache, rss = get("cache", 0), get("rss", 0)
-    # `shmem` is printed since 4.18 or so (el7 and others lack it); before, what is on the anonymous LRU lists and no rss.
+    # `shmem` is printed since 4.18 or so (el7 and others lack it); before, what is on the anonymous LRU lists
+    # and no rss.
     shmem = get("shmem", max(0, get("inactive_anon", 0) + get("active_anon", 0) - rss - get("swapcached", 0)))
     shmem = min(shmem, cache)
     dirty = min(get("dirty", 0) + get("writeback", 0), cache - shmem)
@@ -106,10 +117,13 @@ def _v1_parts(memory: MemoryFacts) -> Parts:
 
 
 def _v1_totals(memory: MemoryFacts) -> dict[str, int]:
-    """The whole subtree: `total_*` where printed (6.5 and newer print it), else the sum over the line of each cgroup."""
+    """The whole subtree: `total_*` where printed (6.5 and newer print it), else the sum over the line of each
+    cgroup."""
     stats = memory.stats_bytes
     if "total_rss" in stats:
-        return {name.removeprefix("total_"): value for name, value in stats.items() if name.startswith("total_")}
+        return {
+            name.removeprefix("total_"): value for name, value in stats.items() if name.startswith("total_")
+        }
     totals = dict(stats)
     for child in memory.child_stats_bytes.values():
         for name, value in child.items():
@@ -117,7 +131,7 @@ def _v1_totals(memory: MemoryFacts) -> dict[str, int]:
     return totals
 
 
-# The page allocator --------------------------------------------------------------------------------------------------
+# The page allocator
 
 
 def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:

@@ -1,8 +1,7 @@
 """The decision procedure: scope, cause, level, binding counter, contributors, outcome; then words and advice.
 
-First match wins: asked for by hand; nothing killable; an unknown constraint (somebody else's policy); a memory cgroup; the
-page allocator. A panic by vm.panic_on_oom is an outcome, its cause is what ran out.
-"""
+First match wins: asked for by hand; nothing killable; an unknown constraint (somebody else's policy); a
+memory cgroup; the page allocator. A panic by vm.panic_on_oom is an outcome, its cause is what ran out."""
 
 from typing import NamedTuple
 
@@ -20,10 +19,16 @@ from .level import place_of
 from .outcome import outcome_of
 from .summary import summarize
 
-_KERNEL_CONSTRAINTS = frozenset({
-    "CONSTRAINT_NONE", "CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY", "CONSTRAINT_MEMCG",
-})
-"""enum oom_constraint (include/linux/oom.h); another one comes from a BPF program (the bpf_oom series names its own)."""
+_KERNEL_CONSTRAINTS = frozenset(
+    {
+        "CONSTRAINT_NONE",
+        "CONSTRAINT_CPUSET",
+        "CONSTRAINT_MEMORY_POLICY",
+        "CONSTRAINT_MEMCG",
+    }
+)
+"""enum oom_constraint (include/linux/oom.h); another one comes from a BPF program (the bpf_oom series names
+its own)."""
 
 
 class _Verdict(NamedTuple):
@@ -35,13 +40,26 @@ class _Verdict(NamedTuple):
 
 
 def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None = None) -> Diagnosis:
-    """The verdict on `kill`. `node` sharpens NUMA and per-CPU questions, `pod` puts names in place of uids. Never raises."""
+    """The verdict on `kill`. `node` sharpens NUMA and per-CPU questions, `pod` puts names in place of uids.
+    Never raises."""
     binding = _binding(kill, node)
     verdict = _decide(kill, node)
     outcome, open_end = outcome_of(kill)
-    contributors = contributors_of(kill, scope=kill.scope, usage_bytes=binding.usage_bytes, binding=binding.counter, node=node)
-    case = Case(kill=kill, node=node, pod=pod, scope=kill.scope, cause=verdict.cause, level=verdict.level, outcome=outcome,
-                binding=binding, shortage=verdict.shortage, contributors=contributors)
+    contributors = contributors_of(
+        kill, scope=kill.scope, usage_bytes=binding.usage_bytes, binding=binding.counter, node=node
+    )
+    case = Case(
+        kill=kill,
+        node=node,
+        pod=pod,
+        scope=kill.scope,
+        cause=verdict.cause,
+        level=verdict.level,
+        outcome=outcome,
+        binding=binding,
+        shortage=verdict.shortage,
+        contributors=contributors,
+    )
     uncertain = [*verdict.uncertain]
     if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
         uncertain.append(binding.uncertain)
@@ -50,10 +68,18 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
     if kill.lost_before:
         uncertain.append(f"{kill.lost_before} log records are missing just before or inside this report.")
     return Diagnosis(
-        scope=kill.scope, cause=verdict.cause, level=verdict.level, outcome=outcome,
-        limit_bytes=binding.limit_bytes, usage_bytes=binding.usage_bytes, binding_counter=binding.counter,
-        contributors=contributors, confidence=_confidence(verdict, binding, kill),
-        summary=summarize(case), advice=advise(case), uncertain=tuple(uncertain),
+        scope=kill.scope,
+        cause=verdict.cause,
+        level=verdict.level,
+        outcome=outcome,
+        limit_bytes=binding.limit_bytes,
+        usage_bytes=binding.usage_bytes,
+        binding_counter=binding.counter,
+        contributors=contributors,
+        confidence=_confidence(verdict, binding, kill),
+        summary=summarize(case),
+        advice=advise(case),
+        uncertain=tuple(uncertain),
     )
 
 
@@ -68,12 +94,25 @@ def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:
         return _Verdict(Cause.NO_KILLABLE_PROCESS, _memcg_level(kill), Confidence.HIGH, (), shortage)
     if kill.scope is Scope.MEMCG:
         place = place_of(kill.oom_memcg, kill.task_memcg)
-        return _Verdict(place.cause, place.level, place.confidence, (place.uncertain,) if place.uncertain else (), None)
+        return _Verdict(
+            place.cause, place.level, place.confidence, (place.uncertain,) if place.uncertain else (), None
+        )
     if kill.scope is Scope.GLOBAL:
         shortage = judge_allocator(kill, node)
-        return _Verdict(shortage.cause, None, shortage.confidence, (shortage.uncertain,) if shortage.uncertain else (), shortage)
-    return _Verdict(Cause.UNKNOWN, None, Confidence.LOW,
-                    ("The log does not say whether a cgroup's limit or the node's memory ran out.",), None)
+        return _Verdict(
+            shortage.cause,
+            None,
+            shortage.confidence,
+            (shortage.uncertain,) if shortage.uncertain else (),
+            shortage,
+        )
+    return _Verdict(
+        Cause.UNKNOWN,
+        None,
+        Confidence.LOW,
+        ("The log does not say whether a cgroup's limit or the node's memory ran out.",),
+        None,
+    )
 
 
 def _memcg_level(kill: Kill) -> Level | None:

@@ -1,8 +1,8 @@
 """What a request for memory may use, from its gfp mask.
 
-The four zone bits have kept their values since 2.6.31 (include/linux/gfp_types.h, GFP_ZONEMASK): 0x01 DMA, 0x02 HIGHMEM,
-0x04 DMA32, 0x08 MOVABLE; so the number decides, and the flags' names, which change, are not needed.
-"""
+The four zone bits have kept their values since 2.6.31 (include/linux/gfp_types.h, GFP_ZONEMASK): 0x01 DMA,
+0x02 HIGHMEM, 0x04 DMA32, 0x08 MOVABLE; so the number decides, and the flags' names, which change, are not
+needed."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ class Request:
     mask: int
 
     def may_use(self, zone: str) -> bool:
-        """Whether a zone of that name lies within the request's reach (gfp_zone(), fallback goes downwards)."""
+        """Whether a zone of that name lies within the request's reach (gfp_zone(), fallback goes
+        downwards)."""
         return zone in ZONES and ZONES.index(zone) <= ZONES.index(self.highest_zone)
 
 

@@ -1,7 +1,7 @@
 """Which cgroup's limit was met, seen from the victim: B (`oom_memcg`) against V (`task_memcg`).
 
-Kubernetes first, by kubelet's own names (pkg/kubelet/cm); what encloses a whole node (kind, LXC) next; then any cgroup.
-"""
+Kubernetes first, by kubelet's own names (pkg/kubelet/cm); what encloses a whole node (kind, LXC) next; then
+any cgroup."""
 
 import re
 from typing import NamedTuple
@@ -15,10 +15,22 @@ _SEGMENTS = {
     "qos": (Cause.QOS_LIMIT, Level.QOS),
     "node": (Cause.NODE_ALLOCATABLE_LIMIT, Level.ALLOCATABLE),
 }
-_SYSTEM = frozenset({
-    "system.slice", "kube-reserved", "kube-reserved.slice", "system-reserved", "system-reserved.slice", "podruntime",
-    "podruntime.slice", "runtime.slice", "kubelet.service", "containerd.service", "crio.service", "docker.service",
-})
+_SYSTEM = frozenset(
+    {
+        "system.slice",
+        "kube-reserved",
+        "kube-reserved.slice",
+        "system-reserved",
+        "system-reserved.slice",
+        "podruntime",
+        "podruntime.slice",
+        "runtime.slice",
+        "kubelet.service",
+        "containerd.service",
+        "crio.service",
+        "docker.service",
+    }
+)
 """Where nodes keep their daemons: systemd's own slice, and the names that kubelet's kubeReservedCgroup and
 systemReservedCgroup get in its documentation and in cloud images."""
 _RUNTIME_SCOPE = re.compile(r"(?:docker|libpod|podman|crio|cri-containerd|nerdctl)-[^/]*\.scope(?:/|\Z)")
@@ -36,8 +48,12 @@ class Place(NamedTuple):
 def place_of(oom_memcg: str | None, task_memcg: str | None) -> Place:
     """The cause and level that B and V amount to; a missing path lowers the confidence, never guesses."""
     if oom_memcg is None:
-        return Place(Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN, Confidence.MEDIUM,
-                     "The log does not name the cgroup whose limit was met.")
+        return Place(
+            Cause.UNKNOWN_CGROUP_LIMIT,
+            Level.UNKNOWN,
+            Confidence.MEDIUM,
+            "The log does not name the cgroup whose limit was met.",
+        )
     kube = parse_kube_cgroup(oom_memcg)
     if kube is not None and kube.segment in _SEGMENTS:
         cause, level = _SEGMENTS[kube.segment]
@@ -52,14 +68,23 @@ def place_of(oom_memcg: str | None, task_memcg: str | None) -> Place:
 
 def _own_or_ancestor(oom_memcg: str, task_memcg: str | None) -> Place:
     if task_memcg is None:
-        return Place(Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN, Confidence.MEDIUM,
-                     f"The log does not name the victim's cgroup, so whether {oom_memcg} is its own or a parent is open.")
+        return Place(
+            Cause.UNKNOWN_CGROUP_LIMIT,
+            Level.UNKNOWN,
+            Confidence.MEDIUM,
+            f"The log does not name the victim's cgroup, so whether {oom_memcg} is its own or a parent is "
+            "open.",
+        )
     if task_memcg == oom_memcg:
         return Place(Cause.CGROUP_LIMIT, Level.OWN, Confidence.HIGH)
     if is_below(task_memcg, oom_memcg):
         return Place(Cause.ANCESTOR_CGROUP_LIMIT, Level.ANCESTOR, Confidence.HIGH)
-    return Place(Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN, Confidence.LOW,
-                 f"The victim's cgroup {task_memcg} is not below {oom_memcg}; the log may be damaged.")
+    return Place(
+        Cause.UNKNOWN_CGROUP_LIMIT,
+        Level.UNKNOWN,
+        Confidence.LOW,
+        f"The victim's cgroup {task_memcg} is not below {oom_memcg}; the log may be damaged.",
+    )
 
 
 def is_below(path: str, ancestor: str) -> bool:

@@ -13,7 +13,10 @@ def outcome_of(kill: Kill) -> tuple[Outcome, str | None]:
     if kill.kill_lines:
         return Outcome.KILLED, None
     if kill.victims:
-        return Outcome.KILLED, "The log ends before the kill line; the victim is the process that the kernel had chosen."
+        return (
+            Outcome.KILLED,
+            "The log ends before the kill line; the victim is the process that the kernel had chosen.",
+        )
     if kill.already_exiting:
         return Outcome.NO_VICTIM, None
     if kill.no_killable:

@@ -15,7 +15,8 @@ def summarize(case: Case) -> str:
 
 
 def printable(text: str) -> str:
-    """A name as it may stand in a sentence: control characters, which a process may put into its comm, are escaped."""
+    """A name as it may stand in a sentence: control characters, which a process may put into its comm, are
+    escaped."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
@@ -50,7 +51,7 @@ def limit_phrase(case: Case, what: str = "its memory limit") -> str:
     return f"{what} of {size(limit)}{used}"
 
 
-# Who died ------------------------------------------------------------------------------------------------------------
+# Who died
 
 
 def _what_came(case: Case) -> str:
@@ -60,7 +61,9 @@ def _what_came(case: Case) -> str:
     victim = case.victim
     if victim is None:
         if kill.already_exiting:
-            return f"the process chosen (pid {kill.already_exiting[0]}) was exiting already, so none was killed"
+            return (
+                f"the process chosen (pid {kill.already_exiting[0]}) was exiting already, so none was killed"
+            )
         if kill.no_killable:
             return "no process could be killed"
         return "the log does not show who was killed"
@@ -77,7 +80,7 @@ def _what_came(case: Case) -> str:
     return f"the kernel killed {name}{where}"
 
 
-# Why -----------------------------------------------------------------------------------------------------------------
+# Why: one function per cause
 
 
 def _first_upper(text: str) -> str:
@@ -91,8 +94,11 @@ def _container(case: Case) -> str:
 def _pod(case: Case) -> str:
     equal = case.equal_container
     if equal is not None:
-        return (f"Container {equal.name} of {pod_name(case)} reached {limit_phrase(case)}, counted at the pod's cgroup, whose "
-                f"limit is the same{_filled(case)}")
+        return (
+            f"Container {equal.name} of {pod_name(case)} reached {limit_phrase(case)}, counted at the pod's "
+            "cgroup, whose "
+            f"limit is the same{_filled(case)}"
+        )
     shared = ""
     if case.pod is not None and case.pod.limit_bytes is not None:
         shared = ", set on the pod itself"
@@ -104,31 +110,42 @@ def _pod(case: Case) -> str:
 def _qos(case: Case) -> str:
     cgroup = case.victim_cgroup
     name = cgroup.qos if cgroup is not None and cgroup.qos else "this QoS class"
-    return f"All pods of class {name} together reached {limit_phrase(case, 'their memory limit')}{_filled(case)}"
+    return (
+        f"All pods of class {name} together reached {limit_phrase(case, 'their memory limit')}{_filled(case)}"
+    )
 
 
 def _allocatable(case: Case) -> str:
-    return (f"All pods of the node together reached {limit_phrase(case, 'the node allocatable memory limit')}"
-            f"{_filled(case)}")
+    return (
+        f"All pods of the node together reached {limit_phrase(case, 'the node allocatable memory limit')}"
+        f"{_filled(case)}"
+    )
 
 
 def _cgroup(case: Case) -> str:
-    return f"Cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case, 'its own memory limit')}{_filled(case)}"
+    limit = limit_phrase(case, "its own memory limit")
+    return f"Cgroup {printable(case.kill.oom_memcg or '?')} reached {limit}{_filled(case)}"
 
 
 def _system(case: Case) -> str:
-    return (f"System cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case)}{_filled(case)}")
+    return (
+        f"System cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case)}{_filled(case)}"
+    )
 
 
 def _ancestor(case: Case) -> str:
     victim = printable(case.kill.task_memcg or "?")
-    return (f"Cgroup {printable(case.kill.oom_memcg or '?')}, a parent of the victim's {victim}, reached "
-            f"{limit_phrase(case)}{_filled(case)}")
+    return (
+        f"Cgroup {printable(case.kill.oom_memcg or '?')}, a parent of the victim's {victim}, reached "
+        f"{limit_phrase(case)}{_filled(case)}"
+    )
 
 
 def _enclosing(case: Case) -> str:
-    return (f"Cgroup {printable(case.kill.oom_memcg or '?')}, which holds this whole node, reached "
-            f"{limit_phrase(case)}{_filled(case)}")
+    return (
+        f"Cgroup {printable(case.kill.oom_memcg or '?')}, which holds this whole node, reached "
+        f"{limit_phrase(case)}{_filled(case)}"
+    )
 
 
 def _unknown_cgroup(case: Case) -> str:
@@ -149,9 +166,14 @@ def _zone(case: Case) -> str:
     zones = case.shortage.zones if case.shortage else None
     if zones is None or not zones.eligible:
         return "A memory zone ran out"
-    names = " and ".join(dict.fromkeys(state.zone.name for state in zones.eligible))
-    return (f"Zone {names}, the only one this request could use, ran out ({_free_against_mark(zones)}) while "
-            f"{size(zones.unusable_free_bytes)} were free in {' and '.join(zones.unusable_names)}")
+    names = list(dict.fromkeys(state.zone.name for state in zones.eligible))
+    which = (
+        f"Zones {' and '.join(names)}, the only ones" if len(names) > 1 else f"Zone {names[0]}, the only one"
+    )
+    return (
+        f"{which} this request could use, ran out ({_free_against_mark(zones)}) while "
+        f"{size(zones.unusable_free_bytes)} were free in {' and '.join(zones.unusable_names)}"
+    )
 
 
 def _free_against_mark(zones: ZonesState) -> str:
@@ -167,15 +189,18 @@ def _numa(case: Case) -> str:
     task = printable(case.kill.invoker.comm) if case.kill.invoker else "the task"
     zones = case.shortage.zones if case.shortage else None
     if zones is not None and not zones.eligible and zones.unusable_names:
-        return (f"{where}, to which the {what} {task}, has no zone that this request may use (only "
-                f"{' and '.join(zones.unusable_names)}, {size(zones.unusable_free_bytes)} free)")
+        return (
+            f"{where}, to which the {what} {task}, has no zone that this request may use (only "
+            f"{' and '.join(zones.unusable_names)}, {size(zones.unusable_free_bytes)} free)"
+        )
     elsewhere = free_elsewhere_bytes(case)
     rest = f", while {size(elsewhere)} were free on other nodes" if elsewhere else ""
     return f"{where}, to which the {what} {task}, ran out of memory{rest}"
 
 
 def free_elsewhere_bytes(case: Case) -> int | None:
-    """Free memory of the nodes that the request might not use: Mem-Info counts all nodes, the zone lines only those allowed."""
+    """Free memory of the nodes that the request might not use: Mem-Info counts all nodes, the zone lines only
+    those allowed."""
     memory = case.kill.memory
     free = memory.mem_info_pages.get("free")
     if free is None or not memory.zones or not memory.node_fields_bytes:
@@ -192,8 +217,11 @@ def _fragmented(case: Case) -> str:
     above = [state for state in zones.eligible if not state.short] if zones is not None else []
     free = sum(state.usable_free_bytes for state in above)
     names = " and ".join(dict.fromkeys(state.zone.name for state in above))
-    return (f"Memory was fragmented: {size(free)} were free in zone {names}, but no block of {block} (order {order}) in one "
-            "piece that the request could use")
+    return (
+        f"Memory was fragmented: {size(free)} were free in zone {names}, but no block of {block} (order "
+        f"{order}) in one "
+        "piece that the request could use"
+    )
 
 
 def _manual(_: Case) -> str:
@@ -204,7 +232,8 @@ def _external(case: Case) -> str:
     usage = case.binding.usage_bytes
     held = f" in {printable(case.kill.oom_memcg)}" if case.kill.oom_memcg else ""
     used = f" (usage {size(usage)})" if usage is not None else ""
-    return f"A policy outside the kernel ({printable(case.kill.constraint or 'BPF')}) asked for a kill{held}{used}; no limit was met"
+    who = printable(case.kill.constraint or "BPF")
+    return f"A policy outside the kernel ({who}) asked for a kill{held}{used}; no limit was met"
 
 
 def _no_killable(case: Case) -> str:
@@ -252,10 +281,22 @@ def _filled(case: Case) -> str:
 
 
 _WHY: dict[Cause, Callable[[Case], str]] = {
-    Cause.CONTAINER_LIMIT: _container, Cause.POD_LIMIT: _pod, Cause.QOS_LIMIT: _qos,
-    Cause.NODE_ALLOCATABLE_LIMIT: _allocatable, Cause.SYSTEM_SLICE_LIMIT: _system, Cause.ENCLOSING_LIMIT: _enclosing,
-    Cause.CGROUP_LIMIT: _cgroup, Cause.ANCESTOR_CGROUP_LIMIT: _ancestor, Cause.UNKNOWN_CGROUP_LIMIT: _unknown_cgroup,
-    Cause.NODE_MEMORY: _node, Cause.ZONE_MEMORY: _zone, Cause.NUMA_MEMORY_POLICY: _numa, Cause.NUMA_CPUSET: _numa,
-    Cause.FRAGMENTATION: _fragmented, Cause.MANUAL_TRIGGER: _manual, Cause.EXTERNAL_POLICY: _external,
-    Cause.NO_KILLABLE_PROCESS: _no_killable, Cause.UNKNOWN: _unknown,
+    Cause.CONTAINER_LIMIT: _container,
+    Cause.POD_LIMIT: _pod,
+    Cause.QOS_LIMIT: _qos,
+    Cause.NODE_ALLOCATABLE_LIMIT: _allocatable,
+    Cause.SYSTEM_SLICE_LIMIT: _system,
+    Cause.ENCLOSING_LIMIT: _enclosing,
+    Cause.CGROUP_LIMIT: _cgroup,
+    Cause.ANCESTOR_CGROUP_LIMIT: _ancestor,
+    Cause.UNKNOWN_CGROUP_LIMIT: _unknown_cgroup,
+    Cause.NODE_MEMORY: _node,
+    Cause.ZONE_MEMORY: _zone,
+    Cause.NUMA_MEMORY_POLICY: _numa,
+    Cause.NUMA_CPUSET: _numa,
+    Cause.FRAGMENTATION: _fragmented,
+    Cause.MANUAL_TRIGGER: _manual,
+    Cause.EXTERNAL_POLICY: _external,
+    Cause.NO_KILLABLE_PROCESS: _no_killable,
+    Cause.UNKNOWN: _unknown,
 }

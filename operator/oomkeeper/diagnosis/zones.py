@@ -1,4 +1,5 @@
-"""The zones that an allocation could use, each against the mark it had to stay above (__zone_watermark_ok())."""
+"""The zones that an allocation could use, each against the mark it had to stay above
+(__zone_watermark_ok())."""
 
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ class ZoneState:
 
     zone: Zone
     usable_free_bytes: int
-    """Free memory without the parts that this request may not take: CMA unless movable, the highatomic reserve."""
+    """Free memory without the parts that this request may not take: CMA unless movable, the highatomic
+    reserve."""
     mark_bytes: int
     """min watermark plus the reserve kept from requests that could use a higher zone (lowmem_reserve)."""
     low_mark_bytes: int
@@ -47,8 +49,11 @@ class ZonesState:
     managed_bytes: int
 
 
-def judge_zones(memory: MemoryFacts, request: Request, *, order: int, nodes: frozenset[int] | None) -> ZonesState:
-    """Compare every zone with its mark. `nodes` limits the zones of kernels before 4.6, which print those of all nodes."""
+def judge_zones(
+    memory: MemoryFacts, request: Request, *, order: int, nodes: frozenset[int] | None
+) -> ZonesState:
+    """Compare every zone with its mark. `nodes` limits the zones of kernels before 4.6, which print those of
+    all nodes."""
     eligible: list[ZoneState] = []
     unusable, managed = 0, 0
     names: list[str] = []
@@ -71,13 +76,23 @@ def judge_zones(memory: MemoryFacts, request: Request, *, order: int, nodes: fro
                 unusable += cma
                 names.append("CMA")
         reserve = _reserve_pages(zone, request, memory) * memory.page_size_bytes
-        eligible.append(ZoneState(
-            zone=zone, usable_free_bytes=usable, mark_bytes=fields.get("min", 0) + reserve,
-            low_mark_bytes=fields.get("low", fields.get("min", 0)) + reserve,
-            has_block=has_block(zone, order=order, page_size_bytes=memory.page_size_bytes, movable=request.movable),
-        ))
-    return ZonesState(eligible=tuple(eligible), unusable_free_bytes=unusable,
-                      unusable_names=tuple(dict.fromkeys(names)), managed_bytes=managed)
+        eligible.append(
+            ZoneState(
+                zone=zone,
+                usable_free_bytes=usable,
+                mark_bytes=fields.get("min", 0) + reserve,
+                low_mark_bytes=fields.get("low", fields.get("min", 0)) + reserve,
+                has_block=has_block(
+                    zone, order=order, page_size_bytes=memory.page_size_bytes, movable=request.movable
+                ),
+            )
+        )
+    return ZonesState(
+        eligible=tuple(eligible),
+        unusable_free_bytes=unusable,
+        unusable_names=tuple(dict.fromkeys(names)),
+        managed_bytes=managed,
+    )
 
 
 def _reserve_pages(zone: Zone, request: Request, memory: MemoryFacts) -> int:
@@ -89,8 +104,9 @@ def _reserve_pages(zone: Zone, request: Request, memory: MemoryFacts) -> int:
 
 
 def _index(name: str, zones: int, memory: MemoryFacts) -> int:
-    """The position of a zone in `enum zone_type`, which has only the zones that the kernel was built with. 32-bit kernels have
-    HighMem and no DMA32; the last two are Movable and, since 4.3 where built so, Device."""
+    """The position of a zone in `enum zone_type`, which has only the zones that the kernel was built with.
+    32-bit kernels have HighMem and no DMA32; the last two are Movable and, since 4.3 where built so,
+    Device."""
     highmem = any(zone.name == "HighMem" for zone in memory.zones)
     if name == "DMA":
         return 0
@@ -102,5 +118,3 @@ def _index(name: str, zones: int, memory: MemoryFacts) -> int:
     if name in ("Normal", "HighMem"):
         return normal
     return min(normal + 1, zones - 1)
-
-

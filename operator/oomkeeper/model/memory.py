@@ -88,3 +88,6 @@ class MemoryFacts:
     highmem_pages: int | None = None
     reserved_pages: int | None = None
     slabs: tuple[SlabCache, ...] = ()
+    slab_dumped: bool = False
+    """`Unreclaimable slab info:` was printed, with or without rows left: since 4.15 (852d8be0ad8b) the kernel does so when
+    unreclaimable slab outweighs all pages of processes and files."""

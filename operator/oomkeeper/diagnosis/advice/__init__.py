@@ -1,7 +1,7 @@
 """What to do, with numbers; a piece of advice that the evidence does not carry is absent.
 
-One rule per function, `Case` in, `Advice` or None out; the order here is the order in which people should read.
-"""
+One rule per function, `Case` in, `Advice` or None out; the order here is the order in which people should
+read."""
 
 from collections.abc import Callable
 

@@ -12,8 +12,15 @@ _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
 _KERNEL_SHARE = 0.3
 _LEAK_SHARE = 0.5
-_KERNEL = (ContributorName.KERNEL_SLAB, ContributorName.PAGE_TABLES, ContributorName.KERNEL_STACK, ContributorName.SOCKETS)
-_NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY})
+_KERNEL = (
+    ContributorName.KERNEL_SLAB,
+    ContributorName.PAGE_TABLES,
+    ContributorName.KERNEL_STACK,
+    ContributorName.SOCKETS,
+)
+_NO_SHORTAGE = frozenset(
+    {Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY}
+)
 
 
 def move_tmpfs(case: Case) -> Advice | None:
@@ -22,10 +29,16 @@ def move_tmpfs(case: Case) -> Advice | None:
     if share < _TMPFS_SHARE or case.cause in _NO_SHORTAGE:
         return None
     used = size(case.size(ContributorName.SHARED_MEMORY))
-    return Advice(remedy=Remedy.MOVE_TMPFS, message=(
-        f"{used} ({percent(share)}) are files in tmpfs or shared memory (emptyDir with medium Memory, /dev/shm, System V): "
-        "they stay until deleted, whoever is killed. Keep them on disk, or give the volume a sizeLimit below the memory "
-        "limit."))
+    return Advice(
+        remedy=Remedy.MOVE_TMPFS,
+        message=(
+            f"{used} ({percent(share)}) are files in tmpfs or shared memory (emptyDir with medium Memory, "
+            "/dev/shm, System V): "
+            "they stay until deleted, whoever is killed. Keep them on disk, or give the volume a sizeLimit "
+            "below the memory "
+            "limit."
+        ),
+    )
 
 
 def slow_storage(case: Case) -> Advice | None:
@@ -34,10 +47,16 @@ def slow_storage(case: Case) -> Advice | None:
     if share < _DIRTY_SHARE or case.cause in _NO_SHORTAGE:
         return None
     used = size(case.size(ContributorName.DIRTY_PAGE_CACHE))
-    return Advice(remedy=Remedy.SLOW_STORAGE, message=(
-        f"{used} ({percent(share)}) are page cache that waits to be written: the storage is slower than the writer. Write with "
-        "fsync in between or O_DIRECT, use faster storage, or lower vm.dirty_bytes; on cgroup v1 nothing slows a writer "
-        "down by its cgroup, on v2 memory.high does."))
+    return Advice(
+        remedy=Remedy.SLOW_STORAGE,
+        message=(
+            f"{used} ({percent(share)}) are page cache that waits to be written: the storage is slower than "
+            "the writer. Write with "
+            "fsync in between or O_DIRECT, use faster storage, or lower vm.dirty_bytes; on cgroup v1 nothing "
+            "slows a writer "
+            "down by its cgroup, on v2 memory.high does."
+        ),
+    )
 
 
 def free_kernel_memory(case: Case) -> Advice | None:
@@ -49,9 +68,15 @@ def free_kernel_memory(case: Case) -> Advice | None:
     used = size(case.size(*_KERNEL))
     shown = f"{used} ({percent(share)})" if share else used
     cache = f", most of it in slab cache {printable(named)}" if named else ""
-    return Advice(remedy=Remedy.FREE_KERNEL_MEMORY, message=(
-        f"{shown} belong to the kernel{cache}; no kill gives them back. Compare `slabtop` over time; a cache that only grows is "
-        "a leak in a driver or file system, or an object (sockets, open files, dentries) that some process holds."))
+    return Advice(
+        remedy=Remedy.FREE_KERNEL_MEMORY,
+        message=(
+            f"{shown} belong to the kernel{cache}; no kill gives them back. Compare `slabtop` over time; a "
+            "cache that only grows is "
+            "a leak in a driver or file system, or an object (sockets, open files, dentries) that some "
+            "process holds."
+        ),
+    )
 
 
 def find_leak(case: Case) -> Advice | None:
@@ -75,11 +100,22 @@ def find_leak(case: Case) -> Advice | None:
         comm, held, count = victim.comm, resident, 1
     if held < total * _LEAK_SHARE:
         return None
-    many = f"{count} processes named {printable(comm)} hold" if count > 1 else f"{printable(comm)} alone holds"
-    whole = "the limit" if case.scope is Scope.MEMCG else "the node's memory"
-    return Advice(remedy=Remedy.FIND_LEAK, message=(
-        f"{many} {size(held)} ({percent(min(1.0, held / total))} of {whole}). If that is more than the work needs, or grows "
-        "with time under equal load, take a heap profile and look for a leak."))
+    many = (
+        f"{count} processes named {printable(comm)} hold" if count > 1 else f"{printable(comm)} alone holds"
+    )
+    whole = "the limit" if case.scope is Scope.MEMCG else "the node's memory and swap"
+    # Swap adds to what a limit counts, and each process that maps a shared page counts it.
+    share = f" ({percent(held / total)} of {whole})" if held <= total else ""
+    swap = (
+        ", swap included" if any(task.swapents_pages for task in case.kill.tasks if task.comm == comm) else ""
+    )
+    return Advice(
+        remedy=Remedy.FIND_LEAK,
+        message=(
+            f"{many} {size(held)}{share}{swap}. If that is more than the work needs, or grows "
+            "with time under equal load, take a heap profile and look for a leak."
+        ),
+    )
 
 
 def _total(case: Case) -> int | None:
@@ -87,5 +123,6 @@ def _total(case: Case) -> int | None:
         return case.binding.limit_bytes or case.binding.usage_bytes
     memory = case.kill.memory
     if memory.ram_pages is not None:
-        return (memory.ram_pages - (memory.reserved_pages or 0)) * memory.page_size_bytes
+        ram = (memory.ram_pages - (memory.reserved_pages or 0)) * memory.page_size_bytes
+        return ram + (memory.swap_total_bytes or 0)
     return case.node.memory_bytes if case.node is not None else None

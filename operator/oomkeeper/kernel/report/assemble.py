@@ -1,13 +1,13 @@
 """Records in, finished events out: which lines belong to one OOM event.
 
-oom_lock (mm/oom_kill.c) lets one OOM report be printed at a time, so a new header always ends the event before it.
-Other messages come in between: those of another caller id (CONFIG_PRINTK_CALLER) are left out, and of the rest `build`
-reads only what it knows. The header is rate-limited to 10 per 5 s (`oom_rs`), the kill line is not: a kill line
-that no report precedes is an event of its own, unless memory.oom.group announced further victims.
+oom_lock (mm/oom_kill.c) lets one OOM report be printed at a time, so a new header always ends the event
+before it. Other messages come in between: those of another caller id (CONFIG_PRINTK_CALLER) are left out, and
+of the rest `build` reads only what it knows. The header is rate-limited to 10 per 5 s (`oom_rs`), the kill
+line is not: a kill line that no report precedes is an event of its own, unless memory.oom.group announced
+further victims.
 
-At most two events are held: one whose report is being read (`_open`), and one that is decided and may still get
-what follows a kill (`_done`): further victims of a group, the reaper, a panic.
-"""
+At most two events are held: one whose report is being read (`_open`), and one that is decided and may still
+get what follows a kill (`_done`): further victims of a group, the reaper, a panic."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,8 +16,8 @@ from ...model.log import LogRecord
 from .build import build
 from .event import Draft
 from .header import parse_header
-from .kinds import Kind, kind_of
 from .killline import parse_killed
+from .kinds import Kind, kind_of
 
 _IDLE_RECORDS = 2000
 """After that many records of something else a decided event gets nothing any more."""
@@ -31,9 +31,9 @@ _NONE: tuple[Kill, ...] = ()
 class ReportAssembler:
     """Feed it one record after the other; memory is bounded by the two largest reports.
 
-    `feed` returns events that nothing can be added to; `pending` the one that is still open, so that an agent may publish
-    a kill at its `Killed process` line (`decided`) and again, by the same `first_seq`, when it is closed.
-    """
+    `feed` returns events that nothing can be added to; `pending` the one that is still open, so that an agent
+    may publish a kill at its `Killed process` line (`decided`) and again, by the same `first_seq`, when it is
+    closed."""
 
     def __init__(self) -> None:
         self._open: Draft | None = None
@@ -42,7 +42,8 @@ class ReportAssembler:
         self._lost = 0
 
     def feed(self, record: LogRecord) -> Sequence[Kill]:
-        """Take one record. Text that a process wrote (`kernel=False`) is never evidence and changes nothing."""
+        """Take one record. Text that a process wrote (`kernel=False`) is never evidence and changes
+        nothing."""
         if not record.kernel:
             return _NONE
         kind = kind_of(record.text)
@@ -83,7 +84,8 @@ class ReportAssembler:
                 closed += (build(draft, closed=True),)
         return closed
 
-    # One record ------------------------------------------------------------------------------------------------------
+    # One record
+    # ------------------------------------------------------------------------------------------------------
 
     def _plain(self, record: LogRecord) -> tuple[Kill, ...]:
         """A line that no event hangs on: part of the open report, or none of our business."""
@@ -114,7 +116,8 @@ class ReportAssembler:
         return self._report_line(kind, record)
 
     def _report_line(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
-        """A line that stands in a report before its outcome: join the open one, or begin one whose head is missing."""
+        """A line that stands in a report before its outcome: join the open one, or begin one whose head is
+        missing."""
         draft = self._open
         closed = _NONE
         repeated = draft is not None and kind is not Kind.CONTEXT and draft.has(kind)
@@ -165,7 +168,8 @@ class ReportAssembler:
         if draft is not None:
             draft.add_after(Kind.REAPED, record)
 
-    # Life of a draft -------------------------------------------------------------------------------------------------
+    # Life of a draft
+    # -------------------------------------------------------------------------------------------------
 
     def _begin(self, record: LogRecord) -> Draft:
         draft = Draft.begin(record)
@@ -194,7 +198,7 @@ class ReportAssembler:
         recent = draft.texts[-_CHECK_EVERY:]
         if sum(text[:1] == b"[" for text in recent) * 4 > len(recent):
             return _NONE
-        del draft.texts[-_CHECK_EVERY // 2:]
+        del draft.texts[-_CHECK_EVERY // 2 :]
         draft.truncated = True
         return self._close_all()
 
@@ -227,18 +231,20 @@ def _later(record: LogRecord, draft: Draft, usec: int) -> bool:
 
 
 def _leads_to_kill(draft: Draft) -> bool:
-    """A report whose head is missing, with nothing but statistics: does the kill line belong to it? A Mem-Info
-    alone may be sysrq-m's or a failed allocation's."""
+    """A report whose head is missing, with nothing but statistics: does the kill line belong to it? A
+    Mem-Info alone may be sysrq-m's or a failed allocation's."""
     if not draft.texts:
         return False
-    counters = any(text.startswith((b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats"))
-                   for text in draft.texts[:64])
+    counters = any(
+        text.startswith((b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats"))
+        for text in draft.texts[:64]
+    )
     return counters or draft.texts[-1].startswith((b"[", b"Tasks state"))
 
 
 def _joins(done: Draft, record: LogRecord) -> bool:
-    """Does a kill line that no report precedes belong to the decided event? Only memory.oom.group kills more than one; the
-    table of tasks, where it was printed, says whom."""
+    """Does a kill line that no report precedes belong to the decided event? Only memory.oom.group kills more
+    than one; the table of tasks, where it was printed, says whom."""
     if not done.has(Kind.GROUP):
         return False
     if record.text[:5] != done.killed[0][:5] if done.killed else False:
@@ -258,5 +264,3 @@ def _continues(done: Draft, kind: Kind) -> bool:
     if kind is Kind.PANIC:
         return done.has(Kind.NO_KILLABLE) and not done.has(Kind.PANIC)
     return kind is Kind.EXITING and done.has(Kind.GROUP)
-
-

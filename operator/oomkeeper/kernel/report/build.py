@@ -6,8 +6,8 @@ from ...model.memory import Counter, MemoryFacts, SlabCache
 from . import memcg, slab, tasks
 from .event import Draft
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
-from .kinds import Kind, kind_of
 from .killline import parse_chosen, parse_killed, parse_named_pid
+from .kinds import Kind, kind_of
 from .oomkill import Summary, parse_summary
 from .scope import Marks, scope_of
 from .showmem import ShowMem
@@ -66,8 +66,8 @@ class _Report:
         self._end_block()
 
     def _several(self, text: bytes) -> None:
-        """A record of several lines. Only show_mem() and the statistics print such; in any other the newline is part of a
-        name, and must not make a line."""
+        """A record of several lines. Only show_mem() and the statistics print such; in any other the newline
+        is part of a name, and must not make a line."""
         first, _, rest = text.partition(b"\n")
         if memcg.is_block_stat(first) or self._in_mem_info:
             for line in text.split(b"\n"):
@@ -175,8 +175,12 @@ def build(draft: Draft, *, closed: bool) -> Kill:
         victims = (Victim(pid=summary.pid, comm=summary.comm or "", uid=summary.uid),)
     page_size = report.show_mem.page_size_bytes() or _page_size(report, victims)
     return Kill(
-        usec=draft.usec, wall=draft.wall, first_seq=draft.first_seq, last_seq=draft.last_seq,
-        kill_seqs=tuple(draft.kill_seqs), scope=_scope(report, oom_memcg),
+        usec=draft.usec,
+        wall=draft.wall,
+        first_seq=draft.first_seq,
+        last_seq=draft.last_seq,
+        kill_seqs=tuple(draft.kill_seqs),
+        scope=_scope(report, oom_memcg),
         header_seen=report.header is not None,
         invoker=invoker_of(report.header, report.invoker_pid) if report.header else None,
         kernel_release=report.release,
@@ -184,12 +188,18 @@ def build(draft: Draft, *, closed: bool) -> Kill:
         nodemask=summary.nodemask if summary else (report.header.nodemask if report.header else None),
         cpuset=summary.cpuset if summary else (report.cpuset[0] if report.cpuset else None),
         mems_allowed=summary.mems_allowed if summary else (report.cpuset[1] if report.cpuset else None),
-        oom_memcg=oom_memcg, task_memcg=task_memcg,
-        chosen_comm=chosen_comm, chosen_pid=chosen_pid, chosen_uid=chosen_uid,
-        victims=victims, kill_lines=len(draft.killed),
-        already_exiting=_pids(draft, Kind.EXITING), reaped=_pids(draft, Kind.REAPED),
+        oom_memcg=oom_memcg,
+        task_memcg=task_memcg,
+        chosen_comm=chosen_comm,
+        chosen_pid=chosen_pid,
+        chosen_uid=chosen_uid,
+        victims=victims,
+        kill_lines=len(draft.killed),
+        already_exiting=_pids(draft, Kind.EXITING),
+        reaped=_pids(draft, Kind.REAPED),
         oom_group=groups[0] if groups else None,
-        panic=_panic_text(panics), no_killable=no_killable,
+        panic=_panic_text(panics),
+        no_killable=no_killable,
         sacrificed_parent_pid=_sacrificed(report, first_killed),
         memory=_memory(report, page_size),
         tasks=_tasks(report, page_size),
@@ -210,9 +220,8 @@ def _victims(draft: Draft) -> tuple[tuple[Victim, ...], Victim | None]:
 
 
 def _paths(report: _Report) -> tuple[str | None, str | None]:
-    if report.summary is not None:
-        if report.summary.oom_memcg is not None or report.summary.global_oom:
-            return report.summary.oom_memcg, report.summary.task_memcg
+    if report.summary is not None and (report.summary.oom_memcg is not None or report.summary.global_oom):
+        return report.summary.oom_memcg, report.summary.task_memcg
     if report.task_in is not None:
         return report.task_in[1], report.task_in[0]
     return report.limit_reached or report.stats_path, None
@@ -276,19 +285,28 @@ def _memory(report: _Report, page_size: int) -> MemoryFacts:
     counters = report.counters
     return MemoryFacts(
         page_size_bytes=page_size,
-        memory=counters.get("memory"), memory_swap=counters.get("memory+swap"), kmem=counters.get("kmem"),
+        memory=counters.get("memory"),
+        memory_swap=counters.get("memory+swap"),
+        kmem=counters.get("kmem"),
         swap=counters.get("swap"),
-        stats_bytes=report.stats, child_stats_bytes=report.child_stats,
-        mem_info_pages=show.counts_pages, node_fields_bytes=show.node_fields_bytes, zones=show.zones(),
+        stats_bytes=report.stats,
+        child_stats_bytes=report.child_stats,
+        mem_info_pages=show.counts_pages,
+        node_fields_bytes=show.node_fields_bytes,
+        zones=show.zones(),
         huge_pages=tuple(show.huge_pages),
-        swap_free_bytes=show.swap_bytes.get(b"Free"), swap_total_bytes=show.swap_bytes.get(b"Total"),
-        ram_pages=show.totals_pages.get(b"RAM"), highmem_pages=show.totals_pages.get(b"High"),
-        reserved_pages=show.totals_pages.get(b"rese"), slabs=tuple(report.slabs),
+        swap_free_bytes=show.swap_bytes.get(b"Free"),
+        swap_total_bytes=show.swap_bytes.get(b"Total"),
+        ram_pages=show.totals_pages.get(b"RAM"),
+        highmem_pages=show.totals_pages.get(b"High"),
+        reserved_pages=show.totals_pages.get(b"rese"),
+        slabs=tuple(report.slabs),
+        slab_dumped=report.marks.slab_table,
     )
 
 
 def _complete(draft: Draft, report: _Report) -> bool:
-    if draft.truncated or draft.head_cut and report.header is None or draft.lost_before:
+    if draft.truncated or (draft.head_cut and report.header is None) or draft.lost_before:
         return False
     if not draft.decided:
         return False

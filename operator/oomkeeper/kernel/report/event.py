@@ -6,7 +6,8 @@ from ...model.log import LogRecord
 from .kinds import Kind
 
 MAX_EVENT_BYTES = 24 << 20
-"""More text than a table of 200,000 tasks needs; beyond it an event's lines are counted as missing, not kept."""
+"""More text than a table of 200,000 tasks needs; beyond it an event's lines are counted as missing, not
+kept."""
 
 
 @dataclass(slots=True)
@@ -38,7 +39,13 @@ class Draft:
     @classmethod
     def begin(cls, record: LogRecord) -> "Draft":
         """An empty draft that takes its time and place from `record`."""
-        return cls(caller=record.caller, usec=record.usec, wall=record.wall, first_seq=record.seq, last_seq=record.seq)
+        return cls(
+            caller=record.caller,
+            usec=record.usec,
+            wall=record.wall,
+            first_seq=record.seq,
+            last_seq=record.seq,
+        )
 
     def add(self, kind: Kind | None, record: LogRecord) -> None:
         """Append a line of the report proper."""
@@ -73,7 +80,9 @@ class Draft:
     def decided(self) -> bool:
         """The line that says what came of it is there."""
         kinds = self.kinds
-        return Kind.KILLED in kinds or Kind.EXITING in kinds or Kind.NO_KILLABLE in kinds or Kind.PANIC in kinds
+        return (
+            Kind.KILLED in kinds or Kind.EXITING in kinds or Kind.NO_KILLABLE in kinds or Kind.PANIC in kinds
+        )
 
     @property
     def strong(self) -> bool:

@@ -1,11 +1,11 @@
 """The first lines of a report: who asked for memory, on which kernel, and where the task may allocate.
 
-    comm invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0      every kernel since 2.6.36
-    comm invoked oom-killer: gfp_mask=0x280da, order=0, oom_adj=0, oom_score_adj=0     el6's 2.6.32
-    comm invoked oom-killer: gfp_mask=0x14200ca(...), nodemask=(null),  order=0, ...   4.9 to 4.20
-    comm cpuset=/ mems_allowed=0-1                                                     until 5.0
-    CPU: 5 UID: 0 PID: 1122 Comm: stress Not tainted 6.18.0+ #26                       `UID:` since 6.11
-    Pid: 23212, comm: php-fpm Not tainted 2.6.32-642.11.1.el6.x86_64 #1                until 3.10
+comm invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0      every kernel since 2.6.36
+comm invoked oom-killer: gfp_mask=0x280da, order=0, oom_adj=0, oom_score_adj=0     el6's 2.6.32
+comm invoked oom-killer: gfp_mask=0x14200ca(...), nodemask=(null),  order=0, ...   4.9 to 4.20
+comm cpuset=/ mems_allowed=0-1                                                     until 5.0
+CPU: 5 UID: 0 PID: 1122 Comm: stress Not tainted 6.18.0+ #26                       `UID:` since 6.11
+Pid: 23212, comm: php-fpm Not tainted 2.6.32-642.11.1.el6.x86_64 #1                until 3.10
 """
 
 import re
@@ -29,7 +29,8 @@ _PID = re.compile(rb"Pid: (?P<pid>\d+), comm: ", re.DOTALL)
 _RELEASE = re.compile(rb".* (?:Not tainted|Tainted: [A-Z ]+?) +(?P<release>\d+\.\d+[^\s]*)", re.DOTALL)
 
 _COMM_BYTES = 16
-"""TASK_COMM_LEN. A longer "comm" is some other message that quotes a header, unless bytes of it were escaped."""
+"""TASK_COMM_LEN. A longer "comm" is some other message that quotes a header, unless bytes of it were
+escaped."""
 _ESCAPED_COMM_BYTES = 64
 
 
@@ -70,8 +71,13 @@ def _escaped(comm: bytes) -> bool:
 
 def invoker_of(header: Header, pid: int | None) -> Invoker:
     """The header and the pid of the `CPU:` line as the model's record."""
-    return Invoker(comm=readable(header.comm), pid=pid, order=header.order, gfp=header.gfp,
-                   oom_score_adj=header.oom_score_adj)
+    return Invoker(
+        comm=readable(header.comm),
+        pid=pid,
+        order=header.order,
+        gfp=header.gfp,
+        oom_score_adj=header.oom_score_adj,
+    )
 
 
 def parse_cpuset(text: bytes) -> tuple[str, str] | None:

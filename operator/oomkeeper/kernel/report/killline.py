@@ -1,13 +1,14 @@
 """The lines that name processes: chosen, killed, reaped, already exiting.
 
-    Killed process 40738, UID 27, (mysqld) total-vm:6424316kB, anon-rss:13128kB, file-rss:4kB            el6's 2.6.32
-    Killed process 13536 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB                                    until 4.4
-    ..., shmem-rss:0kB                                                                                   since 4.5
-    Out of memory: Killed process 1 (x) total-vm:..., shmem-rss:0kB                                      since 5.1
-    ..., UID:0 pgtables:40kB oom_score_adj:0                                                             since 5.4
+    Killed process 40738, UID 27, (mysqld) total-vm:6424316kB, anon-rss:13128kB, file-rss:4kB            el6's
+    2.6.32 Killed process 13536 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB
+    until 4.4 ..., shmem-rss:0kB
+    since 4.5 Out of memory: Killed process 1 (x) total-vm:..., shmem-rss:0kB
+    since 5.1 ..., UID:0 pgtables:40kB oom_score_adj:0
+    since 5.4
 
-A comm is at most 15 bytes and cannot hold the whole tail `) total-vm:1kB, anon-rss:`, so the last one is the kernel's.
-"""
+A comm is at most 15 bytes and cannot hold the whole tail `) total-vm:1kB, anon-rss:`, so the last one is the
+kernel's."""
 
 import re
 
@@ -23,7 +24,9 @@ _KILLED = re.compile(
 )
 _CHOSEN = re.compile(rb".*?Kill process (?P<pid>\d+) \((?P<comm>.*)\) score (?P<score>\d+)", re.DOTALL)
 _NAMED = re.compile(rb".*?(?:OOM victim|reaped process) (?P<pid>\d+) \(", re.DOTALL)
-_CUT = re.compile(rb".*?Killed process (?P<pid>\d+)(?:, UID \d+,)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL)
+_CUT = re.compile(
+    rb".*?Killed process (?P<pid>\d+)(?:, UID \d+,)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL
+)
 
 
 def parse_killed(text: bytes) -> Victim | None:
@@ -35,9 +38,14 @@ def parse_killed(text: bytes) -> Victim | None:
     group = match.group
     uid = group("uid") or group("old_uid")
     return Victim(
-        pid=int(group("pid")), comm=readable(group("comm")), uid=int(uid) if uid else None,
-        total_vm_bytes=_kib(group("vm")), anon_rss_bytes=_kib(group("anon")), file_rss_bytes=_kib(group("file")),
-        shmem_rss_bytes=_kib(group("shmem")), pgtables_bytes=_kib(group("pgtables")),
+        pid=int(group("pid")),
+        comm=readable(group("comm")),
+        uid=int(uid) if uid else None,
+        total_vm_bytes=_kib(group("vm")),
+        anon_rss_bytes=_kib(group("anon")),
+        file_rss_bytes=_kib(group("file")),
+        shmem_rss_bytes=_kib(group("shmem")),
+        pgtables_bytes=_kib(group("pgtables")),
         oom_score_adj=int(group("adj")) if group("adj") else None,
     )
 

@@ -1,9 +1,8 @@
 """Which line of an OOM report is this? Decided by a dictionary look-up on the first five bytes.
 
-Every line that can start or end an event begins with fixed text, except the header, which begins with the comm of the
-allocating task. Anchoring at the start is what keeps text that a process controls (comm, file names that other kernel
-messages print) from posing as one of them.
-"""
+Every line that can start or end an event begins with fixed text, except the header, which begins with the
+comm of the allocating task. Anchoring at the start is what keeps text that a process controls (comm, file
+names that other kernel messages print) from posing as one of them."""
 
 from enum import IntEnum, auto
 
@@ -22,7 +21,8 @@ class Kind(IntEnum):
     CHOSEN = auto()
     """`...: Kill process N (comm) score S or sacrifice child` (until 5.1: bbbe48029720)."""
     KILLED = auto()
-    """`...Killed process N (comm) total-vm:...` (__oom_kill_process()): one per kill that vmstat's oom_kill counts."""
+    """`...Killed process N (comm) total-vm:...` (__oom_kill_process()): one per kill that vmstat's oom_kill
+    counts."""
     EXITING = auto()
     """`...: OOM victim N (comm) is already exiting. Skip killing the task` (since 5.17)."""
     NO_KILLABLE = auto()

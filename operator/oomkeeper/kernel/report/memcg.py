@@ -1,13 +1,13 @@
 """A memory cgroup's counters and statistics as mem_cgroup_print_oom_meminfo() prints them.
 
-    memory: usage 81920kB, limit 81920kB, failcnt 30                 both hierarchies
-    memory+swap: usage 0kB, limit 9007199254740988kB, failcnt 0      cgroup v1
-    kmem: usage 0kB, limit 9007199254740988kB, failcnt 0             cgroup v1
-    swap: usage 0kB, limit 0kB, failcnt 0                            cgroup v2 (since 4.19)
-    Memory cgroup stats for /x: cache:0KB rss:20260KB ...            v1 until 5.2: one line per cgroup below the limit
-    Memory cgroup stats for /x:                                      since 5.3 (c8713d0b2312): then one `name value` per line,
-    anon 534147072                                                   in bytes, for the whole subtree: a single record before
-                                                                     6.5, a record each since (seq_buf_do_printk)
+memory: usage 81920kB, limit 81920kB, failcnt 30                 both hierarchies memory+swap: usage 0kB,
+limit 9007199254740988kB, failcnt 0      cgroup v1 kmem: usage 0kB, limit 9007199254740988kB, failcnt 0
+cgroup v1 swap: usage 0kB, limit 0kB, failcnt 0                            cgroup v2 (since 4.19) Memory
+cgroup stats for /x: cache:0KB rss:20260KB ...            v1 until 5.2: one line per cgroup below the limit
+Memory cgroup stats for /x:                                      since 5.3 (c8713d0b2312): then one `name
+value` per line, anon 534147072                                                   in bytes, for the whole
+subtree: a single record before
+                                                                 6.5, a record each since (seq_buf_do_printk)
 """
 
 import re
@@ -17,16 +17,20 @@ from ...model.memory import Counter
 from .text import KIB, readable
 
 _COUNTER = re.compile(rb"(memory\+swap|memory|kmem|swap): usage (\d+)kB, limit (\d+)kB(?:, failcnt (\d+))?")
-_LINE_STATS = re.compile(rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d+[kK]B)+)\s*", re.DOTALL)
+_LINE_STATS = re.compile(
+    rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d+[kK]B)+)\s*", re.DOTALL
+)
 _LINE_STAT = re.compile(rb"(\w+):(\d+)[kK]B")
 _BLOCK_HEAD = re.compile(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
 _BLOCK_STAT = re.compile(rb"([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d+)")
 
 _UNLIMITED_KIB = 1 << 50
-"""PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19) 18014398509481983, and less
-with larger pages on 32 bits; no machine has an EiB."""
+"""PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19)
+18014398509481983, and less with larger pages on 32 bits; no machine has an EiB."""
 
-_EVENTS = re.compile(r"(?:total_)?(?:pg|workingset_|zswpin|zswpout|zswpwb|swpin_|swpout_|pswp|numa_|thp_|nr_|oom_)")
+_EVENTS = re.compile(
+    r"(?:total_)?(?:pg|workingset_|zswpin|zswpout|zswpwb|swpin_|swpout_|pswp|numa_|thp_|nr_|oom_)"
+)
 """Statistics that count events, not bytes. (`anon_thp` and its like, which are bytes, end in thp.)"""
 
 

@@ -1,19 +1,23 @@
 """The summary line of a report, printed since 5.0 (ef8444ea01d7) and by el8's 4.18:
 
-    oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,oom_memcg=B,task_memcg=V,task=T,pid=P,uid=U      a cgroup
-    oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,global_oom,task_memcg=V,task=T,pid=P,uid=U       the node
+    oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,oom_memcg=B,task_memcg=V,task=T,pid=P,uid=U
+    a cgroup
+    oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,global_oom,task_memcg=V,task=T,pid=P,uid=U
+    the node
 
-`cpuset=` and `mems_allowed=` are absent without CONFIG_CPUSETS. T is up to 15 bytes of anything that the process likes,
-and S, B, V are names that whoever may create a cgroup chose. So the line is read from both ends: pid and uid are the last
-ones, a cgroup's *name* holds no `/` while its *path* starts with one, and B is V or an ancestor of V.
-"""
+`cpuset=` and `mems_allowed=` are absent without CONFIG_CPUSETS. T is up to 15 bytes of anything that the
+process likes, and S, B, V are names that whoever may create a cgroup chose. So the line is read from both
+ends: pid and uid are the last ones, a cgroup's *name* holds no `/` while its *path* starts with one, and B is
+V or an ancestor of V."""
 
 import re
 from typing import NamedTuple
 
 from .text import readable
 
-_FRONT = re.compile(rb"oom-kill:constraint=(?P<constraint>[A-Z0-9_]+)(?:,nodemask=(?P<nodemask>\(null\)|[\d,-]*\d|))?(?=,|\Z)")
+_FRONT = re.compile(
+    rb"oom-kill:constraint=(?P<constraint>[A-Z0-9_]+)(?:,nodemask=(?P<nodemask>\(null\)|[\d,-]*\d|))?(?=,|\Z)"
+)
 _TAIL = re.compile(rb",pid=(?P<pid>\d+),uid=(?P<uid>\d+)\s*\Z")
 _MEMS = re.compile(rb",mems_allowed=(?P<mems>[\d,-]*)\Z")
 _COMM_BYTES = 15
@@ -39,15 +43,21 @@ def parse_summary(text: bytes) -> Summary | None:
     front = _FRONT.match(text)
     if front is None:
         return None
-    body, comm, pid, uid = _split_task(text[front.end():])
+    body, comm, pid, uid = _split_task(text[front.end() :])
     place, memcg_part, global_oom = _split_memcg(body)
     oom_memcg, task_memcg = _split_paths(memcg_part, global_oom=global_oom)
     cpuset, mems = _split_cpuset(place)
     return Summary(
         constraint=readable(front["constraint"]),
         nodemask=readable(front["nodemask"]) if front["nodemask"] is not None else None,
-        cpuset=cpuset, mems_allowed=mems, global_oom=global_oom, oom_memcg=oom_memcg, task_memcg=task_memcg,
-        comm=comm, pid=pid, uid=uid,
+        cpuset=cpuset,
+        mems_allowed=mems,
+        global_oom=global_oom,
+        oom_memcg=oom_memcg,
+        task_memcg=task_memcg,
+        comm=comm,
+        pid=pid,
+        uid=uid,
     )
 
 
@@ -57,12 +67,13 @@ def _split_task(text: bytes) -> tuple[bytes, str | None, int | None, int | None]
         # Cut by a pager or a serial console: a pid whose digits may be missing is no pid.
         front, task, _ = text.rpartition(b",task=")
         return (front if task else text), None, None, None
-    text = text[:tail.start()]
-    # The comm may itself hold `,task=`; it is at most 15 bytes, so the leftmost one near enough to the end is the kernel's.
+    text = text[: tail.start()]
+    # The comm may itself hold `,task=`; it is at most 15 bytes, so the leftmost one near enough to the end is
+    # the kernel's.
     at = text.find(b",task=", max(0, len(text) - _COMM_BYTES - len(b",task=")))
     if at < 0:
         at = text.rfind(b",task=")
-    comm = readable(text[at + 6:]) if at >= 0 else None
+    comm = readable(text[at + 6 :]) if at >= 0 else None
     return (text[:at] if at >= 0 else text), comm, int(tail["pid"]), int(tail["uid"])
 
 
@@ -71,11 +82,11 @@ def _split_memcg(body: bytes) -> tuple[bytes, bytes, bool]:
     at_memcg = body.find(b",oom_memcg=/")
     at_global = body.find(b",global_oom,task_memcg=/")
     if at_memcg >= 0 and (at_global < 0 or at_memcg < at_global):
-        return body[:at_memcg], body[at_memcg + len(b",oom_memcg="):], False
+        return body[:at_memcg], body[at_memcg + len(b",oom_memcg=") :], False
     if at_global >= 0:
-        return body[:at_global], body[at_global + len(b",global_oom,task_memcg="):], True
+        return body[:at_global], body[at_global + len(b",global_oom,task_memcg=") :], True
     if body.endswith(b",global_oom"):
-        return body[:-len(b",global_oom")], b"", True
+        return body[: -len(b",global_oom")], b"", True
     return body, b"", False
 
 
@@ -88,12 +99,12 @@ def _split_paths(text: bytes, *, global_oom: bool) -> tuple[str | None, str | No
     at = text.find(separator + b"/")
     first = at
     while at >= 0:
-        limit, task = text[:at], text[at + len(separator):]
+        limit, task = text[:at], text[at + len(separator) :]
         if task == limit or task.startswith(limit.rstrip(b"/") + b"/"):
             return readable(limit), readable(task)
         at = text.find(separator + b"/", at + 1)
     if first >= 0:
-        return readable(text[:first]), readable(text[first + len(separator):])
+        return readable(text[:first]), readable(text[first + len(separator) :])
     return readable(text), None
 
 
@@ -101,4 +112,4 @@ def _split_cpuset(text: bytes) -> tuple[str | None, str | None]:
     mems = _MEMS.search(text)
     if mems is None or not text.startswith(b",cpuset="):
         return None, readable(mems["mems"]) if mems else None
-    return readable(text[len(b",cpuset="):mems.start()]), readable(mems["mems"])
+    return readable(text[len(b",cpuset=") : mems.start()]), readable(mems["mems"])

@@ -1,7 +1,7 @@
 """Whose memory ran out: a memory cgroup's, or the page allocator's.
 
-`constraint=` is no evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02 in 5.2).
-"""
+`constraint=` is no evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02
+in 5.2)."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ class Marks:
     oom_memcg: bool = False
     global_oom: bool = False
     limit_of_host: bool = False
-    """`Task in V killed as a result of limit of host`: how Alibaba's kernels (4.19) word a global shortage."""
+    """`Task in V killed as a result of limit of host`: how Alibaba's kernels (4.19) word a global
+    shortage."""
     counters: bool = False
     mem_info: bool = False
     memcg_stack: bool = False
@@ -31,7 +32,9 @@ class Marks:
         """Look for the functions that tell the two apart in the call trace."""
         if b"+0x" not in text:
             return
-        if b"mem_cgroup_o" in text and (b"mem_cgroup_out_of_memory+" in text or b"mem_cgroup_oom_synchronize+" in text):
+        if b"mem_cgroup_o" in text and (
+            b"mem_cgroup_out_of_memory+" in text or b"mem_cgroup_oom_synchronize+" in text
+        ):
             self.memcg_stack = True
         elif any(name in text for name in _ALLOCATOR):
             self.allocator_stack = True

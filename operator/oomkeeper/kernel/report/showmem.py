@@ -1,9 +1,8 @@
 """What show_mem() (mm/show_mem.c, before 6.4 mm/page_alloc.c) prints of the page allocator after `Mem-Info:`.
 
-Since 4.6 (9af744d74319) the zones are filtered to the nodes that the allocation may use, so their absence says
-nothing of a node; the hugepages lines are never filtered. Kernels without CONFIG_NUMA, and every kernel's zones before
-the node is printed by show_node(), leave `Node 0` out.
-"""
+Since 4.6 (9af744d74319) the zones are filtered to the nodes that the allocation may use, so their absence
+says nothing of a node; the hugepages lines are never filtered. Kernels without CONFIG_NUMA, and every
+kernel's zones before the node is printed by show_node(), leave `Node 0` out."""
 
 import re
 from collections.abc import Iterable
@@ -16,9 +15,13 @@ _COUNT = re.compile(rb"([a-z_]+):(\d+)")
 _NODE = re.compile(rb"Node (\d+) (?=active_anon:)")
 _ZONE = re.compile(rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
 _FIELD = re.compile(rb"([a-z_]+(?:\([a-z]+\))?):\s*(\d+)[kK]B")
-_BUDDY = re.compile(rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): (?=\d+\*\d+kB)")
+_BUDDY = re.compile(
+    rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): (?=\d+\*\d+kB)"
+)
 _BLOCK = re.compile(rb"(\d+)\*(\d+)kB(?: \(([A-Z]+)\))?")
-_HUGE = re.compile(rb"(?:Node (\d+) )?hugepages_total=(\d+) hugepages_free=(\d+) hugepages_surp=\d+ hugepages_size=(\d+)kB")
+_HUGE = re.compile(
+    rb"(?:Node (\d+) )?hugepages_total=(\d+) hugepages_free=(\d+) hugepages_surp=\d+ hugepages_size=(\d+)kB"
+)
 _SWAP = re.compile(rb"(Free|Total) swap\s*=\s*(\d+)kB")
 _PAGES = re.compile(rb"(\d+) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
 
@@ -94,10 +97,13 @@ class ShowMem:
         if match is None:
             return False
         key = int(match["node"] or 0), match["zone"].decode()
-        self._buddies.setdefault(key, tuple(
-            BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types.decode())
-            for count, size, types in _BLOCK.findall(line)
-        ))
+        self._buddies.setdefault(
+            key,
+            tuple(
+                BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types.decode())
+                for count, size, types in _BLOCK.findall(line)
+            ),
+        )
         return True
 
     def _huge(self, line: bytes) -> bool:
@@ -105,15 +111,21 @@ class ShowMem:
         if match is None:
             return False
         node, total, free, size = match.groups()
-        self.huge_pages.append(HugePages(node=int(node or 0), total=int(total), free=int(free),
-                                         size_bytes=int(size) * KIB))
+        self.huge_pages.append(
+            HugePages(node=int(node or 0), total=int(total), free=int(free), size_bytes=int(size) * KIB)
+        )
         return True
 
     def zones(self) -> tuple[Zone, ...]:
         """The zones in the order printed, each with its reserve and its free lists."""
         return tuple(
-            Zone(node=key[0], name=key[1], fields_bytes=fields, lowmem_reserve_pages=self._reserves.get(key, ()),
-                 buddy=self._buddies.get(key, ()))
+            Zone(
+                node=key[0],
+                name=key[1],
+                fields_bytes=fields,
+                lowmem_reserve_pages=self._reserves.get(key, ()),
+                buddy=self._buddies.get(key, ()),
+            )
             for key, fields in self._zones.items()
         )
 

@@ -1,5 +1,6 @@
-"""`Unreclaimable slab info:`, printed since 4.15 (852d8be0ad8b) when unreclaimable slab outweighs every page on the LRU
-lists (should_dump_unreclaim_slab()): its mere presence says that the kernel's own caches fill the node.
+"""`Unreclaimable slab info:`, printed since 4.15 (852d8be0ad8b) when unreclaimable slab outweighs every page
+on the LRU lists (should_dump_unreclaim_slab()): its mere presence says that the kernel's own caches fill the
+node.
 
     Name                      Used          Total
     kmemleak_object       878221KB     879281KB

@@ -1,9 +1,9 @@
 """Lines that name a cgroup and nothing else.
 
-    Task in V killed as a result of limit of B                              until 4.20 (mem_cgroup_print_oom_info())
-    Memory limit reached of cgroup B                                        3.17 to 4.20, where no victim was found
-    Tasks in B are going to be killed due to memory.oom.group set           since 4.19 (3d8b38eb81ca)
-"""
+Task in V killed as a result of limit of B                              until 4.20
+(mem_cgroup_print_oom_info()) Memory limit reached of cgroup B                                        3.17 to
+4.20, where no victim was found Tasks in B are going to be killed due to memory.oom.group set           since
+4.19 (3d8b38eb81ca)"""
 
 import re
 
@@ -11,11 +11,14 @@ from .text import readable
 
 _TASK_IN = re.compile(rb"Task in (?P<task>.*?) killed as a result of limit of (?P<limit>.*)", re.DOTALL)
 _LIMIT = re.compile(rb"Memory limit reached of cgroup (?P<limit>.*)", re.DOTALL)
-_GROUP = re.compile(rb"Tasks in (?P<path>.*) are going to be killed due to memory\.oom\.group set\s*", re.DOTALL)
+_GROUP = re.compile(
+    rb"Tasks in (?P<path>.*) are going to be killed due to memory\.oom\.group set\s*", re.DOTALL
+)
 
 
 def parse_task_in(text: bytes) -> tuple[str, str | None] | None:
-    """(cgroup of the victim, cgroup that met its limit); the second is None for `host`, Alibaba's word for no limit."""
+    """(cgroup of the victim, cgroup that met its limit); the second is None for `host`, Alibaba's word for no
+    limit."""
     match = _TASK_IN.match(text)
     if match is None:
         return None

@@ -1,12 +1,11 @@
 """The table of tasks that vm.oom_dump_tasks=1 asks for (dump_tasks()), in every layout since 2.6.32.
 
-    [ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name                        2.6.32 to 3.2
-    [ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name                   3.3
-    ... nr_ptes nr_pmds swapents ...                                                            4.1
-    ... nr_ptes nr_pmds nr_puds swapents ...                                                    4.14
-    ... pgtables_bytes swapents ...                                                             4.15 (af5b0f6a09e4)
-    [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes ...      6.8
-"""
+[ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name                        2.6.32 to 3.2 [
+pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name                   3.3 ... nr_ptes
+nr_pmds swapents ...                                                            4.1 ... nr_ptes nr_pmds
+nr_puds swapents ...                                                    4.14 ... pgtables_bytes swapents ...
+4.15 (af5b0f6a09e4) [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes ...
+6.8"""
 
 from collections.abc import Iterator, Sequence
 
@@ -34,8 +33,9 @@ def is_title(line: bytes) -> bool:
 
 
 def columns_of(title: bytes) -> tuple[str, ...]:
-    """The columns between `[ pid ]` and the row's end. Blanks do not count: a mail program may have broken a word."""
-    names = b"".join(title[title.index(b"]") + 1:].split())
+    """The columns between `[ pid ]` and the row's end. Blanks do not count: a mail program may have broken a
+    word."""
+    names = b"".join(title[title.index(b"]") + 1 :].split())
     return _LAYOUTS.get(names, _DEFAULT)
 
 
@@ -62,7 +62,13 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
         else:
             pgtables_bytes = sum(values[at] for at in tables) * page_size_bytes if tables else None
         yield TaskRow(
-            pid=pid, uid=values[uid], tgid=values[tgid], total_vm_pages=values[total_vm], rss_pages=values[rss],
-            pgtables_bytes=pgtables_bytes, swapents_pages=values[swap] if swap is not None else None,
-            oom_score_adj=values[adj], comm=readable(parts[numbers]) if len(parts) > numbers else "",
+            pid=pid,
+            uid=values[uid],
+            tgid=values[tgid],
+            total_vm_pages=values[total_vm],
+            rss_pages=values[rss],
+            pgtables_bytes=pgtables_bytes,
+            swapents_pages=values[swap] if swap is not None else None,
+            oom_score_adj=values[adj],
+            comm=readable(parts[numbers]) if len(parts) > numbers else "",
         )
