@@ -102,6 +102,9 @@ def settings() -> kopf.OperatorSettings:
     chosen.scanning.disabled = True
     # An idle object needs no task.
     chosen.queueing.idle_timeout = 0.5
+    chosen.queueing.exit_timeout = 0.5
+    # An API server that is away for hours is waited for. kopf gives up, and ends, after the last of these.
+    chosen.networking.error_backoffs = (1, 1, 2, 3, 5, 8, 13, 21, *(30,) * 2880)
     # kopf takes its finalizer off whatever it sees; the default name may belong to another operator written
     # in kopf.
     chosen.persistence.finalizer = f"{GROUP}/controller"

@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def start(args: argparse.Namespace) -> int:
     """Run the controller until it is told to stop. Gives the exit code."""
+    if args.liveness is not None and not args.liveness.startswith("http://"):
+        print(
+            f"oomkeeper controller: --liveness {args.liveness}: write a URL such as http://0.0.0.0:8080/healthz",
+            file=sys.stderr,
+        )
+        return 2
     logging.basicConfig(
         level=args.log_level.upper(),
         stream=sys.stderr,

@@ -1,0 +1,378 @@
+"""A control plane of the controller's own, the controller as a process, and somebody who plays the agents.
+
+Its own, because the controller acts on the whole cluster: it would take away what other tests leave lying
+about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.testbed import ControlPlane
+from tests.testbed import control_plane as run_control_plane
+from tests.testbed.cache import Say
+
+ROOT = Path(__file__).parents[2]
+OOM = "/apis/oomkeeper.dev/v1alpha1"
+POLICIES, OOM_NODES, REPORTS = f"{OOM}/oompolicies", f"{OOM}/oomnodes", f"{OOM}/oomreports"
+NODES = "/api/v1/nodes"
+PATIENCE_SECONDS = 30.0
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """What `look` gives once it gives something true; AssertionErrors in between are waited out too."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := look():
+                return found
+            problem: object = f"still {found!r}"
+        except (AssertionError, KeyError, IndexError) as error:
+            problem = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {problem!r}")
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bed:
+    """The API server, by plain HTTP."""
+
+    plane: ControlPlane
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        """Raises urllib.error.HTTPError."""
+        request = urllib.request.Request(
+            self.plane.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.plane.token}", "Content-Type": content_type},
+        )
+        context = ssl.create_default_context(cafile=str(self.plane.ca_file))
+        with urllib.request.urlopen(request, context=context) as response:
+            return json.load(response)  # type: ignore[no-any-return]
+
+    def get(self, path: str) -> Json:
+        return self.request("GET", path)
+
+    def find(self, path: str) -> Json | None:
+        """The object, None where there is none."""
+        try:
+            return self.get(path)
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return None
+
+    def list(self, path: str) -> list[Json]:
+        return self.get(path)["items"]  # type: ignore[no-any-return]
+
+    def apply(self, path: str, obj: Json, *, manager: str = "tests") -> Json:
+        return self.request(
+            "PATCH", f"{path}?fieldManager={manager}&force=true", obj, "application/apply-patch+yaml"
+        )
+
+    def merge(self, path: str, patch: Json) -> Json:
+        return self.request("PATCH", path, patch, "application/merge-patch+json")
+
+    def delete(self, path: str) -> None:
+        self.request("DELETE", path)
+
+    def wipe(self) -> None:
+        """Nothing of a test stays for the next."""
+        for path in (
+            POLICIES,
+            REPORTS,
+            f"{OOM}/namespaces/default/oomincidents",
+            OOM_NODES,
+            NODES,
+            "/api/v1/namespaces/default/events",
+        ):
+            self.delete(path)
+
+    # What people do.
+
+    def node(
+        self,
+        name: str,
+        *,
+        boot_id: str | None = None,
+        ready: bool | None = None,
+        os: str = "linux",
+        **labels: str,
+    ) -> Json:
+        self.apply(
+            f"{NODES}/{name}",
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {"kubernetes.io/os": os, **labels}},
+            },
+        )
+        status: Json = {}
+        if boot_id:
+            status["nodeInfo"] = {"bootID": boot_id, "operatingSystem": os} | dict.fromkeys(
+                (
+                    "machineID",
+                    "systemUUID",
+                    "kernelVersion",
+                    "osImage",
+                    "containerRuntimeVersion",
+                    "kubeletVersion",
+                    "kubeProxyVersion",
+                    "architecture",
+                ),
+                "",
+            )
+        if ready is not None:
+            status["conditions"] = [{"type": "Ready", "status": str(ready), "reason": "Test", "message": ""}]
+        return self.merge(f"{NODES}/{name}/status", {"status": status})
+
+    def policy(self, name: str, **spec: Any) -> Json:
+        return self.apply(
+            f"{POLICIES}/{name}",
+            {
+                "apiVersion": "oomkeeper.dev/v1alpha1",
+                "kind": "OOMPolicy",
+                "metadata": {"name": name},
+                "spec": spec,
+            },
+        )
+
+    def report(self, name: str, **spec: Any) -> Json:
+        return self.apply(
+            f"{REPORTS}/{name}",
+            {
+                "apiVersion": "oomkeeper.dev/v1alpha1",
+                "kind": "OOMReport",
+                "metadata": {"name": name},
+                "spec": spec,
+            },
+        )
+
+    # What agents do.
+
+    def answer(self, node: str, *, boot_id: str | None = None, unattributed: int = 0, **states: str) -> None:
+        """The agent of `node` reports every desired sysctl as InSync, or as `states` (by the key's last
+        part) says."""
+        current = self.get(f"{OOM_NODES}/{node}")
+        reports = []
+        for entry in current["spec"].get("sysctls", []):
+            state = states.get(entry["name"].rpartition(".")[2], "InSync")
+            reports.append(
+                {
+                    "name": entry["name"],
+                    "desired": entry["value"],
+                    "policy": entry["policy"],
+                    "mode": entry["mode"],
+                    "actual": entry["value"] if state == "InSync" else entry["value"] + 1,
+                    "state": state,
+                }
+            )
+        status: Json = {
+            "observedGeneration": current["metadata"]["generation"],
+            "agentVersion": "0.1.0",
+            "sysctls": reports,
+            "counters": {
+                "kernelKills": unattributed,
+                "recorded": 0,
+                "unattributed": unattributed,
+                "lostLogRecords": 0,
+            },
+        }
+        if boot_id:
+            status["kernel"] = {"bootID": boot_id}
+        self.apply(
+            f"{OOM_NODES}/{node}/status",
+            {
+                "apiVersion": "oomkeeper.dev/v1alpha1",
+                "kind": "OOMNode",
+                "metadata": {"name": node},
+                "status": status,
+            },
+            manager="oomkeeper-agent",
+        )
+
+    def kill(
+        self,
+        name: str,
+        *,
+        node: str,
+        count: int = 1,
+        pod: str | None = "web-1",
+        age: timedelta = timedelta(),
+        cause: str = "PodLimit",
+    ) -> Json:
+        """The agent of `node` writes an incident with `count` kills, the last of them `age` ago."""
+        path = f"{OOM}/namespaces/default/oomincidents/{name}"
+        subject: Json = {"nodeName": node, "cause": cause}
+        if pod:
+            subject |= {
+                "pod": {"name": pod, "uid": f"uid-of-{pod}"},
+                "workload": {"kind": "Deployment", "name": "web"},
+                "container": "app",
+            }
+        else:
+            subject |= {"cgroup": "/system.slice/big.service"}
+        last = datetime.now(UTC) - age
+        head = {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "OOMIncident",
+            "metadata": {"name": name, "namespace": "default"},
+        }
+        self.apply(path, head | {"spec": subject}, manager="oomkeeper-agent")
+        hour = last.replace(minute=0, second=0, microsecond=0)
+        return self.apply(
+            f"{path}/status",
+            head
+            | {
+                "status": {
+                    "cause": cause,
+                    "count": count,
+                    "firstSeen": stamp(last),
+                    "lastSeen": stamp(last),
+                    "summary": f"{name} was killed {count} times",
+                    "advice": [{"remedy": "FitLimit", "message": "set the limit to 512Mi"}],
+                    "evidence": {"limitBytes": 41943040},
+                    "kills": [
+                        {"id": f"boot-{number}", "time": stamp(last)} for number in range(min(count, 5))
+                    ],
+                    "history": [{"hour": stamp(hour), "kills": count}],
+                }
+            },
+            manager="oomkeeper-agent",
+        )
+
+    # What the controller did.
+
+    def sysctls(self, node: str) -> dict[str, tuple[int, str]]:
+        """OOMNode.spec.sysctls: name -> (value, policy). Raises AssertionError while there is no such
+        object."""
+        found = self.find(f"{OOM_NODES}/{node}")
+        assert found is not None, f"no OOMNode {node}"
+        return {
+            entry["name"]: (entry["value"], entry["policy"]) for entry in found["spec"].get("sysctls", [])
+        }
+
+    def status(self, path: str) -> Json:
+        return self.get(path).get("status", {})  # type: ignore[no-any-return]
+
+    def conditions(self, path: str) -> dict[str, tuple[str, str]]:
+        """type -> (status, reason)."""
+        return {
+            condition["type"]: (condition["status"], condition["reason"])
+            for condition in self.status(path)["conditions"]
+        }
+
+    def events(self) -> list[Json]:
+        return [
+            event
+            for event in self.list("/api/v1/namespaces/default/events")
+            if event["reportingComponent"] == "oomkeeper"
+        ]
+
+
+def stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Controller:
+    """`oomkeeper controller` as a process."""
+
+    def __init__(self, *, kubeconfig: Path, log: Path, arguments: tuple[str, ...] = ()) -> None:
+        self._command = [
+            sys.executable,
+            "-m",
+            "oomkeeper.controller",
+            "--kubeconfig",
+            str(kubeconfig),
+            *arguments,
+        ]
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._log.parent)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(30)
+
+    def end(self) -> None:
+        """Whatever became of it, it is gone."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+_shared: list[Bed] = []
+"""The one of this session: each test module that imports the fixture has, to pytest, a fixture of its own."""
+
+
+@pytest.fixture(scope="session")
+def bed(testbed_say: Say) -> Iterator[Bed]:
+    """An API server with the custom resources."""
+    if _shared:
+        yield _shared[0]
+        return
+    with run_control_plane(say=testbed_say) as plane:
+        plane.kubectl("apply", "-f", str(ROOT / "crds"))
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        _shared.append(Bed(plane=plane))
+        yield _shared[0]
+        _shared.clear()
+
+
+@pytest.fixture
+def controller(bed: Bed, tmp_path: Path) -> Iterator[Controller]:
+    """Running, on an empty cluster."""
+    process = Controller(kubeconfig=bed.plane.kubeconfig, log=tmp_path / "controller.log")
+    process.start()
+    try:
+        yield process
+        assert process.running, process.log
+        assert "Traceback" not in process.log, process.log
+    finally:
+        process.end()
+        bed.wipe()
