@@ -4,6 +4,7 @@ Only top-level scalars of the file and the eviction thresholds are taken, line b
 dependency. What cannot be read so stays None ("not known").
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ def _facts(pid: int, start_time: int, arguments: list[str], folder: Path) -> Kub
                 break
             except OSError:
                 continue
-    config = top_level_scalars(text)
+    config, eviction_hard = read_config(text)
     protect = flags.get("protect-kernel-defaults", config.get("protectKernelDefaults", "false"))
     return KubeletFacts(
         pid=pid,
@@ -92,8 +93,20 @@ def _facts(pid: int, start_time: int, arguments: list[str], folder: Path) -> Kub
         config_file=config_file,
         protect_kernel_defaults=_TRUE.get(protect.lower(), False),
         single_process_oom_kill=_TRUE.get(config.get("singleProcessOOMKill", "").lower()),
-        eviction_hard=mapping_under(text, "evictionHard"),
+        eviction_hard=eviction_hard,
     )
+
+
+def read_config(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Top-level scalars as text, and evictionHard, of a KubeletConfiguration in JSON or YAML."""
+    if text.lstrip().startswith("{"):
+        try:
+            config = json.loads(text)
+        except ValueError:
+            return {}, {}
+        scalars = {key: str(value) for key, value in config.items() if isinstance(value, str | int | float | bool)}
+        return scalars, {str(key): str(value) for key, value in (config.get("evictionHard") or {}).items()}
+    return top_level_scalars(text), mapping_under(text, "evictionHard")
 
 
 def _flags(arguments: list[str]) -> dict[str, str]:

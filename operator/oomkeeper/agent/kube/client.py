@@ -160,6 +160,8 @@ class ApiClient:
     ) -> http.client.HTTPResponse:
         if self._connection is None:
             self._connection = self._connect(timeout)
+        # The connection may have been made for a request of another patience.
+        self._connection.sock.settimeout(timeout)
         headers = {"Accept": "application/json", "User-Agent": f"oomkeeper-agent/{__version__}"}
         token = self._current_token()
         if token:
