@@ -1,4 +1,5 @@
-"""The account: kills that /proc/vmstat counted against kills recorded; what stays open is published as unattributed."""
+"""The account: kills that /proc/vmstat counted against kills recorded; what stays open is published as
+unattributed."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +19,12 @@ class Account:
     """Keeps one boot's `unattributed` in the store."""
 
     def __init__(
-        self, *, store: Store, boot: BootRow, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        store: Store,
+        boot: BootRow,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._boot_id = boot.boot_id
@@ -50,11 +56,13 @@ class Account:
         return self._difference is not None
 
 
-def open_boot(store: Store, *, boot_id: str, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> BootRow:
+def open_boot(
+    store: Store, *, boot_id: str, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")
+) -> BootRow:
     """This boot's row in the store: where an earlier run left it, else from now on.
 
-    The log's end and the kernel's count are taken so that no kill lies between the two. An unreadable log starts at -1, so that all it
-    holds is read once it can be.
+    The log's end and the kernel's count are taken so that no kill lies between the two. An unreadable log
+    starts at -1, so that all it holds is read once it can be.
     """
     known = store.boot(boot_id)
     if known is not None:

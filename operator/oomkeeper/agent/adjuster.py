@@ -1,7 +1,8 @@
 """Set oom_score_adj of the processes that a policy names, and give it back when none does.
 
-A process is named for ever by pid and start time; its value before the first write is kept in the store. A process inherits the value of its
-parent at fork, so children born after the change carry it already; those born before are found by the next look.
+A process is named for ever by pid and start time; its value before the first write is kept in the store. A
+process inherits the value of its parent at fork, so children born after the change carry it already; those
+born before are found by the next look.
 """
 
 import logging
@@ -21,7 +22,9 @@ log = logging.getLogger(__name__)
 class Adjuster:
     """Used from the agent's loop."""
 
-    def __init__(self, *, store: Store, hierarchy: CgroupHierarchy, pods: PodTable | None, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self, *, store: Store, hierarchy: CgroupHierarchy, pods: PodTable | None, proc: Path = Path("/proc")
+    ) -> None:
         self._store = store
         self._hierarchy = hierarchy
         self._pods = pods
@@ -31,7 +34,8 @@ class Adjuster:
         """Rules that could not be applied, one sentence each."""
 
     def reconcile(self, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Adjust what the rules name now; restore what they name no more. The first rule that names a process wins."""
+        """Adjust what the rules name now; restore what they name no more. The first rule that names a
+        process wins."""
         held = self._store.adjustments()
         if not rules and not held:
             return
@@ -42,10 +46,14 @@ class Adjuster:
                 continue
             value, name = rule.get("value"), str(rule.get("name"))
             if not isinstance(value, int) or not -1000 <= value <= 1000:
-                problems.append(f"oomScoreAdjustments {name}: value is {value!r}; write a whole number from -1000 to 1000")
+                problems.append(
+                    f"oomScoreAdjustments {name}: value is {value!r}; write a whole number from -1000 to 1000"
+                )
                 continue
             if rule.get("podSelector") is not None:
-                problems.append(f"oomScoreAdjustments {name}: podSelector is not supported by this release's agent")
+                problems.append(
+                    f"oomScoreAdjustments {name}: podSelector is not supported by this release's agent"
+                )
                 continue
             for pid in self._matching(rule):
                 start_time = process_start_time(pid, proc=self._proc)
@@ -62,9 +70,8 @@ class Adjuster:
         comm = (rule.get("process") or {}).get("comm")
         unit = rule.get("systemdUnit")
         for pid in self._pids():
-            if comm is not None and self._comm(pid) == comm:
-                yield pid
-            elif unit is not None and _has_part(self._systemd_path(pid), unit):
+            by_name = comm is not None and self._comm(pid) == comm
+            if by_name or (unit is not None and _has_part(self._systemd_path(pid), unit)):
                 yield pid
 
     def _pids(self) -> Iterable[int]:
@@ -77,7 +84,8 @@ class Adjuster:
             return None
 
     def _systemd_path(self, pid: int) -> str:
-        """The process's path in systemd's own hierarchy (v1 `name=systemd`), else in the unified one: that is where units are."""
+        """The process's path in systemd's own hierarchy (v1 `name=systemd`), else in the unified one: that
+        is where units are."""
         try:
             lines = (self._proc / str(pid) / "cgroup").read_text(errors="surrogateescape").splitlines()
         except OSError:
@@ -85,7 +93,9 @@ class Adjuster:
         paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
         return paths.get("name=systemd") or paths.get("", "")
 
-    def _adjust(self, process: tuple[int, int], *, value: int, name: str, held: tuple[int, int, str] | None) -> None:
+    def _adjust(
+        self, process: tuple[int, int], *, value: int, name: str, held: tuple[int, int, str] | None
+    ) -> None:
         pid, start_time = process
         current = self._read(pid)
         if current is None or (current == value and (held is None or held[1] == value)):
@@ -119,7 +129,9 @@ class Adjuster:
         except OSError as error:
             if process not in self._failed:
                 self._failed.add(process)
-                log.warning("oom_score_adj not set pid=%d value=%d problem=%s", process[0], value, error.strerror)
+                log.warning(
+                    "oom_score_adj not set pid=%d value=%d problem=%s", process[0], value, error.strerror
+                )
             return False
         return True
 

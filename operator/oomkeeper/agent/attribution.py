@@ -33,8 +33,8 @@ class Attribution:
 
 
 def attribute(kill: Kill, *, node: str, pods: PodTable) -> Attribution:
-    """Match by pod uid and container id, never by the whole path: the log prints paths as the host sees them, which inside a nested node
-    (kind) start with another prefix than the node's own."""
+    """Match by pod uid and container id, never by the whole path: the log prints paths as the host sees
+    them, which inside a nested node (kind) start with another prefix than the node's own."""
     kube = kube_cgroup(kill)
     if kube is None or kube.pod_uid is None:
         return Attribution(subject=Subject(node=node, cgroup=kill.task_memcg or kill.oom_memcg or "/"))

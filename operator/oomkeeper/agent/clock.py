@@ -17,8 +17,9 @@ def parse_rfc3339(text: str) -> float:
 def wall_of_kernel_time(usec: int, *, now: float | None = None, uptime: float | None = None) -> float:
     """Wall-clock seconds of a kernel timestamp, right for records that were just printed.
 
-    printk's clock and CLOCK_MONOTONIC start together and drift apart slowly, so the distance is taken at the moment of reading
-    (what `dmesg -T` does with the boot time is off by the clock's corrections since). Never later than now.
+    printk's clock and CLOCK_MONOTONIC start together and drift apart slowly, so the distance is taken at
+    the moment of reading (what `dmesg -T` does with the boot time is off by the clock's corrections since).
+    Never later than now.
     """
     now = time.time() if now is None else now
     uptime = time.clock_gettime(time.CLOCK_MONOTONIC) if uptime is None else uptime

@@ -1,7 +1,8 @@
-"""What a node should have: the desired sysctls as the controller (or a policy file) states them, checked once more.
+"""What a node should have: the desired sysctls as the controller (or a policy file) states them, checked
+once more.
 
-The API server has checked the object against the schema already. What gets past it, because the schema is older or the check was bypassed, is
-set aside with a reason and never reaches /proc/sys.
+The API server has checked the object against the schema already. What gets past it, because the schema is
+older or the check was bypassed, is set aside with a reason and never reaches /proc/sys.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,5 @@
-"""Kills folded into incidents: names, subjects and statuses as plain documents of the OOMIncident resource. Pure functions."""
+"""Kills folded into incidents: names, subjects and statuses as plain documents of the OOMIncident resource.
+Pure functions."""
 
 import hashlib
 import re
@@ -18,8 +19,15 @@ MAX_VICTIMS = 16
 MAX_TEXT = 1024
 
 _VICTIM_FIELDS = (
-    "pid", "comm", "uid", "totalVmBytes", "anonRssBytes", "fileRssBytes", "shmemRssBytes", "oomScoreAdj",
-)  # fmt: skip
+    "pid",
+    "comm",
+    "uid",
+    "totalVmBytes",
+    "anonRssBytes",
+    "fileRssBytes",
+    "shmemRssBytes",
+    "oomScoreAdj",
+)
 
 Document = dict[str, Any]
 
@@ -61,7 +69,8 @@ def _key(place: str, *, container: str | None, cause: str) -> str:
 
 
 def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> Document:
-    """The object without its status. Its name follows from the identity, so a retry never makes a second one."""
+    """The object without its status. Its name follows from the identity, so a retry never makes a second
+    one."""
     spec: Document = {"nodeName": subject.node, "cause": cause}
     namespace = operator_namespace
     if subject.pod is not None:
@@ -76,7 +85,9 @@ def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> Do
     if subject.container:
         spec["container"] = subject.container
         slug += "-" + subject.container
-    digest = hashlib.sha256(incident_key(subject, cause=cause).encode(errors="surrogateescape")).hexdigest()[:10]
+    digest = hashlib.sha256(incident_key(subject, cause=cause).encode(errors="surrogateescape")).hexdigest()[
+        :10
+    ]
     return {
         "apiVersion": API_VERSION,
         "kind": "OOMIncident",
@@ -99,10 +110,14 @@ def _dns_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:200].strip("-") or "x"
 
 
-def add_kill(document: Document, *, record: Document, kill_id: str, time: str, subject: Subject, new: bool) -> Document:
-    """The incident with one kill more, or with a renewed record of the kill that it already counts (`new` False).
+def add_kill(
+    document: Document, *, record: Document, kill_id: str, time: str, subject: Subject, new: bool
+) -> Document:
+    """The incident with one kill more, or with a renewed record of the kill that it already counts (`new`
+    False).
 
-    `record` is the kill as `oomkeeper explain --output json` gives it. Times only move forward: a replay of the log renews nothing older.
+    `record` is the kill as `oomkeeper explain --output json` gives it. Times only move forward: a replay of
+    the log renews nothing older.
     """
     status = dict(document["status"])
     if new:
@@ -154,7 +169,9 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
         constraint=record["constraint"],
         nodemask=record.get("nodemask"),
         memsAllowed=record.get("memsAllowed"),
-        invoker=_present(comm=invoker["comm"], pid=invoker["pid"], oomScoreAdj=invoker["oomScoreAdj"]) if invoker else None,
+        invoker=_present(comm=invoker["comm"], pid=invoker["pid"], oomScoreAdj=invoker["oomScoreAdj"])
+        if invoker
+        else None,
         gfp=invoker["gfp"] if invoker else None,
         order=invoker["order"] if invoker else None,
         contributors=[
@@ -166,7 +183,9 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
             )
             for part in record["contributors"][:12]
         ],
-        victims=[_present(**{name: victim[name] for name in _VICTIM_FIELDS}) for victim in victims[:MAX_VICTIMS]],
+        victims=[
+            _present(**{name: victim[name] for name in _VICTIM_FIELDS}) for victim in victims[:MAX_VICTIMS]
+        ],
         victimsOmitted=max(0, len(victims) - MAX_VICTIMS) or None,
     )
     return {
@@ -174,7 +193,9 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
         "outcome": record["outcome"],
         "confidence": record["confidence"],
         "summary": record["summary"][:MAX_TEXT],
-        "advice": [{"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in record["advice"][:8]],
+        "advice": [
+            {"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in record["advice"][:8]
+        ],
         "uncertain": [text[:MAX_TEXT] for text in record.get("uncertain", [])[:8]],
         "evidence": evidence,
     }
@@ -190,7 +211,13 @@ def _evidence_condition(record: Document, *, before: list[Document], time: str) 
     else:
         value, reason, message = "True", "ReportComplete", "The kernel's report was read whole."
     since = next((one["lastTransitionTime"] for one in before if one["status"] == value), time)
-    return {"type": "EvidenceComplete", "status": value, "reason": reason, "message": message, "lastTransitionTime": since}
+    return {
+        "type": "EvidenceComplete",
+        "status": value,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": since,
+    }
 
 
 def _spec_limit(subject: Subject) -> int | None:
@@ -207,23 +234,38 @@ def _present(**fields: Any) -> Document:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def reported_only(subject: Subject, *, state: ContainerState, document: Document, time: str, new_id: str) -> Document:
+def reported_only(
+    subject: Subject, *, state: ContainerState, document: Document, time: str, new_id: str
+) -> Document:
     """An incident whose only witness is the container's status."""
     summary = (
         f"kubelet says that container {subject.container} ended OOMKilled (exit code {state.exit_code}), "
         "and the kernel log that this agent could read holds no kill of it."
     )
     record: Document = {
-        "victims": [], "invoker": None, "limitBytes": None, "usageBytes": None, "bindingCounter": None, "oomMemcg": None,
-        "taskMemcg": None, "constraint": None, "contributors": [], "level": None, "outcome": "Killed", "confidence": "Low",
-        "summary": summary, "advice": [],
+        "victims": [],
+        "invoker": None,
+        "limitBytes": None,
+        "usageBytes": None,
+        "bindingCounter": None,
+        "oomMemcg": None,
+        "taskMemcg": None,
+        "constraint": None,
+        "contributors": [],
+        "level": None,
+        "outcome": "Killed",
+        "confidence": "Low",
+        "summary": summary,
+        "advice": [],
         "uncertain": ["Which limit was hit, and which process died, is known to the kernel log alone."],
-    }  # fmt: skip
+    }
     document = add_kill(document, record=record, kill_id=new_id, time=time, subject=subject, new=True)
     return with_visibility(document, "ReportedOnly", state=state)
 
 
-def with_visibility(document: Document, visibility: str | None, *, state: ContainerState | None = None) -> Document:
+def with_visibility(
+    document: Document, visibility: str | None, *, state: ContainerState | None = None
+) -> Document:
     """The incident with what kubelet says of it (`visibility` None: nothing yet)."""
     status = dict(document["status"])
     if visibility is None:
@@ -240,4 +282,7 @@ def with_visibility(document: Document, visibility: str | None, *, state: Contai
 
 def for_api(document: Document) -> Document:
     """The status as it is applied: a None is left out, which in server-side apply gives the field up."""
-    return {**document, "status": {name: value for name, value in document["status"].items() if value is not None}}
+    return {
+        **document,
+        "status": {name: value for name, value in document["status"].items() if value is not None},
+    }

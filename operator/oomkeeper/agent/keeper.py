@@ -1,6 +1,7 @@
 """Keep the node's sysctls as desired: apply, put drift back, and give back what no policy holds any more.
 
-The store notes the value found before the first write, and does so before that write: a crash in between leaves a note that does no harm.
+The store notes the value found before the first write, and does so before that write: a crash in between
+leaves a note that does no harm.
 """
 
 import logging
@@ -22,7 +23,8 @@ from .state import Store
 log = logging.getLogger(__name__)
 
 MAX_DRIFTS = 6
-"""So many drifts of one key within DRIFT_WINDOW_SECONDS are a fight with another writer: it is left to that one."""
+"""So many drifts of one key within DRIFT_WINDOW_SECONDS are a fight with another writer: it is left to that
+one."""
 DRIFT_WINDOW_SECONDS = 600.0
 
 
@@ -87,14 +89,19 @@ class Keeper:
         released: dict[str, int] = {}
         for key, note in notes.items():
             view = views.get(key)
-            if "original" in note and (view is None or view.state in ("Audited", "Refused") or view.mode == AUDIT):
+            if "original" in note and (
+                view is None or view.state in ("Audited", "Refused") or view.mode == AUDIT
+            ):
                 value = self._release(key, note, forced=view is not None and view.state == "Refused")
                 if value is not None:
                     released[key] = value
                     if view is not None:
                         views[key] = replace(view, actual=value, state=_audit_state(view, value))
-        persist = {one.key: one for one in wanted if one.persistence == PERSISTENT and views[one.key].state == "InSync"
-                   and one.mode != AUDIT}  # fmt: skip
+        persist = {
+            one.key: one
+            for one in wanted
+            if one.persistence == PERSISTENT and views[one.key].state == "InSync" and one.mode != AUDIT
+        }
         problem = self._write_drop_in(persist)
         if problem is None:
             views = {key: replace(view, persisted=key in persist) for key, view in views.items()}
@@ -106,7 +113,8 @@ class Keeper:
         )
 
     def restore(self) -> dict[str, int]:
-        """Give back every key still held, whatever its policy said of release, and remove the drop-in; key -> value now in force."""
+        """Give back every key still held, whatever its policy said of release, and remove the drop-in; key
+        -> value now in force."""
         restored = {}
         for key, note in self._store.sysctls().items():
             value = self._release(key, {**note, "onRelease": "Restore"}) if "original" in note else None
@@ -117,17 +125,31 @@ class Keeper:
             log.warning("drop-in not removed problem=%s", problem)
         return restored
 
-    def _keep(self, wanted: DesiredSysctl, *, note: dict[str, Any] | None, kubelet: KubeletFacts | None) -> SysctlView:
+    def _keep(
+        self, wanted: DesiredSysctl, *, note: dict[str, Any] | None, kubelet: KubeletFacts | None
+    ) -> SysctlView:
         stored = note
         note = dict(note or {})
         view = SysctlView(
-            key=wanted.key, desired=wanted.value, actual=None, original=note.get("original"), policy=wanted.policy, mode=wanted.mode,
-            drift_count=note.get("driftCount", 0), last_drift=note.get("lastDrift"), suspected_writer=note.get("suspectedWriter"),
-        )  # fmt: skip
+            key=wanted.key,
+            desired=wanted.value,
+            actual=None,
+            original=note.get("original"),
+            policy=wanted.policy,
+            mode=wanted.mode,
+            drift_count=note.get("driftCount", 0),
+            last_drift=note.get("lastDrift"),
+            suspected_writer=note.get("suspectedWriter"),
+        )
         try:
             actual = self._sysctls.read(wanted.key)
         except SysctlError as error:
-            return replace(view, state="Unsupported" if error.missing else "Pending", reason="NotReadable", message=str(error))
+            return replace(
+                view,
+                state="Unsupported" if error.missing else "Pending",
+                reason="NotReadable",
+                message=str(error),
+            )
         view = replace(view, actual=actual)
         if wanted.mode == AUDIT:
             return replace(view, state=_audit_state(view, actual))
@@ -138,11 +160,18 @@ class Keeper:
             note = {"original": actual}
             view = replace(view, original=actual)
         # A reboot brings the kernel's defaults back: that is nobody's writing.
-        drifted = note.get("applied") == wanted.value and actual != wanted.value and note.get("boot") == self._boot_id
+        drifted = (
+            note.get("applied") == wanted.value
+            and actual != wanted.value
+            and note.get("boot") == self._boot_id
+        )
         if drifted:
             note = self._note_drift(wanted, note, actual=actual, kubelet=kubelet)
             view = replace(
-                view, drift_count=note["driftCount"], last_drift=note["lastDrift"], suspected_writer=note["suspectedWriter"]
+                view,
+                drift_count=note["driftCount"],
+                last_drift=note["lastDrift"],
+                suspected_writer=note["suspectedWriter"],
             )
         note = {
             **note,
@@ -158,15 +187,24 @@ class Keeper:
             return view
         if len(note.get("drifts", ())) >= MAX_DRIFTS:
             return replace(
-                view, state="Drifted", reason="FightingForeignWriter",
+                view,
+                state="Drifted",
+                reason="FightingForeignWriter",
                 message=f"set back {len(note['drifts'])} times within {DRIFT_WINDOW_SECONDS / 60:.0f} min, "
-                        f"probably by {note['suspectedWriter']}; left as it is until that stops",
-            )  # fmt: skip
+                f"probably by {note['suspectedWriter']}; left as it is until that stops",
+            )
         try:
             self._sysctls.write(wanted.key, wanted.value)
         except SysctlError as error:
             return replace(view, state="Drifted", reason="WriteFailed", message=str(error))
-        log.info("sysctl set key=%s value=%d was=%d policy=%s drift=%s", wanted.key, wanted.value, actual, wanted.policy, drifted)
+        log.info(
+            "sysctl set key=%s value=%d was=%d policy=%s drift=%s",
+            wanted.key,
+            wanted.value,
+            actual,
+            wanted.policy,
+            drifted,
+        )
         return replace(view, actual=wanted.value)
 
     def _note_drift(
@@ -177,7 +215,9 @@ class Keeper:
         fighting = len(drifts) >= MAX_DRIFTS
         restarted = kubelet is not None and kubelet.start_time != note.get("kubeletStart")
         writer = self._suspect(wanted.key, actual, kubelet=kubelet, restarted=restarted)
-        log.warning("sysctl drifted key=%s desired=%d actual=%d suspect=%s", wanted.key, wanted.value, actual, writer)
+        log.warning(
+            "sysctl drifted key=%s desired=%d actual=%d suspect=%s", wanted.key, wanted.value, actual, writer
+        )
         return {
             **note,
             # While it is left to the other writer, one look at the same foreign value is not another drift.
@@ -200,10 +240,10 @@ class Keeper:
     def _release(self, key: str, note: dict[str, Any], *, forced: bool = False) -> int | None:
         """Let go of a key; the value then in force, or None while it could not be let go."""
         try:
-            if note.get("onRelease") != KEEP or forced:
-                if self._sysctls.read(key) != note["original"]:
-                    self._sysctls.write(key, note["original"])
-                    log.info("sysctl restored key=%s value=%d", key, note["original"])
+            give_back = note.get("onRelease") != KEEP or forced
+            if give_back and self._sysctls.read(key) != note["original"]:
+                self._sysctls.write(key, note["original"])
+                log.info("sysctl restored key=%s value=%d", key, note["original"])
             value = self._sysctls.read(key)
         except SysctlError as error:
             if not error.missing:

@@ -1,7 +1,7 @@
 """What the kubelet of this host is set to, read from its command line and configuration file.
 
-Only top-level scalars of the file and the eviction thresholds are taken, line by line: a YAML parser would be the agent's largest
-dependency. What cannot be read so stays None ("not known").
+Only top-level scalars of the file and the eviction thresholds are taken, line by line: a YAML parser would
+be the agent's largest dependency. What cannot be read so stays None ("not known").
 """
 
 import json
@@ -39,7 +39,9 @@ def find_kubelet(*, proc: Path = Path("/proc")) -> KubeletFacts | None:
         except OSError:
             continue
         if start_time is not None:
-            return _facts(int(folder.name), start_time, [part.decode(errors="replace") for part in arguments], folder)
+            return _facts(
+                int(folder.name), start_time, [part.decode(errors="replace") for part in arguments], folder
+            )
     return None
 
 
@@ -56,7 +58,11 @@ class KubeletFinder:
     def look(self) -> KubeletFacts | None:
         known = self._known
         self._looks -= 1
-        if known is not None and process_start_time(known.pid, proc=self._proc) == known.start_time and self._looks > 0:
+        if (
+            known is not None
+            and process_start_time(known.pid, proc=self._proc) == known.start_time
+            and self._looks > 0
+        ):
             return known
         if known is None and self._looks > 0:
             return None
@@ -65,7 +71,8 @@ class KubeletFinder:
 
 
 def process_start_time(pid: int, *, proc: Path = Path("/proc")) -> int | None:
-    """Start of a process in clock ticks after boot: with the pid it names one process for ever. None when it is gone."""
+    """Start of a process in clock ticks after boot: with the pid it names one process for ever. None when
+    it is gone."""
     try:
         stat = (proc / str(pid) / "stat").read_bytes()
     except OSError:
@@ -104,7 +111,9 @@ def read_config(text: str) -> tuple[dict[str, str], dict[str, str]]:
             config = json.loads(text)
         except ValueError:
             return {}, {}
-        scalars = {key: str(value) for key, value in config.items() if isinstance(value, str | int | float | bool)}
+        scalars = {
+            key: str(value) for key, value in config.items() if isinstance(value, str | int | float | bool)
+        }
         return scalars, {str(key): str(value) for key, value in (config.get("evictionHard") or {}).items()}
     return top_level_scalars(text), mapping_under(text, "evictionHard")
 
@@ -115,7 +124,9 @@ def _flags(arguments: list[str]) -> dict[str, str]:
         if argument.startswith("--"):
             name, equals, value = argument[2:].partition("=")
             following = arguments[at + 1] if at + 1 < len(arguments) else ""
-            flags[name] = value if equals else ("true" if following.startswith("--") or not following else following)
+            flags[name] = (
+                value if equals else ("true" if following.startswith("--") or not following else following)
+            )
     return flags
 
 

@@ -1,6 +1,8 @@
-"""One node's loop: the kernel log, what other threads post, and the clock, all handled in one thread that owns the store.
+"""One node's loop: the kernel log, what other threads post, and the clock, all handled in one thread that
+owns the store.
 
-Nothing here knows of Kubernetes; `oomkeeper node` runs it bare, `oomkeeper agent` posts pods and desired state into it.
+Nothing here knows of Kubernetes; `oomkeeper node` runs it bare, `oomkeeper agent` posts pods and desired
+state into it.
 """
 
 import logging
@@ -66,7 +68,8 @@ class NodeLoop:
         changed: Callable[[], None] = lambda: None,
         kept: Callable[[KeptState, Desired], None] = lambda _kept, _desired: None,
     ) -> None:
-        """`sink` gets each kill's record once; `changed` is called after the store changed; `kept` after each pass over the sysctls.
+        """`sink` gets each kill's record once; `changed` is called after the store changed; `kept` after
+        each pass over the sysctls.
 
         Raises OSError where /proc is not there.
         """
@@ -78,16 +81,26 @@ class NodeLoop:
         boot = open_boot(store, boot_id=self.facts.boot_id, proc=host.proc, kmsg=host.kmsg)
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
         self._witness = Witness(
-            store=store, facts=self.facts, node=node, boot=boot, hierarchy=hierarchy, pods=pods,
-            operator_namespace=operator_namespace, sink=sink,
-        )  # fmt: skip
+            store=store,
+            facts=self.facts,
+            node=node,
+            boot=boot,
+            hierarchy=hierarchy,
+            pods=pods,
+            operator_namespace=operator_namespace,
+            sink=sink,
+        )
         self._account = Account(store=store, boot=boot, proc=host.proc)
-        self._keeper = Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=self.facts.boot_id, etc=host.etc)
+        self._keeper = Keeper(
+            store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=self.facts.boot_id, etc=host.etc
+        )
         self._adjuster = Adjuster(store=store, hierarchy=hierarchy, pods=pods, proc=host.proc)
         self._kubelets = KubeletFinder(proc=host.proc)
         self._pods = pods
         self._visibility = (
-            Visibility(store=store, node=node, pods=pods, operator_namespace=operator_namespace, since=boot.since)
+            Visibility(
+                store=store, node=node, pods=pods, operator_namespace=operator_namespace, since=boot.since
+            )
             if pods is not None
             else None
         )
@@ -209,4 +222,6 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
     facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
     Adjuster(store=store, hierarchy=hierarchy, pods=None, proc=host.proc).reconcile(())
-    return Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc).restore()
+    return Keeper(
+        store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc
+    ).restore()

@@ -1,4 +1,5 @@
-"""OOMNode.status from what the agent knows. Pure; equal input gives equal output, so that only a change is written."""
+"""OOMNode.status from what the agent knows. Pure; equal input gives equal output, so that only a change is
+written."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,8 @@ class NodeView:
 
 
 def build_status(view: NodeView, *, before: Document | None, now: str) -> Document:
-    """The status; `before` is the one published last, from which unchanged conditions keep their lastTransitionTime."""
+    """The status; `before` is the one published last, from which unchanged conditions keep their
+    lastTransitionTime."""
     facts = view.facts
     status: Document = {
         "agentVersion": __version__,
@@ -98,7 +100,13 @@ def _conditions(view: NodeView, *, before: list[Document], now: str) -> list[Doc
     for kind, (status, reason, message) in _outcomes(view).items():
         known = old.get(kind)
         since = known["lastTransitionTime"] if known and known["status"] == status else now
-        condition = {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
+        condition = {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": since,
+        }
         if view.desired.generation is not None:
             condition["observedGeneration"] = view.desired.generation
         conditions.append(condition)
@@ -115,7 +123,11 @@ def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
         applied = ("True", "NothingDesired", "No policy selects a sysctl of this node.")
     elif not_applied:
         first = not_applied[0]
-        applied = ("False", first.reason or first.state, _names(not_applied) + ": " + (first.message or first.state))
+        applied = (
+            "False",
+            first.reason or first.state,
+            _names(not_applied) + ": " + (first.message or first.state),
+        )
     else:
         applied = ("True", "InSync", f"{len(views)} sysctls are as the policies say.")
     if view.desired.problems:
@@ -123,13 +135,21 @@ def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
     elif fights:
         degraded = ("True", "FightingForeignWriter", fights[0].message or _names(fights))
     elif not_applied:
-        degraded = ("True", not_applied[0].reason or "NotApplied", not_applied[0].message or _names(not_applied))
+        degraded = (
+            "True",
+            not_applied[0].reason or "NotApplied",
+            not_applied[0].message or _names(not_applied),
+        )
     else:
         degraded = ("False", "AsExpected", "Nothing stands in the way.")
     if view.kept.persistent_problem is not None:
         persistent = ("False", "DropInNotWritten", view.kept.persistent_problem)
     elif view.kept.wants_persistence:
-        persistent = ("True", "DropInWritten", "The drop-in under /etc/sysctl.d holds the persistent sysctls.")
+        persistent = (
+            "True",
+            "DropInWritten",
+            "The drop-in under /etc/sysctl.d holds the persistent sysctls.",
+        )
     else:
         persistent = ("True", "NotWanted", "No policy asks for persistence here.")
     readable = (

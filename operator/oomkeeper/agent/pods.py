@@ -12,9 +12,22 @@ KEEP_DELETED_SECONDS = 600.0
 
 _QUANTITY = re.compile(r"([0-9.]+)([eE][+-]?[0-9]+|[numkKMGTPE]i?)?$")
 _FACTORS = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "P": 10**15,
+    "E": 10**18,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+    "Pi": 2**50,
+    "Ei": 2**60,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +77,9 @@ def parse_pod(obj: Mapping[str, Any]) -> Pod:
     ):
         by_name = {item.get("name"): item for item in statuses or []}
         for container in specs or []:
-            containers.append(_container(container, by_name.get(container.get("name")) or {}, kind=kind, states=states))
+            containers.append(
+                _container(container, by_name.get(container.get("name")) or {}, kind=kind, states=states)
+            )
     kind, name = _workload(meta)
     uid = meta.get("uid", "")
     return Pod(
@@ -108,7 +123,8 @@ def _container(
                 finished_at=(terminated or {}).get("finishedAt"),
             ),
         )
-    # allocatedResources/status.resources carry an in-place resize that is in force; spec is what was asked for.
+    # allocatedResources/status.resources carry an in-place resize that is in force; spec is what was asked
+    # for.
     return ContainerFacts(
         name=name,
         kind=kind,
@@ -131,8 +147,8 @@ def _bare_id(container_id: str | None) -> str:
 def _workload(meta: Mapping[str, Any]) -> tuple[str, str]:
     """Kind and name of what the pod belongs to, without asking the API.
 
-    A ReplicaSet named `<deployment>-<pod-template-hash>` is its Deployment's, and a Job named `<cronjob>-<minutes>` its CronJob's: both
-    names are made that way by kube-controller-manager.
+    A ReplicaSet named `<deployment>-<pod-template-hash>` is its Deployment's, and a Job named
+    `<cronjob>-<minutes>` its CronJob's: both names are made that way by kube-controller-manager.
     """
     owner = next((ref for ref in meta.get("ownerReferences") or [] if ref.get("controller")), None)
     if owner is None:
@@ -161,7 +177,8 @@ class PodTable:
         return len(self._pods)
 
     def put(self, pod: Pod) -> None:
-        """Add or renew. Container ids that an older version knew are kept: a status holds only the last two."""
+        """Add or renew. Container ids that an older version knew are kept: a status holds only the last
+        two."""
         uid = pod.facts.cgroup_uid
         known = self._pods.get(uid)
         if known is not None:

@@ -1,4 +1,5 @@
-"""Bring what the store holds to the API server, for as long as it takes: the incidents, and the node's status when it changed."""
+"""Bring what the store holds to the API server, for as long as it takes: the incidents, and the node's
+status when it changed."""
 
 import logging
 import threading
@@ -25,7 +26,9 @@ HOPELESS = (400, 413, 422)
 class Publisher(threading.Thread):
     """Owns one API connection and one connection to the store."""
 
-    def __init__(self, *, config: ApiConfig, state_dir: Path, node: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, config: ApiConfig, state_dir: Path, node: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(name="publisher", daemon=True)
         self._client = ApiClient(config)
         self._state_dir = state_dir
@@ -94,7 +97,12 @@ class Publisher(threading.Thread):
             except ApiError as error:
                 meta = document["metadata"]
                 if error.status in HOPELESS or _namespace_gone(error):
-                    log.error("incident refused namespace=%s name=%s problem=%s", meta["namespace"], meta["name"], error)
+                    log.error(
+                        "incident refused namespace=%s name=%s problem=%s",
+                        meta["namespace"],
+                        meta["name"],
+                        error,
+                    )
                     self._refused[key] = version
                     continue
                 raise
@@ -127,7 +135,12 @@ class Publisher(threading.Thread):
         wait = STATUS_INTERVAL_SECONDS - (self._clock() - self._status_at)
         if wait > 0 and not hurry:
             return wait
-        body = {"apiVersion": API_VERSION, "kind": "OOMNode", "metadata": {"name": self._node}, "status": status}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "OOMNode",
+            "metadata": {"name": self._node},
+            "status": status,
+        }
         self._status_at = self._clock()
         try:
             self._apply(resource_path("oomnodes", name=self._node, status=True), body)
@@ -144,6 +157,9 @@ class Publisher(threading.Thread):
 
 
 def _namespace_gone(error: ApiError) -> bool:
-    """A pod's namespace may be deleted with it: there is no place for its incident any more, and never will be."""
+    """A pod's namespace may be deleted with it: there is no place for its incident any more, and never will
+    be."""
     text = str(error)
-    return (error.status == 404 and "namespaces" in text) or (error.status == 403 and "being terminated" in text)
+    return (error.status == 404 and "namespaces" in text) or (
+        error.status == 403 and "being terminated" in text
+    )

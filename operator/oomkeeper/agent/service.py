@@ -1,7 +1,8 @@
 """`oomkeeper agent`: the node's loop joined with the API server.
 
-Threads: the loop (this thread), two watchers (this node's OOMNode, this node's pods), the publisher. They share nothing but messages and the store.
-The API server may be away for hours: the loop keeps the last desired state in force and stores what it sees.
+Threads: the loop (this thread), two watchers (this node's OOMNode, this node's pods), the publisher. They
+share nothing but messages and the store. The API server may be away for hours: the loop keeps the last
+desired state in force and stores what it sees.
 """
 
 import logging
@@ -40,7 +41,7 @@ class AgentConfig:
     state_dir: Path
     namespace: str
     """The operator's own namespace: incidents of host processes go there."""
-    host: HostPaths = HostPaths()
+    host: HostPaths
 
 
 class Agent:
@@ -85,8 +86,12 @@ class Agent:
     def run(self) -> None:
         """Until `stop`. Raises StateError where another agent holds the state folder."""
         with hold_state(self._config.state_dir):
-            log.info("agent starts node=%s kernel=%s boot=%s", self._config.node, self._loop.facts.kernel_release,
-                     self._loop.facts.boot_id)  # fmt: skip
+            log.info(
+                "agent starts node=%s kernel=%s boot=%s",
+                self._config.node,
+                self._loop.facts.kernel_release,
+                self._loop.facts.boot_id,
+            )
             for watcher in self._watchers:
                 watcher.start()
             if self._store.has_incidents():
@@ -120,7 +125,9 @@ class Agent:
             self._absence.cancel()
             self._absence = None
         if kind == "DELETED":
-            self._absence = threading.Timer(ABSENT_SECONDS, self._loop.post, [lambda loop: loop.set_desired(Desired())])
+            self._absence = threading.Timer(
+                ABSENT_SECONDS, self._loop.post, [lambda loop: loop.set_desired(Desired())]
+            )
             self._absence.daemon = True
             self._absence.start()
             return
@@ -154,7 +161,8 @@ class Agent:
         return str(version) if version else None
 
     def _adopt(self) -> None:
-        """With a new state, count on from the incidents that an earlier state of this node has left in the cluster."""
+        """With a new state, count on from the incidents that an earlier state of this node has left in the
+        cluster."""
         client = ApiClient(self._config.api)
         backoff = Backoff()
         while True:

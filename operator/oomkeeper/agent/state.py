@@ -1,8 +1,9 @@
 """The node's memory: one SQLite file that a kill -9 at any instant leaves whole.
 
-One transaction carries a kill, what it changes in its incident, the account and the place in the kernel log, so a kill is counted once or
-(when the process died before the commit) read again from the log. WAL with synchronous=NORMAL survives the death of the process; a power
-cut may lose the last commits, which is no loss here, for the kernel's log and counters are gone with it as well.
+One transaction carries a kill, what it changes in its incident, the account and the place in the kernel
+log, so a kill is counted once or (when the process died before the commit) read again from the log. WAL
+with synchronous=NORMAL survives the death of the process; a power cut may lose the last commits, which is
+no loss here, for the kernel's log and counters are gone with it as well.
 """
 
 import fcntl
@@ -23,23 +24,26 @@ KEPT_KILLS = 10_000
 _SCHEMA = """
 CREATE TABLE boot (
     boot_id TEXT PRIMARY KEY, since TEXT NOT NULL, cursor INTEGER NOT NULL, vmstat_base INTEGER NOT NULL,
-    recorded INTEGER NOT NULL DEFAULT 0, unattributed INTEGER NOT NULL DEFAULT 0, lost INTEGER NOT NULL DEFAULT 0
+    recorded INTEGER NOT NULL DEFAULT 0, unattributed INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE kill_line (boot_id TEXT, seq INTEGER, PRIMARY KEY (boot_id, seq)) WITHOUT ROWID;
 CREATE TABLE kill (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, incident TEXT, container_id TEXT, time TEXT NOT NULL, record TEXT NOT NULL
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, incident TEXT, container_id TEXT,
+    time TEXT NOT NULL, record TEXT NOT NULL
 );
 CREATE TABLE incident (
-    key TEXT PRIMARY KEY, document TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1, published INTEGER NOT NULL DEFAULT 0,
-    silent INTEGER NOT NULL DEFAULT 0
+    key TEXT PRIMARY KEY, document TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1,
+    published INTEGER NOT NULL DEFAULT 0, silent INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX incident_silent ON incident (key) WHERE silent;
 CREATE INDEX kill_container ON kill (container_id);
 CREATE TABLE reported (container_id TEXT PRIMARY KEY, time TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE note (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sysctl (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE adjustment (pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT, PRIMARY KEY (pid, start_time))
-    WITHOUT ROWID;
+CREATE TABLE adjustment (
+    pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT, PRIMARY KEY (pid, start_time)
+) WITHOUT ROWID;
 """
 
 
@@ -49,7 +53,8 @@ class StateError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """How the kernel's count of OOM kills compares with the kills recorded. Counts of processes, over all boots kept."""
+    """How the kernel's count of OOM kills compares with the kills recorded. Counts of processes, over all
+    boots kept."""
 
     recorded: int
     unattributed: int
@@ -79,7 +84,9 @@ class Store:
             if create:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             elif not path.exists():
-                raise StateError(f"{folder}: no state of oomkeeper there; `oomkeeper node --state-dir {folder}` makes it")
+                raise StateError(
+                    f"{folder}: no state of oomkeeper there; `oomkeeper node --state-dir {folder}` makes it"
+                )
             connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -92,7 +99,9 @@ class Store:
                             connection.execute(statement)
                         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
-                raise StateError(f"{path}: written by another release (schema {version}, this one reads {SCHEMA_VERSION})")
+                raise StateError(
+                    f"{path}: written by another release (schema {version}, this one reads {SCHEMA_VERSION})"
+                )
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"{path}: {error}") from error
         return cls(path, connection)
@@ -115,20 +124,25 @@ class Store:
 
     def boot(self, boot_id: str) -> "BootRow | None":
         row = self._db.execute(
-            "SELECT boot_id, since, cursor, vmstat_base, recorded, unattributed, lost FROM boot WHERE boot_id = ?", (boot_id,)
+            "SELECT boot_id, since, cursor, vmstat_base, recorded, unattributed, lost FROM boot "
+            "WHERE boot_id = ?",
+            (boot_id,),
         ).fetchone()
         return BootRow(*row) if row else None
 
     def start_boot(self, *, boot_id: str, since: str, cursor: int, vmstat_base: int) -> "BootRow":
         self._db.execute(
-            "INSERT INTO boot (boot_id, since, cursor, vmstat_base) VALUES (?, ?, ?, ?)", (boot_id, since, cursor, vmstat_base)
+            "INSERT INTO boot (boot_id, since, cursor, vmstat_base) VALUES (?, ?, ?, ?)",
+            (boot_id, since, cursor, vmstat_base),
         )
         return BootRow(boot_id, since, cursor, vmstat_base, 0, 0, 0)
 
     def move_cursor(self, boot_id: str, cursor: int, *, lost: int | None) -> None:
-        """Everything up to `cursor` is dealt with; `lost` are the records lost up to there, None to leave that as it is."""
+        """Everything up to `cursor` is dealt with; `lost` are the records lost up to there, None to leave
+        that as it is."""
         self._db.execute(
-            "UPDATE boot SET cursor = ?, lost = coalesce(?, lost) WHERE boot_id = ? AND cursor <= ?", (cursor, lost, boot_id, cursor)
+            "UPDATE boot SET cursor = ?, lost = coalesce(?, lost) WHERE boot_id = ? AND cursor <= ?",
+            (cursor, lost, boot_id, cursor),
         )
         self._db.execute("DELETE FROM kill_line WHERE boot_id != ? OR seq <= ?", (boot_id, cursor))
 
@@ -136,15 +150,20 @@ class Store:
         self._db.execute("UPDATE boot SET unattributed = ? WHERE boot_id = ?", (unattributed, boot_id))
 
     def account(self) -> Account:
-        row = self._db.execute("SELECT sum(recorded), sum(unattributed), sum(lost), min(since) FROM boot").fetchone()
+        row = self._db.execute(
+            "SELECT sum(recorded), sum(unattributed), sum(lost), min(since) FROM boot"
+        ).fetchone()
         return Account(recorded=row[0] or 0, unattributed=row[1] or 0, lost_records=row[2] or 0, since=row[3])
 
     # -- kills
 
     def add_kill_lines(self, boot_id: str, seqs: tuple[int, ...]) -> int:
-        """Note the log records that report a killed process; how many of them are new is added to `recorded` and returned."""
+        """Note the log records that report a killed process; how many of them are new is added to
+        `recorded` and returned."""
         before = self._db.total_changes
-        self._db.executemany("INSERT OR IGNORE INTO kill_line VALUES (?, ?)", [(boot_id, seq) for seq in seqs])
+        self._db.executemany(
+            "INSERT OR IGNORE INTO kill_line VALUES (?, ?)", [(boot_id, seq) for seq in seqs]
+        )
         new = self._db.total_changes - before
         if new:
             self._db.execute("UPDATE boot SET recorded = recorded + ? WHERE boot_id = ?", (new, boot_id))
@@ -154,24 +173,36 @@ class Store:
         row = self._db.execute("SELECT incident, time, record FROM kill WHERE id = ?", (kill_id,)).fetchone()
         return KillRow(incident=row[0], time=row[1], record=json.loads(row[2])) if row else None
 
-    def put_kill(self, *, kill_id: str, incident: str | None, container_id: str | None, time: str, record: dict[str, Any]) -> None:
+    def put_kill(
+        self,
+        *,
+        kill_id: str,
+        incident: str | None,
+        container_id: str | None,
+        time: str,
+        record: dict[str, Any],
+    ) -> None:
         """Store or renew one kill's record. The incident that a kill was once counted in stays."""
         self._db.execute(
-            "INSERT INTO kill (id, incident, container_id, time, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "incident = coalesce(incident, excluded.incident), container_id = excluded.container_id, record = excluded.record",
+            "INSERT INTO kill (id, incident, container_id, time, record) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET incident = coalesce(incident, excluded.incident), "
+            "container_id = excluded.container_id, record = excluded.record",
             (kill_id, incident, container_id, time, json.dumps(record, separators=(",", ":"))),
         )
         self._db.execute("DELETE FROM kill WHERE number <= (SELECT max(number) FROM kill) - ?", (KEPT_KILLS,))
 
     def kills(self, *, limit: int | None = None) -> list[dict[str, Any]]:
         """Stored kill records, oldest first; `limit` keeps the newest."""
-        rows = self._db.execute("SELECT record FROM kill ORDER BY number DESC LIMIT ?", (-1 if limit is None else limit,))
+        rows = self._db.execute(
+            "SELECT record FROM kill ORDER BY number DESC LIMIT ?", (-1 if limit is None else limit,)
+        )
         return [json.loads(row[0]) for row in rows][::-1]
 
     def incident_of_container(self, container_id: str) -> list[str]:
         """Keys of the incidents that hold a kill of this container."""
         rows = self._db.execute(
-            "SELECT DISTINCT incident FROM kill WHERE container_id = ? AND incident IS NOT NULL", (container_id,)
+            "SELECT DISTINCT incident FROM kill WHERE container_id = ? AND incident IS NOT NULL",
+            (container_id,),
         )
         return [row[0] for row in rows]
 
@@ -184,19 +215,23 @@ class Store:
     def put_incident(self, key: str, document: dict[str, Any]) -> None:
         self._db.execute(
             "INSERT INTO incident (key, document, silent) VALUES (?, ?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET document = excluded.document, silent = excluded.silent, version = version + 1",
+            "ON CONFLICT (key) DO UPDATE "
+            "SET document = excluded.document, silent = excluded.silent, version = version + 1",
             (key, json.dumps(document, separators=(",", ":")), "visibility" not in document["status"]),
         )
 
     def adopt_incident(self, key: str, document: dict[str, Any]) -> None:
         """Take over an incident that an earlier state of this node has published."""
         self._db.execute(
-            "INSERT INTO incident (key, document, version, published) VALUES (?, ?, 1, 1)", (key, json.dumps(document))
+            "INSERT INTO incident (key, document, version, published) VALUES (?, ?, 1, 1)",
+            (key, json.dumps(document)),
         )
 
     def unpublished(self) -> list[tuple[str, int, dict[str, Any]]]:
-        """(key, version, document) of every incident that the API server does not have in this version yet."""
-        rows = self._db.execute("SELECT key, version, document FROM incident WHERE published < version ORDER BY rowid")
+        """(key, version, document) of every incident that the API server does not have in this version."""
+        rows = self._db.execute(
+            "SELECT key, version, document FROM incident WHERE published < version ORDER BY rowid"
+        )
         return [(row[0], row[1], json.loads(row[2])) for row in rows]
 
     def mark_published(self, key: str, version: int) -> None:
@@ -212,7 +247,8 @@ class Store:
             yield key, json.loads(document)
 
     def drop_incidents_before(self, time: str) -> None:
-        """Forget published incidents whose last kill is older: the cluster's own copies have had their time as well."""
+        """Forget published incidents whose last kill is older: the cluster's own copies have had their time
+        as well."""
         for key, document in self.incidents():
             if document["status"].get("lastSeen", "") < time:
                 self._db.execute("DELETE FROM incident WHERE key = ? AND published >= version", (key,))

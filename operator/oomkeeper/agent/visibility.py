@@ -1,4 +1,5 @@
-"""Does kubelet say what the kernel says? Matches container statuses with the kills recorded, by container id."""
+"""Does kubelet say what the kernel says? Matches container statuses with the kills recorded, by container
+id."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +15,8 @@ REPORTED = "Reported"
 INVISIBLE = "Invisible"
 OOM_KILLED = "OOMKilled"
 STATUS_SECONDS = 15.0
-"""How long kubelet has to say OOMKilled before the kill counts as invisible (its relist takes a second, a busy node more)."""
+"""How long kubelet has to say OOMKilled before the kill counts as invisible (its relist takes a second, a
+busy node more)."""
 EVIDENCE_SECONDS = 3.0
 """How long a status waits for the kernel's record, which is printed before it: reading may lag in a storm."""
 
@@ -60,7 +62,11 @@ class Visibility:
                 self._tell(keys, container_id, state=state)
             elif state.reason == OOM_KILLED and self._is_news(state):
                 subject = Subject(
-                    node=self._node, pod=pod, pod_uid=pod.facts.uid, container=state.container, container_id=container_id
+                    node=self._node,
+                    pod=pod,
+                    pod_uid=pod.facts.uid,
+                    container=state.container,
+                    container_id=container_id,
                 )
                 self._unexplained.setdefault(container_id, _Unexplained(subject, state, self._clock()))
 
@@ -127,6 +133,10 @@ class Visibility:
             self._store.put_incident(
                 key,
                 reported_only(
-                    waiting.subject, state=waiting.state, document=document, time=when, new_id=f"status-{container_id}"
+                    waiting.subject,
+                    state=waiting.state,
+                    document=document,
+                    time=when,
+                    new_id=f"status-{container_id}",
                 ),
             )

@@ -1,8 +1,9 @@
 """Kernel log records in, stored kills and incidents out: each kill once, whatever is killed when.
 
-A kill is stored the moment its `Killed process` line is there, and renewed when the event turns out to hold more (the other victims of
-memory.oom.group). What makes it countable once is in the store: the log records already counted, the incident a kill was counted in, and
-a cursor that never passes an event still open or a kill still waiting for its pod.
+A kill is stored the moment its `Killed process` line is there, and renewed when the event turns out to hold
+more (the other victims of memory.oom.group). What makes it countable once is in the store: the log records
+already counted, the incident a kill was counted in, and a cursor that never passes an event still open or a
+kill still waiting for its pod.
 """
 
 import logging
@@ -67,7 +68,8 @@ class Witness:
         sink: Callable[[dict[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`pods` None: a bare host, where no pod is waited for. `sink` is given each kill's record once, when its event is closed."""
+        """`pods` None: a bare host, where no pod is waited for. `sink` is given each kill's record once,
+        when its event is closed."""
         self._store = store
         self._facts = facts
         self._node = node
@@ -91,7 +93,8 @@ class Witness:
         """Kernel log records lost since the account began in this boot."""
 
     def feed(self, records: Iterable[LogRecord], *, lost: Callable[[], int]) -> None:
-        """Records as they come; `lost` tells how many the reader has lost since its start. Stores kills as soon as their line is there."""
+        """Records as they come; `lost` tells how many the reader has lost since its start. Stores kills as
+        soon as their line is there."""
         for record in records:
             self._last_record_at = self._clock()
             missing = self._lost_at_start + lost() - self.lost
@@ -139,7 +142,9 @@ class Witness:
                 self._record(waiting.kill, closed=True)
 
     def _attributed(self, kill: Kill) -> bool:
-        return self._pods is not None and attribute(kill, node=self._node, pods=self._pods).waiting_for is None
+        return (
+            self._pods is not None and attribute(kill, node=self._node, pods=self._pods).waiting_for is None
+        )
 
     def _move_cursor(self) -> None:
         open_seqs = [waiting.kill.first_seq for waiting in self._waiting.values()]
@@ -149,7 +154,8 @@ class Witness:
         cursor = min((seq - 1 for seq in open_seqs if seq is not None), default=self._last_seq)
         if cursor > self._moved_to:
             with self._store.transaction():
-                # `lost` belongs to the newest record: behind an open event it is counted again after a restart.
+                # `lost` belongs to the newest record: behind an open event it is counted again after a
+                # restart.
                 self._store.move_cursor(self._boot_id, cursor, lost=None if open_seqs else self.lost)
             self._moved_to = cursor
 
@@ -184,18 +190,35 @@ class Witness:
             record["container"] = subject.container
         with self._store.transaction():
             self._store.add_kill_lines(self._boot_id, kill.kill_seqs)
-            key = self._count(
-                kill_id, record, when=when, subject=subject, counted_in=stored.incident if stored else None
-            ) if settled else None  # fmt: skip
-            self._store.put_kill(kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record)
+            key = (
+                self._count(
+                    kill_id,
+                    record,
+                    when=when,
+                    subject=subject,
+                    counted_in=stored.incident if stored else None,
+                )
+                if settled
+                else None
+            )
+            self._store.put_kill(
+                kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record
+            )
         if stored is None:
-            log.info("kill recorded id=%s cause=%s pod=%s container=%s victim=%s", kill_id, diagnosis.cause,
-                     subject.pod.facts.name if subject.pod else "-", subject.container or "-",
-                     kill.victims[0].pid if kill.victims else "-")  # fmt: skip
+            log.info(
+                "kill recorded id=%s cause=%s pod=%s container=%s victim=%s",
+                kill_id,
+                diagnosis.cause,
+                subject.pod.facts.name if subject.pod else "-",
+                subject.container or "-",
+                kill.victims[0].pid if kill.victims else "-",
+            )
         if closed and settled:
             self._sink(record)
 
-    def _count(self, kill_id: str, record: dict[str, Any], *, when: str, subject: Subject, counted_in: str | None) -> str:
+    def _count(
+        self, kill_id: str, record: dict[str, Any], *, when: str, subject: Subject, counted_in: str | None
+    ) -> str:
         """Add the kill to its incident, or renew its part there; gives the incident's key."""
         cause = record["cause"]
         key = counted_in or incident_key(subject, cause=cause)
@@ -203,11 +226,13 @@ class Witness:
         document = before or new_incident(subject, cause=cause, operator_namespace=self._namespace)
         document = add_kill(
             document, record=record, kill_id=kill_id, time=when, subject=subject, new=counted_in is None
-        )  # fmt: skip
+        )
         if subject.pod is None:
             document = with_visibility(document, "Host" if subject.pod_uid is None else "Invisible")
         elif counted_in is None:
-            document = with_visibility(document, None)  # open again with each kill, until kubelet speaks or stays silent
+            document = with_visibility(
+                document, None
+            )  # open again with each kill, until kubelet speaks or stays silent
         if document != before:
             self._store.put_incident(key, document)
         return key
@@ -226,7 +251,8 @@ class Witness:
         return attribution.subject, True
 
     def _complete(self, kill: Kill, *, stored_task: str | None) -> tuple[Kill, str | None]:
-        """The kill with the cgroups that its own records do not name, and a sentence on how they were found."""
+        """The kill with the cgroups that its own records do not name, and a sentence on how they were
+        found."""
         if kill.task_memcg is not None:
             if kill.oom_memcg is not None and kill.usec is not None:
                 self._limits[kill.task_memcg] = (kill.oom_memcg, kill.usec)
@@ -241,9 +267,14 @@ class Witness:
         task = task or self._counters.take_moved()
         if task is None:
             return kill, None
-        said = "The kernel's rate limit left out this kill's report; the victim's cgroup was found by other means."
+        said = "The kernel's rate limit left out this kill's report; its cgroup was found by other means."
         limit = self._limits.get(task)
-        if kill.scope is not Scope.MEMCG or limit is None or kill.usec is None or kill.usec - limit[1] > RATE_LIMIT_USEC:
+        if (
+            kill.scope is not Scope.MEMCG
+            or limit is None
+            or kill.usec is None
+            or kill.usec - limit[1] > RATE_LIMIT_USEC
+        ):
             return replace(kill, task_memcg=task), said
         seconds = (kill.usec - limit[1]) / 1e6
         said += f" That the same limit was hit as {seconds:.1f} s before in the same cgroup is an inference."

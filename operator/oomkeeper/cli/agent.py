@@ -26,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="this node's name (default $NODE_NAME)",
     )
     parser.add_argument(
-        "--namespace", metavar="NAME", default=os.environ.get("POD_NAMESPACE", "oomkeeper-system"),
+        "--namespace",
+        metavar="NAME",
+        default=os.environ.get("POD_NAMESPACE", "oomkeeper-system"),
         help="the operator's own namespace, where incidents of host processes go (default $POD_NAMESPACE)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--kubeconfig", metavar="FILE", type=Path, help="outside a pod: the API server and who we are"
     )

@@ -14,9 +14,12 @@ from oomkeeper.model.names import STATE_DIR
 
 def add_state_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--state-dir", metavar="DIR", type=Path, default=Path(os.environ.get("OOMKEEPER_STATE_DIR", STATE_DIR)),
+        "--state-dir",
+        metavar="DIR",
+        type=Path,
+        default=Path(os.environ.get("OOMKEEPER_STATE_DIR", STATE_DIR)),
         help=f"folder of the node's state (default {STATE_DIR})",
-    )  # fmt: skip
+    )
 
 
 def add_output(parser: argparse.ArgumentParser, *, choices: tuple[str, ...] = ("text", "json")) -> None:
@@ -40,9 +43,12 @@ def add_host_paths(parser: argparse.ArgumentParser) -> None:
 def start_logging(*, level: int) -> None:
     """Log lines on stderr: time, level, logger, then what happened as key=value."""
     logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S", force=True,
-    )  # fmt: skip
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+        force=True,
+    )
     import time
 
     logging.Formatter.converter = time.gmtime

@@ -23,9 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--policy", metavar="FILE", help="an OOMPolicy as YAML; without it the node is only watched"
     )
     parser.add_argument(
-        "--restore", action="store_true",
+        "--restore",
+        action="store_true",
         help="put back what was changed: at the end with --policy, at once and without watching otherwise",
-    )  # fmt: skip
+    )
     parser.add_argument("--verbose", "-v", action="store_true", help="say on stderr what is done")
     add_state_dir(parser)
     add_output(parser)
@@ -71,8 +72,11 @@ def _watch(args: argparse.Namespace, *, store: Store, host: HostPaths, desired: 
         loop.set_desired(desired)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: loop.stop())
-    complain("oomkeeper node", f"watching the kernel log; state in {args.state_dir}" + (
-        f"; keeping {len(desired.sysctls)} sysctls" if desired is not None else ""))  # fmt: skip
+    complain(
+        "oomkeeper node",
+        f"watching the kernel log; state in {args.state_dir}"
+        + (f"; keeping {len(desired.sysctls)} sysctls" if desired is not None else ""),
+    )
     loop.run()
 
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every sysctl that a policy could set, and the account. Raises BadInput where there is no state."""
+    """Print every sysctl that a policy could set, and the account. Raises BadInput without a state."""
     try:
         store = Store.open(args.state_dir, create=False)
     except StateError as error:
@@ -79,11 +79,17 @@ def _print_text(rows: list[dict[str, Any]], account: Account) -> None:
     columns = ("SYSCTL", "DESIRED", "ACTUAL", "ORIGINAL", "PERSISTED", "DRIFT", "STATE")
     table = [columns]
     for row in rows:
-        table.append((
-            row["name"], _cell(row["desired"]), _cell(row["actual"]), _cell(row["original"]),
-            ("yes" if row["persisted"] else "no") if row["desired"] is not None else "-",
-            str(row["driftCount"]) if row["desired"] is not None else "-", _cell(row["state"]),
-        ))  # fmt: skip
+        table.append(
+            (
+                row["name"],
+                _cell(row["desired"]),
+                _cell(row["actual"]),
+                _cell(row["original"]),
+                ("yes" if row["persisted"] else "no") if row["desired"] is not None else "-",
+                str(row["driftCount"]) if row["desired"] is not None else "-",
+                _cell(row["state"]),
+            )
+        )
     widths = [max(len(line[column]) for line in table) for column in range(len(columns))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -96,7 +102,8 @@ def _print_text(rows: list[dict[str, Any]], account: Account) -> None:
             )
     print(
         f"\nOOM kills since {account.since or 'the start'}: {account.vmstat_oom_kill} counted by the kernel, "
-        f"{account.recorded} recorded, {account.unattributed} unattributed; {account.lost_records} log records lost."
+        f"{account.recorded} recorded, {account.unattributed} unattributed; "
+        f"{account.lost_records} log records lost."
     )
 
 

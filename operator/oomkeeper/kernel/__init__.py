@@ -1,1 +1,2 @@
-"""What Linux says and takes: kernel log, OOM reports, cgroups, /proc, sysctls. Knows nothing of Kubernetes objects."""
+"""What Linux says and takes: kernel log, OOM reports, cgroups, /proc, sysctls. Knows nothing of Kubernetes
+objects."""

@@ -1,8 +1,9 @@
 """/dev/kmsg: every kernel log record with its sequence number, and an exact count of those that were lost.
 
-Facts (Documentation/ABI/testing/dev-kmsg): one read() gives one whole record, `prio,seq,usec,flags[,caller=..];text`, with unprintable
-bytes as \\xHH and ` KEY=value` lines after it. `prio >> 3` is the facility: 0 is the kernel's own and cannot be written from
-user space. When a record was overwritten before it was read, read() fails once with EPIPE and goes on with the oldest that is left.
+Facts (Documentation/ABI/testing/dev-kmsg): one read() gives one whole record,
+`prio,seq,usec,flags[,caller=..];text`, with unprintable bytes as \\xHH and ` KEY=value` lines after it.
+`prio >> 3` is the facility: 0 is the kernel's own and cannot be written from user space. When a record was
+overwritten before it was read, read() fails once with EPIPE and goes on with the oldest that is left.
 """
 
 import errno
@@ -48,7 +49,8 @@ def parse_kmsg(raw: bytes) -> LogRecord | None:
 class KmsgReader:
     """Reads /dev/kmsg without blocking, from a known place on.
 
-    `lost` counts the records that existed after that place and could not be read any more. The caller polls `fileno()`.
+    `lost` counts the records that existed after that place and could not be read any more. The caller polls
+    `fileno()`.
     """
 
     def __init__(self, *, path: str | Path = "/dev/kmsg", after_seq: int | None = None) -> None:
@@ -66,7 +68,8 @@ class KmsgReader:
 
     @classmethod
     def newest_seq(cls, *, path: str | Path = "/dev/kmsg") -> int | None:
-        """Sequence number of the newest record in the log now, or None while it is empty. Raises KmsgUnreadableError."""
+        """Sequence number of the newest record in the log now, or None while it is empty. Raises
+        KmsgUnreadableError."""
         reader = cls(path=path, after_seq=-1)
         try:
             seq = None
@@ -83,7 +86,8 @@ class KmsgReader:
         os.close(self._fd)
 
     def read_available(self) -> Iterator[LogRecord]:
-        """Every record that is there now and was not given before, in order. Adds to `lost` before it gives the next one."""
+        """Every record that is there now and was not given before, in order. Adds to `lost` before it gives
+        the next one."""
         while True:
             try:
                 raw = os.read(self._fd, RECORD_MAX_BYTES)
@@ -91,7 +95,7 @@ class KmsgReader:
                 if error.errno == errno.EAGAIN:
                     return
                 if error.errno in (errno.EPIPE, errno.EINVAL):
-                    continue  # overwritten, or longer than the kernel's own maximum: the sequence gap counts it
+                    continue  # overwritten, or longer than the kernel's own maximum: the gap counts it
                 raise
             if not raw:
                 return
@@ -101,7 +105,8 @@ class KmsgReader:
             if self._last_seq is not None:
                 if record.seq <= self._last_seq:
                     continue
-                # -1 asks for whatever the ring still holds: what was overwritten before that is nobody's loss.
+                # -1 asks for whatever the ring still holds: what was overwritten before that is nobody's
+                # loss.
                 if self._last_seq >= 0:
                     self.lost += record.seq - self._last_seq - 1
             self._last_seq = record.seq
@@ -110,5 +115,8 @@ class KmsgReader:
 
 def _why_unreadable(path: str | Path, error: OSError) -> str:
     if error.errno in (errno.EPERM, errno.EACCES):
-        return f"{path}: {error.strerror}: reading the kernel log needs root or CAP_SYSLOG, and in a container `privileged`"
+        return (
+            f"{path}: {error.strerror}: reading the kernel log needs root or CAP_SYSLOG, "
+            "and in a container `privileged`"
+        )
     return f"{path}: {error.strerror}"

@@ -1,4 +1,5 @@
-"""Read and write the sysctls of the closed list under /proc/sys, and keep one drop-in file for the persistent ones."""
+"""Read and write the sysctls of the closed list under /proc/sys, and keep one drop-in file for the
+persistent ones."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +8,8 @@ from pathlib import Path
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
 DROP_IN_NAME = "99-zzz-oomkeeper.conf"
-"""Sorts after the distribution's 99-sysctl.conf: systemd-sysctl applies files in the order of their names, the last wins."""
+"""Sorts after the distribution's 99-sysctl.conf: systemd-sysctl applies files in the order of their names,
+the last wins."""
 
 _HEADER = (
     "# Written by oomkeeper from the policies named below; changed and removed with them.\n"
@@ -48,7 +50,8 @@ class Sysctls:
             raise SysctlError(key, f"cannot be read: {error}") from error
 
     def write(self, key: str, value: int) -> None:
-        """Set a value and read it back. Raises SysctlError, also when the kernel keeps another value than the one written."""
+        """Set a value and read it back. Raises SysctlError, also when the kernel keeps another value than
+        the one written."""
         rule = SYSCTL_RULES.get(key)
         path = self._path(key)
         if rule is None or not rule.minimum <= value <= rule.maximum:
@@ -70,7 +73,9 @@ class Sysctls:
 
 def render_drop_in(values: Mapping[str, int], policies: Mapping[str, str]) -> str:
     """Text of the drop-in: `policies` names the policy of each key."""
-    lines = [f"# {policies.get(key, 'unknown policy')}\n{key} = {value}\n" for key, value in sorted(values.items())]
+    lines = [
+        f"# {policies.get(key, 'unknown policy')}\n{key} = {value}\n" for key, value in sorted(values.items())
+    ]
     return _HEADER + "".join(lines)
 
 
@@ -101,9 +106,11 @@ def write_drop_in(text: str | None, *, folder: Path) -> bool:
 
 
 def find_setting(key: str, *, etc: Path = Path("/etc")) -> tuple[Path, int] | None:
-    """The file under /etc that sets `key` last at boot, with its value, our own drop-in aside; None where none does.
+    """The file under /etc that sets `key` last at boot, with its value, our own drop-in aside; None where
+    none does.
 
-    Order as in sysctl.d(5): drop-ins by name, then (where the distribution links it so) sysctl.conf as 99-sysctl.conf.
+    Order as in sysctl.d(5): drop-ins by name, then (where the distribution links it so) sysctl.conf as
+    99-sysctl.conf.
     """
     files = sorted((etc / "sysctl.d").glob("*.conf"), key=lambda path: path.name)
     found: tuple[Path, int] | None = None

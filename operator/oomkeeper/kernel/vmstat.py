@@ -4,9 +4,11 @@ from pathlib import Path
 
 
 def read_oom_kills(*, proc: Path = Path("/proc")) -> int | None:
-    """Processes that the OOM killer has killed since boot (`oom_kill`), of whatever scope; one per `Killed process` line.
+    """Processes that the OOM killer has killed since boot (`oom_kill`), of whatever scope; one per `Killed
+    process` line.
 
-    None on kernels before 4.13, which do not count them (commit 8e675f7af507). Raises OSError when /proc is not there.
+    None on kernels before 4.13, which do not count them (commit 8e675f7af507). Raises OSError when /proc is
+    not there.
     """
     for line in (proc / "vmstat").read_text().splitlines():
         name, _, value = line.partition(" ")

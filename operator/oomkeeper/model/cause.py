@@ -1,7 +1,7 @@
 """The closed vocabularies of a verdict: cause, level, outcome, visibility, contributors, confidence.
 
-The values are those of the custom resources' enums and of the JSON that `oomkeeper explain` prints, so they never
-change their spelling.
+The values are those of the custom resources' enums and of the JSON that `oomkeeper explain` prints, so they
+never change their spelling.
 """
 
 from enum import StrEnum

@@ -25,7 +25,8 @@ class Victim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoker:
-    """The task whose allocation met the limit: `comm invoked oom-killer: gfp_mask=..., order=0, oom_score_adj=0`."""
+    """The task whose allocation met the limit: `comm invoked oom-killer: gfp_mask=..., order=0,
+    oom_score_adj=0`."""
 
     comm: str
     pid: int | None

@@ -10,12 +10,14 @@ class LogRecord(NamedTuple):
     """
 
     text: bytes
-    """The message without level, timestamp, host, tag or caller prefix, and without the trailing newline. A record of
-    several lines (the memcg statistics of kernels before 6.5, Mem-Info) holds them joined by b"\\n"."""
+    """The message without level, timestamp, host, tag or caller prefix, and without the trailing newline. A
+    record of several lines (the memcg statistics of kernels before 6.5, Mem-Info) holds them joined by
+    b"\\n"."""
     usec: int | None = None
     """Microseconds since boot, as the kernel stamped it (`[12345.678901]`); None where the text has none."""
     wall: str | None = None
-    """The wall-clock time that the source gave, RFC 3339 where it could be made so; None where it gave none."""
+    """The wall-clock time that the source gave, RFC 3339 where it could be made so; None where it gave
+    none."""
     seq: int | None = None
     """Sequence number from /dev/kmsg (Documentation/ABI/testing/dev-kmsg)."""
     caller: bytes | None = None

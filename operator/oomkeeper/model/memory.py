@@ -1,4 +1,5 @@
-"""The state of memory as one OOM report prints it. Bytes unless the name says otherwise; None where it was not printed."""
+"""The state of memory as one OOM report prints it. Bytes unless the name says otherwise; None where it was
+not printed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ class Zone:
     name: str
     """DMA, DMA32, Normal, HighMem, Movable, Device."""
     fields_bytes: Mapping[str, int]
-    """Every `name:<n>kB` of the line, in bytes: free, min, low, high, boost, reserved_highatomic, managed, free_cma..."""
+    """Every `name:<n>kB` of the line, in bytes: free, min, low, high, boost, reserved_highatomic, managed,
+    free_cma..."""
     lowmem_reserve_pages: tuple[int, ...] = ()
     buddy: tuple["BuddyBlock", ...] = ()
     """The zone's free lists, smallest block first."""
@@ -36,7 +38,8 @@ class BuddyBlock:
     count: int
     size_bytes: int
     types: str
-    """Migrate types with a free block: U unmovable, M movable, E reclaimable, H highatomic, C CMA, I isolated."""
+    """Migrate types with a free block: U unmovable, M movable, E reclaimable, H highatomic, C CMA, I
+    isolated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +74,9 @@ class MemoryFacts:
     swap: Counter | None = None
     """cgroup v2 swap alone."""
     stats_bytes: Mapping[str, int] = field(default_factory=dict)
-    """The OOM cgroup's statistics by the kernel's own names, in bytes: v2 `anon`, `file`, `slab_unreclaimable`...; v1 `cache`,
-    `rss`, `shmem`... (v1 names as printed in `Memory cgroup stats for /x: cache:0KB rss:...`). Counts of events (pgfault...)
-    are left out."""
+    """The OOM cgroup's statistics by the kernel's own names, in bytes: v2 `anon`, `file`,
+    `slab_unreclaimable`...; v1 `cache`, `rss`, `shmem`... (v1 names as printed in `Memory cgroup stats for
+    /x: cache:0KB rss:...`). Counts of events (pgfault...) are left out."""
     child_stats_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """cgroup v1 prints one statistics line per descendant: path -> statistics."""
     mem_info_pages: Mapping[str, int] = field(default_factory=dict)
@@ -89,5 +92,5 @@ class MemoryFacts:
     reserved_pages: int | None = None
     slabs: tuple[SlabCache, ...] = ()
     slab_dumped: bool = False
-    """`Unreclaimable slab info:` was printed, with or without rows left: since 4.15 (852d8be0ad8b) the kernel does so when
-    unreclaimable slab outweighs all pages of processes and files."""
+    """`Unreclaimable slab info:` was printed, with or without rows left: since 4.15 (852d8be0ad8b) the
+    kernel does so when unreclaimable slab outweighs all pages of processes and files."""

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 class KubeCgroup:
     """A cgroup path read as kubelet's: which pod and container it belongs to.
 
-    Shapes: research of kubelet's pkg/kubelet/cm (cgroupfs and systemd drivers), containerd, CRI-O, docker, kind.
+    Shapes: research of kubelet's pkg/kubelet/cm (cgroupfs and systemd drivers), containerd, CRI-O, docker,
+    kind.
     """
 
     prefix: str
-    """What stands before kubelet's node root; "" on an ordinary node, `/docker/<id>` and the like inside kind."""
+    """What stands before kubelet's node root; "" on an ordinary node, `/docker/<id>` and the like inside
+    kind."""
     segment: str
-    """What the path's last part is: `node` (kubepods), `qos`, `pod`, `container`, or `inner` (below a container)."""
+    """What the path's last part is: `node` (kubepods), `qos`, `pod`, `container`, or `inner` (below a
+    container)."""
     qos: str | None
     """`Guaranteed`, `Burstable`, `BestEffort`; None at the node level."""
     pod_uid: str | None

@@ -1,6 +1,7 @@
 """GET, WATCH and server-side APPLY over one kept-alive connection.
 
-Why not a ready client: the agent runs on every node, and each of them costs 13 to 50 MiB more than http.client (docs/decisions/001).
+Why not a ready client: the agent runs on every node, and each of them costs 13 to 50 MiB more than
+http.client (docs/decisions/001).
 """
 
 import http.client
@@ -71,7 +72,8 @@ class ApiClient:
         return self._request("GET", path, query=query)
 
     def list_items(self, path: str, **query: str) -> tuple[list[dict[str, Any]], str]:
-        """All items of a list, fetched in pages of 50 so that a node's pods are never held as one text, and the resourceVersion."""
+        """All items of a list, fetched in pages of 50 so that a node's pods are never held as one text, and
+        the resourceVersion."""
         items: list[dict[str, Any]] = []
         page: dict[str, str] = {"limit": "50"}
         while True:
@@ -93,7 +95,8 @@ class ApiClient:
         )
 
     def watch(self, path: str, *, resource_version: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Watch events until the server ends the watch. Raises ApiError, with status 410 where the version is too old."""
+        """Watch events until the server ends the watch. Raises ApiError, with status 410 where the version
+        is too old."""
         query = {
             **query,
             "watch": "1",
@@ -127,7 +130,13 @@ class ApiClient:
             connection.close()
 
     def _request(
-        self, method: str, path: str, *, query: dict[str, str], body: Any = None, content_type: str | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: Any = None,
+        content_type: str | None = None,
     ) -> dict[str, Any]:
         for attempt in (1, 2):
             reused = self._connection is not None
@@ -137,7 +146,8 @@ class ApiClient:
                 break
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                # A kept-alive connection may have been closed by the server meanwhile: every request here may be sent twice.
+                # A kept-alive connection may have been closed by the server meanwhile: every request here
+                # may be sent twice.
                 if not reused or attempt == 2:
                     raise ApiError(f"{method} {path}: {error or type(error).__name__}") from error
         if response.status >= 300:
@@ -169,7 +179,9 @@ class ApiClient:
         if content_type:
             headers["Content-Type"] = content_type
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        self._connection.request(method, path + ("?" + urlencode(query) if query else ""), body=data, headers=headers)
+        self._connection.request(
+            method, path + ("?" + urlencode(query) if query else ""), body=data, headers=headers
+        )
         return self._connection.getresponse()
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -202,7 +214,9 @@ def _context(config: ApiConfig) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if config.client_cert is not None:
-        context.load_cert_chain(str(config.client_cert), str(config.client_key) if config.client_key else None)
+        context.load_cert_chain(
+            str(config.client_cert), str(config.client_key) if config.client_key else None
+        )
     return context
 
 
@@ -214,7 +228,9 @@ def _refused(response: http.client.HTTPResponse, data: bytes) -> ApiError:
     return ApiError(f"{response.status} {message or response.reason}", status=response.status)
 
 
-def resource_path(plural: str, *, namespace: str | None = None, name: str | None = None, status: bool = False) -> str:
+def resource_path(
+    plural: str, *, namespace: str | None = None, name: str | None = None, status: bool = False
+) -> str:
     """Path of one of oomkeeper's own resources."""
     path = "/apis/oomkeeper.dev/v1alpha1"
     if namespace is not None:

@@ -1,4 +1,5 @@
-"""Follow one list of objects: LIST, then WATCH, and again from a LIST when the server has forgotten where we were."""
+"""Follow one list of objects: LIST, then WATCH, and again from a LIST when the server has forgotten where
+we were."""
 
 import logging
 import random
@@ -29,7 +30,8 @@ class Backoff:
 
 
 class Watcher(threading.Thread):
-    """Calls `listed` with all items after each LIST and `changed` with each watch event (ADDED, MODIFIED, DELETED).
+    """Calls `listed` with all items after each LIST and `changed` with each watch event (ADDED, MODIFIED,
+    DELETED).
 
     Both are called from this thread.
     """
@@ -73,7 +75,8 @@ class Watcher(threading.Thread):
             except ApiError as error:
                 if self._stopping.is_set():
                     return
-                # 410 Gone: the version has been compacted away. Anything but a mere lost connection starts from a LIST as well.
+                # 410 Gone: the version has been compacted away. Anything but a mere lost connection starts
+                # from a LIST as well.
                 if error.status is not None:
                     version = ""
                 if not failing:

@@ -1,7 +1,7 @@
 """Where the memory controller's cgroups are, which cgroup a process is in, and what a cgroup's files say.
 
-Files: Documentation/admin-guide/cgroup-v1/memory.rst and Documentation/admin-guide/cgroup-v2.rst. The files of a dead container
-vanish within about a second, so every reader here answers None for what is gone.
+Files: Documentation/admin-guide/cgroup-v1/memory.rst and Documentation/admin-guide/cgroup-v2.rst. The files
+of a dead container vanish within about a second, so every reader here answers None for what is gone.
 """
 
 import os
@@ -24,8 +24,8 @@ class CgroupMemory:
     swap_limit_bytes: int | None
     """v2: swap alone; v1: memory+swap."""
     oom_kills: int | None
-    """Processes of this very cgroup that the OOM killer killed (v1 since 4.13: memory.oom_control; v2: memory.events.local,
-    or memory.events with its descendants' before 5.12)."""
+    """Processes of this very cgroup that the OOM killer killed (v1 since 4.13: memory.oom_control; v2:
+    memory.events.local, or memory.events with its descendants' before 5.12)."""
     oom_group: bool
 
 
@@ -39,18 +39,23 @@ class CgroupHierarchy:
 
     @classmethod
     def find(cls, *, root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> Self:
-        """Version 2 where `root` itself is cgroup2 with the memory controller, else version 1 at root/memory.
+        """Version 2 where `root` itself is cgroup2 with the memory controller, else version 1 at
+        root/memory.
 
-        A host in "hybrid" mode keeps memory in v1. Where neither is mounted the answer is v2 with nothing in it.
+        A host in "hybrid" mode keeps memory in v1. Where neither is mounted the answer is v2 with nothing
+        in it.
         """
-        if (root / "memory" / "memory.limit_in_bytes").exists() or (root / "memory" / "memory.usage_in_bytes").exists():
+        if (root / "memory" / "memory.limit_in_bytes").exists() or (
+            root / "memory" / "memory.usage_in_bytes"
+        ).exists():
             return cls(mount=root / "memory", version=1, proc=proc)
         return cls(mount=root, version=2, proc=proc)
 
     def path_of(self, pid: int) -> str | None:
         """Memory cgroup of a process, as this process's cgroup namespace sees it; None once it is gone.
 
-        A task that has left its cgroup while dying reports `/`; on v2 a removed cgroup ends in ` (deleted)`, which is cut off.
+        A task that has left its cgroup while dying reports `/`; on v2 a removed cgroup ends in `
+        (deleted)`, which is cut off.
         """
         try:
             text = (self.proc / str(pid) / "cgroup").read_text(errors="surrogateescape")
@@ -58,7 +63,9 @@ class CgroupHierarchy:
             return None
         for line in text.splitlines():
             _, controllers, path = line.split(":", 2)
-            if (self.version == 1 and "memory" in controllers.split(",")) or (self.version == 2 and controllers == ""):
+            if (self.version == 1 and "memory" in controllers.split(",")) or (
+                self.version == 2 and controllers == ""
+            ):
                 return path.removesuffix(" (deleted)")
         return None
 
@@ -97,7 +104,8 @@ class CgroupHierarchy:
         )
 
     def oom_kills(self, folder: Path) -> int | None:
-        """The cgroup's own count of OOM-killed processes; None where it is gone or this kernel does not count."""
+        """The cgroup's own count of OOM-killed processes; None where it is gone or this kernel does not
+        count."""
         if self.version == 1:
             return _keyed(folder / "memory.oom_control", "oom_kill")
         local = _keyed(folder / "memory.events.local", "oom_kill")
