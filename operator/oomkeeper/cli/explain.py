@@ -16,8 +16,8 @@ from .output import OUTPUTS, TEXT, write_kills
 
 _EPILOG = """\
 FILE is any text that holds kernel messages: dmesg in all its styles, raw /dev/kmsg, syslog, journalctl's
-output, a paste from a ticket; plain or compressed (gzip, xz, bzip2, zstd). Without FILE this host's own kernel
-log is read, which needs root or CAP_SYSLOG.
+output, a paste from a ticket; plain or compressed (gzip, xz, bzip2, zstd). Without FILE this host's own
+kernel log is read, which needs root or CAP_SYSLOG.
 
 Exit status: 0 whether or not there was an OOM kill, 2 when the input cannot be read (to its end)."""
 
@@ -62,7 +62,13 @@ def _explained(source: LogSource) -> Iterator[dict[str, object]]:
 
 def _records(source: LogSource) -> dict[str, int]:
     counts = source.counts
-    return {"lines": counts.lines, "kernel": counts.kernel, "foreign": counts.foreign}
+    return {
+        "lines": counts.lines,
+        "kernel": counts.kernel,
+        "foreign": counts.foreign,
+        "skipped": counts.skipped,
+        "truncated": counts.truncated,
+    }
 
 
 def _nothing(source: LogSource) -> str:

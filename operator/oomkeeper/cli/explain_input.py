@@ -1,10 +1,11 @@
 """Bytes of a log on their way in: is it text at all, in which encoding, and how far along are we?"""
 
 import codecs
+import io
 import re
 import time
 from collections.abc import Callable
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 _HEAD_BYTES = 64 << 10
 _CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
@@ -32,9 +33,8 @@ class TextInput:
     Raises BinaryFileError when it is made.
     """
 
-    def __init__(self, name: str, raw: BinaryIO, *, progress: Callable[[int], None] | None = None) -> None:
-        self._name, self._progress = name, progress
-        self._read1: Callable[[int], bytes] = getattr(raw, "read1", raw.read)
+    def __init__(self, name: str, raw: io.RawIOBase, *, progress: Callable[[int], None]) -> None:
+        self._name, self._raw, self._progress = name, raw, progress
         self._decoder: codecs.IncrementalDecoder | None = None
         self._seen = 0
         self._head: bytes | None = self._first()
@@ -45,12 +45,11 @@ class TextInput:
         if not data:
             data = self._next(size)
         self._seen += len(data)
-        if self._progress is not None:
-            self._progress(self._seen)
+        self._progress(self._seen)
         return data
 
     def _next(self, size: int) -> bytes:
-        while data := self._read1(size):
+        while data := self._raw.read(size):
             if self._decoder is None:
                 return data
             # Half a character gives nothing yet, which must not read as the end.
@@ -60,7 +59,7 @@ class TextInput:
 
     def _first(self) -> bytes:
         # One read: a pipe gives what is there, and the rest need not have been written yet.
-        head = self._read1(_HEAD_BYTES)
+        head = self._raw.read(_HEAD_BYTES) or b""
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
             return self._decoder.decode(head).encode("utf-8", "replace")

@@ -61,7 +61,7 @@ class TextLog:
 
     def records(self) -> Iterator[LogRecord]:
         try:
-            yield from read_relevant_records(self._input, self.counts)
+            yield from read_relevant_records(self._input, counts=self.counts)
         except LogUnreadableError as error:
             # What was read so far is worth explaining: a rotated .gz is often cut.
             self.error = str(error)
@@ -128,7 +128,7 @@ class HostLog:
             raise BadInput(
                 f"cannot read this host's kernel log: {why}; {said}; or name a log file, or - for stdin"
             )
-        yield from read_relevant_records(io.BytesIO(done.stdout), self.counts)
+        yield from read_relevant_records(io.BytesIO(done.stdout), counts=self.counts)
 
     def dated(self, kill: Kill) -> Kill:
         if kill.usec is None or kill.wall is not None:

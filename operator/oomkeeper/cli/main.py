@@ -83,7 +83,8 @@ def _run_verb(prog: str, verb: Verb, words: Sequence[str]) -> int:
     try:
         module = cast(_VerbModule, import_module(f"{__package__}.{verb.module}"))
     except ModuleNotFoundError as error:
-        # A verb of an extra that was not installed; anything missing of our own is a bug and keeps its traceback.
+        # A verb of an extra that was not installed. A missing module of our own is a bug, and keeps its
+        # traceback.
         if error.name is None or error.name.partition(".")[0] == "oomkeeper":
             raise
         raise CliError(

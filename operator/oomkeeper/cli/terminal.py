@@ -3,8 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 PIPE_WIDTH = 100
 """Columns where there is no terminal to ask: fits a ticket and a pager."""
@@ -12,8 +11,7 @@ MAX_WIDTH = 120
 """Longer lines of prose are tiring to read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terminal:
+class Terminal(NamedTuple):
     """The means of one output stream."""
 
     width: int

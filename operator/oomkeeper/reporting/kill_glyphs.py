@@ -1,14 +1,13 @@
 """Drawing within a terminal's means: bars, rules and colours, in UTF-8 or in plain ASCII."""
 
 import textwrap
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "alarm": "1;31"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pen:
+class Pen(NamedTuple):
     """How to draw on one output: its width in character cells, and whether it takes UTF-8 and colour."""
 
     width: int

@@ -1,7 +1,6 @@
 """Many kills in one table: what happened over and over, and when it last did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from . import kill_words as words
@@ -13,14 +12,15 @@ MAX_ROWS = 20
 MAX_SUBJECTS = 10_000
 """Different subjects that are told apart; the rest count as one, so any log folds into bounded memory."""
 
-OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "first", "last")
+PLACE_CHARS = 36
+OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "last")
 
 
-@dataclass(slots=True)
 class _Row:
-    count: int
-    first: str
-    last: str
+    __slots__ = ("count", "last")
+
+    def __init__(self, when: str) -> None:
+        self.count, self.last = 1, when
 
 
 class Overview:
@@ -45,7 +45,7 @@ class Overview:
             key = ("other", "-", "-")
             row = self._rows.get(key)
         if row is None:
-            self._rows[key] = _Row(1, when, when)
+            self._rows[key] = _Row(when)
         else:
             row.count, row.last = row.count + 1, when
 
@@ -58,8 +58,7 @@ class Overview:
                 words.CAUSES.get(cause, (cause, ""))[0],
                 place,
                 comm,
-                row.first,
-                row.last if row.count > 1 else "",
+                row.last,
             )
             for (cause, place, comm), row in ranked[:MAX_ROWS]
         ]
@@ -79,4 +78,6 @@ def _place(kill: Mapping[str, Any]) -> str:
         return f"container {container[:12]}"
     if pod := kill.get("podUid"):
         return f"pod {pod}"
-    return str(kill.get("taskMemcg") or kill.get("oomMemcg") or "-")
+    path = str(kill.get("taskMemcg") or kill.get("oomMemcg") or "-")
+    # The end of a path says more than its beginning.
+    return path if len(path) <= PLACE_CHARS else f"...{path[3 - PLACE_CHARS :]}"

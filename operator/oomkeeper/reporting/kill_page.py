@@ -6,16 +6,14 @@ known.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import kill_words as words
 from .kill_escape import printable
 from .units import bytes_text, count_text, share_text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(NamedTuple):
     """One line of a bar chart."""
 
     label: str
@@ -27,8 +25,7 @@ class Bar:
     """The one to look at: the counter that bound, the process that died."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class Chart(NamedTuple):
     """Bars under one heading, with one line that says what a full bar is."""
 
     title: str
@@ -36,8 +33,7 @@ class Chart:
     caption: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(NamedTuple):
     """Everything that is said of one kill. All text is printable and without markup."""
 
     title: str
@@ -58,6 +54,8 @@ class Page:
     """(what, value): paths, ids and flags, for whoever digs on."""
 
 
+_MOST_ABOVE_LIMIT = 1.5
+
 VICTIM_COLUMNS = ("process", "pid", "resident", "anonymous", "file", "shared", "uid", "oom_score_adj")
 
 
@@ -66,9 +64,6 @@ def kill_page(kill: Mapping[str, Any]) -> Page:
     cause = _str(kill.get("cause")) or "Unknown"
     title, why = words.CAUSES.get(cause, (cause, ""))
     outcome = _str(kill.get("outcome"))
-    level = _str(kill.get("level"))
-    if level and level != "Unknown":
-        why = f"{why} The limit was that of {words.LEVELS.get(level, level)}."
     victims = tuple(_victim(victim) for victim in kill.get("victims") or ())
     return Page(
         title=words.OUTCOMES.get(outcome, outcome or "OOM kill"),
@@ -76,7 +71,7 @@ def kill_page(kill: Mapping[str, Any]) -> Page:
         cause=title if title == cause else f"{title} ({cause})",
         confidence=_str(kill.get("confidence")) or "unknown",
         summary=_str(kill.get("summary")),
-        why=why.strip(),
+        why=why,
         victims=victims,
         no_victim=_no_victim(outcome, kill),
         charts=tuple(
@@ -136,7 +131,7 @@ def _no_victim(outcome: str, kill: Mapping[str, Any]) -> str:
         panic = _str(kill.get("panic"))
         return f"Nobody was killed: the kernel panicked{f' ({panic})' if panic else ''}."
     if outcome == "NoVictim":
-        return "Nobody was killed."
+        return "The log names nobody who was killed."
     return "The log does not name the process."
 
 
@@ -218,19 +213,21 @@ def _zones(kill: Mapping[str, Any]) -> Chart:
 
 
 def _contributors(kill: Mapping[str, Any]) -> Chart:
-    bars = []
+    bars, details = [], []
     for part in kill.get("contributors") or ():
         name, detail = _str(part.get("name")), _str(part.get("detail"))
         label = words.CONTRIBUTORS.get(name, name)
         bars.append(
             Bar(
-                label=f"{label}: {detail}" if detail else label,
+                label=label,
                 value=bytes_text(part.get("bytes")),
                 share=part.get("share"),
                 note=share_text(part.get("share")),
             )
         )
-    return Chart(title="What the memory was", bars=tuple(bars))
+        if detail:
+            details.append(f"{label}: {detail}.")
+    return Chart(title="What the memory was", bars=tuple(bars), caption=" ".join(details))
 
 
 def _tasks(kill: Mapping[str, Any]) -> Chart:
@@ -240,15 +237,17 @@ def _tasks(kill: Mapping[str, Any]) -> Chart:
     # it was.
     whole, of = kill.get("limitBytes"), "the limit"
     if kill.get("scope") == "Global" or not whole:
-        whole, of = kill.get("ramBytes"), "the machine's memory"
-    if not whole or (sizes and max(sizes) > whole):
+        whole, of = _machine_bytes(kill), "the machine's memory and swap"
+    # Resident pages may be charged elsewhere, so a task may hold a little more than the limit. Far more
+    # means that the measure is wrong (tasks of several cgroups, another page size).
+    if not whole or max(sizes, default=0) > whole * _MOST_ABOVE_LIMIT:
         whole, of = max(sizes, default=0), "the largest process"
     bars = []
     for task, size in zip(tasks, sizes, strict=True):
         notes = [
             share_text(size / whole) if whole else "",
             "killed" if task.get("killed") else "",
-            f"{bytes_text(task['swapBytes'])} of it swapped" if task.get("swapBytes") else "",
+            f"{bytes_text(task['swapBytes'])} swapped" if task.get("swapBytes") else "",
             f"adj {task['oomScoreAdj']}" if task.get("oomScoreAdj") else "",
         ]
         bars.append(
@@ -271,6 +270,11 @@ def _tasks(kill: Mapping[str, Any]) -> Chart:
         bars=tuple(bars),
         caption=_sentence(f"{shown}a full bar is {of}, {bytes_text(whole)}."),
     )
+
+
+def _machine_bytes(kill: Mapping[str, Any]) -> int | None:
+    ram, swap = kill.get("ramBytes"), kill.get("swap") or {}
+    return ram + (swap.get("totalBytes") or 0) if ram else None
 
 
 def _sentence(text: str) -> str:
@@ -304,8 +308,10 @@ def _details(kill: Mapping[str, Any]) -> list[tuple[str, str]]:
             asked += f", {_str(invoker['gfp'])}"
     oom_memcg, task_memcg = _str(kill.get("oomMemcg")), _str(kill.get("taskMemcg"))
     lines = kill.get("killLines") or 0
+    level = _str(kill.get("level"))
     return [
         ("asked for memory", asked),
+        ("level", words.LEVELS.get(level, level) if level != "Unknown" else ""),
         ("cgroup at its limit", oom_memcg),
         ("victim's cgroup", "the same" if task_memcg and task_memcg == oom_memcg else task_memcg),
         ("pod uid", _str(kill.get("podUid"))),

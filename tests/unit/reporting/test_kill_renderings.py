@@ -59,7 +59,7 @@ def test_a_page_says_what_why_who_how_much_and_what_to_do() -> None:
         "none allowed",
         "java (811)",
         "98 %, killed",
-        "Kernel slab: dentry",
+        "Kernel slab: dentry.",
         "1. Find the leak: java alone held 98 % of the limit.",
         "2. Fit the limit: Set limits.memory to 640Mi.",
         "The log does not show how long the growth took.",
