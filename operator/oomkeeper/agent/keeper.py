@@ -56,6 +56,8 @@ class KeptState:
     persistent_problem: str | None = None
     """Why the drop-in could not be written; None where it could or need not be."""
     wants_persistence: bool = False
+    problems: tuple[str, ...] = ()
+    """Adjustments that could not be applied, one sentence each."""
     released: dict[str, int] = field(default_factory=dict)
     """Keys given back in this pass, with the value left in force."""
 

@@ -11,7 +11,8 @@ import queue
 import select
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ REOPEN_SECONDS = 10.0
 """Between two tries to open an unreadable kernel log."""
 
 
+BATCH_RECORDS = 2000
 VIEWS_NOTE = "sysctls"
 """Name in the store of the last pass's SysctlViews, for `oomkeeper status`."""
 
@@ -171,7 +173,9 @@ class NodeLoop:
             self._inbox.get()(self)
         if self._reader is not None:
             reader = self._reader
-            self._witness.feed(reader.read_available(), lost=lambda: reader.lost)
+            # In parts: a flood of the log must not keep the loop from everything else.
+            batch = islice(reader.read_available(), BATCH_RECORDS)
+            self._witness.feed(batch, lost=lambda: reader.lost)
         self._witness.tick()
         self._account.settle()
         if self._visibility is not None:
@@ -187,6 +191,7 @@ class NodeLoop:
         self.kubelet = self._kubelets.look()
         kept = self._keeper.reconcile(desired, kubelet=self.kubelet)
         self._adjuster.reconcile(desired.adjustments)
+        kept = replace(kept, problems=self._adjuster.problems)
         self._store.put_note(VIEWS_NOTE, [asdict(view) for view in kept.views])
         self._kept(kept, desired)
 

@@ -132,6 +132,8 @@ def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
         applied = ("True", "InSync", f"{len(views)} sysctls are as the policies say.")
     if view.desired.problems:
         degraded = ("True", "InvalidSpec", "; ".join(view.desired.problems)[:1000])
+    elif view.kept.problems:
+        degraded = ("True", "AdjustmentsNotApplied", "; ".join(view.kept.problems)[:1000])
     elif fights:
         degraded = ("True", "FightingForeignWriter", fights[0].message or _names(fights))
     elif not_applied:

@@ -42,7 +42,8 @@ CREATE TABLE reported (container_id TEXT PRIMARY KEY, time TEXT NOT NULL) WITHOU
 CREATE TABLE note (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sysctl (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE adjustment (
-    pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT, PRIMARY KEY (pid, start_time)
+    pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT,
+    PRIMARY KEY (pid, start_time)
 ) WITHOUT ROWID;
 """
 

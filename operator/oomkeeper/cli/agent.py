@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from oomkeeper.agent.loop import HostPaths
 from oomkeeper.agent.service import Agent, AgentConfig
 from oomkeeper.agent.state import StateError
 
-from .errors import BadInput
+from .errors import FAILED, BadInput
 from .host import add_host_paths, add_state_dir, start_logging
 
 
@@ -63,10 +64,26 @@ def run(args: argparse.Namespace) -> int:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: agent.stop())
+        threading.excepthook = lambda failure: _fail(failure, agent)
         agent.run()
+        return FAILED if _failed else 0
     except (ApiError, StateError) as error:
         raise BadInput(str(error)) from error
-    return 0
+
+
+_failed: list[str] = []
+
+
+def _fail(failure: threading.ExceptHookArgs, agent: Agent) -> None:
+    """A thread that dies takes the agent with it: kubelet starts it anew, and the state file says from where."""
+    name = failure.thread.name if failure.thread else "?"
+    logging.getLogger(__name__).critical(
+        "thread died name=%s",
+        name,
+        exc_info=(failure.exc_type, failure.exc_value or Exception(), failure.exc_traceback),
+    )
+    _failed.append(name)
+    agent.stop()
 
 
 def _from_kubeconfig(path: Path) -> ApiConfig:
@@ -104,7 +121,7 @@ def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def _file(section: dict[str, Any], key: str, *, base: Path) -> Path | None:
     """A file named in the kubeconfig, or the data given in its place written to a private temporary file."""
     if key in section:
-        return base / section[key]
+        return base / str(section[key])
     data = section.get(key + "-data")
     if data is None:
         return None
