@@ -1,12 +1,13 @@
 """What every model of a custom resource has in common."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, to_json
+from pydantic_core import CoreSchema
 
 from .problems import InvalidObjectError, model_in, problems_of
 from .rules import VALIDATIONS, Rule, TransitionRule, as_cel, enforce
@@ -81,8 +82,8 @@ class ApiModel(BaseModel):
     ) -> dict[str, Any]:
         reference = handler(schema)
         result = handler.resolve_ref_schema(reference)
-        if cls.rules:
-            result[VALIDATIONS] = as_cel(cls.rules)
+        if validations := as_cel(cls.rules):
+            result[VALIDATIONS] = validations
         for name, field in cls.model_fields.items():
             if schema_default(field) == {}:
                 result["properties"][field.alias or name]["default"] = {}
@@ -97,10 +98,23 @@ class ApiModel(BaseModel):
         try:
             # By way of JSON: strict mode then takes lists, enum values and times in the form that JSON has
             # for them.
-            return cls.model_validate_json(to_json(_without_nulls(cls, body)), by_alias=True, by_name=False)
+            return cls.model_validate_json(
+                json.dumps(_without_nulls(cls, body)), by_alias=True, by_name=False
+            )
         except pydantic.ValidationError as error:
             raise InvalidObjectError(problems_of(error, cls)) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The object as JSON-ready values in the wire's spelling, without what is absent."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """The object as JSON-ready values in the wire's spelling, without what is absent or an empty list."""
+        result: dict[str, Any] = _without_empty(
+            self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        )
+        return result
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_empty(item) for key, item in value.items() if item != []}
+    if isinstance(value, list):
+        return [_without_empty(item) for item in value]
+    return value

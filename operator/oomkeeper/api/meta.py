@@ -98,7 +98,7 @@ class Condition(ApiModel):
     """Why, for people. May be empty."""
 
 
-Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), ListMap("type")]
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=8), ListMap("type")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .rules import Checked, ListMap, ListSet, Rule
-from .scalars import Count, DurationRange, Message, Name, Timestamp, Token
+from .scalars import Count, DurationRange, Message, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
 from .sysctls import SysctlMap, SysctlName
 
@@ -247,7 +247,7 @@ class CauseCount(ApiModel):
 class WorkloadKills(ApiModel):
     """Kills of one workload."""
 
-    namespace: Name | None = None
+    namespace: Namespace | None = None
     """Namespace; absent for host processes."""
     kind: Token
     """Kind of the workload."""
@@ -262,7 +262,7 @@ class LastKill(ApiModel):
 
     time: Timestamp
     """When."""
-    namespace: Name | None = None
+    namespace: Namespace | None = None
     """Namespace of the incident."""
     incident: Name | None = None
     """Name of the OOMIncident."""

@@ -9,7 +9,7 @@ from oomkeeper.model.cause import Cause, Remedy
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource
 from .oompolicy import CauseCount
-from .scalars import Bytes, Count, DurationRange, Message, Name, Timestamp, Token
+from .scalars import Bytes, Count, DurationRange, Message, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
 
 
@@ -48,7 +48,7 @@ class Totals(ApiModel):
 class NamespaceKills(ApiModel):
     """Kills of one namespace."""
 
-    namespace: Name
+    namespace: Namespace
     """Namespace."""
     kills: Count
     """Kills."""
@@ -57,7 +57,7 @@ class NamespaceKills(ApiModel):
 class WorkloadReport(ApiModel):
     """Kills of one workload."""
 
-    namespace: Name | None = None
+    namespace: Namespace | None = None
     """Namespace; absent for host processes."""
     kind: Token
     """Kind of the workload."""
@@ -137,7 +137,7 @@ class OOMReportStatus(ApiModel):
     """Begin of the window."""
     totals: Totals | None = None
     """Sums over the window."""
-    by_cause: Annotated[tuple[CauseCount, ...], Field(max_length=50)] = ()
+    by_cause: Annotated[tuple[CauseCount, ...], Field(max_length=len(Cause))] = ()
     """Kills by cause."""
     by_namespace: Annotated[tuple[NamespaceKills, ...], Field(max_length=50)] = ()
     """Kills by namespace."""
@@ -147,7 +147,7 @@ class OOMReportStatus(ApiModel):
     """Kills by node."""
     buckets: Annotated[tuple[Bucket, ...], Field(max_length=24)] = ()
     """Kills over time: at most 24 parts of equal length."""
-    advice: Annotated[tuple[RankedAdvice, ...], Field(max_length=16)] = ()
+    advice: Annotated[tuple[RankedAdvice, ...], Field(max_length=len(Remedy))] = ()
     """What to do, by the kills that it would have prevented."""
     incomplete_nodes: Annotated[tuple[IncompleteNode, ...], Field(max_length=50)] = ()
     """Nodes whose record has gaps."""

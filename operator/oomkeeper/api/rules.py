@@ -87,8 +87,8 @@ class Checked:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         result = dict(handler(schema)) | self.schema
-        if self.rules:
-            result[VALIDATIONS] = as_cel(self.rules)
+        if validations := as_cel(self.rules):
+            result[VALIDATIONS] = validations
         return result
 
 

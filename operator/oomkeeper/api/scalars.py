@@ -126,6 +126,7 @@ LabelKey = Annotated[str, Field(min_length=1, max_length=LABEL_KEY_SIZE), Checke
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 """Name of a Kubernetes object. Its syntax is the API server's business."""
+Namespace = Annotated[str, Field(min_length=1, max_length=63)]
 Uid = Annotated[str, Field(min_length=1, max_length=128)]
 Comm = Annotated[str, Field(max_length=64)]
 """A task's comm: 15 bytes in the kernel, more characters where bytes had to be escaped."""

@@ -62,16 +62,22 @@ class LabelSelector(ApiModel):
     """Selects by labels; all conditions must hold. An empty selector selects everything."""
 
     match_labels: Annotated[
-        dict[str, LabelValue],
+        dict[str, Annotated[LabelValue, Field(json_schema_extra={"nullable": True})]],
         Field(max_length=16),
         Checked(
+            # Were the values not nullable, the API server would drop a null, and more would be selected.
+            Rule(
+                cel="self.all(key, dyn(self[key]) != null)",
+                message="a label has no value: write one, '' for the empty value",
+                holds=lambda self: None not in self.values(),
+            ),
             Rule(
                 cel=f"self.all(key, size(key) <= {LABEL_KEY_SIZE} && key.matches('{quoted(LABEL_KEY)}'))",
                 message=LABEL_KEY_MESSAGE,
                 holds=lambda self: all(
                     len(key) <= LABEL_KEY_SIZE and LABEL_KEY_RULE.holds(key) for key in self
                 ),
-            )
+            ),
         ),
     ] = Field(default_factory=dict)
     """Labels that must be there with exactly these values."""

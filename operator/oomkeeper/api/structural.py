@@ -16,6 +16,7 @@ from .rules import VALIDATIONS
 Schema = dict[str, Any]
 
 _KEPT = (
+    "nullable",
     "minimum",
     "maximum",
     "minLength",

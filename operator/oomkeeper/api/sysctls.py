@@ -14,7 +14,19 @@ from .rules import Checked, Rule
 
 _KEYS = ", ".join(f"'{key}'" for key in SYSCTL_RULES)
 
-SysctlName = Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(SYSCTL_RULES)})]
+SysctlName = Annotated[
+    str,
+    Checked(
+        # The API server is told by the enum.
+        Rule(
+            cel=None,
+            message=f"is not one of them: write {', '.join(SYSCTL_RULES)}",
+            holds=lambda self: self in SYSCTL_RULES,
+        ),
+        schema={"enum": list(SYSCTL_RULES)},
+    ),
+]
+"""A key of the allow-list."""
 
 
 def range_text(rule: SysctlRule) -> str:

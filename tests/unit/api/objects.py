@@ -1,0 +1,300 @@
+"""One object of every kind with every field set, as its writer would send it."""
+
+from typing import Any
+
+SELECTOR: dict[str, Any] = {
+    "matchLabels": {"pool": "batch", "example.org/tier": ""},
+    "matchExpressions": [
+        {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]},
+        {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"},
+    ],
+}
+
+
+def condition(kind: str, status: str = "True", reason: str = "AsWanted") -> dict[str, Any]:
+    """One condition."""
+    return {
+        "type": kind,
+        "status": status,
+        "observedGeneration": 3,
+        "lastTransitionTime": "2026-11-23T09:00:00Z",
+        "reason": reason,
+        "message": "",
+    }
+
+
+POLICY: dict[str, Any] = {
+    "apiVersion": "oomkeeper.dev/v1alpha1",
+    "kind": "OOMPolicy",
+    "metadata": {"name": "full"},
+    "spec": {
+        "priority": -5,
+        "nodeSelector": SELECTOR,
+        "mode": "Audit",
+        "suspend": True,
+        "sysctls": {
+            "vm.panic_on_oom": 1,
+            "vm.oom_kill_allocating_task": 1,
+            "vm.oom_dump_tasks": 0,
+            "kernel.panic": 30,
+            "vm.overcommit_memory": 2,
+            "vm.overcommit_ratio": 80,
+            "vm.min_free_kbytes": 131072,
+            "vm.watermark_scale_factor": 100,
+            "vm.admin_reserve_kbytes": 16384,
+            "vm.user_reserve_kbytes": 0,
+            "vm.swappiness": 200,
+        },
+        "persistence": "Persistent",
+        "onRelease": "Keep",
+        "oomScoreAdjustments": [
+            {
+                "name": "batch-dies-first",
+                "podSelector": SELECTOR,
+                "namespaceSelector": SELECTOR,
+                "containers": ["worker", "sidecar"],
+                "value": 800,
+            },
+            {"name": "keep-sshd", "systemdUnit": "sshd.service", "value": -1000},
+            {"name": "agents", "process": {"comm": "node_exporter"}, "value": -500},
+        ],
+        "rollout": {"maxConcurrent": 5, "soakSeconds": 60, "haltOnFailure": False},
+        "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m"},
+    },
+    "status": {
+        "observedGeneration": 3,
+        "conditions": [condition("Ready"), condition("Progressing", "False")],
+        "nodes": {
+            "matched": 7,
+            "inSync": 1,
+            "drifted": 1,
+            "pending": 1,
+            "refused": 1,
+            "unsupported": 1,
+            "unreachable": 1,
+        },
+        "exampleNodes": [{"name": "n1", "state": "Refused", "message": "kubelet protects its defaults"}],
+        "overridden": [{"sysctl": "vm.swappiness", "by": "other", "nodes": 2}],
+        "oom": {
+            "window": "24h",
+            "kills": 9,
+            "byCause": [{"cause": "PodLimit", "kills": 9}],
+            "topWorkloads": [{"namespace": "shop", "kind": "Deployment", "name": "web", "kills": 9}],
+            "lastKill": {
+                "time": "2026-11-23T09:00:00.123456Z",
+                "namespace": "shop",
+                "incident": "web-1-app-0123456789",
+                "cause": "PodLimit",
+                "workload": "Deployment/web",
+                "node": "n1",
+            },
+        },
+    },
+}
+
+NODE: dict[str, Any] = {
+    "apiVersion": "oomkeeper.dev/v1alpha1",
+    "kind": "OOMNode",
+    "metadata": {"name": "n1"},
+    "spec": {
+        "sysctls": [
+            {
+                "name": "vm.oom_dump_tasks",
+                "value": 1,
+                "policy": "keep-dumps",
+                "mode": "Enforce",
+                "persistence": "Runtime",
+                "onRelease": "Restore",
+                "acknowledge": ["KubeletConflict"],
+            },
+        ],
+        "oomScoreAdjustments": [
+            {
+                "name": "a",
+                "podSelector": SELECTOR,
+                "namespaceSelector": SELECTOR,
+                "containers": ["c"],
+                "value": 5,
+                "policy": "p",
+                "mode": "Audit",
+            },
+            # The same name from another policy: told apart by both.
+            {"name": "a", "systemdUnit": "cron.service", "value": 5, "policy": "q", "mode": "Enforce"},
+            {"name": "b", "process": {"comm": "x y"}, "value": 5, "policy": "q", "mode": "Enforce"},
+        ],
+    },
+    "status": {
+        "observedGeneration": 1,
+        "agentVersion": "0.1.0",
+        "kernel": {
+            "release": "6.12.9",
+            "bootID": "6f9f3f0e-1111-4222-8333-444455556666",
+            "cgroupVersion": 2,
+            "pageSizeBytes": 4096,
+            "memory": "24682564Ki",
+            "swap": "0",
+            "cpus": 2,
+            "numaNodes": 1,
+        },
+        "kubelet": {
+            "version": "v1.37.2",
+            "protectKernelDefaults": False,
+            "singleProcessOOMKill": True,
+            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%"},
+            "configFile": "/var/lib/kubelet/config.yaml",
+        },
+        "sysctls": [
+            {
+                "name": "vm.oom_dump_tasks",
+                "desired": 1,
+                "actual": 0,
+                "original": 1,
+                "policy": "keep-dumps",
+                "mode": "Enforce",
+                "state": "Drifted",
+                "reason": "ForeignWriter",
+                "message": "somebody wrote 0",
+                "persisted": False,
+                "driftCount": 2,
+                "lastDriftTime": "2026-11-23T09:00:00Z",
+                "suspectedWriter": "systemd-sysctl",
+            }
+        ],
+        "counters": {
+            "kernelKills": 12,
+            "recorded": 11,
+            "unattributed": 1,
+            "lostLogRecords": 4,
+            "since": "2026-11-23T08:00:00Z",
+        },
+        "conditions": [condition("Applied", "False"), condition("Degraded")],
+    },
+}
+
+INCIDENT: dict[str, Any] = {
+    "apiVersion": "oomkeeper.dev/v1alpha1",
+    "kind": "OOMIncident",
+    "metadata": {"name": "web-1-app-0123456789", "namespace": "default"},
+    "spec": {
+        "nodeName": "n1",
+        "pod": {"name": "web-1", "uid": "0b5e6b1e-2222-4333-8444-555566667777"},
+        "workload": {"kind": "Deployment", "name": "web"},
+        "container": "app",
+        "cause": "PodLimit",
+    },
+    "status": {
+        "cause": "PodLimit",
+        "level": "Pod",
+        "outcome": "Killed",
+        "visibility": "Reported",
+        "confidence": "High",
+        "count": 3,
+        "firstSeen": "2026-11-23T08:00:00Z",
+        "lastSeen": "2026-11-23T09:00:00.123456Z",
+        "summary": "The pod met its limit of 128 MiB.",
+        "advice": [{"remedy": "FitLimit", "message": "raise the limit to 256Mi"}],
+        "uncertain": ["the task table was not printed"],
+        "evidence": {
+            "limitBytes": 134217728,
+            "usageBytes": 134217728,
+            "bindingCounter": "Memory",
+            "specLimitBytes": 134217728,
+            "containerID": "a" * 64,
+            "oomMemcg": "/kubepods.slice/kubepods-pod0b5e.slice",
+            "taskMemcg": "/kubepods.slice/kubepods-pod0b5e.slice/cri-containerd-aaaa.scope",
+            "constraint": "CONSTRAINT_MEMCG",
+            "nodemask": "(null)",
+            "memsAllowed": "0",
+            "invoker": {"comm": "web", "pid": 4711, "oomScoreAdj": 984},
+            "gfp": "0xcc0(GFP_KERNEL)",
+            "order": -1,
+            "contributors": [
+                {"name": "KernelSlab", "bytes": 1048576, "sharePercent": 1, "detail": "dentry"},
+            ],
+            "victims": [
+                {
+                    "pid": 4711,
+                    "comm": "web\\x01 <x>",
+                    "uid": 4294967295,
+                    "totalVmBytes": 200000000,
+                    "anonRssBytes": 130000000,
+                    "fileRssBytes": 0,
+                    "shmemRssBytes": 0,
+                    "oomScoreAdj": -1000,
+                }
+            ],
+            "victimsOmitted": 2,
+            "exitCode": 137,
+            "reason": "OOMKilled",
+        },
+        "kills": [
+            {
+                "id": "6f9f3f0e-1111-4222-8333-444455556666-1234",
+                "time": "2026-11-23T09:00:00.123456Z",
+                "comm": "web",
+                "pid": 4711,
+                "usageBytes": 134217728,
+                "limitBytes": 134217728,
+                "anonRssBytes": 130000000,
+            }
+        ],
+        "history": [
+            {"hour": "2026-11-23T08:00:00Z", "kills": 2},
+            {"hour": "2026-11-23T09:00:00Z", "kills": 1},
+        ],
+        "conditions": [condition("EvidenceComplete")],
+    },
+}
+
+HOST_INCIDENT: dict[str, Any] = {
+    "apiVersion": "oomkeeper.dev/v1alpha1",
+    "kind": "OOMIncident",
+    "metadata": {"name": "sshd-service-0123456789", "namespace": "default"},
+    "spec": {"nodeName": "n2", "cgroup": "/system.slice/sshd.service", "cause": "NodeMemory"},
+}
+
+REPORT: dict[str, Any] = {
+    "apiVersion": "oomkeeper.dev/v1alpha1",
+    "kind": "OOMReport",
+    "metadata": {"name": "full"},
+    "spec": {
+        "window": "168h",
+        "refreshInterval": "90s",
+        "namespaceSelector": SELECTOR,
+        "nodeSelector": SELECTOR,
+        "top": 50,
+    },
+    "status": {
+        "observedGeneration": 1,
+        "conditions": [condition("Ready"), condition("Complete", "False")],
+        "refreshTime": "2026-11-23T09:00:00Z",
+        "windowStart": "2026-11-16T09:00:00Z",
+        "totals": {
+            "kills": 10,
+            "incidents": 4,
+            "nodes": 2,
+            "workloads": 3,
+            "unattributed": 1,
+            "lostLogRecords": 5,
+        },
+        "byCause": [{"cause": "PodLimit", "kills": 9}, {"cause": "NodeMemory", "kills": 1}],
+        "byNamespace": [{"namespace": "shop", "kills": 9}],
+        "byWorkload": [
+            {
+                "namespace": "shop",
+                "kind": "Deployment",
+                "name": "web",
+                "kills": 9,
+                "cause": "PodLimit",
+                "limitBytes": 134217728,
+            },
+        ],
+        "byNode": [{"name": "n1", "kills": 9}],
+        "buckets": [{"start": "2026-11-23T08:00:00Z", "kills": 9}],
+        "advice": [{"remedy": "FitLimit", "message": "raise the limit", "kills": 9, "workloads": 1}],
+        "incompleteNodes": [{"name": "n1", "unattributed": 1, "lostLogRecords": 5}],
+        "omitted": {"workloads": 2, "namespaces": 1, "nodes": 1},
+    },
+}
+
+FULL = (POLICY, NODE, INCIDENT, REPORT)
