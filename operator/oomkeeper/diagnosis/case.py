@@ -52,6 +52,18 @@ class Case:
         return self.pod.containers[0] if len(self.pod.containers) == 1 else None
 
     @property
+    def is_sandbox(self) -> bool:
+        """The victim is the pod's pause process: it died because all tasks scored alike (oom_score_adj -998),
+        not for what it used."""
+        victim = self.victim
+        return (
+            victim is not None
+            and victim.comm == "pause"
+            and self.container is None
+            and self.victim_cgroup is not None
+        )
+
+    @property
     def equal_container(self) -> ContainerFacts | None:
         """The container whose limit is the pod's: kubelet gives a pod's cgroup the sum of its containers'
         limits, so with one container both are equal, and the pod's, which also holds the sandbox, is usually

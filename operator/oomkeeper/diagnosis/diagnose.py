@@ -15,7 +15,7 @@ from .allocator import Shortage, judge_allocator
 from .binding import Binding, find_binding
 from .case import Case
 from .contributors import contributors_of
-from .level import place_of
+from .level import place_of, qos_hint
 from .outcome import outcome_of
 from .summary import summarize
 
@@ -63,6 +63,9 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
     uncertain = [*verdict.uncertain]
     if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
         uncertain.append(binding.uncertain)
+    hint = qos_hint(kill)
+    if hint is not None:
+        uncertain.append(hint)
     if open_end:
         uncertain.append(open_end)
     if kill.lost_before:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..kernel.cgroup.kubepods import parse_kube_cgroup
 from ..model.cause import Cause, Confidence, Level
+from ..model.kill import Kill
 
 _SEGMENTS = {
     "container": (Cause.CONTAINER_LIMIT, Level.CONTAINER),
@@ -100,3 +101,20 @@ def _encloses_node(oom_memcg: str, task_memcg: str | None) -> bool:
 def _is_system(path: str) -> bool:
     segments = [segment for segment in path.split("/") if segment]
     return any(segment in _SYSTEM for segment in segments) and _RUNTIME_SCOPE.search(path) is None
+
+
+def qos_hint(kill: Kill) -> str | None:
+    """What the victim's oom_score_adj says where no cgroup is named: kubelet gives 1000 to BestEffort, 2 to
+    999 to Burstable, -997 to Guaranteed containers (pkg/kubelet/qos/policy.go)."""
+    if kill.oom_memcg is not None or kill.task_memcg is not None or not kill.victims:
+        return None
+    adj = kill.victims[0].oom_score_adj
+    if adj is None or adj == 0 or not (2 <= adj <= 1000 or adj in (-997, -998)):
+        return None
+    if adj == 1000:
+        name = "a BestEffort"
+    elif adj > 0:
+        name = "a Burstable"
+    else:
+        name = "a Guaranteed"
+    return f"On a Kubernetes node its oom_score_adj of {adj} would mean {name} pod's container."

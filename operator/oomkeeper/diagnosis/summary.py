@@ -38,6 +38,17 @@ def container_name(case: Case) -> str:
     return f"a container of {pod_name(case)}"
 
 
+def _container_alone(case: Case) -> str:
+    if case.is_sandbox:
+        return "sandbox, which holds next to nothing"
+    if case.container is not None:
+        return f"container {case.container.name}"
+    cgroup = case.victim_cgroup
+    return (
+        f"container {cgroup.container_id[:12]}" if cgroup is not None and cgroup.container_id else "container"
+    )
+
+
 def limit_phrase(case: Case, what: str = "its memory limit") -> str:
     """`its memory limit of 80 MiB (usage 80 MiB)`."""
     limit, usage = case.binding.limit_bytes, case.binding.usage_bytes
@@ -76,7 +87,11 @@ def _what_came(case: Case) -> str:
     if case.cause in (Cause.POD_LIMIT, Cause.QOS_LIMIT, Cause.NODE_ALLOCATABLE_LIMIT, Cause.NODE_MEMORY):
         cgroup = case.victim_cgroup
         if cgroup is not None and cgroup.container_id and case.equal_container is None:
-            where = f" in {container_name(case)}"
+            where = (
+                f" in its {_container_alone(case)}"
+                if case.cause is Cause.POD_LIMIT
+                else f" in {container_name(case)}"
+            )
     return f"the kernel killed {name}{where}"
 
 

@@ -18,6 +18,7 @@ from .event import Draft
 from .header import parse_header
 from .killline import parse_killed
 from .kinds import Kind, kind_of
+from .oomkill import parse_summary
 
 _IDLE_RECORDS = 2000
 """After that many records of something else a decided event gets nothing any more."""
@@ -131,6 +132,12 @@ class ReportAssembler:
 
     def _kill(self, record: LogRecord) -> tuple[Kill, ...]:
         draft = self._open
+        if draft is not None and draft.strong and _contradicts(draft, record):
+            closed = self._close_all()
+            draft = self._begin(record)
+            draft.add_kill(record)
+            self._done, self._open = draft, None
+            return closed
         if draft is not None and (draft.strong or _leads_to_kill(draft)):
             closed = self._close_done()
             draft.add_kill(record)
@@ -245,17 +252,28 @@ def _leads_to_kill(draft: Draft) -> bool:
 def _joins(done: Draft, record: LogRecord) -> bool:
     """Does a kill line that no report precedes belong to the decided event? Only memory.oom.group kills more
     than one; the table of tasks, where it was printed, says whom."""
-    if not done.has(Kind.GROUP):
-        return False
-    if record.text[:5] != done.killed[0][:5] if done.killed else False:
+    if not done.has(Kind.GROUP) or not done.killed or record.text[:5] != done.killed[0][:5]:
         return False
     victim = parse_killed(record.text)
     if victim is None:
         return False
-    rows = [text for text in done.texts if text[:1] == b"["]
-    if len(rows) < 2:
-        return True
-    return any(text[1:].partition(b"]")[0].strip() == b"%d" % victim.pid for text in rows)
+    pids = done.pids()
+    return not pids or b"%d" % victim.pid in pids
+
+
+def _contradicts(draft: Draft, record: LogRecord) -> bool:
+    """True where the report chose one process and the kill line names quite another: the chosen one was gone
+    already, which kernels before 5.17 do not say, and the kill is a later event whose report was
+    rate-limited. A thread may stand in for its group leader (find_lock_task_mm()); it has another pid, but
+    mostly the same comm."""
+    if draft.has(Kind.CHOSEN):
+        return False
+    line = next((text for text in reversed(draft.texts) if text.startswith(b"oom-kill:")), None)
+    summary = parse_summary(line) if line is not None else None
+    victim = parse_killed(record.text)
+    if summary is None or summary.pid is None or victim is None:
+        return False
+    return victim.pid != summary.pid and victim.comm != summary.comm
 
 
 def _continues(done: Draft, kind: Kind) -> bool:

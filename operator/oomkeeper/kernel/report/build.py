@@ -306,9 +306,10 @@ def _memory(report: _Report, page_size: int) -> MemoryFacts:
 
 
 def _complete(draft: Draft, report: _Report) -> bool:
-    if draft.truncated or (draft.head_cut and report.header is None) or draft.lost_before:
+    if draft.truncated or draft.lost_before or not draft.decided:
         return False
-    if not draft.decided:
-        return False
-    # A report without its header was cut: the rate limit leaves out both or neither.
-    return report.header is not None or not draft.texts
+    if not draft.texts:
+        # A kill line alone: the rate limit left out all the rest, unless the text begins with it.
+        return not draft.head_cut
+    known = report.counters or report.stats or report.show_mem.counts_pages
+    return report.header is not None and bool(known)

@@ -33,6 +33,8 @@ class Draft:
     head_cut: bool = False
     """The text began inside this event."""
     lost_before: int = 0
+    table_pids: frozenset[bytes] | None = None
+    """The pids of the task table, once somebody asked."""
     idle: int = 0
     """Records since the last one that belonged here."""
 
@@ -71,6 +73,13 @@ class Draft:
         self.after.append((kind, record.text))
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         self._touch(record)
+
+    def pids(self) -> frozenset[bytes]:
+        """The pids of the task table's rows, as printed."""
+        if self.table_pids is None:
+            rows = (text[1:].partition(b"]")[0].strip() for text in self.texts if text[:1] == b"[")
+            self.table_pids = frozenset(pid for pid in rows if pid.isdigit())
+        return self.table_pids
 
     def has(self, kind: Kind) -> bool:
         """Whether a line of that kind was seen."""

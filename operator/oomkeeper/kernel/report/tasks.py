@@ -49,12 +49,14 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
     tables = [index[name] for name in _TABLES if name in index]
     for row in rows:
         pid_text, closing, rest = row[1:].partition(b"]")
-        parts = rest.split(None, numbers)
+        parts = rest.split(None, numbers - 1)
         if not closing or len(parts) < numbers:
             continue
+        # One blank stands before the name, which may itself begin with white space.
+        parts[-1], _, comm = parts[-1].partition(b" ")
         try:
             pid = int(pid_text)
-            values = [int(part) for part in parts[:numbers]]
+            values = [int(part) for part in parts]
         except ValueError:
             continue
         if pgtables is not None:
@@ -70,5 +72,5 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
             pgtables_bytes=pgtables_bytes,
             swapents_pages=values[swap] if swap is not None else None,
             oom_score_adj=values[adj],
-            comm=readable(parts[numbers]) if len(parts) > numbers else "",
+            comm=readable(comm),
         )
