@@ -150,7 +150,7 @@ POLICIES: list[Bad] = [
         {"sysctls": {"vm.oom_dump_tasks": True}},
         "spec.sysctls.vm.oom_dump_tasks",
         "true is of the wrong type: write an integer",
-        "must be of type integer",
+        "must be of type int",
     ),
     _policy(
         "panic_on_oom 1 without acknowledgement",
