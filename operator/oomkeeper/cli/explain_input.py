@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 _HEAD_BYTES = 64 << 10
+_ENOUGH_BYTES = 1024
 _CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 """Control characters that no log is full of: all but tab, line feed, vertical tab, form feed, return and
 escape.
@@ -58,8 +59,13 @@ class TextInput:
         return b""
 
     def _first(self) -> bytes:
-        # One read: a pipe gives what is there, and the rest need not have been written yet.
-        head = self._raw.read(_HEAD_BYTES) or b""
+        head = b""
+        # Enough to judge by and no more: the rest of a pipe need not have been written yet.
+        while len(head) < _HEAD_BYTES and len(_NUL_RUN.sub(b"", head)) < _ENOUGH_BYTES:
+            more = self._raw.read(_HEAD_BYTES - len(head))
+            if not more:
+                break
+            head += more
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
             return self._decoder.decode(head).encode("utf-8", "replace")
