@@ -41,6 +41,9 @@ class Desired:
     generation: int | None = None
     sysctls: tuple[DesiredSysctl, ...] = ()
     adjustments: tuple[Mapping[str, Any], ...] = ()
+    host_kills: bool = True
+    """Whether this node publishes the kills of the host's own processes: of the nodes that share a kernel,
+    one does."""
     problems: tuple[str, ...] = ()
     """One sentence for each entry set aside."""
 
@@ -75,6 +78,7 @@ def parse_desired(obj: Mapping[str, Any]) -> Desired:
     return Desired(
         generation=generation if isinstance(generation, int) else None,
         sysctls=tuple(sysctls.values()),
+        host_kills=spec.get("hostKills") is not False,
         adjustments=tuple(item for item in adjustments if isinstance(item, Mapping)),
         problems=tuple(problems),
     )

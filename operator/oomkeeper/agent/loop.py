@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.enclosure import enclosing_container
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
@@ -91,6 +92,7 @@ class NodeLoop:
             pods=pods,
             operator_namespace=operator_namespace,
             sink=sink,
+            enclosure=enclosing_container(proc=host.proc) if pods is not None else None,
         )
         self._account = Account(store=store, boot=boot, proc=host.proc)
         self._keeper = Keeper(
@@ -144,6 +146,7 @@ class NodeLoop:
     def set_desired(self, desired: Desired) -> None:
         """Keep this from now on, beginning at once."""
         self.desired = desired
+        self._witness.host_kills = desired.host_kills
         self._keep_at = 0.0
 
     def pods_changed(self) -> None:

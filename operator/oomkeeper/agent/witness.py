@@ -66,6 +66,7 @@ class Witness:
         pods: PodTable | None,
         operator_namespace: str,
         sink: Callable[[dict[str, Any]], None],
+        enclosure: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`pods` None: a bare host, where no pod is waited for. `sink` is given each kill's record once,
@@ -78,7 +79,11 @@ class Witness:
         self._pods = pods
         self._namespace = operator_namespace
         self._sink = sink
+        self._enclosure = enclosure
         self._clock = clock
+        self.host_kills = True
+        """Whether kills outside every node's own cgroups are ours to publish: of the nodes that share a
+        kernel, one has them."""
         self._assembler = ReportAssembler()
         self._counters = CounterBook(hierarchy)
         self._last_seq = boot.cursor
@@ -179,6 +184,10 @@ class Witness:
         stored = self._store.kill(kill_id)
         kill, inferred = self._complete(kill, stored_task=stored.record.get("taskMemcg") if stored else None)
         subject, settled = self._subject(kill, kill_id=kill_id)
+        if subject is None:
+            with self._store.transaction():
+                self._store.add_kill_lines(self._boot_id, kill.kill_seqs)
+            return
         when = stored.time if stored else rfc3339(_wall(kill))
         kill = replace(kill, wall=when)
         diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
@@ -237,11 +246,16 @@ class Witness:
             self._store.put_incident(key, document)
         return key
 
-    def _subject(self, kill: Kill, *, kill_id: str) -> tuple[Subject, bool]:
-        """Whose kill it is, and whether that is settled; what is not is put on the waiting list."""
+    def _subject(self, kill: Kill, *, kill_id: str) -> tuple[Subject | None, bool]:
+        """Whose kill it is, and whether that is settled; what is not is put on the waiting list.
+
+        None for a kill that another node of the same kernel publishes.
+        """
         if self._pods is None:
             return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), True
         attribution = attribute(kill, node=self._node, pods=self._pods)
+        if attribution.subject.pod is None and not self._is_ours(kill):
+            return None, True
         if attribution.waiting_for is not None:
             waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
             if self._clock() - waiting.since < ATTRIBUTE_SECONDS:
@@ -249,6 +263,19 @@ class Witness:
                 return attribution.subject, False
         self._waiting.pop(kill_id, None)
         return attribution.subject, True
+
+    def _is_ours(self, kill: Kill) -> bool:
+        """Of a kill in no known pod: is it this node's, or (of those no node claims) ours by appointment?
+
+        Inside a container the log shows every path of the machine; this node's own have its container's id
+        in them. A pod's cgroup elsewhere is another node's, of this cluster or of another one.
+        """
+        path = kill.task_memcg or kill.oom_memcg or "/"
+        if self._enclosure is None:
+            return self.host_kills
+        if self._enclosure in path:
+            return True
+        return self.host_kills and kube_cgroup(kill) is None
 
     def _complete(self, kill: Kill, *, stored_task: str | None) -> tuple[Kill, str | None]:
         """The kill with the cgroups that its own records do not name, and a sentence on how they were

@@ -75,7 +75,8 @@ _failed: list[str] = []
 
 
 def _fail(failure: threading.ExceptHookArgs, agent: Agent) -> None:
-    """A thread that dies takes the agent with it: kubelet starts it anew, and the state file says from where."""
+    """A thread that dies takes the agent with it: kubelet starts it anew, and the state file says from
+    where."""
     name = failure.thread.name if failure.thread else "?"
     logging.getLogger(__name__).critical(
         "thread died name=%s",
