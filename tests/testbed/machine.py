@@ -72,7 +72,10 @@ def clean_pods(folder: Path) -> list[str]:
     # containerd keeps a folder per container; by these ids no other runtime's processes are ever meant.
     tasks = folder / "containerd-state" / "io.containerd.runtime.v2.task" / "k8s.io"
     containers = frozenset(path.name for path in tasks.glob("*"))
-    stubborn = kill_all_and_wait(cgroups.pids(containers=containers), seconds=10)
+    stubborn: set[int] = set()
+    # One that forks while we look is met the next time round.
+    while not stubborn and (pids := cgroups.pids(containers=containers)):
+        stubborn = kill_all_and_wait(pids, seconds=10)
     stubborn |= kill_all_and_wait(of_run(folder, only=_SHIM), seconds=10)
     return [f"process {pid} does not end" for pid in sorted(stubborn)]
 

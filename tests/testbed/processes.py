@@ -38,12 +38,17 @@ def start(component: Component, *, folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             component.command,
             cwd=folder,
-            env={**os.environ, **dict(component.environment)},
+            env={**_without_proxies(), **dict(component.environment)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             preexec_fn=die_with_parent,
         )
+
+
+def _without_proxies() -> dict[str, str]:
+    # All parts are on this machine, and the API server would send even the kubelet's logs through a proxy.
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
 
 def log_end(folder: Path, name: str, *, lines: int = 12) -> str:

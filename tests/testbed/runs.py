@@ -19,6 +19,8 @@ from .errors import TestbedError
 from .mounts import remove_tree
 
 _LOCK = "lock"
+_LONGEST = 70
+"""A socket's path may have 107 bytes (unix(7)); the kubelet's pod-resources has 36 below the run folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,10 @@ def new_run(*, level: str, exclusive: bool, say: Say, folder: Path | None) -> It
             # Waits only for somebody who looks at this moment whether it is live.
             fcntl.flock(descriptors[-1], fcntl.LOCK_EX)
         try:
+            if exclusive and len(str(path)) > _LONGEST:
+                raise TestbedError(
+                    f"{path} is too long for the sockets in it: use a folder with a shorter name"
+                )
             yield Run(folder=path, descriptors=tuple(descriptors))
         except BaseException:
             remove_tree(path)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.testbed import cgroups, native_node
+from tests.testbed import TestbedError, cgroups, native_node
 from tests.testbed.checking import await_machine, hold, machine_now, supervisor_of, within
 from tests.testbed.node import why_not
 from tests.testbed.processes import is_running, of_run
@@ -30,15 +32,22 @@ with native_node(folder=Path(sys.argv[1])) as node:
 """
 
 
+@pytest.fixture
+def runs() -> Iterator[Path]:
+    """A folder for run folders; tmp_path is too long a name for the sockets in them."""
+    with tempfile.TemporaryDirectory(prefix="tb-") as folder:
+        yield Path(folder)
+
+
 def hold_node(runs: Path) -> tuple[subprocess.Popen[str], Path]:
     """A process that holds a node with a running pod; its run folder."""
     holder, line = hold(HOLDER, str(runs))
     return holder, Path(line)
 
 
-def test_the_machine_is_as_it_was_after_the_holder_is_killed(tmp_path: Path) -> None:
+def test_the_machine_is_as_it_was_after_the_holder_is_killed(runs: Path) -> None:
     found = machine_now()
-    holder, folder = hold_node(tmp_path)
+    holder, folder = hold_node(runs)
     assert machine_now() != found
     assert cgroups.pids()
     holder.kill()
@@ -50,9 +59,9 @@ def test_the_machine_is_as_it_was_after_the_holder_is_killed(tmp_path: Path) -> 
     await_machine(found)
 
 
-def test_the_next_start_puts_back_what_a_killed_supervisor_left(tmp_path: Path) -> None:
+def test_the_next_start_puts_back_what_a_killed_supervisor_left(runs: Path) -> None:
     found = machine_now()
-    holder, folder = hold_node(tmp_path)
+    holder, folder = hold_node(runs)
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
     supervisor = supervisor_of(folder)
     os.kill(supervisor, signal.SIGKILL)
@@ -62,11 +71,16 @@ def test_the_next_start_puts_back_what_a_killed_supervisor_left(tmp_path: Path) 
                 break
         assert cgroups.pids()  # the containers live on: nobody was left to end them
         said: list[str] = []
-        with native_node(folder=tmp_path, say=said.append) as node:
+        with native_node(folder=runs, say=said.append) as node:
             assert f"sweeping {folder.name}, left by a killed run" in said
-            assert live_runs(tmp_path) == [node.control_plane.folder]
+            assert live_runs(runs) == [node.control_plane.folder]
             assert of_run(folder) == set()
         await_machine(found)
     finally:
         holder.kill()
         holder.wait()
+
+
+def test_a_folder_whose_name_is_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TestbedError, match="use a folder with a shorter name"):
+        native_node(folder=tmp_path / ("x" * 70)).__enter__()
