@@ -50,7 +50,7 @@ async def run(options: Options) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         if await _listed(reconciler, stop=stop):
-            await _serve(reconciler, options=options, stop=stop)
+            await _serve(reconciler, options=options)
     finally:
         await api.close()
     _log.info("event=stopped")
@@ -69,25 +69,36 @@ async def _listed(reconciler: Reconciler, *, stop: asyncio.Event) -> bool:
     return True
 
 
-async def _serve(reconciler: Reconciler, *, options: Options, stop: asyncio.Event) -> None:
+async def _serve(reconciler: Reconciler, *, options: Options) -> None:
     """kopf and the reconciler side by side; when one ends, so does the other."""
     work = asyncio.create_task(reconciler.run(), name="reconciler")
-    work.add_done_callback(lambda _: stop.set())
-    _log.info("event=started namespace=%s", options.namespace or "-")
-    try:
-        await kopf.operator(
-            registry=handlers(reconciler, options=options),
+    registry = handlers(reconciler, options=options)
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: Any) -> None:
+        # Here and not after kopf.operator(): kopf waits 5 s for whatever runs and is younger than itself.
+        work.cancel()
+        await asyncio.wait((work,))
+
+    watches = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
             settings=settings(),
             clusterwide=True,
             standalone=True,
             liveness_endpoint=options.liveness,
-            stop_flag=stop,
-        )
-    finally:
-        work.cancel()
-        await asyncio.wait((work,))
-    if not work.cancelled():
-        work.result()
+        ),
+        name="kopf",
+    )
+    _log.info("event=started namespace=%s", options.namespace or "-")
+    await asyncio.wait((work, watches), return_when=asyncio.FIRST_COMPLETED)
+    if work.done() and not work.cancelled():  # it failed, for it never returns
+        watches.cancel()
+    work.cancel()
+    await asyncio.wait((work, watches))
+    for task in (work, watches):
+        if not task.cancelled():
+            task.result()
 
 
 def settings() -> kopf.OperatorSettings:
@@ -116,11 +127,11 @@ def handlers(reconciler: Reconciler, *, options: Options) -> kopf.OperatorRegist
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def login(**_: Any) -> kopf.ConnectionInfo:
+    async def login(**_: Any) -> kopf.ConnectionInfo:
         return connect(kubeconfig=options.kubeconfig)
 
     @kopf.on.probe(registry=registry, id="idle_seconds")
-    def probe(**_: Any) -> int:
+    async def probe(**_: Any) -> int:
         idle = reconciler.idle_seconds()
         if idle > _STALLED_SECONDS:
             raise kopf.PermanentError(f"the reconciler has not run for {idle:.0f} s")

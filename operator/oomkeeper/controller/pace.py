@@ -54,6 +54,10 @@ class Retries:
         """It went well."""
         self._failed.pop(key, None)
 
+    def drop_stale(self, *, now: float) -> None:
+        """Forget what could have been tried in the run of `now` and was not: nobody wants it any more."""
+        self._failed = {key: failure for key, failure in self._failed.items() if failure[1] > now}
+
     def next(self) -> float:
         """The earliest moment at which one may be tried; infinite without any."""
         return min((moment for _, moment in self._failed.values()), default=float("inf"))

@@ -151,4 +151,4 @@ def read_namespace(obj: Mapping[str, Any]) -> Namespace:
 
 def _version(metadata: Mapping[str, Any]) -> int:
     version = text(metadata.get("resourceVersion"))
-    return int(version) if version.isdigit() else 0
+    return int(version) if version.isdecimal() else 0

@@ -149,6 +149,7 @@ class Reconciler:
             *(self._report(report, now=now) for report in due),
             *self._events(now),
         )
+        self._retries.drop_stale(now=now)
         if now >= self._sweep_due:
             self._sweep_due = now + _SWEEP_SECONDS
             await self._sweep(now)

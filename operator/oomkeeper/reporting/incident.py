@@ -81,7 +81,7 @@ def read_incident(obj: Mapping[str, Any]) -> Incident:
         namespace=namespace,
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
-        version=int(text(metadata.get("resourceVersion")) or 0),
+        version=_version(text(metadata.get("resourceVersion"))),
         node=text(spec.get("nodeName")),
         pod_name=text(pod.get("name")) or None,
         pod_uid=text(pod.get("uid")) or None,
@@ -101,6 +101,10 @@ def read_incident(obj: Mapping[str, Any]) -> Incident:
         kill_times=tuple(time for kill in kills if (time := parse_time(kill.get("time"))) is not None),
         history=_history(status.get("history")),
     )
+
+
+def _version(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _known(names: type[StrEnum], name: str) -> str | None:

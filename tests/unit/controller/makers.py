@@ -1,0 +1,106 @@
+"""Records for the tests, with little to write."""
+
+from typing import Any
+
+from oomkeeper.api.oompolicy import OOMPolicySpec
+from oomkeeper.api.oomreport import OOMReportSpec
+from oomkeeper.controller.records import DesiredSysctl, Node, NodeState, Policy, Report, SysctlReport
+
+DUMPS, ALLOCATING, PANIC = "vm.oom_dump_tasks", "vm.oom_kill_allocating_task", "kernel.panic"
+
+
+def policy(
+    name: str,
+    *,
+    created: float = 0.0,
+    invalid: str | None = None,
+    generation: int = 1,
+    deleting: bool = False,
+    status: dict[str, Any] | None = None,
+    **spec: Any,
+) -> Policy:
+    parsed = None if invalid else OOMPolicySpec.parse(spec)
+    return Policy(
+        name=name,
+        uid=f"uid-{name}",
+        version=1,
+        generation=generation,
+        created=created,
+        deleting=deleting,
+        spec=parsed,
+        invalid=invalid,
+        status=status or {},
+    )
+
+
+def node(
+    name: str, *, ready: bool | None = True, linux: bool = True, boot_id: str | None = None, **labels: str
+) -> Node:
+    return Node(
+        name=name, uid=f"uid-{name}", version=1, labels=labels, linux=linux, ready=ready, boot_id=boot_id
+    )
+
+
+def entry(name: str, value: int, policy: str, mode: str = "Enforce") -> DesiredSysctl:
+    return DesiredSysctl(name, value, policy, mode)
+
+
+def said(
+    value: int | None,
+    *,
+    desired: int | None = None,
+    state: str = "InSync",
+    policy: str = "p",
+    reason: str = "",
+    message: str = "",
+) -> SysctlReport:
+    return SysctlReport(
+        desired=value if desired is None else desired,
+        actual=value,
+        policy=policy,
+        state=state,
+        reason=reason,
+        message=message,
+    )
+
+
+def node_state(
+    name: str,
+    *,
+    sysctls: tuple[DesiredSysctl, ...] = (),
+    generation: int = 1,
+    observed: int | None = None,
+    reports: dict[str, SysctlReport] | None = None,
+    extras: bool = False,
+    owner: str | None = None,
+    boot_id: str | None = None,
+    unattributed: int = 0,
+) -> NodeState:
+    return NodeState(
+        name=name,
+        uid=f"uid-of-oomnode-{name}",
+        version=1,
+        generation=generation,
+        owner_uids=(owner or f"uid-{name}",),
+        sysctls=sysctls,
+        extras=extras,
+        observed_generation=generation if observed is None else observed,
+        reports=reports or {},
+        boot_id=boot_id,
+        unattributed=unattributed,
+        lost_log_records=0,
+    )
+
+
+def report(
+    name: str, *, status: dict[str, Any] | None = None, invalid: str | None = None, **spec: Any
+) -> Report:
+    return Report(
+        name=name,
+        uid=f"uid-{name}",
+        version=1,
+        generation=1,
+        spec=None if invalid else OOMReportSpec.parse(spec),
+        invalid=invalid,
+        status=status or {},
+    )

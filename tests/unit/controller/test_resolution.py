@@ -1,0 +1,265 @@
+"""Which policy holds which sysctl where."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oomkeeper.controller.records import Node, Policy, selects
+from oomkeeper.controller.resolution import Defeat, Resolution, resolve, standing
+
+from .makers import ALLOCATING, DUMPS, node, policy
+
+
+def held(resolution: Resolution, node: str) -> dict[str, tuple[int, str]]:
+    return {entry.name: (entry.value, entry.policy) for entry in resolution.desired[node]}
+
+
+def settle(policies: Sequence[Policy], nodes: Sequence[Node], **boot_ids: str) -> Resolution:
+    return resolve(policies=policies, nodes=nodes, boot_ids=boot_ids)
+
+
+def test_a_policy_without_selector_holds_its_keys_on_every_linux_node_and_on_no_other() -> None:
+    found = settle([policy("p", sysctls={DUMPS: 1})], [node("a"), node("b"), node("w", linux=False)])
+    assert found.desired.keys() == {"a", "b"}
+    assert held(found, "a") == {DUMPS: (1, "p")}
+    assert found.matched == {"p": ("a", "b")}
+
+
+def test_a_node_that_no_policy_selects_is_there_with_nothing() -> None:
+    found = settle(
+        [policy("p", nodeSelector={"matchLabels": {"pool": "x"}}, sysctls={DUMPS: 1})], [node("a", pool="y")]
+    )
+    assert found.desired == {"a": ()}
+    assert found.matched == {"p": ()}
+
+
+def test_among_equal_priorities_the_older_wins_and_then_the_name() -> None:
+    nodes = [node("a")]
+    older = settle(
+        [policy("a", created=2.0, sysctls={DUMPS: 1}), policy("z", created=1.0, sysctls={DUMPS: 0})], nodes
+    )
+    assert held(older, "a") == {DUMPS: (0, "z")}
+    named = settle([policy("z", sysctls={DUMPS: 1}), policy("a", sysctls={DUMPS: 0})], nodes)
+    assert held(named, "a") == {DUMPS: (0, "a")}
+
+
+def test_a_defeat_by_the_same_value_is_named_but_no_difference() -> None:
+    found = settle(
+        [policy("low", priority=1, sysctls={DUMPS: 1}), policy("high", priority=2, sysctls={DUMPS: 1})],
+        [node("a"), node("b")],
+    )
+    tally = found.defeats["low"][Defeat(DUMPS, "high")]
+    assert (tally.nodes, tally.differing) == (2, 0)
+    assert "high" not in found.defeats
+
+
+def test_suspended_deleted_and_invalid_policies_hold_nothing() -> None:
+    found = settle(
+        [
+            policy("s", suspend=True, sysctls={DUMPS: 1}),
+            policy("d", deleting=True, sysctls={DUMPS: 1}),
+            policy("i", invalid="spec: wrong"),
+        ],
+        [node("a")],
+    )
+    assert found.desired == {"a": ()}
+    assert found.matched == {"s": ("a",)}
+
+
+def test_what_the_agent_needs_to_know_goes_with_the_value() -> None:
+    found = settle(
+        [
+            policy(
+                "p",
+                sysctls={"vm.panic_on_oom": 1},
+                mode="Audit",
+                persistence="Persistent",
+                onRelease="Keep",
+                panicSafety={"acknowledge": ["NodePanic", "KubeletConflict"]},
+            )
+        ],
+        [node("a")],
+    )
+    (only,) = found.desired["a"]
+    assert (only.mode, only.persistence, only.on_release) == ("Audit", "Persistent", "Keep")
+    assert only.acknowledge == ("KubeletConflict", "NodePanic")
+
+
+def test_an_audit_never_displaces_what_is_enforced() -> None:
+    policies = [
+        policy("audit", priority=9, mode="Audit", sysctls={DUMPS: 1, ALLOCATING: 1}),
+        policy("enforce", priority=1, sysctls={DUMPS: 0}),
+    ]
+    found = settle(policies, [node("a")])
+    assert held(found, "a") == {DUMPS: (0, "enforce"), ALLOCATING: (1, "audit")}
+    assert found.defeats["audit"].keys() == {Defeat(DUMPS, "enforce")}
+
+
+def test_one_kernel_gets_one_value_and_the_lesser_policy_is_told() -> None:
+    policies = [
+        policy("of-a", priority=2, nodeSelector={"matchLabels": {"pool": "a"}}, sysctls={DUMPS: 1}),
+        policy("of-b", priority=1, nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 0}),
+    ]
+    nodes = [node("a", pool="a"), node("b", pool="b"), node("c", pool="c"), node("far", pool="b")]
+    found = settle(policies, nodes, a="k", b="k", c="k", far="other")
+    assert held(found, "a") == held(found, "b") == {DUMPS: (1, "of-a")}
+    assert held(found, "c") == {}, "a node that nobody selects is left alone"
+    assert held(found, "far") == {DUMPS: (0, "of-b")}
+    tally = found.defeats["of-b"][Defeat(DUMPS, "of-a")]
+    assert (tally.nodes, tally.shared_kernel) == (1, 1)
+
+
+def test_equal_values_on_one_kernel_are_no_conflict_and_each_node_keeps_its_policy() -> None:
+    policies = [
+        policy("of-a", nodeSelector={"matchLabels": {"pool": "a"}}, sysctls={DUMPS: 1}),
+        policy("of-b", nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 1}),
+    ]
+    found = settle(policies, [node("a", pool="a"), node("b", pool="b")], a="k", b="k")
+    assert held(found, "a") == {DUMPS: (1, "of-a")}
+    assert held(found, "b") == {DUMPS: (1, "of-b")}
+    assert not found.defeats
+
+
+def test_an_audit_on_one_kernel_keeps_asking_its_own_question() -> None:
+    policies = [
+        policy("of-a", nodeSelector={"matchLabels": {"pool": "a"}}, sysctls={DUMPS: 1}),
+        policy("of-b", nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 0}, mode="Audit"),
+    ]
+    found = settle(policies, [node("a", pool="a"), node("b", pool="b")], a="k", b="k")
+    assert held(found, "b") == {DUMPS: (0, "of-b")}
+
+
+KEYS = st.sampled_from([DUMPS, ALLOCATING, "vm.swappiness"])
+SELECTORS = st.sampled_from(
+    [
+        None,
+        {},
+        {"matchLabels": {"pool": "a"}},
+        {"matchLabels": {"pool": "b", "zone": "1"}},
+        {"matchExpressions": [{"key": "pool", "operator": "NotIn", "values": ["a"]}]},
+        {"matchExpressions": [{"key": "zone", "operator": "Exists"}]},
+        {"matchExpressions": [{"key": "zone", "operator": "DoesNotExist"}]},
+    ]
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> list[Policy]:
+    made = []
+    for number in range(draw(st.integers(0, 5))):
+        spec = {
+            "priority": draw(st.integers(0, 2)),
+            "sysctls": draw(st.dictionaries(KEYS, st.integers(0, 1))),
+            "mode": draw(st.sampled_from(["Enforce", "Audit"])),
+            "suspend": draw(st.booleans()),
+        }
+        selector = draw(SELECTORS)
+        if selector is not None:
+            spec["nodeSelector"] = selector
+        made.append(policy(f"p{number}", created=float(draw(st.integers(0, 2))), **spec))
+    return made
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> list[Node]:
+    labels = st.dictionaries(st.sampled_from(["pool", "zone"]), st.sampled_from(["a", "b", "1"]))
+    return [
+        node(f"n{number}", boot_id=draw(st.sampled_from([None, "k1", "k2"])), **draw(labels))
+        for number in range(draw(st.integers(0, 5)))
+    ]
+
+
+def kernels_of(made: Sequence[Node]) -> Mapping[str, str]:
+    return {one.name: one.boot_id for one in made if one.boot_id}
+
+
+@given(policies(), nodes())
+def test_no_two_agents_of_one_kernel_are_ever_told_to_write_different_values(
+    rules: list[Policy],
+    made: list[Node],
+) -> None:
+    kernels = kernels_of(made)
+    found = resolve(policies=rules, nodes=made, boot_ids=kernels)
+    for one, other in itertools.combinations(kernels, 2):
+        if kernels[one] == kernels[other]:
+            mine = {entry.name: entry.value for entry in found.desired[one] if entry.mode == "Enforce"}
+            theirs = {entry.name: entry.value for entry in found.desired[other] if entry.mode == "Enforce"}
+            assert all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys())
+
+
+@given(policies(), nodes())
+def test_a_key_is_held_exactly_where_an_effective_policy_selects_the_node(
+    rules: list[Policy],
+    made: list[Node],
+) -> None:
+    found = resolve(policies=rules, nodes=made, boot_ids=kernels_of(made))
+    for one in made:
+        wanted = {
+            key
+            for rule in rules
+            if rule.spec and not rule.spec.suspend and selects(rule.spec.node_selector, one.labels)
+            for key in rule.spec.sysctls
+        }
+        assert {entry.name for entry in found.desired[one.name]} == wanted
+        for entry in found.desired[one.name]:
+            holder = next(rule for rule in rules if rule.name == entry.policy)
+            assert holder.spec is not None
+            assert holder.spec.sysctls[entry.name] == entry.value
+
+
+@given(policies(), nodes())
+def test_on_kernels_of_their_own_nothing_of_higher_standing_and_equal_mode_is_passed_over(
+    rules: list[Policy],
+    made: list[Node],
+) -> None:
+    found = resolve(policies=rules, nodes=made, boot_ids={})
+    for one in made:
+        for entry in found.desired[one.name]:
+            rivals = [
+                rule
+                for rule in rules
+                if rule.spec
+                and not rule.spec.suspend
+                and rule.spec.mode == entry.mode
+                and entry.name in rule.spec.sysctls
+                and selects(rule.spec.node_selector, one.labels)
+            ]
+            assert min(rivals, key=standing).name == entry.policy
+
+
+@given(policies(), nodes(), st.randoms())
+def test_the_order_in_which_objects_were_seen_decides_nothing(
+    rules: list[Policy],
+    made: list[Node],
+    random: "st.random.Random",  # type: ignore[name-defined]
+) -> None:
+    first = resolve(policies=rules, nodes=made, boot_ids=kernels_of(made))
+    random.shuffle(rules)
+    random.shuffle(made)
+    assert resolve(policies=rules, nodes=made, boot_ids=kernels_of(made)) == first
+
+
+@given(policies(), nodes())
+def test_on_every_node_each_effective_wish_is_either_held_or_counted_as_lost(
+    rules: list[Policy],
+    made: list[Node],
+) -> None:
+    found = resolve(policies=rules, nodes=made, boot_ids=kernels_of(made))
+    for rule in rules:
+        if rule.spec is None or rule.spec.suspend:
+            assert rule.name not in found.defeats
+            continue
+        for key in rule.spec.sysctls:
+            holding = sum(
+                1
+                for name in found.matched[rule.name]
+                if any(entry.name == key and entry.policy == rule.name for entry in found.desired[name])
+            )
+            losing = sum(
+                tally.nodes
+                for defeat, tally in found.defeats.get(rule.name, {}).items()
+                if defeat.sysctl == key
+            )
+            assert losing >= len(found.matched[rule.name]) - holding
