@@ -1,5 +1,6 @@
 """One OOM event as the kernel reported it: a Kill. Facts only; the verdict on it is a `Diagnosis`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .cause import Scope
@@ -104,7 +105,8 @@ class Kill:
     sacrificed_parent_pid: int | None = None
     """Before 5.1: the pid in `Kill process A (x) score N or sacrifice child` where the victim is another."""
     memory: MemoryFacts = field(default_factory=MemoryFacts)
-    tasks: tuple[TaskRow, ...] = ()
+    tasks: Sequence[TaskRow] = ()
+    """The task table; parsed from the log, it is read when first looked at."""
     complete: bool = True
     """False where the text was cut at either end, or records are known to be missing."""
     lost_before: int = 0

@@ -72,4 +72,7 @@ MEMORY = b"memory: usage 81920kB, limit 81920kB, failcnt 30"
 
 def killed(pid: int, comm: bytes = b"memhog", prefix: bytes = b"Memory cgroup out of memory: ") -> bytes:
     """A kill line for another process."""
-    return prefix + b"Killed process %d (%s) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB" % (pid, comm)
+    return prefix + b"Killed process %d (%s) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB" % (
+        pid,
+        comm,
+    )

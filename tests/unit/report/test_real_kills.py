@@ -1,6 +1,8 @@
-"""What a 6.18 kernel with cgroup v1 really printed, read back. The kills were made in cgroups of known limits."""
+"""What a 6.18 kernel with cgroup v1 really printed, read back. The kills were made in cgroups of known
+limits."""
 
 import pytest
+
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.model.cause import BindingCounter, Cause, ContributorName, Level, Outcome, Remedy, Scope
 from oomkeeper.model.kill import Kill
@@ -53,7 +55,9 @@ def test_files_in_tmpfs_are_named_as_what_filled_the_cgroup() -> None:
     ("name", "cause", "level", "limit_mib"),
     [("pod", Cause.POD_LIMIT, Level.POD, 40), ("container", Cause.CONTAINER_LIMIT, Level.CONTAINER, 30)],
 )
-def test_levels_of_kubepods_inside_a_nested_node(name: str, cause: Cause, level: Level, limit_mib: int) -> None:
+def test_levels_of_kubepods_inside_a_nested_node(
+    name: str, cause: Cause, level: Level, limit_mib: int
+) -> None:
     verdict = diagnose(only(fixture(f"6.18-v1-{name}.log")))
     assert (verdict.cause, verdict.level, verdict.limit_bytes) == (cause, level, limit_mib * MIB)
 
@@ -69,7 +73,14 @@ def test_a_storm_gives_one_event_per_kill_line_with_or_without_a_report() -> Non
     assert all(diagnose(kill).uncertain for kill in bare)
 
 
-FORGED = ["x,pid=1,uid=0", "a) total-vm:0kB", ",task=,pid=1", "\nMem-Info:", "] Killed proces", " invoked oom: g"]
+FORGED = [
+    "x,pid=1,uid=0",
+    "a) total-vm:0kB",
+    ",task=,pid=1",
+    "\nMem-Info:",
+    "] Killed proces",
+    " invoked oom: g",
+]
 
 
 def test_names_that_mimic_kernel_text_change_nothing() -> None:

@@ -17,7 +17,7 @@ from .build import build
 from .event import Draft
 from .header import parse_header
 from .killline import parse_killed
-from .kinds import Kind, kind_of
+from .kinds import HEADER_MARK, HEADS, Kind, kind_of
 from .oomkill import parse_summary
 
 _IDLE_RECORDS = 2000
@@ -26,6 +26,9 @@ _DONE_USEC = 5_000_000
 _OPEN_USEC = 120_000_000
 """880 tasks over a slow serial console take seconds; an unfinished report older than two minutes was cut."""
 _CHECK_EVERY = 4096
+_MAX_SECTION_LINES = 32768
+"""Kernels before 4.2 print a line per CPU and zone; nothing but the task table is longer."""
+_COUNTERS = (b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats for ")
 _NONE: tuple[Kill, ...] = ()
 
 
@@ -45,17 +48,25 @@ class ReportAssembler:
     def feed(self, record: LogRecord) -> Sequence[Kill]:
         """Take one record. Text that a process wrote (`kernel=False`) is never evidence and changes
         nothing."""
-        if not record.kernel:
+        text, usec, _, _, caller, _, kernel = record
+        if not kernel:
             return _NONE
-        kind = kind_of(record.text)
-        if kind is None:
-            return self._plain(record)
-        if kind is Kind.HEADER and parse_header(record.text) is None:
-            return self._plain(record)
-        closed = self._expire(record)
-        closed += self._take(kind, record)
+        if text[:5] in HEADS or HEADER_MARK in text:
+            kind = kind_of(text)
+            if kind is not None and (kind is not Kind.HEADER or parse_header(text) is not None):
+                closed = self._expire(record) + self._take(kind, record)
+                self._seen_any = True
+                return closed
+        # A line that no event hangs on: part of the open report, or none of our business.
         self._seen_any = True
-        return closed
+        draft = self._open
+        if draft is None:
+            return self._age(usec) if self._done is not None else _NONE
+        if caller is None or caller == draft.caller or draft.caller is None:
+            draft.add_body(text)
+            if len(draft.body) % _CHECK_EVERY == 0:
+                return self._check_stale(draft)
+        return _NONE
 
     def lost(self, records: int) -> None:
         """Say that so many records are missing before the next one (sequence gap, EPIPE)."""
@@ -85,27 +96,10 @@ class ReportAssembler:
                 closed += (build(draft, closed=True),)
         return closed
 
-    # One record
-    # ------------------------------------------------------------------------------------------------------
-
-    def _plain(self, record: LogRecord) -> tuple[Kill, ...]:
-        """A line that no event hangs on: part of the open report, or none of our business."""
-        self._seen_any = True
-        draft = self._open
-        if draft is None:
-            return self._age(record) if self._done is not None else _NONE
-        caller = record.caller
-        if caller is not None and draft.caller is not None and caller != draft.caller:
-            return _NONE
-        draft.add(None, record)
-        if len(draft.texts) % _CHECK_EVERY == 0:
-            return self._check_stale(draft)
-        return _NONE
-
     def _take(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
         if kind is Kind.HEADER:
             closed = self._close_all()
-            self._begin(record).add(kind, record)
+            self._begin(record).open_section(kind, record)
             return closed
         if kind is Kind.KILLED:
             return self._kill(record)
@@ -127,7 +121,7 @@ class ReportAssembler:
             if kind is not Kind.CONTEXT:
                 closed = self._close_done() + closed
             draft = self._begin(record)
-        draft.add(kind, record)
+        draft.open_section(kind, record)
         return closed
 
     def _kill(self, record: LogRecord) -> tuple[Kill, ...]:
@@ -185,27 +179,31 @@ class ReportAssembler:
         self._open = draft
         return draft
 
-    def _age(self, record: LogRecord) -> tuple[Kill, ...]:
+    def _age(self, usec: int | None) -> tuple[Kill, ...]:
         done = self._done
         assert done is not None
         done.idle += 1
-        if done.idle > _IDLE_RECORDS or _later(record, done, _DONE_USEC):
+        if done.idle > _IDLE_RECORDS or _later(usec, done, _DONE_USEC):
             return self._close_done()
         return _NONE
 
     def _expire(self, record: LogRecord) -> tuple[Kill, ...]:
         closed = _NONE
-        if self._done is not None and _later(record, self._done, _DONE_USEC):
+        if self._done is not None and _later(record.usec, self._done, _DONE_USEC):
             closed = self._close_done()
-        if self._open is not None and _later(record, self._open, _OPEN_USEC):
+        if self._open is not None and _later(record.usec, self._open, _OPEN_USEC):
             closed += self._close_open()
         return closed
 
     def _check_stale(self, draft: Draft) -> tuple[Kill, ...]:
-        recent = draft.texts[-_CHECK_EVERY:]
+        """A section that goes on for thousands of lines is the task table, or the report was cut and this is
+        something else."""
+        recent = draft.body[-_CHECK_EVERY:]
         if sum(text[:1] == b"[" for text in recent) * 4 > len(recent):
             return _NONE
-        del draft.texts[-_CHECK_EVERY // 2 :]
+        if len(draft.body) < _MAX_SECTION_LINES:
+            return _NONE
+        draft.body.clear()
         draft.truncated = True
         return self._close_all()
 
@@ -232,21 +230,18 @@ def parse_records(records: Iterable[LogRecord]) -> Iterator[Kill]:
     yield from assembler.flush()
 
 
-def _later(record: LogRecord, draft: Draft, usec: int) -> bool:
+def _later(now_usec: int | None, draft: Draft, gap_usec: int) -> bool:
     last = draft.last_usec
-    return last is not None and record.usec is not None and record.usec - last > usec
+    return last is not None and now_usec is not None and now_usec - last > gap_usec
 
 
 def _leads_to_kill(draft: Draft) -> bool:
     """A report whose head is missing, with nothing but statistics: does the kill line belong to it? A
     Mem-Info alone may be sysrq-m's or a failed allocation's."""
-    if not draft.texts:
-        return False
-    counters = any(
-        text.startswith((b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats"))
-        for text in draft.texts[:64]
-    )
-    return counters or draft.texts[-1].startswith((b"[", b"Tasks state"))
+    openers = [section.opener for section in draft.sections]
+    if any(opener.startswith(_COUNTERS) for opener in openers):
+        return True
+    return openers[-1].startswith((b"[", b"Tasks state"))
 
 
 def _joins(done: Draft, record: LogRecord) -> bool:
@@ -268,7 +263,7 @@ def _contradicts(draft: Draft, record: LogRecord) -> bool:
     mostly the same comm."""
     if draft.has(Kind.CHOSEN):
         return False
-    line = next((text for text in reversed(draft.texts) if text.startswith(b"oom-kill:")), None)
+    line = draft.opener(Kind.OOM_KILL)
     summary = parse_summary(line) if line is not None else None
     victim = parse_killed(record.text)
     if summary is None or summary.pid is None or victim is None:

@@ -1,23 +1,31 @@
 """Turn the records of one event into a `Kill`."""
 
+import re
+from collections.abc import Sequence
+
 from ...model.cause import Scope
 from ...model.kill import Kill, TaskRow, Victim
 from ...model.memory import Counter, MemoryFacts, SlabCache
 from . import memcg, slab, tasks
-from .event import Draft
+from .event import Draft, Section
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
 from .killline import parse_chosen, parse_killed, parse_named_pid
-from .kinds import Kind, kind_of
+from .kinds import Kind
 from .oomkill import Summary, parse_summary
 from .scope import Marks, scope_of
 from .showmem import ShowMem
 from .taskin import parse_group, parse_limit_reached, parse_task_in
 
 _PAGE_SIZES = (4096, 16384, 65536)
+_PREAMBLE_LINES = 12
+_MEMORY_LINE = re.compile(
+    rb"\s*(?:Node \d|(?:active_|inactive_)?(?:anon|file):\d|free:\d|slab_|unevictable:|mapped:|"
+    rb"DMA(?:32)?[ :]|Normal[ :]|HighMem[ :]|Movable[ :]|lowmem_reserve|(?:Free|Total) swap|\d+ pages )"
+)
 
 
 class _Report:
-    """What one pass over the report's lines found."""
+    """What the sections of a report say."""
 
     def __init__(self) -> None:
         self.header: Header | None = None
@@ -37,129 +45,94 @@ class _Report:
         self.columns: tuple[str, ...] | None = None
         self.rows: list[bytes] = []
         self.marks = Marks()
-        self._block: list[bytes] | None = None
-        self._in_mem_info = False
-        self._in_slabs = False
 
-    def read(self, texts: list[bytes]) -> None:
-        """One pass; every line costs one or two comparisons before it meets a regular expression."""
-        rows = self.rows
-        if texts and kind_of(texts[0]) is Kind.HEADER:  # whose comm may begin with anything, a bracket too
-            self.header = parse_header(texts[0])
-        for text in texts:
-            if text[:1] == b"[":
-                if self.columns is not None and text[1:2] != b"<":
-                    rows.append(text)
-                elif tasks.is_title(text):
-                    self._title(text)
-                else:
-                    self.marks.stack_line(text)
-            elif b"\n" in text:
-                self._several(text)
-            else:
-                self._line(text)
-        self._end_block()
+    def read(self, sections: list[Section]) -> None:
+        """One pass over the sections; a line is looked at only by the reader of its section."""
+        for kind, opener, body in sections:
+            if kind is Kind.CONTEXT:
+                self._context(opener, body)
+            elif kind is Kind.HEADER:
+                self.header = self.header or parse_header(opener)
+                self._preamble(body)
+            elif kind is Kind.OOM_KILL:
+                self.summary = self.summary or parse_summary(opener)
+            elif kind is Kind.TASK_IN:
+                self.task_in = self.task_in or parse_task_in(opener)
+            elif kind is Kind.LIMIT_REACHED:
+                self.limit_reached = self.limit_reached or parse_limit_reached(opener)
+            elif kind is Kind.CHOSEN:
+                self.chosen = parse_chosen(opener) or self.chosen
+                self.marks.verdict_line(opener)
+        if not self.show_mem.counts_pages:
+            self._untitled(sections)
 
-    def _title(self, text: bytes) -> None:
-        self.columns = tasks.columns_of(text)
-        self._in_mem_info = self._in_slabs = False
-        self._end_block()
+    def _preamble(self, body: list[bytes]) -> None:
+        """The lines between the header and the first table: dump_stack(), and the cpuset before 5.0."""
+        for text in body[:_PREAMBLE_LINES]:
+            head = text[:4]
+            if head in (b"CPU:", b"Pid:"):
+                found = parse_cpu_line(text)
+                if found is not None and self.invoker_pid is None:
+                    self.invoker_pid, self.release = found
+            elif self.cpuset is None and b" mems_allowed=" in text:
+                self.cpuset = parse_cpuset(text)
+        self.marks.stack(b"\n".join(body))
 
-    def _several(self, text: bytes) -> None:
-        """A record of several lines. Only show_mem() and the statistics print such; in any other the newline
-        is part of a name, and must not make a line."""
-        first, _, rest = text.partition(b"\n")
-        if memcg.is_block_stat(first) or self._in_mem_info:
-            for line in text.split(b"\n"):
-                self._line(line)
-        elif first.startswith(b"Memory cgroup stats for "):
-            self._line(first)
-            for line in rest.split(b"\n"):
-                self._line(line)
-        else:
-            self._line(text)
-
-    def _line(self, text: bytes) -> None:
-        if self._block is not None:
-            if memcg.is_block_stat(text):
-                self._block.append(text)
-                return
-            self._end_block()
-        kind = kind_of(text)
-        if kind is not None:
-            self._known(kind, text)
-        elif self._in_slabs and self._slab_row(text):
-            return
-        elif slab.is_slab_title(text):
-            self._in_slabs, self._in_mem_info = True, False
+    def _context(self, opener: bytes, body: list[bytes]) -> None:
+        if opener.startswith(b"["):
+            if self.columns is None:
+                self.columns = tasks.columns_of(opener)
+                self.rows = [text for text in body if text[:1] == b"["]
+        elif opener.startswith(b"Memory cgroup stats for "):
+            self._stats(opener, body)
+        elif opener.startswith(b"Mem-Info:"):
+            if not self.show_mem.counts_pages:
+                self._mem_info(opener, body)
+        elif opener.startswith(b"Unreclaimable slab info:"):
             self.marks.slab_table = True
-        elif self._in_mem_info and self.show_mem.take(text):
-            return
-        elif self.invoker_pid is None and text[:4] in (b"CPU:", b"Pid:"):
-            found = parse_cpu_line(text)
-            if found is not None:
-                self.invoker_pid, self.release = found
-        elif self.cpuset is None and b" mems_allowed=" in text:
-            self.cpuset = parse_cpuset(text)
-        elif text[:4] == b"Node" or text[:4] in (b"DMA ", b"Norm", b"High", b"Free", b"Tota"):
-            # The dump's own title is missing, as in excerpts.
-            self.show_mem.take(text)
+            self.slabs = self.slabs or [
+                row for text in body if (row := slab.parse_slab_row(text)) is not None
+            ]
         else:
-            self.marks.stack_line(text)
-
-    def _known(self, kind: Kind, text: bytes) -> None:
-        if kind is Kind.CONTEXT:
-            self._context(text)
-        elif kind is Kind.HEADER:
-            self.header = self.header or parse_header(text)
-        elif kind is Kind.OOM_KILL:
-            self.summary = self.summary or parse_summary(text)
-        elif kind is Kind.TASK_IN:
-            self.task_in = self.task_in or parse_task_in(text)
-        elif kind is Kind.LIMIT_REACHED:
-            self.limit_reached = self.limit_reached or parse_limit_reached(text)
-        elif kind is Kind.CHOSEN:
-            self.chosen = parse_chosen(text) or self.chosen
-            self.marks.verdict_line(text)
-
-    def _context(self, text: bytes) -> None:
-        if text.startswith(b"Mem-Info:"):
-            self._in_mem_info = not self.show_mem.counts_pages
-        elif text.startswith(b"Tasks state"):
-            self._in_mem_info = self._in_slabs = False
-        elif text.startswith(b"Memory cgroup stats for "):
-            self._stats(text)
-        else:
-            found = memcg.parse_counter(text)
+            found = memcg.parse_counter(opener)
             if found is not None:
                 self.counters.setdefault(*found)
 
-    def _stats(self, text: bytes) -> None:
-        found = memcg.parse_line_stats(text)
-        if found is None:
-            self.stats_path = self.stats_path or memcg.parse_block_head(text)
-            self._block = []
-        elif self.stats_path is None:
-            self.stats_path, self.stats = found
-        else:
-            self.child_stats.setdefault(*found)
+    def _mem_info(self, opener: bytes, body: list[bytes]) -> None:
+        for line in _lines(opener, body):
+            self.show_mem.take(line)
 
-    def _end_block(self) -> None:
-        if self._block and not self.stats:
-            self.stats = memcg.parse_block_stats(self._block)
-        self._block = None
+    def _untitled(self, sections: list[Section]) -> None:
+        """Excerpts leave out the title of show_mem()'s dump."""
+        for section in sections:
+            for text in section.body:
+                if _MEMORY_LINE.match(text) is not None:
+                    for line in text.split(b"\n"):
+                        self.show_mem.take(line)
 
-    def _slab_row(self, text: bytes) -> bool:
-        row = slab.parse_slab_row(text)
-        if row is not None:
-            self.slabs.append(row)
-        return row is not None
+    def _stats(self, opener: bytes, body: list[bytes]) -> None:
+        found = memcg.parse_line_stats(opener)
+        if found is not None:
+            if self.stats_path is None:
+                self.stats_path, self.stats = found
+            else:
+                self.child_stats.setdefault(*found)
+        elif not self.stats:
+            self.stats_path = memcg.parse_block_head(opener.partition(b"\n")[0])
+            self.stats = memcg.parse_block_stats(_lines(opener, body))
+
+
+def _lines(opener: bytes, body: list[bytes]) -> list[bytes]:
+    """The lines after a title, whether they came as one record with newlines or as records of their own. Only
+    for sections that the kernel fills with numbers: in any other a newline is part of a name, and must not
+    make a line."""
+    return b"\n".join([opener, *body]).split(b"\n")[1:]
 
 
 def build(draft: Draft, *, closed: bool) -> Kill:
     """The `Kill` that a draft's records amount to. `closed=False` for an event that may still grow."""
     report = _Report()
-    report.read(draft.texts)
+    report.read(draft.sections)
     victims, first_killed = _victims(draft)
     summary = report.summary
     after = [text for _, text in draft.after]
@@ -263,21 +236,25 @@ def _panic_text(panics: list[bytes]) -> str | None:
 
 def _page_size(report: _Report, victims: tuple[Victim, ...]) -> int:
     """Without a buddy line (memcg reports): what makes the victim's row agree with its kill line."""
-    sizes = {victim.pid: victim.total_vm_bytes for victim in victims if victim.total_vm_bytes}
-    if sizes and report.rows:
-        for row in tasks.parse_rows(report.rows, report.columns or (), page_size_bytes=4096):
-            total = sizes.get(row.pid)
-            if total and row.total_vm_pages and total % row.total_vm_pages == 0:
-                size = total // row.total_vm_pages
-                if size in _PAGE_SIZES:
-                    return size
+    sizes = {b"%d" % victim.pid: victim.total_vm_bytes for victim in victims if victim.total_vm_bytes}
+    if not sizes or report.columns is None:
+        return 4096
+    rows = [row for row in report.rows if row[1:].partition(b"]")[0].strip() in sizes]
+    for row in tasks.parse_rows(rows, report.columns, page_size_bytes=4096):
+        total = sizes[b"%d" % row.pid]
+        if (
+            row.total_vm_pages > 0
+            and total % row.total_vm_pages == 0
+            and total // row.total_vm_pages in _PAGE_SIZES
+        ):
+            return total // row.total_vm_pages
     return 4096
 
 
-def _tasks(report: _Report, page_size: int) -> tuple[TaskRow, ...]:
+def _tasks(report: _Report, page_size: int) -> Sequence[TaskRow]:
     if report.columns is None:
         return ()
-    return tuple(tasks.parse_rows(report.rows, report.columns, page_size_bytes=page_size))
+    return tasks.TaskTable(report.rows, report.columns, page_size_bytes=page_size)
 
 
 def _memory(report: _Report, page_size: int) -> MemoryFacts:
@@ -308,7 +285,7 @@ def _memory(report: _Report, page_size: int) -> MemoryFacts:
 def _complete(draft: Draft, report: _Report) -> bool:
     if draft.truncated or draft.lost_before or not draft.decided:
         return False
-    if not draft.texts:
+    if not draft.sections:
         # A kill line alone: the rate limit left out all the rest, unless the text begins with it.
         return not draft.head_cut
     known = report.counters or report.stats or report.show_mem.counts_pages

@@ -1,13 +1,28 @@
-"""The records of one event while it is being put together."""
+"""The records of one event while it is being put together.
+
+A report is a sequence of sections, each opened by a line that `kinds` knows: the header and its call trace,
+the counters, the statistics, Mem-Info, the slab table, the task table, the summary. Nothing of them is read
+before the event is complete or asked for. """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...model.log import LogRecord
 from .kinds import Kind
 
 MAX_EVENT_BYTES = 24 << 20
-"""More text than a table of 200,000 tasks needs; beyond it an event's lines are counted as missing, not
-kept."""
+"""More text than a table of 200,000 tasks needs; of an event beyond it the rest is left out, and `truncated`
+says so."""
+_RECORD_BYTES = 60
+"""What a bytes object and its place in a list cost besides the text."""
+
+
+class Section(NamedTuple):
+    """A line that opens a part of a report, and what follows it."""
+
+    kind: Kind
+    opener: bytes
+    body: list[bytes]
 
 
 @dataclass(slots=True)
@@ -20,8 +35,9 @@ class Draft:
     first_seq: int | None = None
     last_seq: int | None = None
     last_usec: int | None = None
-    texts: list[bytes] = field(default_factory=list)
-    """Everything from the first line to the decision, embedded newlines and all."""
+    sections: list[Section] = field(default_factory=list)
+    body: list[bytes] = field(default_factory=list)
+    """The body of the last section."""
     kinds: dict[Kind, int] = field(default_factory=dict)
     """How many lines of each kind."""
     killed: list[bytes] = field(default_factory=list)
@@ -49,37 +65,31 @@ class Draft:
             last_seq=record.seq,
         )
 
-    def add(self, kind: Kind | None, record: LogRecord) -> None:
-        """Append a line of the report proper."""
-        self.size_bytes += len(record.text) + 50
-        if self.size_bytes > MAX_EVENT_BYTES and kind is None:
+    def open_section(self, kind: Kind, record: LogRecord) -> None:
+        """Begin the part of the report that this line opens."""
+        self.body = []
+        self.sections.append(Section(kind, record.text, self.body))
+        self._count(kind, record)
+
+    def add_body(self, text: bytes) -> None:
+        """Append a line to the section that is open."""
+        self.size_bytes += len(text) + _RECORD_BYTES
+        if self.size_bytes > MAX_EVENT_BYTES:
             self.truncated = True
         else:
-            self.texts.append(record.text)
-        if kind is not None:
-            self.kinds[kind] = self.kinds.get(kind, 0) + 1
-        self._touch(record)
+            self.body.append(text)
 
     def add_kill(self, record: LogRecord) -> None:
         """Note a `Killed process` line."""
         self.killed.append(record.text)
-        self.kinds[Kind.KILLED] = self.kinds.get(Kind.KILLED, 0) + 1
         if record.seq is not None:
             self.kill_seqs.append(record.seq)
-        self._touch(record)
+        self._count(Kind.KILLED, record)
 
     def add_after(self, kind: Kind, record: LogRecord) -> None:
         """Note a line that comes after, or besides, the kill."""
         self.after.append((kind, record.text))
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
-        self._touch(record)
-
-    def pids(self) -> frozenset[bytes]:
-        """The pids of the task table's rows, as printed."""
-        if self.table_pids is None:
-            rows = (text[1:].partition(b"]")[0].strip() for text in self.texts if text[:1] == b"[")
-            self.table_pids = frozenset(pid for pid in rows if pid.isdigit())
-        return self.table_pids
+        self._count(kind, record)
 
     def has(self, kind: Kind) -> bool:
         """Whether a line of that kind was seen."""
@@ -98,7 +108,21 @@ class Draft:
         """Proven an OOM event: some line says so, not merely memory statistics."""
         return any(kind is not Kind.CONTEXT and kind is not Kind.REAPED for kind in self.kinds)
 
-    def _touch(self, record: LogRecord) -> None:
+    def opener(self, kind: Kind) -> bytes | None:
+        """The first line of that kind that opened a section."""
+        return next((section.opener for section in self.sections if section.kind is kind), None)
+
+    def pids(self) -> frozenset[bytes]:
+        """The pids of the task table's rows, as printed."""
+        if self.table_pids is None:
+            rows = (text for section in self.sections for text in section.body if text[:1] == b"[")
+            found = (text[1:].partition(b"]")[0].strip() for text in rows)
+            self.table_pids = frozenset(pid for pid in found if pid.isdigit())
+        return self.table_pids
+
+    def _count(self, kind: Kind, record: LogRecord) -> None:
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.size_bytes += len(record.text) + _RECORD_BYTES
         self.idle = 0
         if record.seq is not None:
             self.last_seq = record.seq

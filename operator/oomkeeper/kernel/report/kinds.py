@@ -84,22 +84,23 @@ _FIXED: dict[bytes, tuple[bytes, Kind]] = {
     **_starts(b"Task in ", Kind.TASK_IN),
     **_starts(b"oom_reaper: reaped process ", Kind.REAPED),
     **_starts(b"Mem-Info:", Kind.CONTEXT),
+    **_starts(b"Unreclaimable slab info:", Kind.CONTEXT),
     **_starts(b"kmem: usage ", Kind.CONTEXT),
     **_starts(b"swap: usage ", Kind.CONTEXT),
     **_starts(b"[ pid ]", Kind.CONTEXT),
     **_starts(b"[  pid  ]", Kind.CONTEXT),
 }
 
-_MAYBE = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
+HEADS = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
+"""The first five bytes of every known line but the header, for callers that must be quick."""
+HEADER_MARK = b" invoked oom"
 
 
 def kind_of(text: bytes) -> Kind | None:
     """The kind of a record's text, or None where it is no line that an event hangs on. Constant time."""
     head = text[:5]
-    if head not in _MAYBE:
-        if b" invoked oom" in text:
-            return Kind.HEADER
-        return None
+    if head not in HEADS:
+        return Kind.HEADER if HEADER_MARK in text else None
     if head == b"Memor":
         return _memory_cgroup(text)
     if head == b"Out o":

@@ -22,7 +22,7 @@ _LINE_STATS = re.compile(
 )
 _LINE_STAT = re.compile(rb"(\w+):(\d+)[kK]B")
 _BLOCK_HEAD = re.compile(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
-_BLOCK_STAT = re.compile(rb"([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d+)")
+_NAME = re.compile(rb"[a-z][a-z0-9_]*(?:\([a-z]+\))?")
 
 _UNLIMITED_KIB = 1 << 50
 """PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19)
@@ -68,14 +68,9 @@ def parse_block_stats(lines: Sequence[bytes]) -> dict[str, int]:
     """Statistics in bytes from `name value` lines; lines that are none are passed over."""
     stats: dict[str, int] = {}
     for line in lines:
-        match = _BLOCK_STAT.fullmatch(line.strip())
-        if match is not None:
-            name = match[1].decode()
-            if _EVENTS.match(name) is None:
-                stats[name] = int(match[2])
+        name, _, value = line.strip().partition(b" ")
+        if value.isdigit() and _NAME.fullmatch(name) is not None:
+            text = name.decode()
+            if text not in stats and _EVENTS.match(text) is None:
+                stats[text] = int(value)
     return stats
-
-
-def is_block_stat(line: bytes) -> bool:
-    """True for a line of a statistics block."""
-    return _BLOCK_STAT.fullmatch(line.strip()) is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...model.cause import Scope
 
+_MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
 _ALLOCATOR = (b"__alloc_pages", b"__alloc_frozen_pages", b"pagefault_out_of_memory", b"moom_callback")
 
 
@@ -28,15 +29,12 @@ class Marks:
     slab_table: bool = False
     """Printed for global shortages only (dump_header())."""
 
-    def stack_line(self, text: bytes) -> None:
-        """Look for the functions that tell the two apart in the call trace."""
-        if b"+0x" not in text:
-            return
-        if b"mem_cgroup_o" in text and (
-            b"mem_cgroup_out_of_memory+" in text or b"mem_cgroup_oom_synchronize+" in text
-        ):
+    def stack(self, trace: bytes) -> None:
+        """Look for the functions that tell the two apart in the call trace; no comm is as long as their
+        names."""
+        if any(name in trace for name in _MEMCG):
             self.memcg_stack = True
-        elif any(name in text for name in _ALLOCATOR):
+        elif any(name in trace for name in _ALLOCATOR):
             self.allocator_stack = True
 
     def verdict_line(self, text: bytes) -> None:

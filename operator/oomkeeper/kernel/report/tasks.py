@@ -8,6 +8,7 @@ nr_puds swapents ...                                                    4.14 ...
 6.8"""
 
 from collections.abc import Iterator, Sequence
+from typing import overload
 
 from ...model.kill import TaskRow
 from .text import readable
@@ -37,6 +38,51 @@ def columns_of(title: bytes) -> tuple[str, ...]:
     word."""
     names = b"".join(title[title.index(b"]") + 1 :].split())
     return _LAYOUTS.get(names, _DEFAULT)
+
+
+class TaskTable(Sequence[TaskRow]):
+    """The rows of one table, read when first looked at: most kills are published without anybody asking, and
+    a table of raw text is smaller than its records."""
+
+    def __init__(self, rows: list[bytes], columns: Sequence[str], *, page_size_bytes: int) -> None:
+        self._raw = rows
+        self._columns = columns
+        self._page_size_bytes = page_size_bytes
+        self._rows: tuple[TaskRow, ...] | None = None
+
+    def _read(self) -> tuple[TaskRow, ...]:
+        if self._rows is None:
+            found = parse_rows(self._raw, self._columns, page_size_bytes=self._page_size_bytes)
+            self._rows = tuple(found)
+            self._raw = []
+        return self._rows
+
+    @overload
+    def __getitem__(self, index: int) -> TaskRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[TaskRow]: ...
+
+    def __getitem__(self, index: int | slice) -> TaskRow | Sequence[TaskRow]:
+        return self._read()[index]
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __iter__(self) -> Iterator[TaskRow]:
+        return iter(self._read())
+
+    def __bool__(self) -> bool:
+        return bool(self._raw or self._rows) and bool(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._read() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __repr__(self) -> str:
+        return f"TaskTable({list(self._read())!r})"
 
 
 def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterator[TaskRow]:
