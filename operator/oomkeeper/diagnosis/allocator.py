@@ -69,7 +69,11 @@ def _zones(kill: Kill, request: Request) -> ZonesState | None:
     allowed = allowed_nodes(kill)
     seen = frozenset(zone.node for zone in kill.memory.zones)
     return judge_zones(
-        kill.memory, request, order=order, nodes=allowed if allowed and allowed & seen else None
+        kill.memory,
+        request,
+        order=order,
+        nodes=allowed if allowed and allowed & seen else None,
+        every_node=kill.constraint == "CONSTRAINT_NONE",
     )
 
 

@@ -37,7 +37,7 @@ def allowed_nodes(kill: Kill) -> frozenset[int] | None:
 
 def nodes_with_memory(memory: MemoryFacts, node: NodeFacts | None) -> frozenset[int] | None:
     """From the host where known; else from the hugepages lines, the only ones that show_mem() never filters
-    by node, and in kernels before 4.6, which filter nothing, from the zones."""
+    by node; else, with no filter in sight, from the zones."""
     if node is not None and node.online_nodes:
         return frozenset(node.online_nodes)
     if memory.huge_pages:

@@ -50,10 +50,11 @@ class ZonesState:
 
 
 def judge_zones(
-    memory: MemoryFacts, request: Request, *, order: int, nodes: frozenset[int] | None
+    memory: MemoryFacts, request: Request, *, order: int, nodes: frozenset[int] | None, every_node: bool
 ) -> ZonesState:
-    """Compare every zone with its mark. `nodes` limits the zones of kernels before 4.6, which print those of
-    all nodes."""
+    """Compare every zone with its mark. `nodes` leaves out the zones of others, which kernels before 4.11
+    print although the memory policy excludes them; `every_node` says that the request could use all of
+    them."""
     eligible: list[ZoneState] = []
     unusable, managed = 0, 0
     names: list[str] = []
@@ -87,12 +88,28 @@ def judge_zones(
                 ),
             )
         )
+    hidden = _hidden_free_bytes(memory, managed) if every_node else 0
+    if hidden:
+        unusable += hidden
+        names.append("zones above")
     return ZonesState(
         eligible=tuple(eligible),
         unusable_free_bytes=unusable,
         unusable_names=tuple(dict.fromkeys(names)),
         managed_bytes=managed,
     )
+
+
+def _hidden_free_bytes(memory: MemoryFacts, managed_bytes: int) -> int:
+    """Free memory that no zone line accounts for: since 6.1 (974f4367dd31) zones that the request may not use
+    are not printed, but the count after Mem-Info holds them. The two are read one after the other; small
+    differences mean nothing."""
+    free = memory.mem_info_pages.get("free")
+    if free is None or not memory.zones:
+        return 0
+    listed = sum(zone.fields_bytes.get("free", 0) for zone in memory.zones)
+    hidden = free * memory.page_size_bytes - listed
+    return hidden if hidden > max(managed_bytes // 50, 16 << 20) else 0
 
 
 def _reserve_pages(zone: Zone, request: Request, memory: MemoryFacts) -> int:

@@ -1,16 +1,16 @@
-"""Read a cgroup path as kubelet's: which pod and which container it belongs to. Pure text; nothing is opened.
+"""Read a cgroup path as kubelet's: which pod and container it belongs to. Pure text; nothing is opened.
 
-Names come from kubelet (pkg/kubelet/cm/pod_container_manager_linux.go, cgroup_manager_linux.go) and from the
+Names come from kubelet (pkg/kubelet/cm/pod_container_manager_linux.go, cgroup_manager_linux.go) and the
 runtimes:
 
-    /kubepods/burstable/pod<uid>/<id>                                                  cgroupfs driver
-    /kubepods.slice/kubepods-pod<u_i_d>.slice/cri-containerd-<id>.scope                systemd driver
-    /system.slice/containerd.service/kubepods-pod<u_i_d>.slice:cri-containerd:<id>     kubelet and runtime
-    disagree on the driver /docker/<id>/kubelet/kubepods/...
-    kind: the node is itself a container
+    /kubepods/burstable/pod<uid>/<id>                                          cgroupfs driver
+    /kubepods.slice/kubepods-pod<u_i_d>.slice/cri-containerd-<id>.scope        systemd driver
+    /system.slice/containerd.service/kubepods-pod<u_i_d>.slice:cri-containerd:<id>  the two differ
+    /docker/<id>/kubelet/kubepods/...                                          kind, a node in a container
 
 The kernel prints paths as the host sees them, so whatever encloses a nested node stands before the node root.
-Of several node roots (a cluster inside a pod) the innermost counts."""
+Of several node roots (a cluster inside a pod) the innermost counts.
+"""
 
 import re
 

@@ -258,7 +258,7 @@ def _joins(done: Draft, record: LogRecord) -> bool:
 
 def _contradicts(draft: Draft, record: LogRecord) -> bool:
     """True where the report chose one process and the kill line names quite another: the chosen one was gone
-    already, which kernels before 5.17 do not say, and the kill is a later event whose report was
+    already, which older kernels do not say, and the kill is a later event whose report was
     rate-limited. A thread may stand in for its group leader (find_lock_task_mm()); it has another pid, but
     mostly the same comm."""
     if draft.has(Kind.CHOSEN):

@@ -63,7 +63,7 @@ class _Report:
             elif kind is Kind.CHOSEN:
                 self.chosen = parse_chosen(opener) or self.chosen
                 self.marks.verdict_line(opener)
-        if not self.show_mem.counts_pages:
+        if not (self.show_mem.counts_pages or self.counters or self.stats_path):
             self._untitled(sections)
 
     def _preamble(self, body: list[bytes]) -> None:
@@ -119,7 +119,7 @@ class _Report:
                 self.child_stats.setdefault(*found)
         elif not self.stats:
             self.stats_path = memcg.parse_block_head(opener.partition(b"\n")[0])
-            self.stats = memcg.parse_block_stats(_lines(opener, body))
+            self.stats = memcg.parse_block_stats(b"\n".join([opener, *body]))
 
 
 def _lines(opener: bytes, body: list[bytes]) -> list[bytes]:

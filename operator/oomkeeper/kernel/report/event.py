@@ -2,7 +2,7 @@
 
 A report is a sequence of sections, each opened by a line that `kinds` knows: the header and its call trace,
 the counters, the statistics, Mem-Info, the slab table, the task table, the summary. Nothing of them is read
-before the event is complete or asked for. """
+before the event is complete or asked for."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,11 +1,11 @@
 """The first lines of a report: who asked for memory, on which kernel, and where the task may allocate.
 
-comm invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0      every kernel since 2.6.36
-comm invoked oom-killer: gfp_mask=0x280da, order=0, oom_adj=0, oom_score_adj=0     el6's 2.6.32
-comm invoked oom-killer: gfp_mask=0x14200ca(...), nodemask=(null),  order=0, ...   4.9 to 4.20
-comm cpuset=/ mems_allowed=0-1                                                     until 5.0
-CPU: 5 UID: 0 PID: 1122 Comm: stress Not tainted 6.18.0+ #26                       `UID:` since 6.11
-Pid: 23212, comm: php-fpm Not tainted 2.6.32-642.11.1.el6.x86_64 #1                until 3.10
+x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0     since 2.6.36; names since 4.6
+x invoked oom-killer: gfp_mask=0x280da, order=0, oom_adj=0, oom_score_adj=0    el6's 2.6.32
+x invoked oom-killer: gfp_mask=0x14200ca(...), nodemask=(null),  order=0, ...  4.9 to 4.20
+x cpuset=/ mems_allowed=0-1                                                    until 5.0
+CPU: 5 UID: 0 PID: 1122 Comm: x Not tainted 6.18.0+ #26                        `UID:` since 6.11
+Pid: 23212, comm: x Not tainted 2.6.32-642.11.1.el6.x86_64 #1                  until 3.10
 """
 
 import re

@@ -1,14 +1,14 @@
 """The lines that name processes: chosen, killed, reaped, already exiting.
 
-    Killed process 40738, UID 27, (mysqld) total-vm:6424316kB, anon-rss:13128kB, file-rss:4kB            el6's
-    2.6.32 Killed process 13536 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB
-    until 4.4 ..., shmem-rss:0kB
-    since 4.5 Out of memory: Killed process 1 (x) total-vm:..., shmem-rss:0kB
-    since 5.1 ..., UID:0 pgtables:40kB oom_score_adj:0
-    since 5.4
+    Killed process 1, UID 27, (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB             el6's 2.6.32
+    Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB                      until 4.4
+    Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB       since 4.5
+    Out of memory: Killed process 1 (x) total-vm:1kB, ...                              since 5.1
+    ..., shmem-rss:0kB, UID:0 pgtables:40kB oom_score_adj:0                            since 5.4
 
 A comm is at most 15 bytes and cannot hold the whole tail `) total-vm:1kB, anon-rss:`, so the last one is the
-kernel's."""
+kernel's.
+"""
 
 import re
 

@@ -24,7 +24,7 @@ class Kind(IntEnum):
     """`...Killed process N (comm) total-vm:...` (__oom_kill_process()): one per kill that vmstat's oom_kill
     counts."""
     EXITING = auto()
-    """`...: OOM victim N (comm) is already exiting. Skip killing the task` (since 5.17)."""
+    """`...: OOM victim N (comm) is already exiting. Skip killing the task`; older kernels skip silently."""
     NO_KILLABLE = auto()
     """`Out of memory and no killable processes...` (out_of_memory())."""
     PANIC = auto()

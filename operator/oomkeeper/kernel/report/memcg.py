@@ -1,17 +1,18 @@
 """A memory cgroup's counters and statistics as mem_cgroup_print_oom_meminfo() prints them.
 
-memory: usage 81920kB, limit 81920kB, failcnt 30                 both hierarchies memory+swap: usage 0kB,
-limit 9007199254740988kB, failcnt 0      cgroup v1 kmem: usage 0kB, limit 9007199254740988kB, failcnt 0
-cgroup v1 swap: usage 0kB, limit 0kB, failcnt 0                            cgroup v2 (since 4.19) Memory
-cgroup stats for /x: cache:0KB rss:20260KB ...            v1 until 5.2: one line per cgroup below the limit
-Memory cgroup stats for /x:                                      since 5.3 (c8713d0b2312): then one `name
-value` per line, anon 534147072                                                   in bytes, for the whole
-subtree: a single record before
-                                                                 6.5, a record each since (seq_buf_do_printk)
+    memory: usage 81920kB, limit 81920kB, failcnt 30                both hierarchies
+    memory+swap: usage 0kB, limit 9007199254740988kB, failcnt 0     cgroup v1
+    kmem: usage 0kB, limit 9007199254740988kB, failcnt 0            cgroup v1
+    swap: usage 0kB, limit 0kB, failcnt 0                           cgroup v2 (since 4.19)
+    Memory cgroup stats for /x: cache:0KB rss:20260KB ...           v1 until 5.2: a line per cgroup below B
+    Memory cgroup stats for /x:                                     since 5.3 (c8713d0b2312)
+    anon 534147072                                                  and so on, in bytes, for the subtree of B
+
+The block that follows the last is one record until 6.4 and a record per line since (seq_buf_do_printk()).
 """
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 from ...model.memory import Counter
 from .text import KIB, readable
@@ -22,7 +23,7 @@ _LINE_STATS = re.compile(
 )
 _LINE_STAT = re.compile(rb"(\w+):(\d+)[kK]B")
 _BLOCK_HEAD = re.compile(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
-_NAME = re.compile(rb"[a-z][a-z0-9_]*(?:\([a-z]+\))?")
+_BLOCK_STAT = re.compile(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d+)[ \t\r]*$", re.MULTILINE)
 
 _UNLIMITED_KIB = 1 << 50
 """PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19)
@@ -64,13 +65,18 @@ def parse_block_head(text: bytes) -> str | None:
     return readable(match["path"]) if match else None
 
 
-def parse_block_stats(lines: Sequence[bytes]) -> dict[str, int]:
+def parse_block_stats(block: bytes) -> dict[str, int]:
     """Statistics in bytes from `name value` lines; lines that are none are passed over."""
     stats: dict[str, int] = {}
-    for line in lines:
-        name, _, value = line.strip().partition(b" ")
-        if value.isdigit() and _NAME.fullmatch(name) is not None:
-            text = name.decode()
-            if text not in stats and _EVENTS.match(text) is None:
-                stats[text] = int(value)
+    for name, value in _BLOCK_STAT.findall(block):
+        text = _size_name(name)
+        if text is not None and text not in stats:
+            stats[text] = int(value)
     return stats
+
+
+@lru_cache(maxsize=1024)
+def _size_name(name: bytes) -> str | None:
+    """The name as text, or None for one that counts events."""
+    text = name.decode()
+    return None if _EVENTS.match(text) else text

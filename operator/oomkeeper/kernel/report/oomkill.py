@@ -1,14 +1,12 @@
-"""The summary line of a report, printed since 5.0 (ef8444ea01d7) and by el8's 4.18:
+"""The summary line of a report, printed since 5.0 (ef8444ea01d7) and by el8's 4.18.
 
     oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,oom_memcg=B,task_memcg=V,task=T,pid=P,uid=U
-    a cgroup
     oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,global_oom,task_memcg=V,task=T,pid=P,uid=U
-    the node
 
-`cpuset=` and `mems_allowed=` are absent without CONFIG_CPUSETS. T is up to 15 bytes of anything that the
-process likes, and S, B, V are names that whoever may create a cgroup chose. So the line is read from both
-ends: pid and uid are the last ones, a cgroup's *name* holds no `/` while its *path* starts with one, and B is
-V or an ancestor of V."""
+The first is a memory cgroup's, the second the page allocator's. `cpuset=` and `mems_allowed=` are absent
+without CONFIG_CPUSETS. T is up to 15 bytes of anything that the process likes, and S, B, V are names that
+whoever may create a cgroup chose. So the line is read from both ends: pid and uid are the last ones, a
+cgroup's *name* holds no `/` while its *path* starts with one, and B is V or an ancestor of V."""
 
 import re
 from typing import NamedTuple

@@ -1,8 +1,9 @@
 """What show_mem() (mm/show_mem.c, before 6.4 mm/page_alloc.c) prints of the page allocator after `Mem-Info:`.
 
-Since 4.6 (9af744d74319) the zones are filtered to the nodes that the allocation may use, so their absence
-says nothing of a node; the hugepages lines are never filtered. Kernels without CONFIG_NUMA, and every
-kernel's zones before the node is printed by show_node(), leave `Node 0` out."""
+Nodes that the allocation may not use are left out: those outside the cpuset since 2.6.39, those outside the
+memory policy since 4.11 (9af744d74317); zones that it may not use since 6.1 (974f4367dd31). So a line's
+absence says nothing of a node. The hugepages lines and the counts right after `Mem-Info:` are never filtered.
+Kernels without CONFIG_NUMA leave out `Node 0`. """
 
 import re
 from collections.abc import Iterable

@@ -1,9 +1,9 @@
 """Lines that name a cgroup and nothing else.
 
-Task in V killed as a result of limit of B                              until 4.20
-(mem_cgroup_print_oom_info()) Memory limit reached of cgroup B                                        3.17 to
-4.20, where no victim was found Tasks in B are going to be killed due to memory.oom.group set           since
-4.19 (3d8b38eb81ca)"""
+Task in V killed as a result of limit of B                        until 4.20 (mem_cgroup_print_oom_info())
+Memory limit reached of cgroup B                                  until 4.20, where no victim was found
+Tasks in B are going to be killed due to memory.oom.group set     since 4.19 (3d8b38eb81ca)
+"""
 
 import re
 

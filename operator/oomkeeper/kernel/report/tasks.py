@@ -1,11 +1,12 @@
 """The table of tasks that vm.oom_dump_tasks=1 asks for (dump_tasks()), in every layout since 2.6.32.
 
-[ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name                        2.6.32 to 3.2 [
-pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name                   3.3 ... nr_ptes
-nr_pmds swapents ...                                                            4.1 ... nr_ptes nr_pmds
-nr_puds swapents ...                                                    4.14 ... pgtables_bytes swapents ...
-4.15 (af5b0f6a09e4) [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes ...
-6.8"""
+[ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name                  2.6.32 to 3.2
+[ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name             3.3
+[ pid ]   ... rss nr_ptes nr_pmds swapents oom_score_adj name                         4.1
+[ pid ]   ... rss nr_ptes nr_pmds nr_puds swapents oom_score_adj name                 4.14
+[ pid ]   ... rss pgtables_bytes swapents oom_score_adj name                          4.15 (af5b0f6a09e4)
+[  pid  ] ... rss rss_anon rss_file rss_shmem pgtables_bytes swapents ... name        6.8
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import overload
