@@ -69,7 +69,7 @@ def _described(rule: SysctlRule) -> str:
     return f"{rule.key} ({range_text(rule)}{kubelet})\n  {rule.what}"
 
 
-SYSCTLS_DESCRIPTION = "Kernel settings by their kernel names. Allowed are:\n\n" + "\n\n".join(
+SYSCTLS_DESCRIPTION = "Kernel settings to keep, by their kernel names:\n\n" + "\n\n".join(
     map(_described, SYSCTLS)
 )
 

@@ -13,6 +13,8 @@ from pydantic import Field
 from oomkeeper.api import KINDS
 from oomkeeper.api.base import ApiModel
 from oomkeeper.api.crd import crd
+from oomkeeper.api.document import BEGIN, END, page_name, with_tables
+from oomkeeper.api.document import main as document
 from oomkeeper.api.generate import files, main
 from oomkeeper.api.meta import ApiObject
 from oomkeeper.api.scalars import Line
@@ -21,6 +23,7 @@ from oomkeeper.model.cause import Cause
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
 CRDS = Path(__file__).parents[3] / "crds"
+DOCS = Path(__file__).parents[3] / "docs"
 OBJECT_BYTES = 64 * 1024
 """DESIGN.md: every object is bounded to 64 KiB."""
 
@@ -195,3 +198,30 @@ def test_a_model_without_a_structural_form_is_refused_rather_than_half_written(
 ) -> None:
     with pytest.raises(SchemaError, match=says):
         structural_schema(model)
+
+
+@pytest.mark.parametrize("model", KINDS, ids=lambda model: model.resource.kind)
+def test_a_page_names_every_field_with_what_the_models_say(model: type[ApiObject]) -> None:
+    page = (DOCS / page_name(model)).read_text(encoding="utf-8")
+    assert with_tables(page, model) == page
+    for part in ("spec", "status"):
+        for name in schema_of(model)["properties"][part]["properties"]:
+            assert f"`{part}.{name}`" in page
+
+
+def test_a_stale_page_is_told_and_a_page_without_its_markers_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in KINDS:
+        (tmp_path / page_name(model)).write_text(f"# Mine\n\n{BEGIN}\n{END}\nAfter.\n", encoding="utf-8")
+    assert document(["--check", str(tmp_path)]) == 1
+    assert document([str(tmp_path)]) == 0
+    assert document(["--check", str(tmp_path)]) == 0
+    text = (tmp_path / "oomnode.md").read_text(encoding="utf-8")
+    assert text.startswith("# Mine\n")
+    assert text.endswith("\nAfter.\n")
+    (tmp_path / "oomnode.md").write_text("# Mine\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        document([str(tmp_path)])
+    assert caught.value.code == 2
+    assert "oomnode.md: no <!-- fields -->" in capsys.readouterr().err
