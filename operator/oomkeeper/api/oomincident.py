@@ -166,11 +166,11 @@ class Evidence(ApiModel):
     """Cgroup that met its limit, as the kernel printed it."""
     task_memcg: CgroupPath | None = None
     """Cgroup of the victim, as the kernel printed it."""
-    constraint: Token | None = None
+    constraint: Line | None = None
     """CONSTRAINT_MEMCG and the like."""
-    nodemask: Line | None = None
+    nodemask: Message | None = None
     """NUMA nodes of the allocation."""
-    mems_allowed: Line | None = None
+    mems_allowed: Message | None = None
     """NUMA nodes that the cpuset allows."""
     invoker: InvokerFacts | None = None
     """The task whose allocation met the limit."""

@@ -13,7 +13,7 @@ from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .rules import Checked, ListMap, ListSet, Rule
-from .scalars import Count, DurationRange, Message, Name, Namespace, Timestamp, Token
+from .scalars import Count, DurationRange, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
 from .sysctls import SysctlMap, SysctlName
 
@@ -220,7 +220,7 @@ class ExampleNode(ApiModel):
     """Node."""
     state: Token
     """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
-    message: Message | None = None
+    message: Annotated[str, Field(max_length=512)] | None = None
     """What its OOMNode says."""
 
 

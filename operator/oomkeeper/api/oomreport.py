@@ -9,7 +9,7 @@ from oomkeeper.model.cause import Cause, Remedy
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource
 from .oompolicy import CauseCount
-from .scalars import Bytes, Count, DurationRange, Message, Name, Namespace, Timestamp, Token
+from .scalars import Bytes, Count, DurationRange, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
 
 
@@ -94,8 +94,8 @@ class RankedAdvice(ApiModel):
 
     remedy: Remedy
     """What kind of remedy."""
-    message: Message
-    """What to do."""
+    message: Annotated[str, Field(max_length=512)]
+    """What to do, for the workload that it would help most."""
     kills: Count
     """Kills that it would have prevented."""
     workloads: Count

@@ -128,13 +128,13 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 """Name of a Kubernetes object. Its syntax is the API server's business."""
 Namespace = Annotated[str, Field(min_length=1, max_length=63)]
 Uid = Annotated[str, Field(min_length=1, max_length=128)]
-Comm = Annotated[str, Field(max_length=64)]
+Comm = Annotated[str, Field(max_length=128)]
 """A task's comm: 15 bytes in the kernel, more characters where bytes had to be escaped."""
 CgroupPath = Annotated[str, Field(max_length=4096)]
 Token = Annotated[str, Field(max_length=64)]
 """A short word: version, reason, boot id."""
 Line = Annotated[str, Field(max_length=256)]
-Message = Annotated[str, Field(max_length=512)]
+Message = Annotated[str, Field(max_length=1024)]
 Summary = Annotated[str, Field(max_length=1024)]
 
 Count = Annotated[int, Field(ge=0)]
