@@ -60,11 +60,13 @@ SUMMARY = (
     b"task=memhog,pid=42,uid=1000"
 )
 KILLED = (
-    b"Memory cgroup out of memory: Killed process 42 (memhog) total-vm:105048kB, anon-rss:81884kB, file-rss:1544kB,"
+    b"Memory cgroup out of memory: Killed process 42 (memhog) total-vm:105048kB, anon-rss:81884kB, "
+    b"file-rss:1544kB,"
     b" shmem-rss:0kB, UID:1000 pgtables:208kB oom_score_adj:0"
 )
 GLOBAL_KILLED = (
-    b"Out of memory: Killed process 42 (memhog) total-vm:105048kB, anon-rss:81884kB, file-rss:1544kB, shmem-rss:0kB,"
+    b"Out of memory: Killed process 42 (memhog) total-vm:105048kB, anon-rss:81884kB, file-rss:1544kB, "
+    b"shmem-rss:0kB,"
     b" UID:1000 pgtables:208kB oom_score_adj:0"
 )
 MEMORY = b"memory: usage 81920kB, limit 81920kB, failcnt 30"

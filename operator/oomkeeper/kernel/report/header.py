@@ -23,6 +23,8 @@ _HEADER = re.compile(
     rb"(?:,\s*oom_score_adj=(?P<adj>-?\d+))?)?",
     re.DOTALL,
 )
+_REST = re.compile(rb"(?:\s*\.\.\.)?\s*|,.*|\n.*", re.DOTALL)
+"""After the fields comes nothing, a field that is new or cut, or (BPF) a line of its own."""
 _CPUSET = re.compile(rb".* cpuset=(?P<cpuset>.*) mems_allowed=(?P<mems>[\d,-]+)\s*", re.DOTALL)
 _CPU = re.compile(rb"CPU: \d+ (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: ", re.DOTALL)
 _PID = re.compile(rb"Pid: (?P<pid>\d+), comm: ", re.DOTALL)
@@ -54,6 +56,8 @@ def parse_header(text: bytes) -> Header | None:
     if len(comm) >= _COMM_BYTES and (len(comm) > _ESCAPED_COMM_BYTES or not _escaped(comm)):
         return None
     gfp, order, nodemask, adj = match["gfp"], match["order"], match["nodemask"], match["adj"]
+    if _REST.fullmatch(text, match.end()) is None:
+        return None
     if gfp is None and not text.rstrip().endswith((b"oom-killer", b"oom-killer:")):
         return None
     return Header(

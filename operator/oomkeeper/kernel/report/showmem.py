@@ -3,7 +3,7 @@
 Nodes that the allocation may not use are left out: those outside the cpuset since 2.6.39, those outside the
 memory policy since 4.11 (9af744d74317); zones that it may not use since 6.1 (974f4367dd31). So a line's
 absence says nothing of a node. The hugepages lines and the counts right after `Mem-Info:` are never filtered.
-Kernels without CONFIG_NUMA leave out `Node 0`. """
+Kernels without CONFIG_NUMA leave out `Node 0`."""
 
 import re
 from collections.abc import Iterable

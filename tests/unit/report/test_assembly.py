@@ -1,0 +1,241 @@
+"""Which records make one event: order, interleaving, missing heads and tails."""
+
+from oomkeeper.kernel.report import ReportAssembler
+from oomkeeper.model.cause import Scope
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.log import LogRecord
+
+from .material import GLOBAL_KILLED, HEADER, KILLED, MEMORY, SUMMARY, killed, kills, lines, only
+
+GROUP = b"Tasks in /a/b are going to be killed due to memory.oom.group set"
+
+
+def test_a_new_header_closes_the_event_before_it_even_without_a_kill_line() -> None:
+    found = kills(lines(HEADER, MEMORY, HEADER, MEMORY, SUMMARY, KILLED))
+    assert [kill.kill_lines for kill in found] == [0, 1]
+    assert [kill.complete for kill in found] == [False, True]
+
+
+def test_a_kill_line_without_a_report_is_an_event_of_its_own() -> None:
+    first, second, third = kills(lines(HEADER, MEMORY, SUMMARY, KILLED, killed(43), killed(44)))
+    assert (first.header_seen, second.header_seen, third.header_seen) == (True, False, False)
+    assert [kill.victims[0].pid for kill in (first, second, third)] == [42, 43, 44]
+    assert second.scope is Scope.MEMCG
+    assert second.complete
+
+
+def test_oom_group_counts_lines_and_names_each_victim_once() -> None:
+    kill = only(lines(HEADER, MEMORY, SUMMARY, KILLED, GROUP, KILLED, killed(43), killed(44)))
+    assert kill.kill_lines == 4
+    assert [victim.pid for victim in kill.victims] == [42, 43, 44]
+    assert kill.oom_group == "/a/b"
+    assert len(kill.kill_seqs) == 4
+
+
+def test_a_group_whose_header_was_rate_limited_stays_one_event() -> None:
+    kill = only(lines(KILLED, GROUP, KILLED, killed(43)))
+    assert (kill.kill_lines, len(kill.victims), kill.header_seen) == (3, 2, False)
+
+
+def test_the_task_table_tells_a_groups_victims_from_the_next_event() -> None:
+    title = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+    rows = [
+        b"[  %5d]     0 %5d     2    1    40960        0             0 memhog" % (pid, pid)
+        for pid in (42, 43)
+    ]
+    table = [title, *rows]
+    found = kills(lines(HEADER, MEMORY, *table, SUMMARY, KILLED, GROUP, KILLED, killed(43), killed(99)))
+    assert [[victim.pid for victim in kill.victims] for kill in found] == [[42, 43], [99]]
+
+
+def test_a_group_kill_of_the_other_kind_is_another_event() -> None:
+    found = kills(lines(HEADER, MEMORY, SUMMARY, KILLED, GROUP, KILLED, GLOBAL_KILLED.replace(b"42", b"77")))
+    assert [kill.scope for kill in found] == [Scope.MEMCG, Scope.GLOBAL]
+
+
+def test_a_child_dies_in_place_of_the_parent_that_was_chosen() -> None:
+    kill = only(
+        lines(
+            b"Out of memory: Kill process 100 (apache) score 651 or sacrifice child",
+            b"Killed process 101 (apache) total-vm:8kB, anon-rss:4kB, file-rss:0kB",
+        )
+    )
+    assert kill.scope is Scope.GLOBAL
+    assert kill.sacrificed_parent_pid == 100
+    assert [victim.pid for victim in kill.victims] == [101]
+
+
+def test_an_exiting_victim_is_no_kill() -> None:
+    exiting = b"Memory cgroup out of memory: OOM victim 42 (memhog) is already exiting. Skip killing the task"
+    kill = only(lines(HEADER, MEMORY, SUMMARY, exiting))
+    assert (kill.victims, kill.kill_lines, kill.already_exiting) == ((), 0, (42,))
+    assert kill.complete
+
+
+def test_the_reaper_is_evidence_but_no_kill() -> None:
+    reaped = b"oom_reaper: reaped process 42 (memhog), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB"
+    other = reaped.replace(b"42", b"50")
+    kill = only(lines(HEADER, MEMORY, SUMMARY, KILLED, reaped, other))
+    assert kill.reaped == (42, 50)
+    assert [victim.pid for victim in kill.victims] == [42]
+    assert kills(lines(reaped)) == []
+
+
+def test_a_panic_by_sysctl_ends_the_event() -> None:
+    panic = b"Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled"
+    kill = only(lines(HEADER, MEMORY, panic, b"CPU: 0 PID: 1 Comm: x", b"---[ end " + panic + b" ]---"))
+    assert kill.panic == "Out of memory: compulsory panic_on_oom is enabled"
+    assert kill.scope is Scope.MEMCG
+    assert not kill.no_killable
+    assert kill.complete
+
+
+def test_nothing_killable_then_a_panic_is_one_event() -> None:
+    kill = only(
+        lines(
+            HEADER,
+            b"Mem-Info:",
+            b"active_anon:1 inactive_anon:2 isolated_anon:0",
+            b"Out of memory and no killable processes...",
+            b"Kernel panic - not syncing: System is deadlocked on memory",
+        )
+    )
+    assert kill.no_killable
+    assert kill.panic == "System is deadlocked on memory"
+
+
+def test_the_panic_text_of_kernels_before_4_19_says_that_nothing_was_killable() -> None:
+    kill = only(lines(HEADER, b"Kernel panic - not syncing: Out of memory and no killable processes..."))
+    assert kill.no_killable
+    assert kill.panic is not None
+
+
+def test_a_panic_for_another_reason_is_no_oom() -> None:
+    assert kills(lines(b"Kernel panic - not syncing: Fatal exception")) == []
+
+
+def test_lines_of_another_cpu_stay_out_where_the_caller_id_tells_them_apart() -> None:
+    report = lines(HEADER, MEMORY, b"Memory cgroup stats for /a:", b"anon 100", b"file 7", caller=b"T1")
+    foreign = lines(b"anon 999", b"Node 0 Normal free:1kB min:2kB", caller=b"T2", start=50)
+    rest = lines(SUMMARY, KILLED, caller=b"T1", start=60)
+    kill = only([*report[:3], foreign[0], report[3], foreign[1], report[4], *rest])
+    assert kill.memory.stats_bytes == {"anon": 100, "file": 7}
+    assert kill.memory.zones == ()
+
+
+def test_text_of_a_process_never_counts() -> None:
+    fake = [record._replace(kernel=False) for record in lines(HEADER, MEMORY, SUMMARY, KILLED)]
+    real = lines(HEADER, MEMORY, SUMMARY, KILLED, start=100)
+    assert kills(fake) == []
+    mixed = [record for pair in zip(real, fake, strict=True) for record in pair]
+    assert only(mixed) == only(real)
+
+
+def test_memory_statistics_alone_are_no_event() -> None:
+    show_mem = lines(
+        b"Mem-Info:", b"active_anon:1 inactive_anon:2 isolated_anon:0", b"Node 0 Normal free:1kB min:2kB"
+    )
+    assert kills(show_mem) == []
+
+
+def test_the_memory_dump_of_a_failed_allocation_does_not_join_a_later_kill_line() -> None:
+    failed = lines(b"Mem-Info:", b"active_anon:1 inactive_anon:2 isolated_anon:0", b"Free swap  = 0kB")
+    kill = only([*failed, *lines(GLOBAL_KILLED, start=90)])
+    assert kill.memory.mem_info_pages == {}
+
+
+def test_a_report_whose_head_is_missing_is_still_read() -> None:
+    title = b"[ pid ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+    row = b"[   42]  1000    42    26262    20857   212992        0             0 memhog"
+    kill = only(lines(MEMORY, title, row, SUMMARY, KILLED))
+    assert not kill.header_seen
+    assert not kill.complete
+    assert (kill.oom_memcg, kill.task_memcg) == ("/a", "/a/b")
+    assert kill.memory.memory is not None
+    assert len(kill.tasks) == 1
+
+
+def test_a_report_whose_tail_is_missing_names_the_process_that_was_chosen() -> None:
+    kill = only(lines(HEADER, MEMORY, SUMMARY))
+    assert [(victim.pid, victim.comm) for victim in kill.victims] == [(42, "memhog")]
+    assert (kill.kill_lines, kill.complete) == (0, False)
+
+
+def test_a_kill_line_that_contradicts_the_report_before_it_is_another_event() -> None:
+    found = kills(lines(HEADER, MEMORY, SUMMARY, killed(7, b"other")))
+    assert [kill.kill_lines for kill in found] == [0, 1]
+    assert found[1].victims[0].pid == 7
+    assert found[1].oom_memcg is None
+
+
+def test_a_thread_that_stands_in_for_its_leader_is_no_contradiction() -> None:
+    kill = only(lines(HEADER, MEMORY, SUMMARY, killed(43)))
+    assert [victim.pid for victim in kill.victims] == [43]
+    assert kill.chosen_pid == 42
+
+
+def test_an_event_can_be_published_at_its_kill_line_and_again_when_it_is_closed() -> None:
+    assembler = ReportAssembler()
+    seen: list[Kill] = []
+    for record in lines(HEADER, MEMORY, SUMMARY):
+        seen += assembler.feed(record)
+    early = assembler.pending()
+    assert early is not None
+    assert not assembler.decided
+    assert early.victims == ()
+    seen += assembler.feed(lines(KILLED, start=4)[0])
+    assert assembler.decided
+    now = assembler.pending()
+    assert now is not None
+    assert [victim.pid for victim in now.victims] == [42]
+    assert seen == []
+    (final,) = assembler.flush()
+    assert (final.first_seq, final.kill_seqs) == (now.first_seq, now.kill_seqs)
+    assert assembler.pending() is None
+    assert assembler.flush() == ()
+
+
+def test_a_decided_event_closes_when_the_log_goes_on_to_other_things() -> None:
+    assembler = ReportAssembler()
+    for record in lines(HEADER, MEMORY, SUMMARY, KILLED):
+        assert assembler.feed(record) == ()
+    later = LogRecord(text=b"eth0: link up", usec=60_000_000)
+    assert len(assembler.feed(later)) == 1
+
+
+def test_a_report_that_was_cut_does_not_swallow_the_rest_of_a_long_log() -> None:
+    noise = (LogRecord(text=b"usb 1-1: new device %d" % number) for number in range(100_000))
+    assembler = ReportAssembler()
+    for record in lines(HEADER, MEMORY):
+        assembler.feed(record)
+    closed = [kill for record in noise for kill in assembler.feed(record)]
+    assert len(closed) == 1
+    assert not closed[0].complete
+
+
+def test_lost_records_are_noted_on_the_event_after_them() -> None:
+    assembler = ReportAssembler()
+    assembler.lost(7)
+    for record in lines(HEADER, MEMORY, SUMMARY, KILLED):
+        assembler.feed(record)
+    (kill,) = assembler.flush()
+    assert kill.lost_before == 7
+    assert not kill.complete
+
+
+def test_sysrq_is_known_by_its_order() -> None:
+    header = b"kworker/0:2 invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=-1, oom_score_adj=0"
+    kill = only(lines(header, GLOBAL_KILLED))
+    assert kill.invoker is not None
+    assert kill.invoker.order == -1
+
+
+def test_alibabas_limit_of_host_is_a_global_shortage() -> None:
+    task_in = b"Task in /user.slice killed as a result of limit of host"
+    kill = only(lines(HEADER, task_in, b"Out of memory: Kill process 9 (x) score 1 or sacrifice child"))
+    assert (kill.scope, kill.oom_memcg, kill.task_memcg) == (Scope.GLOBAL, None, "/user.slice")
+
+
+def test_a_limit_reached_without_a_victim_names_the_cgroup() -> None:
+    kill = only(lines(HEADER, b"Memory limit reached of cgroup /docker/x", MEMORY))
+    assert (kill.scope, kill.oom_memcg, kill.victims) == (Scope.MEMCG, "/docker/x", ())
