@@ -1,11 +1,11 @@
 """Where `explain` reads from: a file, standard input, or this host's own kernel log."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_records
@@ -79,7 +79,24 @@ class TextLog:
 def _plain_size(name: str) -> int | None:
     if name == "-" or name.endswith((".gz", ".xz", ".bz2", ".zst")):
         return None
-    return Path(name).stat().st_size or None
+    return os.path.getsize(name) or None  # noqa: PTH202 - pathlib takes as long to import as a report to explain
+
+
+def _stdin_waits() -> bool:
+    """Did somebody pipe or redirect a log without saying `-`? Looks without waiting or reading."""
+    import fcntl
+    import stat
+    import struct
+    import termios
+
+    try:
+        status = os.fstat(0)
+        if stat.S_ISFIFO(status.st_mode):
+            (waiting,) = struct.unpack("i", fcntl.ioctl(0, termios.FIONREAD, bytes(4)))
+            return bool(waiting)
+    except OSError:  # started without a standard input
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 class HostLog:
@@ -87,6 +104,10 @@ class HostLog:
 
     def __init__(self) -> None:
         self.what = "this host's kernel log"
+        if _stdin_waits():
+            complain(
+                PROG, "this host's own kernel log is explained; '-' explains what stands in standard input"
+            )
         self.counts = LogCounts()
         self.error: str | None = None
         # printk stamps with the scheduler's clock, which starts at boot and stands still in suspend as

@@ -3,7 +3,6 @@
 A form's renderer is imported when it is asked for: most runs need one.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TextIO
@@ -73,6 +72,8 @@ def _text(kills: Kills, stream: TextIO, nothing: _Nothing) -> Iterator[str]:
 
 def _json(kills: Kills, more: _More) -> Iterator[str]:
     """One document, one line a kill: `jq` reads it, and so does `grep`."""
+    import json
+
     yield '{"kills": ['
     between = "\n"
     for kill in kills:

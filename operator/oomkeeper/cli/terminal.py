@@ -1,7 +1,6 @@
 """What an output stream can show: its width, whether it takes colour, whether it takes UTF-8."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from typing import NamedTuple, TextIO
 
@@ -28,17 +27,21 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str] | None = None) -> Ter
     environ = os.environ if environ is None else environ
     tty = stream.isatty()
     return Terminal(
-        width=min(MAX_WIDTH, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
-        if tty
-        else _piped_width(environ),
+        width=_width(stream if tty else None, environ),
         colour=tty and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb",
         unicode=_takes_utf8(stream, environ),
     )
 
 
-def _piped_width(environ: Mapping[str, str]) -> int:
+def _width(terminal: TextIO | None, environ: Mapping[str, str]) -> int:
     columns = environ.get("COLUMNS", "")
-    return min(MAX_WIDTH, int(columns)) if columns.isdecimal() and int(columns) else PIPE_WIDTH
+    width = int(columns) if columns.isdecimal() else 0
+    if not width and terminal is not None:
+        try:
+            width = os.get_terminal_size(terminal.fileno()).columns
+        except OSError:  # a terminal that does not know its size, such as a serial console's
+            width = 80
+    return min(MAX_WIDTH, width or PIPE_WIDTH)
 
 
 def _takes_utf8(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -1,6 +1,5 @@
 """Drawing within a terminal's means: bars, rules and colours, in UTF-8 or in plain ASCII."""
 
-import textwrap
 from typing import NamedTuple
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -41,14 +40,19 @@ class Pen(NamedTuple):
 
     def wrap(self, text: str, *, indent: str = "", first: str | None = None) -> list[str]:
         """Prose within the width. A path or an id is never broken, so that it can be copied whole."""
-        return textwrap.wrap(
-            text,
-            width=max(20, self.width),
-            initial_indent=indent if first is None else first,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        room = max(20, self.width)
+        lines, line = [], indent if first is None else first
+        used = cells(line)
+        empty = True
+        for word in text.split():
+            length = cells(word)
+            if not empty and used + 1 + length > room:
+                lines.append(line)
+                line, used, empty = indent, len(indent), True
+            line += word if empty else f" {word}"
+            used += length if empty else length + 1
+            empty = False
+        return lines if empty else [*lines, line]
 
     def fit(self, text: str, room: int) -> str:
         """`text` in exactly `room` cells: padded on the right, or cut with an ellipsis."""

@@ -7,7 +7,7 @@ from html import escape
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
-from .kill_overview import OVERVIEW_COLUMNS, Overview
+from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
 from .kill_page import VICTIM_COLUMNS, Page, kill_page
 from .kill_style import STYLE
 from .kill_svg import chart_svg
@@ -34,9 +34,9 @@ def html_parts(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """
     overview = Overview()
     with SpooledTemporaryFile(max_size=8 << 20, mode="w+", encoding="utf-8") as articles:
-        for kill in kills:
+        for number, kill in numbered(kills):
             overview.add(kill)
-            articles.write(_article(kill_page(kill), number=overview.total))
+            articles.write("".join(_article(kill_page(kill), number=number)))
         articles.seek(0)
         title = "No OOM event" if not overview.total else overview.sentence().rstrip(":")
         yield f"{_HEAD}<title>{escape(title)}, explained</title><style>{STYLE}</style></head><body><main>\n"
@@ -52,13 +52,10 @@ def html_parts(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield "<footer>Written by oomkeeper.</footer></main></body></html>\n"
 
 
-def _article(page: Page, *, number: int) -> str:
-    return "".join(_parts(page, number=number))
-
-
-def _parts(page: Page, *, number: int) -> Iterator[str]:
+def _article(page: Page, *, number: int | None) -> Iterator[str]:
+    title = page.title if number is None else f"{number}. {page.title}"
     yield (
-        f'<article id="kill-{number}"><header><span class="kind">{number}. {escape(page.title)}</span> '
+        f'<article id="kill-{number or 1}"><header><span class="kind">{escape(title)}</span> '
         f'<span class="when">{escape(page.when)}</span><h1>{escape(page.summary)}</h1>'
         f'<span class="badge cause">{escape(page.cause)}</span>'
         f'<span class="badge">confidence: {escape(page.confidence)}</span></header>'

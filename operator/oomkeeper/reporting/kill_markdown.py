@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .kill_overview import OVERVIEW_COLUMNS, Overview
+from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
 from .kill_page import VICTIM_COLUMNS, Chart, Page, kill_page
 
 # What starts markup in the middle of a line: code, emphasis, links, tags, entities, cells, strikethrough,
@@ -45,9 +45,9 @@ def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     `kills` are JSON objects of the edge contract (`kill_json`). Every text of a kill is escaped.
     """
     overview = Overview()
-    for kill in kills:
+    for number, kill in numbered(kills):
         overview.add(kill)
-        yield "\n".join(_page(kill_page(kill))) + "\n"
+        yield "\n".join(_page(kill_page(kill), number=number)) + "\n"
     if overview.total > 1:
         yield (
             "\n".join(
@@ -61,8 +61,9 @@ def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def _page(page: Page) -> Iterator[str]:
-    yield f"## {escape(page.title)}, {escape(page.when)}"
+def _page(page: Page, *, number: int | None) -> Iterator[str]:
+    title = page.title if number is None else f"{number}. {page.title}"
+    yield f"## {escape(title)}, {escape(page.when)}"
     yield ""
     yield f"**{escape(page.summary)}**"
     yield ""

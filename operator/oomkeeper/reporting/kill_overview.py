@@ -1,6 +1,6 @@
 """Many kills in one table: what happened over and over, and when it last did."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import kill_words as words
@@ -14,6 +14,18 @@ MAX_SUBJECTS = 10_000
 
 PLACE_CHARS = 36
 OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "last")
+
+
+def numbered(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
+    """Each kill with its place from 1 on, as it comes; a lone one has none. One kill is held back to know."""
+    held: Mapping[str, Any] | None = None
+    place = 0
+    for kill in kills:
+        if held is not None:
+            yield place, held
+        held, place = kill, place + 1
+    if held is not None:
+        yield place if place > 1 else None, held
 
 
 class _Row:

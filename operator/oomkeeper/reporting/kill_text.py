@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .kill_glyphs import Pen, cells
-from .kill_overview import OVERVIEW_COLUMNS, Overview
+from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
 from .kill_page import VICTIM_COLUMNS, Bar, Chart, Page, kill_page
 
 _INDENT = "   "
@@ -31,16 +31,10 @@ def text_pages(
     """
     pen = Pen(width=max(60, width), colour=colour, unicode=unicode)
     overview = Overview()
-    # One kill is held back, so that a lone one is not numbered.
-    held: Page | None = None
-    for given in kills:
+    for number, given in numbered(kills):
         kill = given if unicode else _ascii(given)
-        if held is not None:
-            yield _text(pen, _page(pen, held, number=overview.total))
         overview.add(kill)
-        held = kill_page(kill)
-    if held is not None:
-        yield _text(pen, _page(pen, held, number=overview.total if overview.total > 1 else None))
+        yield _text(pen, _page(pen, kill_page(kill), number=number))
     if overview.total > 1:
         yield _text(pen, _overview(pen, overview))
 

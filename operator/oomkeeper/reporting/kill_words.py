@@ -55,11 +55,11 @@ CAUSES: dict[str, tuple[str, str]] = {
     "NUMAMemoryPolicy": (
         "NUMA nodes of the memory policy full",
         "The process's memory policy (mbind, set_mempolicy, numactl) allows only some "
-        "NUMA nodes, and those were full.",
+        "NUMA nodes, and these had nothing left for it.",
     ),
     "NUMACpuset": (
         "NUMA nodes of the cpuset full",
-        "The process's cpuset allows only some NUMA nodes, and those were full.",
+        "The process's cpuset allows only some NUMA nodes, and these had nothing left for it.",
     ),
     "Fragmentation": (
         "Fragmentation",

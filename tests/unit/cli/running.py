@@ -8,7 +8,7 @@ from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
 POD_LOG = DATA / "pod-limit-6.18-cgroup-v1.log"
-"""A real report: kernel 6.18, cgroup v1, kubelet's cgroupfs driver; a container's `tail` met the pod's limit."""
+"""A real report of kernel 6.18 on cgroup v1: a container's `tail` met its pod's limit."""
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 """Real logs from public sources, beside the checkout; not part of it."""
 
