@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from oomkeeper.kernel.report import parse_records
+from oomkeeper.reporting.units import count_text
 
 from .errors import BAD_INPUT, BadInput, complain
 from .explain_source import PROG, LogSource, open_source
@@ -75,4 +76,4 @@ def _nothing(source: LogSource) -> str:
     counts = source.counts
     if not counts.lines:
         return f"No OOM event: {source.what} is empty."
-    return f"No OOM event in {source.what} ({counts.lines:,} lines read)."
+    return f"No OOM event in {source.what} ({count_text(counts.lines, 'line')} read)."

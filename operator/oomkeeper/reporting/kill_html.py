@@ -45,6 +45,7 @@ def html_parts(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if overview.total > 1:
             yield (
                 f'<section class="overview"><h1>{escape(title)}</h1>'
+                f'<div class="scroll">{chart_svg(overview.causes())}</div>'
                 f"{_table(OVERVIEW_COLUMNS, overview.rows())}</section>\n"
             )
         while part := articles.read(1 << 16):

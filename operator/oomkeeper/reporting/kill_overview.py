@@ -5,8 +5,8 @@ from typing import Any
 
 from . import kill_words as words
 from .kill_escape import printable
-from .kill_page import moment_text
-from .units import count_text
+from .kill_page import Bar, Chart, moment_text
+from .units import count_text, share_text
 
 MAX_ROWS = 20
 MAX_SUBJECTS = 10_000
@@ -40,14 +40,17 @@ class Overview:
 
     def __init__(self) -> None:
         self.total = 0
+        self._causes: dict[str, int] = {}
         self._rows: dict[tuple[str, str, str], _Row] = {}
 
     def add(self, kill: Mapping[str, Any]) -> None:
         """Count one JSON object of a kill."""
         self.total += 1
         victims = kill.get("victims") or ()
+        cause = printable(str(kill.get("cause")))
+        self._causes[cause] = self._causes.get(cause, 0) + 1
         key = (
-            printable(str(kill.get("cause"))),
+            cause,
             printable(_place(kill)),
             printable(str(victims[0].get("comm"))) if victims else "-",
         )
@@ -74,6 +77,22 @@ class Overview:
             )
             for (cause, place, comm), row in ranked[:MAX_ROWS]
         ]
+
+    def causes(self) -> Chart:
+        """How many events each cause has, the most frequent first."""
+        ranked = sorted(self._causes.items(), key=lambda item: -item[1])
+        return Chart(
+            title="By cause",
+            bars=tuple(
+                Bar(
+                    label=words.CAUSES.get(cause, (cause, ""))[0],
+                    value=f"{count:,}",
+                    share=count / self.total,
+                    note=share_text(count / self.total),
+                )
+                for cause, count in ranked[:MAX_ROWS]
+            ),
+        )
 
     def sentence(self) -> str:
         """What the table shows: `12 OOM events:`."""

@@ -164,4 +164,6 @@ def _records(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 def _overview(pen: Pen, overview: Overview) -> Iterator[str]:
     yield pen.paint(pen.rule(overview.sentence().rstrip(":")), "bold")
     yield ""
+    yield from _chart(pen, overview.causes())
+    yield ""
     yield from _table(pen, OVERVIEW_COLUMNS, overview.rows())

@@ -74,7 +74,7 @@ def test_a_log_without_an_oom_is_no_error() -> None:
     assert done.returncode == 0
     assert document["kills"] == []
     assert document["records"]["lines"] == 1
-    assert oomkeeper("explain", "-", stdin=calm).stdout == b"No OOM event in standard input (1 lines read).\n"
+    assert oomkeeper("explain", "-", stdin=calm).stdout == b"No OOM event in standard input (1 line read).\n"
     assert b"No OOM event was found." in oomkeeper("explain", "-", "-o", "html", stdin=calm).stdout
     assert b"is empty" in oomkeeper("explain", "-", "-o", "markdown").stdout
 

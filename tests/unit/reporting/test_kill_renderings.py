@@ -139,6 +139,7 @@ def test_a_lone_kill_has_no_number_and_several_end_in_a_table() -> None:
 
     assert "3. OOM kill" in several
     assert "3 OOM events" in several
+    assert re.search(r"^ +Container limit +█+.* 2  67 %$", several, re.MULTILINE)
     assert re.search(r"^ +2 +Container limit +container ab12ab12ab12 +java", several, re.MULTILINE)
 
 
@@ -196,7 +197,7 @@ def test_html_loads_nothing_from_anywhere() -> None:
     assert not re.search(r"""(?:src|href|url|@import)\s*[=(]""", page)
     assert "http" not in page.replace("http-equiv", "")
     assert "prefers-color-scheme: dark" in page
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
 
 
 def test_html_says_so_where_nothing_was_found() -> None:
