@@ -82,7 +82,7 @@ def spread_numa(case: Case) -> Advice | None:
     how = (
         "use numactl --preferred or --interleave instead of --membind"
         if case.cause is Cause.NUMA_MEMORY_POLICY
-        else "widen cpuset.mems; on Kubernetes, see which nodes the Memory Manager and Topology Manager pin pods to"
+        else "widen cpuset.mems; on Kubernetes, see where Memory Manager and Topology Manager pin pods"
     )
     return Advice(
         remedy=Remedy.SPREAD_NUMA,

@@ -15,7 +15,6 @@ from ...model.kill import Kill
 from ...model.log import LogRecord
 from .build import build
 from .event import Draft
-from .header import parse_header
 from .killline import parse_killed
 from .kinds import HEADER_MARK, HEADS, Kind, kind_of
 from .oomkill import parse_summary
@@ -53,7 +52,7 @@ class ReportAssembler:
             return _NONE
         if text[:5] in HEADS or HEADER_MARK in text:
             kind = kind_of(text)
-            if kind is not None and (kind is not Kind.HEADER or parse_header(text) is not None):
+            if kind is not None:
                 closed = self._expire(record) + self._take(kind, record)
                 self._seen_any = True
                 return closed

@@ -6,6 +6,8 @@ names that other kernel messages print) from posing as one of them."""
 
 from enum import IntEnum, auto
 
+from .header import parse_header
+
 
 class Kind(IntEnum):
     """What a line means for the life of an event."""
@@ -98,9 +100,12 @@ HEADER_MARK = b" invoked oom"
 
 def kind_of(text: bytes) -> Kind | None:
     """The kind of a record's text, or None where it is no line that an event hangs on. Constant time."""
+    if HEADER_MARK in text and parse_header(text) is not None:
+        # Before all others: a comm may begin like any of them.
+        return Kind.HEADER
     head = text[:5]
     if head not in HEADS:
-        return Kind.HEADER if HEADER_MARK in text else None
+        return None
     if head == b"Memor":
         return _memory_cgroup(text)
     if head == b"Out o":

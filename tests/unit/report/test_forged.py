@@ -1,0 +1,128 @@
+"""Whatever bytes a process puts into its name, its cgroup or the log, the verdict on a kill stays the
+kernel's."""
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.cause import Cause, Level
+from oomkeeper.model.log import LogRecord
+
+from .material import lines, only
+
+PID, UID = 4242, 1000
+comms = st.binary(max_size=15)
+names = st.binary(min_size=1, max_size=60).map(lambda name: name.replace(b"/", b"_"))
+"""A cgroup's name holds anything but a slash (cgroup_mkdir() refuses newlines too; here even those are
+tried)."""
+
+
+def report(comm: bytes, parent: bytes, child: bytes, cpuset: bytes) -> list[LogRecord]:
+    """What a kernel prints of a process called `comm` in /parent/child, at the parent's limit."""
+    limit, task = b"/" + parent, b"/" + parent + b"/" + child
+    return lines(
+        comm + b" invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+        b"CPU: 1 UID: 0 PID: %d Comm: %s Not tainted 6.18.0 #1" % (PID, comm),
+        b"Call Trace:",
+        b" mem_cgroup_out_of_memory+0xc0/0x110",
+        b"memory: usage 40960kB, limit 40960kB, failcnt 19",
+        b"Memory cgroup stats for %s:" % limit,
+        b"anon 41848832",
+        b"Tasks state (memory values in pages):",
+        b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name",
+        b"[  %5d] %5d %5d    10899    10452   131072        0             0 %s" % (PID, UID, PID, comm),
+        b"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=%s,mems_allowed=0,oom_memcg=%s,task_memcg=%s,"
+        b"task=%s,pid=%d,uid=%d" % (cpuset, limit, task, comm, PID, UID),
+        b"Memory cgroup out of memory: Killed process %d (%s) total-vm:43596kB, anon-rss:40832kB, "
+        b"file-rss:976kB, "
+        b"shmem-rss:0kB, UID:%d pgtables:128kB oom_score_adj:0" % (PID, comm, UID),
+    )
+
+
+@given(comm=comms, parent=names, child=names, cpuset=names)
+@example(comm=b"x,pid=1,uid=0", parent=b"a", child=b"b", cpuset=b"/")
+@example(comm=b"a) total-vm:0kB", parent=b"a", child=b"b", cpuset=b"/")
+@example(comm=b",task=,pid=1", parent=b"p,task=q", child=b"c,pid=1,uid=0", cpuset=b"s")
+@example(comm=b"", parent=b"p,oom_memcg=", child=b"c,task_memcg=", cpuset=b"x,global_oom")
+@example(comm=b"] \n[ pid ]", parent=b"p", child=b"c", cpuset=b"x,mems_allowed=0,global_oom")
+@example(comm=b"Out of memory: ", parent=b"p", child=b"c", cpuset=b"c")
+@settings(deadline=None, max_examples=400)
+def test_no_name_changes_who_died_or_why(comm: bytes, parent: bytes, child: bytes, cpuset: bytes) -> None:
+    kill = only(report(comm, parent, child, cpuset))
+    verdict = diagnose(kill)
+    assert [victim.pid for victim in kill.victims] == [PID]
+    assert (kill.chosen_pid, kill.chosen_uid) == (PID, UID)
+    assert kill.victims[0].total_vm_bytes == 43596 * 1024
+    assert kill.victims[0].anon_rss_bytes == 40832 * 1024
+    assert kill.invoker is not None
+    assert kill.invoker.gfp == "0xcc0(GFP_KERNEL)"
+    assert verdict.limit_bytes == 40960 * 1024
+    assert kill.complete
+    assert kill.oom_memcg is not None
+    assert kill.task_memcg is not None
+
+
+@given(comm=comms)
+@settings(deadline=None, max_examples=300)
+def test_no_comm_changes_the_level(comm: bytes) -> None:
+    verdict = diagnose(only(report(comm, b"a", b"b", b"/")))
+    assert (verdict.cause, verdict.level) == (Cause.ANCESTOR_CGROUP_LIMIT, Level.ANCESTOR)
+
+
+def test_a_comm_that_holds_a_newline_and_a_line_of_a_report_adds_nothing() -> None:
+    plain = only(report(b"honest", b"a", b"b", b"/"))
+    forged = only(report(b"\nFree swap=9kB", b"a", b"b", b"/"))
+    assert forged.memory == plain.memory
+    assert len(forged.tasks) == len(plain.tasks) == 1
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+        b" invoked oom",
+        b"oom-kill:constraint=",
+        b"oom-kill:constraint=CONSTRAINT_NONE,nodemask=,global_oom",
+        b"Memory cgroup out of memory: Killed process ",
+        b"Killed process 99999999999999999999999999 (",
+        b"Out of memory: Kill process 1 (",
+        b"Task in  killed as a result of limit of ",
+        b"Tasks in  are going to be killed due to memory.oom.group set",
+        b"Memory limit reached of cgroup ",
+        b"Out of memory and no killable processes...",
+        b"Kernel panic - not syncing: Out of memory",
+        b"memory: usage 1kB, limit 0kB, failcnt 0",
+        b"memory: usage 1kB, limit 999999999999999999999999999kB",
+        b"Memory cgroup stats for : a:1KB",
+        b"Mem-Info:",
+        b"Node 99999999999 DMA32 free:1kB min:1kB",
+        b"lowmem_reserve[]: x 1",
+        b"Node 0 Normal: 1*0kB 0*4kB",
+        b"Node 0 hugepages_total=1 hugepages_free=0 hugepages_surp=0 hugepages_size=0kB",
+        b"[ pid ] name",
+        b"[ 1] 2 3",
+        b"[ 1] 1 1 0 0 0 0 0 x",
+        b"Unreclaimable slab info:",
+        b"a 1KB 2KB",
+        b"oom_reaper: reaped process x",
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            FRAGMENTS,
+            st.binary(max_size=120),
+            st.builds(lambda a, b: a + b, FRAGMENTS, st.binary(max_size=40)),
+        )
+    )
+)
+@settings(deadline=None, max_examples=400)
+def test_no_bytes_make_the_parser_or_the_diagnosis_fail(texts: list[bytes]) -> None:
+    for kill in parse_records(lines(*texts)):
+        verdict = diagnose(kill)
+        assert verdict.summary
+        assert len(list(kill.tasks)) == len(kill.tasks)
+        assert all(part.bytes > 0 for part in verdict.contributors)
+        assert all(0 <= part.share <= 1 for part in verdict.contributors)
