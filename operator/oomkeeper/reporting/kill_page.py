@@ -289,8 +289,10 @@ def _advice(item: object) -> tuple[str, str]:
 
 
 def _gaps(kill: Mapping[str, Any]) -> list[str]:
-    """How the record itself falls short; said apart from the diagnosis' own doubts."""
+    """How the record itself falls short, where the verdict's own doubts do not say it already."""
     gaps = []
+    if kill.get("complete") is False and not kill.get("uncertain"):
+        gaps.append("The report is cut: a part of what the kernel printed is not in this log.")
     if lost := kill.get("lostBefore"):
         gaps.append(f"{count_text(int(lost), 'log record')} just before or inside this report are lost.")
     return gaps

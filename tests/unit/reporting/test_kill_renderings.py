@@ -76,6 +76,16 @@ def test_a_page_on_the_node_shows_free_memory_against_the_watermark() -> None:
     assert "0 B free of 1024 MiB" in page
 
 
+def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
+    cut = {**CONTAINER, "complete": False, "uncertain": [], "lostBefore": 2}
+
+    page = render_text([cut])
+
+    assert "The report is cut" in page
+    assert "2 log records just before or inside this report are lost." in page
+    assert "The report is cut" not in render_text([{**CONTAINER, "complete": False}])
+
+
 def test_what_went_through_a_store_reads_the_same() -> None:
     stored = json.loads(json.dumps(CONTAINER))
 
