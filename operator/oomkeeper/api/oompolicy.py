@@ -49,11 +49,13 @@ class Acknowledgement(StrEnum):
 
 Acknowledgements = Annotated[tuple[Acknowledgement, ...], Field(max_length=3), ListSet()]
 
+_NODES = 100_000
+"""More nodes than any cluster has."""
 MAX_CONCURRENT = re.compile(r"(100|[1-9][0-9]?)%")
 
 
 def _holds_max_concurrent(value: int | str) -> bool:
-    return value >= 1 if isinstance(value, int) else MAX_CONCURRENT.fullmatch(value) is not None
+    return 1 <= value <= _NODES if isinstance(value, int) else MAX_CONCURRENT.fullmatch(value) is not None
 
 
 class Rollout(ApiModel):
@@ -64,8 +66,9 @@ class Rollout(ApiModel):
         Field(json_schema_extra={"maxLength": 4}),
         Checked(
             Rule(
-                cel="type(self) == int ? int(self) >= 1 : string(self).matches('^(100|[1-9][0-9]?)%$')",
-                message="write a number of nodes, 1 or more, or a share of the matched nodes, '1%' to '100%'",
+                cel=f"type(self) == int ? int(self) >= 1 && int(self) <= {_NODES} : "
+                "string(self).matches('^(100|[1-9][0-9]?)%$')",
+                message=f"write a number of nodes, 1 to {_NODES}, or a share of those matched, 1% to 100%",
                 holds=_holds_max_concurrent,
             )
         ),

@@ -46,7 +46,7 @@ def range_message(rule: SysctlRule) -> str:
 
 def _range_rule(rule: SysctlRule) -> Rule:
     return Rule(
-        cel=f"!('{rule.key}' in self) || "
+        cel=f"!('{rule.key}' in self) || dyn(self['{rule.key}']) == null || "
         f"(self['{rule.key}'] >= {rule.minimum} && self['{rule.key}'] <= {rule.maximum})",
         message=range_message(rule),
         holds=lambda self: rule.key not in self or rule.minimum <= self[rule.key] <= rule.maximum,
@@ -74,9 +74,15 @@ SYSCTLS_DESCRIPTION = "Kernel settings to keep, by their kernel names:\n\n" + "\
 )
 
 SysctlMap = Annotated[
-    dict[str, int],
+    dict[str, Annotated[int, Field(json_schema_extra={"nullable": True})]],
     Field(max_length=len(SYSCTLS), description=SYSCTLS_DESCRIPTION),
     Checked(
+        # Were the values not nullable, the API server would drop a null, and nobody would hear of it.
+        Rule(
+            cel="self.all(key, dyn(self[key]) != null)",
+            message="a sysctl has no value: write one or leave it out",
+            holds=lambda self: None not in self.values(),
+        ),
         Rule(
             cel=f"self.all(key, key in [{_KEYS}])",
             message=f"unknown sysctl: write only {', '.join(SYSCTL_RULES)}",

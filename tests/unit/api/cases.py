@@ -120,7 +120,7 @@ def _adjust(**fields: Any) -> dict[str, Any]:
 
 
 _WINDOW = "write a duration from 1m to 168h"
-_CONCURRENT = "write a number of nodes, 1 or more, or a share of the matched nodes"
+_CONCURRENT = "write a number of nodes, 1 to 100000, or a share of those matched"
 _LABEL_VALUE = "write a label value: letters, digits"
 _LABEL_KEY = "write a label key such as app.kubernetes.io/name"
 
@@ -137,6 +137,13 @@ POLICIES: list[Bad] = [
         {"sysctls": {"vm/swappiness": 1}},
         "spec.sysctls",
         "unknown sysctl: write only vm.panic_on_oom",
+    ),
+    _policy(
+        "sysctl without a value, as a template may leave it",
+        {"sysctls": {"vm.swappiness": None}},
+        "spec.sysctls.vm.swappiness",
+        "is empty: write an integer",
+        "a sysctl has no value: write one or leave it out",
     ),
     _policy(
         "sysctl as a string",
@@ -265,6 +272,16 @@ POLICIES: list[Bad] = [
         {"rollout": {"maxConcurrent": "0%"}},
         "spec.rollout.maxConcurrent",
         _CONCURRENT,
+    ),
+    _policy(
+        "more nodes than an integer holds",
+        {"rollout": {"maxConcurrent": 10**20}},
+        "spec.rollout.maxConcurrent",
+        _CONCURRENT,
+        "must be of type integer,string",
+    ),
+    _policy(
+        "100001 nodes", {"rollout": {"maxConcurrent": 100001}}, "spec.rollout.maxConcurrent", _CONCURRENT
     ),
     _policy(
         "more than all", {"rollout": {"maxConcurrent": "101%"}}, "spec.rollout.maxConcurrent", _CONCURRENT
