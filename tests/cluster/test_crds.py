@@ -10,16 +10,18 @@ import ssl
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import yaml
 
-from oomkeeper.api import KINDS
+from oomkeeper.api import KINDS, InvalidObjectError, OOMPolicy
 from oomkeeper.api.meta import Resource
 from tests.testbed import ControlPlane
 from tests.unit.api.cases import BAD, PLAIN, RANGES, Bad
 from tests.unit.api.objects import FULL, HOST_INCIDENT, INCIDENT, NODE, POLICY, REPORT
+from tests.unit.api.random_specs import random_spec
 
 pytestmark = pytest.mark.cluster
 
@@ -177,6 +179,28 @@ def _in_servers_spelling(path: str) -> str:
     for key in RANGES:
         path = path.replace(f"spec.sysctls.{key}", f"spec.sysctls[{key}]")
     return path.replace("matchLabels.x", "matchLabels[x]")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_server_and_models_judge_random_policies_alike(api: Api, seed: int) -> None:
+    random = Random(seed)
+    verdicts = set()
+    for _ in range(500):
+        body = named(PLAIN | {"spec": random_spec(random)}, "random")
+        try:
+            OOMPolicy.parse(body)
+            mine = "good"
+        except InvalidObjectError as error:
+            mine = f"bad: {error}"
+        try:
+            api.create(body, dryRun="All")
+            theirs = "good"
+        except RefusedError as error:
+            theirs = f"bad: {error}"
+        assert "no such overload" not in theirs
+        assert (mine == "good") is (theirs == "good"), (body["spec"], mine, theirs)
+        verdicts.add(mine == "good")
+    assert verdicts == {True, False}
 
 
 def test_both_ends_of_each_sysctls_range_are_taken(api: Api) -> None:
