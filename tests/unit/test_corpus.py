@@ -1,4 +1,5 @@
-"""Real logs from public sources with the verdict each must get, read where they lie; they are no part of the repository."""
+"""Real logs from public sources with the verdict each must get, read where they lie; they are no part of the
+repository."""
 
 import csv
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.records import read_records
 from oomkeeper.kernel.report import parse_records
@@ -15,9 +17,7 @@ from oomkeeper.model.cause import Cause, ContributorName, Outcome
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
 
-CORPUS = Path(
-    os.environ.get("OOMKEEPER_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpus"
-)
+CORPUS = Path(os.environ.get("OOMKEEPER_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpus")
 
 CAUSES = {
     "global": Cause.NODE_MEMORY,

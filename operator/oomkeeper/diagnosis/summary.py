@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ..model.cause import BindingCounter, Cause, ContributorName, Outcome
 from .case import Case, resident_bytes
+from .children import child_name, largest_child
 from .nodes import allowed_nodes
 from .units import percent, size
 from .zones import ZonesState
@@ -111,15 +112,24 @@ def _pod(case: Case) -> str:
     if equal is not None:
         return (
             f"Container {equal.name} of {pod_name(case)} reached {limit_phrase(case)}, counted at the pod's "
-            "cgroup, whose "
-            f"limit is the same{_filled(case)}"
+            f"cgroup, whose limit is the same{_filled(case)}"
         )
     shared = ""
     if case.pod is not None and case.pod.limit_bytes is not None:
         shared = ", set on the pod itself"
     elif case.pod is not None and len(case.pod.containers) > 1:
         shared = f", the sum of its {len(case.pod.containers)} containers' limits"
-    return f"{_first_upper(pod_name(case))} reached {limit_phrase(case)}{shared}{_filled(case)}"
+    return (
+        f"{_first_upper(pod_name(case))} reached {limit_phrase(case)}{shared}{_filled(case)}{_blamed(case)}"
+    )
+
+
+def _blamed(case: Case) -> str:
+    """Where the report tells, the child that filled the parent: often another than the one that died."""
+    child = largest_child(case.kill)
+    if child is None:
+        return ""
+    return f", most of it ({size(child.bytes)}) used by {printable(child_name(child, case.pod))}"
 
 
 def _qos(case: Case) -> str:
@@ -152,7 +162,7 @@ def _ancestor(case: Case) -> str:
     victim = printable(case.kill.task_memcg or "?")
     return (
         f"Cgroup {printable(case.kill.oom_memcg or '?')}, a parent of the victim's {victim}, reached "
-        f"{limit_phrase(case)}{_filled(case)}"
+        f"{limit_phrase(case)}{_filled(case)}{_blamed(case)}"
     )
 
 

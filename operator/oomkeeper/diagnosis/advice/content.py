@@ -5,6 +5,7 @@ from collections import Counter as Tally
 from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ..case import Case, resident_bytes, task_pages
+from ..children import outside_children_bytes
 from ..summary import printable
 from ..units import percent, size
 
@@ -26,8 +27,10 @@ _NO_SHORTAGE = frozenset(
 def move_tmpfs(case: Case) -> Advice | None:
     """tmpfs and shared memory stay charged after the process is gone, so killing does not help."""
     share = case.share(ContributorName.SHARED_MEMORY)
-    if share < _TMPFS_SHARE or case.cause in _NO_SHORTAGE:
+    if case.cause in _NO_SHORTAGE:
         return None
+    if share < _TMPFS_SHARE:
+        return _left_behind(case)
     used = size(case.size(ContributorName.SHARED_MEMORY))
     return Advice(
         remedy=Remedy.MOVE_TMPFS,
@@ -37,6 +40,20 @@ def move_tmpfs(case: Case) -> Advice | None:
             "they stay until deleted, whoever is killed. Keep them on disk, or give the volume a sizeLimit "
             "below the memory "
             "limit."
+        ),
+    )
+
+
+def _left_behind(case: Case) -> Advice | None:
+    left = outside_children_bytes(case.kill, case.binding.usage_bytes)
+    if case.cause is not Cause.POD_LIMIT or left is None:
+        return None
+    return Advice(
+        remedy=Remedy.MOVE_TMPFS,
+        message=(
+            f"{size(left)} are charged to the pod and to none of its containers: files in memory volumes "
+            "(emptyDir with medium Memory), or what containers left that are gone. Give such volumes a "
+            "sizeLimit, or keep them on disk."
         ),
     )
 
