@@ -63,6 +63,11 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
     uncertain = [*verdict.uncertain]
     if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
         uncertain.append(binding.uncertain)
+    if case.is_sandbox:
+        uncertain.append(
+            "The victim is the pod's sandbox: all its tasks scored alike, so who died says nothing of who "
+            "used the memory."
+        )
     hint = qos_hint(kill)
     if hint is not None:
         uncertain.append(hint)

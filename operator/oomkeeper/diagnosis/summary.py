@@ -9,6 +9,21 @@ from .nodes import allowed_nodes
 from .units import percent, size
 from .zones import ZonesState
 
+_SHARED = frozenset(
+    {
+        Cause.QOS_LIMIT,
+        Cause.NODE_ALLOCATABLE_LIMIT,
+        Cause.ENCLOSING_LIMIT,
+        Cause.NODE_MEMORY,
+        Cause.ZONE_MEMORY,
+        Cause.NUMA_CPUSET,
+        Cause.NUMA_MEMORY_POLICY,
+        Cause.FRAGMENTATION,
+        Cause.MANUAL_TRIGGER,
+    }
+)
+"""Causes that say nothing of the pod the victim lived in."""
+
 
 def summarize(case: Case) -> str:
     """The summary of a case, without markup."""
@@ -37,17 +52,6 @@ def container_name(case: Case) -> str:
     if cgroup is not None and cgroup.container_id:
         return f"container {cgroup.container_id[:12]} of {pod_name(case)}"
     return f"a container of {pod_name(case)}"
-
-
-def _container_alone(case: Case) -> str:
-    if case.is_sandbox:
-        return "sandbox, which holds next to nothing"
-    if case.container is not None:
-        return f"container {case.container.name}"
-    cgroup = case.victim_cgroup
-    return (
-        f"container {cgroup.container_id[:12]}" if cgroup is not None and cgroup.container_id else "container"
-    )
 
 
 def limit_phrase(case: Case, what: str = "its memory limit") -> str:
@@ -84,16 +88,20 @@ def _what_came(case: Case) -> str:
     name = f"{printable(victim.comm) or 'a process'} (pid {victim.pid}{held})"
     if case.outcome is Outcome.KILLED_GROUP and len(kill.victims) > 1:
         return f"the kernel killed all {len(kill.victims)} processes of the group, first {name}"
-    where = ""
-    if case.cause in (Cause.POD_LIMIT, Cause.QOS_LIMIT, Cause.NODE_ALLOCATABLE_LIMIT, Cause.NODE_MEMORY):
-        cgroup = case.victim_cgroup
-        if cgroup is not None and cgroup.container_id and case.equal_container is None:
-            where = (
-                f" in its {_container_alone(case)}"
-                if case.cause is Cause.POD_LIMIT
-                else f" in {container_name(case)}"
-            )
-    return f"the kernel killed {name}{where}"
+    return f"the kernel killed {name}{_whereabouts(case)}"
+
+
+def _whereabouts(case: Case) -> str:
+    """The victim's container, unless the first half of the sentence names it."""
+    if case.is_sandbox:
+        return " in its sandbox, which holds next to nothing"
+    cgroup = case.victim_cgroup
+    if cgroup is None or cgroup.container_id is None or case.equal_container is not None:
+        return ""
+    if case.cause is Cause.POD_LIMIT:
+        alone = case.container.name if case.container is not None else cgroup.container_id[:12]
+        return f" in its container {alone}"
+    return f" in {container_name(case)}" if case.cause in _SHARED else ""
 
 
 # Why: one function per cause

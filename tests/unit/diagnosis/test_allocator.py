@@ -1,0 +1,225 @@
+"""The page allocator's causes: node, zone, NUMA, fragmentation."""
+
+import pytest
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.diagnosis.gfp import parse_request
+from oomkeeper.diagnosis.nodes import parse_nodes
+from oomkeeper.model.cause import Cause, Confidence, ContributorName, Remedy
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.memory import BuddyBlock, HugePages, MemoryFacts, SlabCache
+
+from .material import KIB, MIB, VICTIM, global_kill, node, zone
+
+KERNEL = "0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO)"
+SMALL_BLOCKS = (
+    BuddyBlock(count=900, size_bytes=4 * KIB, types="UME"),
+    BuddyBlock(count=900, size_bytes=8 * KIB, types="UE"),
+    BuddyBlock(count=8, size_bytes=32 * KIB, types="CH"),
+    BuddyBlock(count=9, size_bytes=64 * KIB, types="H"),
+)
+
+
+def cause(kill: Kill) -> tuple[Cause, Confidence]:
+    verdict = diagnose(kill)
+    return verdict.cause, verdict.confidence
+
+
+def test_every_zone_below_its_minimum_is_a_shortage_of_the_node() -> None:
+    verdict = diagnose(global_kill(zone("DMA32", 20_000, 30_000), zone("Normal", 40_000, 50_000)))
+    assert (verdict.cause, verdict.confidence, verdict.level) == (Cause.NODE_MEMORY, Confidence.HIGH, None)
+    assert verdict.limit_bytes is None
+    grow = next(advice for advice in verdict.advice if advice.remedy is Remedy.GROW_NODE)
+    assert "19.5 MiB" in grow.message
+
+
+def test_the_reserve_for_lower_zones_counts_as_used() -> None:
+    reserve = (0, 0, 9000, 9000)
+    kill = global_kill(zone("DMA32", 60_000, 30_000, reserve_pages=reserve), zone("Normal", 40_000, 50_000))
+    assert cause(kill) == (Cause.NODE_MEMORY, Confidence.HIGH)
+
+
+def test_the_highatomic_reserve_is_not_free_for_others() -> None:
+    assert cause(global_kill(zone("Normal", 40_000, 38_000, reserved_highatomic=4096)))[1] is Confidence.HIGH
+
+
+def test_a_zone_between_min_and_low_is_a_shortage_with_less_confidence() -> None:
+    assert cause(global_kill(zone("Normal", 52_000, 50_000))) == (Cause.NODE_MEMORY, Confidence.MEDIUM)
+
+
+def test_free_memory_above_the_marks_at_order_0_leaves_little_confidence() -> None:
+    verdict = diagnose(global_kill(zone("Normal", 500_000, 50_000)))
+    assert (verdict.cause, verdict.confidence) == (Cause.NODE_MEMORY, Confidence.LOW)
+    assert verdict.uncertain
+
+
+def test_a_full_low_zone_beside_a_free_high_one_is_a_shortage_of_the_zone() -> None:
+    zones = (zone("Normal", 4_300, 7_732), zone("HighMem", 1_048_740, 512))
+    verdict = diagnose(global_kill(*zones, gfp="0x101cc0(GFP_USER|__GFP_WRITE)"))
+    assert (verdict.cause, verdict.confidence) == (Cause.ZONE_MEMORY, Confidence.HIGH)
+    assert "HighMem" in verdict.summary
+    assert cause(global_kill(*zones))[0] is Cause.NODE_MEMORY  # a request that may use HighMem
+
+
+def test_cma_is_out_of_reach_of_what_cannot_be_moved() -> None:
+    zones = (zone("Normal", 613_120, 91_584, free_cma=523_776),)
+    assert cause(global_kill(*zones, gfp=KERNEL))[0] is Cause.ZONE_MEMORY
+    assert "CMA" in diagnose(global_kill(*zones, gfp=KERNEL)).summary
+    assert cause(global_kill(*zones))[0] is Cause.NODE_MEMORY
+
+
+def test_a_zone_that_kernels_since_6_1_leave_out_still_counts() -> None:
+    pages = {"free": 300_000, "active_anon": 1}
+    zones = (zone("DMA32", 20_000, 30_000),)
+    assert (
+        cause(global_kill(*zones, gfp="0xcc4(GFP_KERNEL|GFP_DMA32)", mem_info_pages=pages))[0]
+        is Cause.ZONE_MEMORY
+    )
+
+
+def test_a_missing_header_does_not_hide_that_the_request_was_confined() -> None:
+    verdict = diagnose(global_kill(zone("Normal", 4_300, 7_732), zone("HighMem", 1_048_740, 512), gfp=None))
+    assert (verdict.cause, verdict.confidence) == (Cause.ZONE_MEMORY, Confidence.MEDIUM)
+    assert verdict.uncertain
+
+
+def test_no_block_of_the_order_though_much_is_free_is_fragmentation() -> None:
+    verdict = diagnose(global_kill(zone("Normal", 106_384, 40_864, buddy=SMALL_BLOCKS), gfp=KERNEL, order=3))
+    assert (verdict.cause, verdict.confidence) == (Cause.FRAGMENTATION, Confidence.HIGH)
+    assert "32 KiB (order 3)" in verdict.summary
+    assert [advice.remedy for advice in verdict.advice] == [Remedy.COMPACT_MEMORY]
+
+
+@pytest.mark.parametrize(
+    ("types", "gfp", "expected"),
+    [
+        ("U", KERNEL, Cause.NODE_MEMORY),
+        ("M", KERNEL, Cause.NODE_MEMORY),
+        ("C", KERNEL, Cause.FRAGMENTATION),
+        ("C", "0x140dca(GFP_HIGHUSER_MOVABLE)", Cause.NODE_MEMORY),
+        ("H", "0x140dca(GFP_HIGHUSER_MOVABLE)", Cause.FRAGMENTATION),
+        ("I", KERNEL, Cause.FRAGMENTATION),
+        ("", KERNEL, Cause.NODE_MEMORY),
+    ],
+)
+def test_which_blocks_count(types: str, gfp: str, expected: Cause) -> None:
+    blocks = (BuddyBlock(count=1, size_bytes=64 * KIB, types=types),)
+    assert cause(global_kill(zone("Normal", 106_384, 40_864, buddy=blocks), gfp=gfp, order=3))[0] is expected
+
+
+def test_without_free_lists_fragmentation_is_not_claimed() -> None:
+    assert cause(global_kill(zone("Normal", 106_384, 40_864), gfp=KERNEL, order=3))[0] is Cause.NODE_MEMORY
+
+
+def test_a_shortage_at_a_higher_order_stays_a_shortage() -> None:
+    kill = global_kill(zone("Normal", 30_000, 40_864, buddy=SMALL_BLOCKS), gfp=KERNEL, order=3)
+    assert cause(kill)[0] is Cause.NODE_MEMORY
+
+
+def test_the_kernels_own_word_on_numa_is_taken() -> None:
+    full = zone("Normal", 10_000, 20_000, node=1)
+    policy = global_kill(full, constraint="CONSTRAINT_MEMORY_POLICY", nodemask="1", mems_allowed="0-1")
+    cpuset = global_kill(full, constraint="CONSTRAINT_CPUSET", mems_allowed="1")
+    assert cause(policy) == (Cause.NUMA_MEMORY_POLICY, Confidence.HIGH)
+    assert cause(cpuset) == (Cause.NUMA_CPUSET, Confidence.HIGH)
+    assert "NUMA node 1" in diagnose(policy).summary
+    assert diagnose(policy).advice[-1].remedy is Remedy.SPREAD_NUMA
+
+
+def test_old_kernels_give_numa_away_by_the_nodes_allowed() -> None:
+    kill = global_kill(zone("Normal", 10_000, 20_000), constraint=None, nodemask=None, mems_allowed="0")
+    assert cause(kill)[0] is Cause.NODE_MEMORY
+    assert diagnose(kill, node=node((0, 1))).cause is Cause.NUMA_CPUSET
+    bound = global_kill(zone("Normal", 10_000, 20_000), constraint=None, nodemask="0", mems_allowed="0-1")
+    assert diagnose(bound, node=node((0, 1))).cause is Cause.NUMA_MEMORY_POLICY
+
+
+def test_a_node_with_huge_pages_of_two_sizes_is_still_one_node() -> None:
+    kill = global_kill(zone("Normal", 10_000, 20_000), constraint=None, nodemask=None)
+    huge = tuple(HugePages(node=0, total=0, free=0, size_bytes=size) for size in (2 * MIB, 1024 * MIB))
+    facts = MemoryFacts(zones=kill.memory.zones, huge_pages=huge)
+    both = Kill(
+        scope=kill.scope,
+        invoker=kill.invoker,
+        mems_allowed="0",
+        memory=facts,
+        victims=(VICTIM,),
+        kill_lines=1,
+    )
+    assert diagnose(both).cause is Cause.NODE_MEMORY
+
+
+def test_a_kill_line_alone_says_so() -> None:
+    verdict = diagnose(Kill(scope=global_kill().scope, victims=(VICTIM,), kill_lines=1))
+    assert (verdict.cause, verdict.confidence) == (Cause.NODE_MEMORY, Confidence.LOW)
+    assert verdict.uncertain
+
+
+def test_a_cut_report_with_nothing_in_it_is_not_guessed_at() -> None:
+    verdict = diagnose(Kill(scope=global_kill().scope, complete=False))
+    assert verdict.cause is Cause.UNKNOWN
+    assert len(verdict.uncertain) == 2
+
+
+def test_a_slab_cache_that_filled_the_node_is_named_first() -> None:
+    slab = SlabCache(name="kmemleak_object", used_bytes=800 * MIB, total_bytes=900 * MIB)
+    facts = MemoryFacts(
+        zones=(zone("Normal", 10_000, 20_000),),
+        mem_info_pages={"active_anon": 1000, "slab_unreclaimable": 400_000, "free": 2500},
+        ram_pages=500_000,
+        reserved_pages=0,
+        slabs=(slab,),
+        slab_dumped=True,
+    )
+    kill = global_kill()
+    verdict = diagnose(
+        Kill(scope=kill.scope, invoker=kill.invoker, constraint="CONSTRAINT_NONE", memory=facts)
+    )
+    assert verdict.contributors[0].name is ContributorName.KERNEL_SLAB
+    assert verdict.contributors[0].detail == "kmemleak_object"
+    assert "kmemleak_object" in verdict.summary
+    assert Remedy.FREE_KERNEL_MEMORY in {advice.remedy for advice in verdict.advice}
+
+
+def test_memory_that_no_counter_explains_is_shown() -> None:
+    facts = MemoryFacts(
+        mem_info_pages={"active_anon": 100_000, "free": 1000}, ram_pages=500_000, reserved_pages=100_000
+    )
+    parts = {part.name: part for part in diagnose(Kill(scope=global_kill().scope, memory=facts)).contributors}
+    assert parts[ContributorName.UNACCOUNTED].bytes == 299_000 * 4096
+    assert parts[ContributorName.UNACCOUNTED].share == pytest.approx(0.7475)
+
+
+@pytest.mark.parametrize(
+    ("gfp", "highest", "movable"),
+    [
+        ("0xcc0(GFP_KERNEL)", "Normal", False),
+        ("0xd0", "Normal", False),
+        ("0x201da", "Movable", True),
+        ("0x500cc2(GFP_HIGHUSER|__GFP_ACCOUNT)", "HighMem", False),
+        ("0xcc4(GFP_KERNEL|GFP_DMA32)", "DMA32", False),
+        ("0xcc1(GFP_KERNEL|GFP_DMA)", "DMA", False),
+        ("0x0()", "Normal", False),
+    ],
+)
+def test_the_zones_a_request_may_use(gfp: str, highest: str, movable: bool) -> None:
+    request = parse_request(gfp)
+    assert request is not None
+    assert (request.highest_zone, request.movable) == (highest, movable)
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ("0", {0}),
+        ("0-1,4", {0, 1, 4}),
+        ("(null)", None),
+        ("", None),
+        (None, None),
+        ("3-1", None),
+        ("0-99999", None),
+        ("x", None),
+    ],
+)
+def test_node_lists(text: str | None, nodes: set[int] | None) -> None:
+    assert parse_nodes(text) == (None if nodes is None else frozenset(nodes))
