@@ -1,0 +1,393 @@
+"""From lines to records: decides for each line whether it begins a record, goes on with one, or is another program's.
+
+Most lines of a log have one framing. One pattern per framing takes all of a block's lines apart in one call; only the lines that it leaves
+over, and those that may belong to the record before, are looked at one by one.
+"""
+
+import re
+from oomkeeper.model.log import LogRecord
+
+from .blocks import clean
+from .counts import LogCounts
+from .escapes import decode_kmsg, decode_octal
+from .export import ExportReader, VerboseReader
+from .foreign import ELISION, looks_foreign
+from .fast import Fast, fast_for
+from .frame import LEVELS, Frame, Kind
+from .framing import find_frame, strip_quote
+from .grammar import (
+    KNOWN_START,
+    MEM_INFO_REST,
+    STATISTIC,
+    TABLE_HEADER,
+    TABLE_ROW,
+    find_line,
+    row_rest,
+)
+from .journal import SpreadJson
+from .rawkmsg import DICTIONARY
+from .rejoin import TERMINAL_WIDTHS, join
+from .runon import split_run_on
+from .wall import normalise
+
+RECORD_MAX_BYTES = 64 * 1024
+"""Continuation lines beyond it are dropped; printk's own bound is 1 KiB, the largest memcg statistics are 5 KiB."""
+_RUN_ON_BYTES = 160
+_MAX_BETWEEN = 8
+_MAX_PIECES = 64
+_PROBES = 6
+
+_BARE_ROW = re.compile(rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}")
+"""The bulk of an unstamped report: table rows and the call trace."""
+_LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
+_new = tuple.__new__
+_INNER_STAMP = re.compile(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
+_ANNOUNCED = re.compile(rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z")
+
+
+class Assembler:
+    """Takes blocks of whole lines in order; gives the records that are known to be complete."""
+
+    def __init__(self, counts: LogCounts) -> None:
+        self._counts = counts
+        self._out: list[LogRecord] = []
+        self._seen = 0
+        """Length of `_out` when a line was last looked at singly."""
+        self._last = -1
+        """Where the record that may still go on stands in `_out`; -1: none."""
+        self._pieces: list[bytes] = []
+        self._widths: list[int] = []
+        """The broken line of the last record, as found, and the lengths of the physical lines."""
+        self._between = 0
+        self._kind: Kind | None = None
+        """Framing of the last framed line; None before the first, and again in a bare report."""
+        self._owner_kernel = True
+        self._prefix_bytes = 0
+        self._broken_at: dict[int, int] = {}
+        """Lengths of the lines that were broken, and how many had each: a terminal cuts all at one, a mailer at many."""
+        self._columns = 0
+        self._fast_prefix_bytes = 0
+        self._json = SpreadJson()
+        self._verbose = VerboseReader()
+        self._export = ExportReader()
+
+    def feed(self, block: bytes) -> list[LogRecord]:
+        """Records that the block completed."""
+        if self._export.active or self._export.begins(block):
+            for frame in self._export.feed(block):
+                self._begin(frame, 0)
+            return self._take(keep=False)
+        block = clean(block)
+        fast = self._probe(block)
+        if fast is None:
+            self._feed_bare(block)
+        elif fast.kind is Kind.KMSG:
+            self._feed_kmsg(block, fast)
+        else:
+            self._feed_text(block, fast)
+        return self._take(keep=True)
+
+    def finish(self) -> list[LogRecord]:
+        """The records held back, at the end of the stream."""
+        for frame in self._export.finish():
+            self._begin(frame, 0)
+        if (entry := self._verbose.finish()) is not None:
+            self._begin(entry, 0)
+        return self._take(keep=False)
+
+    def _probe(self, block: bytes) -> Fast | None:
+        """The fast pattern that fits the most of a few lines spread over the block."""
+        votes: dict[Fast, int] = {}
+        sample: dict[Fast, bytes] = {}
+        for number in range(_PROBES):
+            start = block.rfind(b"\n", 0, len(block) * number // _PROBES) + 1
+            line = block[start : block.find(b"\n", start)]
+            if (fast := fast_for(line)) is not None:
+                votes[fast] = votes.get(fast, 0) + 1
+                sample[fast] = line
+        if not votes:
+            return None
+        best = max(votes, key=lambda fast: (not fast.foreign, votes[fast]))  # the kernel's pattern takes others' lines too
+        if (frame := find_frame(sample[best])) is None:
+            return None
+        self._fast_prefix_bytes = frame.prefix_bytes
+        return best
+
+    # The fast loops. Each appends whole records and hands what it cannot take to _line().
+
+    def _feed_text(self, block: bytes, fast: Fast) -> None:
+        append, kind, escape, decode = self._out.append, fast.kind, fast.escape, fast.decode
+        last_date, wall = b"", None
+        for level, date, uptime, caller, text, foreign_date, foreign, other in fast.pattern.findall(block):
+            if not (uptime or date):
+                if foreign:
+                    if foreign_date != last_date:
+                        last_date, wall = foreign_date, normalise(foreign_date)
+                    append(_new(LogRecord, (foreign, None, wall, None, None, None, False)))
+                else:
+                    self._catch_up(kind)
+                    self._line(other)
+                continue
+            if date != last_date:
+                last_date, wall = date, normalise(date)
+            if escape in text:
+                text = decode(text)
+            append(
+                _new(
+                    LogRecord,
+                    (
+                        text, int(uptime.replace(b".", b"")) if uptime else None, wall, None, caller or None,
+                        _LEVEL_OF.get(level) if level else None, True,
+                    ),
+                )
+            )
+            if len(text) >= _RUN_ON_BYTES:
+                self._split_last()
+        self._catch_up(kind)
+
+    def _feed_kmsg(self, block: bytes, fast: Fast) -> None:
+        append = self._out.append
+        for level, seq, usec, caller, text, other in fast.pattern.findall(block):
+            if not level:
+                self._catch_up(Kind.KMSG)
+                self._line(other)
+                continue
+            if b"\\x" in text:
+                text = decode_kmsg(text)
+            append(_new(LogRecord, (text, int(usec), None, int(seq), caller or None, int(level), True)))
+        self._catch_up(Kind.KMSG)
+
+    def _feed_bare(self, block: bytes) -> None:
+        append, is_row = self._out.append, _BARE_ROW.match
+        for line in block.split(b"\n"):
+            if self._kind is None and is_row(line):
+                append(_new(LogRecord, (line, None, None, None, None, None, True)))
+            else:
+                self._catch_up(None)
+                self._line(line)
+        self._catch_up(None)
+
+    def _catch_up(self, kind: Kind | None) -> None:
+        """Takes note of records that a fast loop appended."""
+        if len(self._out) != self._seen:
+            self._seen = len(self._out)
+            self._owner_kernel = self._out[-1].kernel
+            self._last = self._seen - 1 if self._owner_kernel else -1
+            self._kind = kind
+            self._prefix_bytes = self._fast_prefix_bytes
+            self._pieces = []
+            self._between = 0
+
+    # One line at a time.
+
+    def _line(self, line: bytes) -> None:
+        line = strip_quote(line)
+        stripped = line.strip()
+        if not stripped:
+            return
+        for reader in (self._verbose, self._json):
+            if reader.active or reader.begins(line):
+                taken, entry = reader.take(line)
+                if entry is not None:
+                    self._begin(entry, 0)
+                if taken:
+                    self._seen = len(self._out)
+                    return
+        if self._kind is not None and self._continues(line):
+            self._seen = len(self._out)
+            return
+        if (frame := find_frame(line)) is not None:
+            self._begin(frame, len(line))
+        else:
+            self._bare(line, stripped)
+        self._seen = len(self._out)
+
+    def _continues(self, line: bytes) -> bool:
+        """Takes a line that is indented as dmesg and journalctl indent a record's further lines, or is a kmsg record's dictionary."""
+        if line[:1] not in (b" ", b"\t"):
+            return False
+        if self._kind is Kind.KMSG and DICTIONARY.match(line):
+            return True
+        indent = len(line) - len(line.lstrip(b" "))
+        if not max(8, self._prefix_bytes - 1) <= indent:
+            return False
+        if not self._owner_kernel:
+            self._out.append(LogRecord(text=line.strip(), kernel=False))
+            return True
+        if self._last < 0:
+            return False
+        if indent > self._prefix_bytes + 1 and self._rest(line.strip(), len(line)):
+            return True
+        self._extend(line[min(indent, self._prefix_bytes) :])
+        return True
+
+    def _begin(self, frame: Frame, width: int) -> None:
+        record = frame.record
+        if (frame.fragment or record.text[:1] == b",") and record.kernel and self._append_fragment(record):
+            return
+        self._out.append(record)
+        self._last = len(self._out) - 1 if record.kernel else -1
+        self._kind = frame.kind
+        self._owner_kernel = record.kernel
+        self._prefix_bytes = frame.prefix_bytes
+        self._pieces, self._widths = [record.text], [width]
+        self._between = 0
+        if record.kernel and frame.kind in (Kind.DMESG, Kind.SYSLOG) and len(record.text) >= _RUN_ON_BYTES:
+            self._split_last()
+
+    def _append_fragment(self, record: LogRecord) -> bool:
+        """Puts a pr_cont() piece that got a record of its own to the line that it belongs to; another CPU's may stand between."""
+        for at in range(len(self._out) - 1, max(-1, len(self._out) - 6), -1):
+            before = self._out[at]
+            if not before.kernel or before.caller != record.caller:
+                continue
+            line = find_line(before.text)
+            if line is None or line.complete is None or line.is_whole(before.text):
+                continue
+            self._out[at] = before._replace(text=before.text + record.text)
+            self._pieces = []
+            return True
+        return False
+
+    def _split_last(self) -> None:
+        parts = split_run_on(self._out[-1])
+        if len(parts) > 1:
+            self._out[-1:] = parts
+            self._last = len(self._out) - 1
+            self._pieces = []
+
+    def _bare(self, line: bytes, stripped: bytes) -> None:
+        known = KNOWN_START.match(stripped) is not None
+        if self._kind is not None and not self._owner_kernel:
+            # A process chose what its message's further lines say, so they are its own, whatever they look like.
+            self._foreign(line)
+        elif not known and (ELISION.match(line) or looks_foreign(stripped)):
+            self._foreign(line)
+        elif self._last >= 0 and (not known or self._announced()) and self._rest(line if line[:2].lstrip() else stripped, len(line)):
+            return
+        elif not known and (stamp := _INNER_STAMP.search(line)) and (frame := find_frame(line[stamp.start() :])) is not None:
+            self._begin(frame, len(line))  # a console that a program wrote to at the same time
+        elif known:
+            self._kind = None
+            self._plain(stripped, len(line))
+        elif self._kind is None:
+            self._plain(line, len(line))
+        elif self._last >= 0 and self._is_further_line(line):
+            self._extend(line)
+        else:
+            self._foreign(line)
+
+    def _announced(self) -> bool:
+        """Whether the last line breaks off where one that looks like a beginning goes on: `Out of memory:` before `Killed process`."""
+        text = self._out[self._last].text
+        return text.startswith((b"Memory cgroup", b"Out of")) or not text.strip()
+
+    def _plain(self, text: bytes, width: int) -> None:
+        if b"#0" in text:
+            text = decode_octal(text)
+        if b"\\x0a" in text:
+            text = text.replace(b"\\x0a", b"\n")
+        self._out.append(LogRecord(text=text))
+        self._last = len(self._out) - 1
+        self._pieces, self._widths = [text], [width]
+        self._between = 0
+
+    def _foreign(self, line: bytes) -> None:
+        self._out.append(LogRecord(text=line[:RECORD_MAX_BYTES], kernel=False))
+        self._between += 1
+        if self._between > _MAX_BETWEEN:
+            self._last = -1
+
+    def _is_further_line(self, line: bytes) -> bool:
+        """Whether old journalctl's unindented further line of a record of several lines."""
+        text = self._out[self._last].text
+        if text.startswith(b"Memory cgroup stats for") or b"\nanon " in text[:40]:
+            return STATISTIC.match(line) is not None
+        return text.startswith(b"active_anon:") and MEM_INFO_REST.match(line) is not None
+
+    def _extend(self, line: bytes) -> None:
+        record = self._out[self._last]
+        if len(record.text) + len(line) < RECORD_MAX_BYTES:
+            self._out[self._last] = record._replace(text=record.text + b"\n" + line)
+            self._pieces = []
+
+    # Broken lines.
+
+    def _rest(self, rest: bytes, width: int) -> bool:
+        """Joins `rest` to the last record if it is what was broken off there. One blank before it may be the line's own."""
+        text = self._out[self._last].text
+        if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
+            self._extend(rest if rest[:1] == b" " else b" " + rest)
+            return True
+        if not self._belongs(text, rest):
+            return False
+        if len(self._pieces) >= _MAX_PIECES:
+            return False
+        if not self._pieces:
+            self._pieces, self._widths = [text], [self._width()]
+        self._pieces.append(rest)
+        self._widths.append(width)
+        if len(self._broken_at) < _MAX_PIECES:
+            self._broken_at[self._widths[-2]] = self._broken_at.get(self._widths[-2], 0) + 1
+        joined = join(self._pieces, self._widths, line=find_line(text), cut_at=self._cut_at())
+        if self._kind in (None, Kind.SYSLOG) and b"#0" in joined:
+            joined = decode_octal(joined)
+        if len(joined) <= RECORD_MAX_BYTES:
+            self._out[self._last] = self._out[self._last]._replace(text=joined)
+            if (header := TABLE_HEADER.match(joined)) is not None:
+                self._columns = len(header[1].split())
+        return True
+
+    def _belongs(self, text: bytes, rest: bytes) -> bool:
+        if not text.strip():
+            return self._kind is not None  # a mailer left the stamp alone before a word that did not fit
+        line = find_line(text)
+        if line is None:
+            return TABLE_ROW.match(text) is not None and not KNOWN_START.match(rest) and row_rest(text, rest, self._table_columns())
+        if KNOWN_START.match(rest) and not (_ANNOUNCED.match(text) and rest.startswith(b"Kill")):
+            return False
+        width = self._width()
+        at_edge = width == self._cut_at() or (not self._broken_at and width in TERMINAL_WIDTHS)
+        if line.complete is not None and line.is_whole(text) and not rest.startswith(b","):
+            # Whole as far as it goes, but a terminal may have cut its last number.
+            return at_edge and text[-1:].isdigit() and rest.isdigit() and len(rest) <= 6
+        if line.goes_on.match(rest.lstrip()) or (at_edge and self._kind is not None):
+            return True
+        # Among framed lines a bare one cannot be a record, so it need only be that it did not fit before.
+        first_word = len(rest.split(None, 1)[0])
+        return self._kind is not None and line.complete is not None and self._prefix_bytes + len(text) + first_word >= 60
+
+    def _cut_at(self) -> int | None:
+        """The width at which a terminal cuts this stream's lines, or None where they were broken otherwise."""
+        if len(self._broken_at) != 1:
+            return None
+        ((width, times),) = self._broken_at.items()
+        return width if times >= 2 or width in TERMINAL_WIDTHS else None
+
+    def _width(self) -> int:
+        """Length of the line that the last record came from."""
+        if self._pieces:
+            return self._widths[-1]
+        record = self._out[self._last]
+        width = self._prefix_bytes + len(record.text)
+        if self._kind is Kind.SYSLOG and record.usec is not None:  # whose prefix ends at the tag
+            width += max(5, len(str(record.usec // 1_000_000))) + len("[.123456] ")
+            width += max(6, len(record.caller)) + 2 if record.caller else 0
+        return width
+
+    def _table_columns(self) -> int:
+        for record in reversed(self._out):
+            if record.text[:1] == b"[" and (header := TABLE_HEADER.match(record.text)) is not None:
+                self._columns = len(header[1].split())
+                break
+        return self._columns
+
+    def _take(self, *, keep: bool) -> list[LogRecord]:
+        held = self._last if keep and self._last >= 0 else len(self._out)
+        done, self._out = self._out[:held], self._out[held:]
+        self._last = 0 if self._out else -1
+        self._seen = len(self._out)
+        kernel = sum([record.kernel for record in done])
+        self._counts.kernel += kernel
+        self._counts.foreign += len(done) - kernel
+        return done

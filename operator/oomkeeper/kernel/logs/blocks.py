@@ -1,0 +1,67 @@
+"""Cuts a stream into blocks of whole lines, cleaned of what no framing needs, in bounded memory."""
+
+import re
+from typing import Protocol
+
+from .counts import LogCounts
+
+BLOCK_BYTES = 256 * 1024
+"""Fits the second-level cache: each search over a block after the first costs no memory traffic."""
+LINE_MAX_BYTES = 256 * 1024
+"""Longest line that is kept whole. printk's records end at 1 KiB (PRINTKRB_RECORD_MAX); journal entries as JSON are the longest."""
+
+_ANSI = re.compile(rb"\x1b(?:\[[0-9;:?]*[A-Za-z]|\(B)")
+_RETURNS = re.compile(rb"(?<!\r)\r++(?=\n|\Z)")  # possessive, and only from a run's start: linear in any run's length
+
+
+class ByteStream(Protocol):
+    """What a log is read from: any binary file object."""
+
+    def read(self, size: int = ..., /) -> bytes | None:
+        """At most `size` bytes; empty at the end."""
+        ...
+
+
+class LineBlocks:
+    """Puts pieces of a stream together to blocks of whole lines."""
+
+    def __init__(self, counts: LogCounts) -> None:
+        self._counts = counts
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def push(self, data: bytes) -> bytes | None:
+        """A block that ends with a newline, as soon as the pieces hold a whole line: so a pipe is followed while it is written."""
+        end = data.rfind(b"\n") + 1
+        if end == 0:
+            if self._held <= LINE_MAX_BYTES:
+                self._parts.append(data)
+            self._held += len(data)
+            return None
+        block = data if end == len(data) else data[:end]
+        if self._held > LINE_MAX_BYTES:
+            self._counts.truncated += 1
+            block = b"".join(self._parts)[:LINE_MAX_BYTES] + block[block.find(b"\n") :]
+        elif self._held:
+            block = b"".join((*self._parts, block))
+        self._parts = [data[end:]] if end < len(data) else []
+        self._held = len(data) - end
+        return block
+
+    def rest(self) -> bytes:
+        """The begun line, which is then forgotten; empty where there is none."""
+        rest = b"".join(self._parts)[:LINE_MAX_BYTES]
+        self._counts.truncated += self._held > LINE_MAX_BYTES
+        self._parts, self._held = [], 0
+        return rest
+
+
+def clean(block: bytes) -> bytes:
+    """The block without carriage returns at line ends, NUL bytes (holes left by a crash) and colours (`dmesg --color`)."""
+    if b"\r" in block:
+        block = _RETURNS.sub(b"", block)
+    if b"\0" in block:
+        block = block.translate(None, b"\0")
+    if b"\x1b" in block:
+        block = _ANSI.sub(b"", block)
+    return block

@@ -1,0 +1,48 @@
+"""Takes apart what lost its line ends: several stamped messages on one line, as chat windows and consoles leave them.
+
+A task may be named `[ 1.000000] x`, so a stamp inside a text proves nothing. The line is parted only where the message before the stamp is
+whole and a report's own line begins after it; 15 bytes of comm and what the kernel prints around them cannot make both true.
+"""
+
+import re
+
+from oomkeeper.model.log import LogRecord
+
+from .dmesg import parse_dmesg
+from .grammar import KNOWN_START, find_line
+
+_INNER = re.compile(
+    rb" ?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: )?(?=\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? )"
+    rb"|(?<=\S) ?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: (?!\[ *\d+\.\d{6}\])"
+)
+
+RUN_ON_MAX_BYTES = 16 * 1024
+"""A longer line is no paste of a report, and taking it apart would cost its length times its stamps."""
+_STAMP = re.compile(rb"\[ *\d+\.\d{6}\]")
+
+
+def split_run_on(record: LogRecord) -> list[LogRecord]:
+    """The record itself, or the several that its text holds."""
+    text = record.text
+    if len(text) > RUN_ON_MAX_BYTES or _STAMP.search(text) is None and b" kernel: " not in text:
+        return [record]
+    parts: list[LogRecord] = []
+    current, begin = record, 0
+    for inner in _INNER.finditer(text):
+        before = text[begin : inner.start()]
+        rest = text[inner.end() :]
+        frame = parse_dmesg(rest)
+        stamped = frame.record if frame is not None and frame.record.usec is not None else None
+        after = stamped.text if stamped is not None else rest
+        if not before or not KNOWN_START.match(after) or not _whole(before):
+            continue
+        parts.append(current._replace(text=before))
+        current = record._replace(usec=None) if stamped is None else record._replace(usec=stamped.usec, caller=stamped.caller)
+        begin = len(text) - len(after)
+    parts.append(current._replace(text=text[begin:]))
+    return parts
+
+
+def _whole(text: bytes) -> bool:
+    line = find_line(text)
+    return line is None or line.is_whole(text)
