@@ -42,7 +42,14 @@ def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
     if request is None:
         return _without_request(kill, zones)
     order = kill.invoker.order if kill.invoker and kill.invoker.order else 0
-    return _by_watermarks(zones, request, order)
+    found = _by_watermarks(zones, request, order)
+    if kill.memory.mem_info_pages or found.confidence is not Confidence.HIGH:
+        return found
+    # An excerpt: which zones it leaves out is not known.
+    return found._replace(
+        confidence=Confidence.MEDIUM,
+        uncertain="The log shows only part of the state of memory; other zones may have had room.",
+    )
 
 
 def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:

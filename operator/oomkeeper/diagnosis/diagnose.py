@@ -13,12 +13,14 @@ from ..model.pod import PodFacts
 from .advice import advise
 from .allocator import Shortage, judge_allocator
 from .binding import Binding, find_binding
-from .case import Case
+from .case import Case, resident_bytes
 from .contributors import contributors_of
 from .level import place_of, qos_hint
 from .outcome import outcome_of
 from .summary import summarize
+from .units import size
 
+_WHOLE = 0.9
 _KERNEL_CONSTRAINTS = frozenset(
     {
         "CONSTRAINT_NONE",
@@ -63,6 +65,9 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
     uncertain = [*verdict.uncertain]
     if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
         uncertain.append(binding.uncertain)
+    shared = _shared_hint(case)
+    if shared is not None:
+        uncertain.append(shared)
     if case.is_sandbox:
         uncertain.append(
             "The victim is the pod's sandbox: all its tasks scored alike, so who died says nothing of who "
@@ -120,6 +125,21 @@ def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:
         Confidence.LOW,
         ("The log does not say whether a cgroup's limit or the node's memory ran out.",),
         None,
+    )
+
+
+def _shared_hint(case: Case) -> str | None:
+    """Where the cgroup is not named: does the victim account for the usage, or did others share the limit?"""
+    resident = resident_bytes(case.victim) if case.victim is not None else None
+    usage = case.binding.usage_bytes
+    if case.kill.oom_memcg is not None or resident is None or not usage:
+        return None
+    if resident >= usage * _WHOLE:
+        return f"The victim alone held all of the {size(usage)}, as it does at a limit of its own cgroup."
+    return (
+        f"The victim held {size(resident)} of the {size(usage)}: other processes share the limit, in the "
+        "same cgroup or, if "
+        "it is a parent's, in others below it."
     )
 
 

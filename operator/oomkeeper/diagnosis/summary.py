@@ -191,7 +191,8 @@ def _node(case: Case) -> str:
     zones = case.shortage.zones if case.shortage else None
     free = ""
     if zones is not None and zones.eligible and all(state.short for state in zones.eligible):
-        free = " (free memory was below the minimum of every zone)"
+        shown = "" if case.kill.memory.mem_info_pages else " shown"
+        free = f" (free memory was below the minimum of every zone{shown})"
     return f"The node ran out of memory{free}{_swap(case)}{_filled(case)}"
 
 
@@ -227,16 +228,17 @@ def _numa(case: Case) -> str:
             f"{' and '.join(zones.unusable_names)}, {size(zones.unusable_free_bytes)} free)"
         )
     elsewhere = free_elsewhere_bytes(case)
-    rest = f", while {size(elsewhere)} were free on other nodes" if elsewhere else ""
+    rest = f", while {size(elsewhere)} were free elsewhere" if elsewhere else ""
     return f"{where}, to which the {what} {task}, ran out of memory{rest}"
 
 
 def free_elsewhere_bytes(case: Case) -> int | None:
-    """Free memory of the nodes that the request might not use: Mem-Info counts all nodes, the zone lines only
-    those allowed."""
+    """Free memory that the request might not use: the counts after Mem-Info hold all nodes, the zone lines
+    only the nodes allowed."""
     memory = case.kill.memory
     free = memory.mem_info_pages.get("free")
-    if free is None or not memory.zones or not memory.node_fields_bytes:
+    filtered = bool(memory.node_fields_bytes) or case.kill.constraint is not None
+    if free is None or not memory.zones or not filtered:
         return None
     rest = free * memory.page_size_bytes - sum(zone.fields_bytes.get("free", 0) for zone in memory.zones)
     return rest if rest > 1 << 20 else None

@@ -77,7 +77,8 @@ def global_kill(
     mems_allowed: str | None = "0",
     mem_info_pages: Mapping[str, int] | None = None,
 ) -> Kill:
-    """A kill by the page allocator."""
+    """A kill by the page allocator. Unless given, Mem-Info counts as free what the zones do."""
+    pages = {"free": sum(one.fields_bytes["free"] for one in zones) // 4096}
     return Kill(
         scope=Scope.GLOBAL,
         header_seen=True,
@@ -88,7 +89,10 @@ def global_kill(
         victims=(VICTIM,),
         kill_lines=1,
         memory=MemoryFacts(
-            zones=zones, mem_info_pages=mem_info_pages or {}, ram_pages=1 << 20, reserved_pages=0
+            zones=zones,
+            mem_info_pages=pages if mem_info_pages is None else mem_info_pages,
+            ram_pages=1 << 20,
+            reserved_pages=0,
         ),
     )
 

@@ -126,6 +126,23 @@ def test_the_kernels_own_word_on_numa_is_taken() -> None:
     assert diagnose(policy).advice[-1].remedy is Remedy.SPREAD_NUMA
 
 
+def test_an_excerpt_with_some_of_the_zones_is_judged_with_less_confidence() -> None:
+    verdict = diagnose(global_kill(zone("DMA32", 22_324, 44_676), mem_info_pages={}))
+    assert (verdict.cause, verdict.confidence) == (Cause.NODE_MEMORY, Confidence.MEDIUM)
+    assert "every zone shown" in verdict.summary
+
+
+def test_free_memory_outside_the_nodes_allowed_is_told() -> None:
+    kill = global_kill(
+        zone("DMA32", 34_068, 32_016, node=1),
+        constraint="CONSTRAINT_MEMORY_POLICY",
+        nodemask="1",
+        mems_allowed="0-1",
+        mem_info_pages={"free": 226_231},
+    )
+    assert "850 MiB were free elsewhere" in diagnose(kill).summary
+
+
 def test_old_kernels_give_numa_away_by_the_nodes_allowed() -> None:
     kill = global_kill(zone("Normal", 10_000, 20_000), constraint=None, nodemask=None, mems_allowed="0")
     assert cause(kill)[0] is Cause.NODE_MEMORY

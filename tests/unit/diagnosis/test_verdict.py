@@ -174,6 +174,13 @@ def test_a_bare_kill_line_hints_at_the_qos_class() -> None:
     assert any("BestEffort" in sentence for sentence in verdict.uncertain)
 
 
+def test_where_no_cgroup_is_named_the_victims_part_of_the_usage_is_told() -> None:
+    alone = diagnose(memcg_kill(None, None))
+    shared = diagnose(memcg_kill(None, None, victims=(victim("main", 43),)))
+    assert any("alone" in sentence for sentence in alone.uncertain)
+    assert any("44 MiB of the 80 MiB" in sentence for sentence in shared.uncertain)
+
+
 # Contributors and advice
 
 

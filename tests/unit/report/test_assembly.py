@@ -239,3 +239,32 @@ def test_alibabas_limit_of_host_is_a_global_shortage() -> None:
 def test_a_limit_reached_without_a_victim_names_the_cgroup() -> None:
     kill = only(lines(HEADER, b"Memory limit reached of cgroup /docker/x", MEMORY))
     assert (kill.scope, kill.oom_memcg, kill.victims) == (Scope.MEMCG, "/docker/x", ())
+
+
+def test_the_source_documents_own_spelling_and_spliced_times_are_read() -> None:
+    header = b"main invoked oom: gfp_mask=0x100dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO), order=0"
+    counts = b"active_anon:218 inactive_anon:202527 isolated_anon:0\n active_file:5979 inactive_file:5231\n free:226231"
+    zone = b"Node 1 DMA32 free:34068kB min:32016kB low:40020kB high:48024kB reserved_highatomic:0KB"
+    summary = (
+        b"oom-kill:constraint=CONSTRAINT_MEMORY_POLICY,nodemask=1,cpuset=/,mems_allowed=0-1,global_oom,"
+        b"task_memcg=/system.slice/sshd.service,task=main,pid=1733,uid=0"
+    )
+    records = [
+        LogRecord(text=header, usec=465_863_160),
+        LogRecord(text=counts, usec=465_878_286),
+        LogRecord(text=zone, usec=465_878_292),
+        LogRecord(text=summary, usec=933_264_779),
+        LogRecord(text=killed(1734, b"main", b"Out of memory: "), usec=465_878_438),
+    ]
+    kill = only(records)
+    assert (kill.nodemask, kill.mems_allowed, kill.chosen_pid) == ("1", "0-1", 1733)
+    assert [victim.pid for victim in kill.victims] == [1734]
+    assert kill.memory.mem_info_pages["free"] == 226231
+    assert [(zone.node, zone.name) for zone in kill.memory.zones] == [(1, "DMA32")]
+
+
+def test_a_kill_long_after_a_report_that_was_cut_is_not_its_kill() -> None:
+    late = LogRecord(text=KILLED, usec=900_000_000)
+    first, second = kills([*lines(HEADER, MEMORY), late])
+    assert (first.kill_lines, second.kill_lines) == (0, 1)
+    assert not second.header_seen

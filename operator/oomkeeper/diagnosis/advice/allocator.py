@@ -73,7 +73,7 @@ def spread_numa(case: Case) -> Advice | None:
     have = nodes_with_memory(case.kill.memory, case.node)
     others = sorted(have - set(allowed)) if have else []
     elsewhere = free_elsewhere_bytes(case)
-    room = f" Other nodes had {size(elsewhere)} free." if elsewhere else ""
+    room = f" {size(elsewhere)} were free elsewhere." if elsewhere else ""
     listed = (
         f" (node {', '.join(map(str, allowed))} only, of {', '.join(map(str, sorted(have)))})"
         if others and have

@@ -53,7 +53,7 @@ class ReportAssembler:
         if text[:5] in HEADS or HEADER_MARK in text:
             kind = kind_of(text)
             if kind is not None:
-                closed = self._expire(record) + self._take(kind, record)
+                closed = self._expire(kind, record) + self._take(kind, record)
                 self._seen_any = True
                 return closed
         # A line that no event hangs on: part of the open report, or none of our business.
@@ -186,11 +186,17 @@ class ReportAssembler:
             return self._close_done()
         return _NONE
 
-    def _expire(self, record: LogRecord) -> tuple[Kill, ...]:
+    def _expire(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
+        """Close what is too old to go on. The summary is never printed without its header, so it belongs to
+        the report that is open however much time the clocks of a spliced text put in between."""
         closed = _NONE
         if self._done is not None and _later(record.usec, self._done, _DONE_USEC):
             closed = self._close_done()
-        if self._open is not None and _later(record.usec, self._open, _OPEN_USEC):
+        if (
+            self._open is not None
+            and kind is not Kind.OOM_KILL
+            and _later(record.usec, self._open, _OPEN_USEC)
+        ):
             closed += self._close_open()
         return closed
 
