@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from oomkeeper.model.names import API_VERSION, CAUSE_LABEL, NODE_LABEL
+from oomkeeper.reporting.kill_escape import printable
 
 from .attribution import Subject
 from .clock import full_hour
@@ -17,6 +18,9 @@ HISTORY_HOURS = 168
 """Hours of the histogram from which the controller counts windows."""
 MAX_VICTIMS = 16
 MAX_TEXT = 1024
+MAX_PATH = 4096
+MAX_LABEL = 63
+"""Characters of a label value: a longer node name is found by the field selector spec.nodeName alone."""
 
 _VICTIM_FIELDS = (
     "pid",
@@ -34,7 +38,7 @@ Document = dict[str, Any]
 
 def incident_key(subject: Subject, *, cause: str) -> str:
     """Identity of the incident a kill belongs to: (pod or host cgroup, container, cause)."""
-    place = subject.pod.facts.uid if subject.pod is not None else f"{subject.node}:{subject.cgroup or '/'}"
+    place = subject.pod.facts.uid if subject.pod is not None else f"{subject.node}:{_cgroup(subject)}"
     return _key(place, container=subject.container, cause=cause)
 
 
@@ -80,29 +84,31 @@ def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> Do
         spec["pod"] = {"name": facts.name, "uid": facts.uid}
         spec["workload"] = {"kind": facts.workload_kind, "name": facts.workload_name}
     else:
-        slug = (subject.cgroup or "/").rpartition("/")[2] or "root"
-        spec["cgroup"] = subject.cgroup or "/"
+        slug = _cgroup(subject).rpartition("/")[2] or "root"
+        spec["cgroup"] = _cgroup(subject)
     if subject.container:
         spec["container"] = subject.container
         slug += "-" + subject.container
-    digest = hashlib.sha256(incident_key(subject, cause=cause).encode(errors="surrogateescape")).hexdigest()[
-        :10
-    ]
+    digest = hashlib.sha256(incident_key(subject, cause=cause).encode()).hexdigest()[:10]
+    labels = {CAUSE_LABEL: cause, "app.kubernetes.io/managed-by": "oomkeeper"}
+    if len(subject.node) <= MAX_LABEL:
+        labels[NODE_LABEL] = subject.node
     return {
         "apiVersion": API_VERSION,
         "kind": "OOMIncident",
         "metadata": {
             "name": f"{_dns_name(slug)}-{digest}",
             "namespace": namespace,
-            "labels": {
-                NODE_LABEL: subject.node,
-                CAUSE_LABEL: cause,
-                "app.kubernetes.io/managed-by": "oomkeeper",
-            },
+            "labels": labels,
         },
         "spec": spec,
         "status": {"cause": cause, "count": 0, "kills": [], "history": []},
     }
+
+
+def _cgroup(subject: Subject) -> str:
+    """The host cgroup as the API can hold it: whoever may make cgroups may give them any bytes for a name."""
+    return printable(subject.cgroup or "/")[:MAX_PATH]
 
 
 def _dns_name(text: str) -> str:
@@ -164,8 +170,8 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
         bindingCounter=record["bindingCounter"],
         specLimitBytes=_spec_limit(subject),
         containerID=subject.container_id,
-        oomMemcg=record["oomMemcg"],
-        taskMemcg=record["taskMemcg"],
+        oomMemcg=_path(record["oomMemcg"]),
+        taskMemcg=_path(record["taskMemcg"]),
         constraint=record["constraint"],
         nodemask=record.get("nodemask"),
         memsAllowed=record.get("memsAllowed"),
@@ -218,6 +224,10 @@ def _evidence_condition(record: Document, *, before: list[Document], time: str) 
         "message": message,
         "lastTransitionTime": since,
     }
+
+
+def _path(text: str | None) -> str | None:
+    return None if text is None else text[:MAX_PATH]
 
 
 def _spec_limit(subject: Subject) -> int | None:

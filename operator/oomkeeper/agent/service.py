@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from oomkeeper.model.names import NODE_LABEL
-
 from .clock import rfc3339
 from .desired import Desired, parse_desired
 from .incidents import key_of_document, merge_older
@@ -168,7 +166,7 @@ class Agent:
         while True:
             try:
                 items, _ = client.list_items(
-                    resource_path("oomincidents"), labelSelector=f"{NODE_LABEL}={self._config.node}"
+                    resource_path("oomincidents"), fieldSelector=f"spec.nodeName={self._config.node}"
                 )
                 break
             except ApiError as error:

@@ -66,6 +66,9 @@ class OOMNodeSpec(ApiModel):
         tuple[DesiredAdjustment, ...], Field(max_length=64), ListMap("policy", "name")
     ] = ()
     """oom_score_adj to keep."""
+    host_kills: bool = True
+    """Whether this node's agent publishes the kills of processes that are in no node's own cgroups. Of nodes
+    that share a kernel (kind), one does."""
 
 
 class KernelFacts(ApiModel):

@@ -108,6 +108,7 @@ NODE: dict[str, Any] = {
                 "acknowledge": ["KubeletConflict"],
             },
         ],
+        "hostKills": False,
         "oomScoreAdjustments": [
             {
                 "name": "a",
