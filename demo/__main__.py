@@ -1,0 +1,85 @@
+"""`python -m demo`: both parts, a summary, and an exit code that can be trusted."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from tests.testbed import TestbedError
+
+from . import beds, cluster, host
+from .narration import DemoError, Narrator
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+_EPILOG = """\
+Exit code 0: everything that was shown has really happened, and what could not be shown is listed at the end.
+1: something did not happen as told, or the machine could not be left as found; the last line says what.
+2: the command line is wrong. 130: interrupted; everything was put back before."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; gives the exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        beds.check(options)
+    except beds.UsageError as error:
+        parser.error(str(error))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    tell = Narrator()
+    started = time.monotonic()
+    try:
+        if options.only in (None, "host"):
+            host.show(tell)
+        if options.only in (None, "cluster"):
+            cluster.show(tell, options=options)
+    except beds.UsageError as error:
+        parser.error(str(error))
+    except (DemoError, TestbedError) as error:
+        tell.failed(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        tell.failed("interrupted; everything has been put back")
+        return INTERRUPTED
+    tell.summary(seconds=time.monotonic() - started)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Shows oomkeeper at work: real kills on this host, then on a cluster.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--only", choices=("host", "cluster"), help="only this part")
+    where = parser.add_argument_group(
+        "which cluster",
+        "default: a cluster of one node made for the demo on this machine, and removed after it",
+    )
+    named = where.add_mutually_exclusive_group()
+    named.add_argument("--kind", metavar="NAME", help="the kind cluster of this name")
+    named.add_argument("--kubeconfig", metavar="FILE", type=Path, help="a cluster of yours")
+    where.add_argument(
+        "--context", metavar="NAME", help="with --kubeconfig, where the file has several contexts"
+    )
+    where.add_argument(
+        "--image",
+        metavar="IMAGE",
+        help="with --kind or --kubeconfig: an image with a shell and tail (default: busybox)",
+    )
+    return parser
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

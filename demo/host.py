@@ -1,0 +1,221 @@
+"""The first part: three processes, one limit, one kill, on this host alone."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+
+from . import eater, memcg, recorded, sysctls
+from .eaters import eaters_in
+from .memcg import DemoCgroup
+from .narration import DemoError, Narrator
+from .processes import ProcessRow, row_of
+from .relay import Relay, relayed
+from .running import CHECKOUT, OOMKEEPER, eventually, oomkeeper_output, running
+
+LIMIT_BYTES = 128 << 20
+VICTIM = "test1"
+POLICY = Path(__file__).with_name("policy.yaml")
+
+
+def why_not(hierarchy: CgroupHierarchy) -> list[str]:
+    """What is missing here for a real kill that can be explained; empty where all is there."""
+    missing = []
+    if os.geteuid() != 0:
+        missing.append("not root: it takes root to set sysctls and to limit a cgroup")
+    if (reason := memcg.why_not(hierarchy)) is not None:
+        missing.append(reason)
+    try:
+        KmsgReader().close()
+    except KmsgUnreadableError as error:
+        missing.append(str(error))
+    if not os.access("/proc/sys/vm/oom_dump_tasks", os.W_OK):
+        missing.append("/proc/sys/vm is not writable")
+    return missing
+
+
+def show(tell: Narrator) -> None:
+    """The whole part. Raises DemoError where something does not happen as told."""
+    tell.title("On this host alone: three processes, one limit, one kill")
+    hierarchy = CgroupHierarchy.find()
+    missing = why_not(hierarchy)
+    if missing:
+        tell.not_shown("a real kill on this host", why="; ".join(missing))
+        recorded.show(tell)
+        return
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oomkeeper-demo-")))
+        cgroup = stack.enter_context(memcg.limited_cgroup(hierarchy, limit_bytes=LIMIT_BYTES))
+        before = sysctls.read()
+        state = folder / "state"
+        try:
+            with _node(tell, state=state, before=before) as relay:
+                _kill(tell, cgroup=cgroup, folder=folder, state=state, relay=relay)
+                _on_record(tell, state=state)
+            _given_back(tell, before=before)
+        finally:
+            for said in sysctls.put_back(before):
+                tell.say(f"The demo put back what was left: {said}.")
+    tell.done(
+        "three processes in one cgroup, of which the kernel killed test1 for its oom_score_adj and not for "
+        "its size; witnessed, explained and recorded by oomkeeper node"
+    )
+
+
+@contextmanager
+def _node(tell: Narrator, *, state: Path, before: dict[str, int]) -> Iterator[Relay]:
+    """`oomkeeper node`, from its first sysctl to its last."""
+    tell.step("Start oomkeeper on this host, with a policy")
+    tell.say(
+        "It needs no cluster: it sets what the policy asks for, notes the value found first, and follows the "
+        "kernel's log and counters from now on. Its state goes to a folder of its own."
+    )
+    tell.command(f"cat {POLICY.relative_to(CHECKOUT)}")
+    tell.output(POLICY.read_text())
+    arguments = (
+        "node",
+        "--policy",
+        str(POLICY.relative_to(CHECKOUT)),
+        "--state-dir",
+        str(state),
+        "--restore",
+    )
+    tell.command(["oomkeeper", *arguments])
+    wanted = {"vm.panic_on_oom": 0, "vm.oom_dump_tasks": 1, "vm.oom_kill_allocating_task": 1}
+    with relayed() as (relay, stdout), running([*OOMKEEPER, *arguments], stdout=stdout) as process:
+        stdout.close()
+        relay.start()
+        eventually(
+            lambda: process.poll() is not None or sysctls.in_force(wanted),
+            what="the policy's sysctls are in force",
+        )
+        if process.poll() is not None:
+            raise DemoError(f"oomkeeper node ended at once with exit code {process.returncode}")
+        tell.table(sysctls.rows(before))
+        tell.fact(sysctls.in_force(wanted), "/proc/sys says what the policy says")
+        yield relay
+
+
+def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, relay: Relay) -> None:
+    """Three eaters until the kernel has killed one of them, and what oomkeeper makes of that."""
+    with eaters_in(cgroup, folder=folder) as eaters:
+        pid = eaters[VICTIM].pid
+        tell.step("Three processes of one program share a memory limit")
+        tell.say(
+            f"test, test1 and test2 run in the cgroup {cgroup.path} (cgroup v{cgroup.hierarchy.version}), "
+            f"which may hold {LIMIT_BYTES >> 20} MiB. test has taken the most so far."
+        )
+        tell.command(f"cat {cgroup.limit_file}")
+        tell.output(cgroup.limit_file.read_text())
+        tell.say("One of them is now declared the one to go first:")
+        tell.command(f"echo 1000 > /proc/{pid}/oom_score_adj")
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
+        rows = {name: row_of(process.pid) for name, process in eaters.items()}
+        tell.table(ProcessRow.table(rows.values()))
+        tell.fact(
+            rows["test"].rss_bytes > rows[VICTIM].rss_bytes
+            and rows[VICTIM].oom_score > rows["test"].oom_score,
+            "test is the larger process, test1 has the higher oom_score",
+        )
+
+        tell.step("All three take memory until there is none left")
+        tell.say(
+            f"{eater.MIB >> 20} MiB each, every {eater.STEP_SECONDS:.2f} s, until the kernel has to act."
+        )
+        for process in eaters.values():
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        try:
+            code = eaters[VICTIM].wait(60)
+        except subprocess.TimeoutExpired as error:
+            raise DemoError("the kernel has not killed test1 within 60 s") from error
+        left = {name: row_of(process.pid) for name, process in eaters.items() if process.poll() is None}
+    tell.fact(code == -signal.SIGKILL, f"test1 (pid {pid}) was ended by SIGKILL")
+    tell.fact(set(left) == {"test", "test2"}, "test and test2 lived on (the demo has ended them since)")
+    tell.say("What oomkeeper node prints of it, from the kernel's own report:")
+    if not relay.heard(f"{pid}", seconds=20):
+        raise DemoError(f"oomkeeper node has not printed the kill of pid {pid} within 20 s")
+    relay.speak()
+    record = _record_of(pid, state=state)
+    [victim] = record["victims"]
+    tell.fact(
+        victim["comm"] == VICTIM and victim["oomScoreAdj"] == 1000,
+        "the victim IS test1, with oom_score_adj 1000",
+    )
+    tell.fact(
+        record["cause"] == "CgroupLimit"
+        and record["limitBytes"] == LIMIT_BYTES
+        and record["oomMemcg"].endswith(cgroup.path),
+        f"the cause is CgroupLimit: {cgroup.path} at its {LIMIT_BYTES >> 20} MiB",
+    )
+    size = sum(victim[part] or 0 for part in ("anonRssBytes", "fileRssBytes", "shmemRssBytes"))
+    tell.fact(
+        left["test"].rss_bytes > size,
+        f"test held {left['test'].rss_bytes >> 20} MiB, test1 only {size >> 20} MiB: the score decided, not "
+        "the size",
+    )
+    asker = record["invoker"]
+    if asker is not None and asker["pid"] != pid:
+        tell.say(
+            f"It was {asker['comm']} that asked for the page too many. vm.oom_kill_allocating_task=1 would "
+            "have ended that one had the whole host been out of memory; within a cgroup it has no effect."
+        )
+
+
+def _record_of(pid: int, *, state: Path) -> dict[str, Any]:
+    """oomkeeper's record of the one kill of this process."""
+    kills: list[dict[str, Any]] = json.loads(
+        oomkeeper_output("kills", "--state-dir", str(state), "--output", "json")
+    )["kills"]
+    mine = [kill for kill in kills if any(victim["pid"] == pid for victim in kill["victims"])]
+    if len(mine) != 1:
+        raise DemoError(f"oomkeeper kills holds {len(mine)} records of pid {pid}, not one")
+    return mine[0]
+
+
+def _on_record(tell: Narrator, *, state: Path) -> None:
+    tell.step("What is on record")
+    tell.say("The kill is stored for whoever comes later, here its head:")
+    tell.command(f"oomkeeper kills --state-dir {state} | head -n 4")
+    tell.output("".join(oomkeeper_output("kills", "--state-dir", str(state)).splitlines(keepends=True)[:4]))
+    tell.say(
+        "And the account: every kill that the kernel's own counter (oom_kill in /proc/vmstat) knows is on "
+        "record, or is said to be missing."
+    )
+    account = _account(state)
+    tell.command(["oomkeeper", "status", "--state-dir", str(state)])
+    tell.output(oomkeeper_output("status", "--state-dir", str(state)))
+    tell.fact(
+        account["recorded"] >= 1,
+        f"counted by the kernel {account['vmstatOomKill']}, recorded {account['recorded']}, "
+        f"unattributed {account['unattributed']}",
+    )
+
+
+def _account(state: Path) -> dict[str, int]:
+    """The account, once every kill is in it or has had the time to be."""
+    for _ in range(20):
+        account: dict[str, int] = json.loads(
+            oomkeeper_output("status", "--state-dir", str(state), "--output", "json")
+        )["account"]
+        if account["recorded"] == account["vmstatOomKill"]:
+            break
+        time.sleep(0.2)
+    return account
+
+
+def _given_back(tell: Narrator, *, before: dict[str, int]) -> None:
+    tell.step("Stop, and give everything back")
+    tell.say("oomkeeper node has been stopped. It was told to --restore, so it wrote back what it had found:")
+    tell.table(sysctls.rows(before))
+    tell.fact(sysctls.in_force(before), "every sysctl is as it was found")

@@ -1,0 +1,176 @@
+"""Real pods, real kills, and what the cluster says of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .beds import Bed
+from .narration import Narrator
+from .running import CHECKOUT, eventually
+
+NAMESPACE = "oom-demo"
+PODS = CHECKOUT / "demo" / "pods"
+LIMIT_BYTES = 48 << 20
+LEAKY = {"kind": "Deployment", "name": "leaky"}
+
+Object = dict[str, Any]
+
+
+def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
+    """Pods that die, and the incident of each."""
+    kubectl = bed.kubectl
+    tell.step("Let the kernel kill some pods")
+    tell.say(
+        "Four pods with limits of 48 MiB, each of which takes more: a pod of one container (lone), a pod of "
+        "two of which one eats (pair), a Deployment that is started again each time (leaky), and a pod whose "
+        "child process eats while the container lives on (worker)."
+    )
+    kubectl.show("create", "namespace", NAMESPACE)
+    kubectl.show("apply", f"--namespace={NAMESPACE}", "-f", _manifests(bed, folder=folder))
+    group_kill = _kills_whole_containers(bed)
+    lone = _await(
+        bed, lambda one: pod_of(one) == "lone" and _says(one, "Reported"), what="an incident of pod lone"
+    )
+    pair = _await(
+        bed, lambda one: pod_of(one) == "pair" and _says(one, "Reported"), what="an incident of pod pair"
+    )
+    leaky = _await(
+        bed,
+        lambda one: one["spec"].get("workload") == LEAKY and one["status"]["count"] >= 2,
+        what="an incident of Deployment leaky that has counted to 2",
+    )
+    tell.say(
+        "The kernel's log has told the agent who died and of which limit. Then kubelet gets 15 s to say "
+        "OOMKilled; where it stays silent, the incident says that the kill was invisible."
+    )
+    seen = "Reported" if group_kill else "Invisible"
+    worker = _await(
+        bed,
+        lambda one: pod_of(one) == "worker" and _says(one, seen),
+        what=f"an incident of pod worker, {seen}",
+    )
+
+    _check(
+        lone,
+        causes=("PodLimit", "ContainerLimit"),
+        tell=tell,
+        text=f"lone: killed once, cause {_cause(lone)}, limit 48 MiB",
+    )
+    tell.fact(
+        _reason(bed, "lone", "eater") == "OOMKilled",
+        "lone: kubelet says OOMKilled as well, so visibility is Reported",
+    )
+    _check(
+        pair,
+        causes=("ContainerLimit",),
+        tell=tell,
+        text="pair: cause ContainerLimit, and it names the container eater",
+    )
+    tell.fact(
+        pair["spec"]["container"] == "eater" and _is_running(bed, "pair", "web"),
+        "pair: its other container, web, goes on",
+    )
+    _check(
+        leaky,
+        causes=("PodLimit", "ContainerLimit"),
+        count=max(2, leaky["status"]["count"]),
+        tell=tell,
+        text=f"leaky: ONE incident that counts {leaky['status']['count']} kills so far",
+    )
+    _check(
+        worker,
+        causes=("PodLimit", "ContainerLimit"),
+        tell=tell,
+        text=f"worker: cause {_cause(worker)}, visibility {seen}",
+    )
+    if not group_kill:
+        tell.fact(
+            _is_running(bed, "worker", "main") and _restarts(bed, "worker") == 0,
+            "worker: Kubernetes shows it Running with 0 restarts; only the kernel knew",
+        )
+    tell.done(
+        "real pods killed by the real kernel: one incident each, with cause, limit, victim and count right"
+    )
+
+
+def _manifests(bed: Bed, *, folder: Path) -> str:
+    """demo/pods/, or on a user's cluster a copy with its image, bound to the node that the agent serves."""
+    if bed.own:
+        return f"{PODS.relative_to(CHECKOUT)}/"
+    target = folder / "pods"
+    target.mkdir()
+    for file in sorted(PODS.glob("*.yaml")):
+        manifest = yaml.safe_load(file.read_text())
+        spec = manifest["spec"].get("template", manifest)["spec"]
+        spec["nodeName"] = bed.node
+        spec["tolerations"] = [{"operator": "Exists"}]
+        for container in spec["containers"]:
+            container["image"] = bed.image
+        (target / file.name).with_suffix(".json").write_text(json.dumps(manifest))
+    return str(target)
+
+
+def _await(bed: Bed, wanted: Callable[[Object], bool], *, what: str) -> Object:
+    def look() -> Object | None:
+        return next((one for one in incidents(bed) if wanted(one)), None)
+
+    return eventually(look, what=what, seconds=90, every=0.5)
+
+
+def _check(incident: Object, *, causes: tuple[str, ...], count: int = 1, tell: Narrator, text: str) -> None:
+    status = incident["status"]
+    tell.fact(
+        _cause(incident) in causes
+        and status["count"] == count
+        and status["evidence"].get("limitBytes") == LIMIT_BYTES
+        and status["kills"][0].get("comm") == "tail"
+        and status["outcome"] in ("Killed", "KilledGroup"),
+        text,
+    )
+
+
+def incidents(bed: Bed) -> list[Object]:
+    return [one for one in bed.kubectl.items("oomincidents", f"--namespace={NAMESPACE}") if one.get("status")]
+
+
+def pod_of(incident: Object) -> str | None:
+    name: str | None = incident["spec"].get("pod", {}).get("name")
+    return name
+
+
+def _cause(incident: Object) -> str:
+    return str(incident["status"]["cause"])
+
+
+def _says(incident: Object, visibility: str) -> bool:
+    return bool(incident["status"].get("visibility") == visibility)
+
+
+def _status(bed: Bed, pod: str, container: str) -> Object:
+    statuses = bed.kubectl.get("pod", pod, f"--namespace={NAMESPACE}")["status"].get("containerStatuses", [])
+    return next((one for one in statuses if one["name"] == container), {})
+
+
+def _reason(bed: Bed, pod: str, container: str) -> str | None:
+    reason: str | None = _status(bed, pod, container).get("state", {}).get("terminated", {}).get("reason")
+    return reason
+
+
+def _is_running(bed: Bed, pod: str, container: str) -> bool:
+    return "running" in _status(bed, pod, container).get("state", {})
+
+
+def _restarts(bed: Bed, pod: str) -> int:
+    return int(_status(bed, pod, "main").get("restartCount", -1))
+
+
+def _kills_whole_containers(bed: Bed) -> bool:
+    """Whether a dying child takes its container with it: kubelet sets memory.oom.group on cgroup v2 unless
+    told otherwise (singleProcessOOMKill, pkg/kubelet/apis/config/types.go).
+    """
+    status = bed.kubectl.get("oomnode", bed.node or "")["status"]
+    single = (status.get("kubelet") or {}).get("singleProcessOOMKill")
+    return bool(status["kernel"].get("cgroupVersion") == 2 and single is not True)

@@ -1,0 +1,70 @@
+"""The operator as processes of this machine: a controller, and an agent for the node that is this machine."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+from .beds import Bed
+from .narration import DemoError, Narrator
+from .running import OOMKEEPER, eventually, running
+
+NAMESPACE = "oomkeeper-system"
+
+
+@contextmanager
+def operator(bed: Bed, *, folder: Path, tell: Narrator) -> Iterator[None]:
+    """Controller and agent, until the block ends."""
+    kubectl = bed.kubectl
+    tell.step("Start the operator: one controller for the cluster, one agent for the node")
+    tell.say(
+        "The controller turns policies into one OOMNode per node, and incidents into summaries. The agent "
+        "does what its OOMNode says, and reports every kill. Here both are processes of this machine with "
+        "the credentials of the kubeconfig; an image, and a chart with rights for each, come later."
+    )
+    with ExitStack() as stack:
+        programs: dict[str, tuple[str, ...]] = {
+            "controller": ("controller", "--kubeconfig", str(kubectl.kubeconfig))
+        }
+        if bed.node is not None:
+            state = folder / "agent-state"
+            where = ("--kubeconfig", str(kubectl.kubeconfig), "--state-dir", str(state))
+            programs["agent"] = ("agent", "--node-name", bed.node, *where)
+        started: dict[str, Popen[bytes]] = {}
+        for name, arguments in programs.items():
+            tell.command(f"oomkeeper {' '.join(arguments)} &")
+            log = stack.enter_context((folder / f"{name}.log").open("wb"))
+            started[name] = stack.enter_context(running([*OOMKEEPER, *arguments], stdout=log, stderr=log))
+        try:
+            yield
+        except DemoError as error:
+            for name, process in started.items():
+                how = "runs" if process.poll() is None else f"ended with exit code {process.returncode}"
+                print(f"--- the {name} {how}; its log ends:", file=sys.stderr)
+                print("".join(_tail(folder / f"{name}.log")), file=sys.stderr, flush=True)
+            raise error
+
+
+def await_answer(bed: Bed, *, tell: Narrator) -> None:
+    """Wait until the controller has made an OOMNode for every node, and the agent has answered."""
+    kubectl = bed.kubectl
+    nodes = {node["metadata"]["name"] for node in kubectl.items("nodes")}
+    eventually(
+        lambda: {one["metadata"]["name"] for one in kubectl.items("oomnodes")} >= nodes,
+        what="the controller has made an OOMNode for every node",
+        every=0.3,
+    )
+    if bed.node is not None:
+        eventually(
+            lambda: kubectl.get("oomnode", bed.node or "").get("status", {}).get("kernel"),
+            what=f"the agent has answered in OOMNode {bed.node}",
+            every=0.3,
+        )
+    kubectl.show("get", "oomnodes", "--output=wide")
+    tell.fact(True, "the controller has made an OOMNode for each node" + (
+        ", and the agent has filled in its own" if bed.node else ""))  # fmt: skip
+
+
+def _tail(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines(keepends=True)[-15:]

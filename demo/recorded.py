@@ -1,0 +1,23 @@
+"""Where no process can be killed: a kill that another machine's kernel reported, explained from its log."""
+
+from pathlib import Path
+
+from .narration import Narrator
+from .running import CHECKOUT, oomkeeper_output
+
+LOG = Path(__file__).with_name("recorded.log")
+
+
+def show(tell: Narrator) -> None:
+    """Explain the recorded log."""
+    tell.step("Explain a recorded kernel log instead")
+    tell.say(
+        "The same kill, as another machine's kernel reported it. `explain` needs neither root nor a cluster; "
+        "any log that holds kernel messages will do."
+    )
+    name = str(LOG.relative_to(CHECKOUT))
+    tell.command(["oomkeeper", "explain", name])
+    text = oomkeeper_output("explain", name)
+    tell.output(text)
+    tell.fact("test1" in text, "the recorded victim is test1")
+    tell.done("a recorded kernel log, explained")
