@@ -6,12 +6,15 @@ about.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -38,14 +41,14 @@ Json = dict[str, Any]
 
 
 def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
-    """What `look` gives once it gives something true; AssertionErrors in between are waited out too."""
+    """What `look` gives once it gives something true; failures in between are waited out too."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             if found := look():
                 return found
             problem: object = f"still {found!r}"
-        except (AssertionError, KeyError, IndexError) as error:
+        except (AssertionError, KeyError, IndexError, urllib.error.HTTPError) as error:
             problem = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {problem!r}")
@@ -324,6 +327,11 @@ class Controller:
         return self._log.read_text()
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -344,6 +352,56 @@ class Controller:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+class Line:
+    """The network between the controller and the API server, which can be cut: a TCP proxy on loopback."""
+
+    def __init__(self, *, port: int) -> None:
+        self._target = port
+        self._up = True
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Every connection breaks, and each new one too."""
+        self._up = False
+        for end in list(self._open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._up = True
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            if not self._up:
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self._target))
+            self._open |= {near, far}
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        self._open -= {source, sink}
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
 
 _shared: list[Bed] = []

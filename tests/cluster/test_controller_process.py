@@ -3,6 +3,8 @@ rights than it needs."""
 
 import subprocess
 import sys
+import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from .controller_bed import (
     OOM_NODES,
     POLICIES,
     REPORTS,
+    ROOT,
     Bed,
     Controller,
+    Line,
     bed,
     controller,
     eventually,
@@ -207,6 +211,75 @@ def test_it_needs_no_more_rights_than_these(bed: Bed, tmp_path: Path) -> None:
     finally:
         process.end()
         bed.wipe()
+
+
+def test_a_cut_line_to_the_api_server_is_waited_out_and_nothing_of_it_stays_missed(
+    bed: Bed, tmp_path: Path
+) -> None:
+    line = Line(port=urllib.parse.urlsplit(bed.plane.url).port or 443)
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        bed.plane.kubeconfig.read_text().replace(bed.plane.url, f"https://127.0.0.1:{line.port}")
+    )
+    process = Controller(kubeconfig=kubeconfig, log=tmp_path / "controller.log")
+    process.start()
+    try:
+        for name in ("stays", "goes"):
+            bed.node(name)
+        bed.policy("all", sysctls={DUMPS: 1})
+        bed.policy("away", priority=200, sysctls={DUMPS: 0})
+        for name in ("stays", "goes"):
+            eventually(lambda name=name: bed.sysctls(name) == {DUMPS: (0, "away")})  # type: ignore[misc]
+
+        line.cut()
+        bed.delete(f"{POLICIES}/away")
+        bed.delete(f"{NODES}/goes")
+        bed.node("comes")
+        bed.kill("meanwhile", node="stays")
+        time.sleep(2)  # long enough for every watch to have noticed
+        assert process.running
+        assert bed.sysctls("stays") == {DUMPS: (0, "away")}, "cut off it can write nothing"
+        line.mend()
+
+        eventually(lambda: bed.sysctls("stays") == {DUMPS: (1, "all")})
+        eventually(lambda: bed.sysctls("comes") == {DUMPS: (1, "all")})
+        eventually(lambda: bed.find(f"{OOM_NODES}/goes") is None)
+        eventually(lambda: bed.status(f"{POLICIES}/all")["oom"]["kills"] == 1)
+        assert process.stop() == 0
+    finally:
+        process.end()
+        line.close()
+        bed.wipe()
+
+
+def test_custom_resources_may_come_late_and_go_and_come_back(bed: Bed, tmp_path: Path) -> None:
+    crds = str(ROOT / "crds")
+    process = Controller(kubeconfig=bed.plane.kubeconfig, log=tmp_path / "controller.log")
+    bed.node("n")
+    bed.plane.kubectl("delete", "-f", crds)
+    try:
+        process.start()
+        eventually(lambda: "event=waiting_for_api" in process.log)
+        for _ in range(2):
+            bed.plane.kubectl("apply", "-f", crds)
+            bed.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            eventually(lambda: served(bed))
+            bed.policy("all", sysctls={DUMPS: 1})
+            eventually(lambda: bed.sysctls("n") == {DUMPS: (1, "all")})
+            bed.plane.kubectl("delete", "-f", crds)
+        assert process.running
+    finally:
+        process.end()
+        bed.plane.kubectl("apply", "-f", crds)
+        bed.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        eventually(lambda: served(bed))
+        bed.wipe()
+
+
+def served(bed: Bed) -> bool:
+    """A CRD is Established a moment before its paths answer."""
+    kinds = ("oompolicies", "oomnodes", "oomreports", "oomincidents")
+    return all(bed.find(f"{OOM}/{kind}") is not None for kind in kinds)
 
 
 def test_its_health_can_be_asked(bed: Bed, tmp_path: Path) -> None:

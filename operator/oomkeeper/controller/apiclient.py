@@ -122,10 +122,10 @@ class APIClient:
             async with session.request(
                 method, self._server + path, data=data, headers=headers, params=query, timeout=_TIMEOUT
             ) as response:
-                answer = await response.json(content_type=None)
+                text = await response.text()
                 if response.status >= HTTPStatus.BAD_REQUEST:
-                    message = answer.get("message", "") if isinstance(answer, dict) else str(answer)
-                    raise APIError(status=response.status, what=what, message=message)
+                    raise APIError(status=response.status, what=what, message=_message(text))
+                answer = json.loads(text)
                 return answer if isinstance(answer, dict) else {}
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, kopf.LoginError) as error:
             raise APIError(status=0, what=what, message=f"{type(error).__name__}: {error}") from error
@@ -142,3 +142,12 @@ class APIClient:
                 trust_env=bool(info.trust_env),
             )
         return self._session
+
+
+def _message(text: str) -> str:
+    """Of a metav1.Status; a path that is not served at all answers in plain text."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return " ".join(text.split())[:200]
+    return str(answer.get("message", "")) if isinstance(answer, dict) else str(answer)

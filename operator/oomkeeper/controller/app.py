@@ -44,21 +44,22 @@ async def run(options: Options) -> None:
     connect(kubeconfig=options.kubeconfig)
     api = APIClient(login=lambda: connect(kubeconfig=options.kubeconfig))
     reconciler = Reconciler(api=api, state=ClusterState())
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):  # kopf takes both over once it runs
-        loop.add_signal_handler(number, stop.set)
     try:
-        if await _listed(reconciler, stop=stop):
-            await _serve(reconciler, options=options)
+        while await _listed(reconciler):
+            if await _serve(reconciler, options=options):
+                break
     finally:
         await api.close()
     _log.info("event=stopped")
 
 
-async def _listed(reconciler: Reconciler, *, stop: asyncio.Event) -> bool:
-    """The first list, which also waits for the custom resources to be served. False when told to stop
+async def _listed(reconciler: Reconciler) -> bool:
+    """List everything, which also waits for the custom resources to be served. False when told to stop
     before."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):  # kopf takes both over once it runs
+        loop.add_signal_handler(number, stop.set)
     listing, stopping = asyncio.create_task(reconciler.listed()), asyncio.create_task(stop.wait())
     await asyncio.wait((listing, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -69,8 +70,11 @@ async def _listed(reconciler: Reconciler, *, stop: asyncio.Event) -> bool:
     return True
 
 
-async def _serve(reconciler: Reconciler, *, options: Options) -> None:
-    """kopf and the reconciler side by side; when one ends, so does the other."""
+async def _serve(reconciler: Reconciler, *, options: Options) -> bool:
+    """kopf and the reconciler side by side; when one ends, so does the other.
+
+    True when told to stop; False when kopf gave up, as it does when a custom resource is no longer served.
+    """
     work = asyncio.create_task(reconciler.run(), name="reconciler")
     registry = handlers(reconciler, options=options)
 
@@ -96,9 +100,12 @@ async def _serve(reconciler: Reconciler, *, options: Options) -> None:
         watches.cancel()
     work.cancel()
     await asyncio.wait((work, watches))
-    for task in (work, watches):
-        if not task.cancelled():
-            task.result()
+    if not work.cancelled():
+        work.result()
+    error = None if watches.cancelled() else watches.exception()
+    if error is not None:
+        _log.error("event=watch_failed error=%s", error)
+    return error is None
 
 
 def settings() -> kopf.OperatorSettings:

@@ -33,6 +33,10 @@ class Kind:
             else f"/api/{self.version}/{self.plural}"
         )
 
+    def path(self, *, name: str, namespace: str) -> str:
+        """Path of one object of a namespaced kind."""
+        return self.root.removesuffix(self.plural) + f"namespaces/{namespace}/{self.plural}/{name}"
+
     @property
     def api_version(self) -> str:
         """As in an object's apiVersion."""

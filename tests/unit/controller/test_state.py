@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from oomkeeper.controller.apiclient import APIError
-from oomkeeper.controller.kinds import NAMESPACE, NODE
-from oomkeeper.controller.resync import resync
+from oomkeeper.controller.kinds import KINDS, NAMESPACE, NODE, POLICY
+from oomkeeper.controller.resync import Schedule, resync
 from oomkeeper.controller.state import ClusterState
 
 
@@ -40,7 +40,7 @@ class Server:
 
 
 def listed(state: ClusterState, server: Any) -> bool:
-    return asyncio.run(resync(server, state))
+    return bool(asyncio.run(resync(server, state)))
 
 
 def test_an_older_state_of_an_object_never_replaces_a_newer() -> None:
@@ -104,3 +104,31 @@ def test_a_list_that_breaks_off_takes_nothing_away() -> None:
     with pytest.raises(APIError):
         listed(state, Broken([]))
     assert state.nodes.keys() == {"n"}
+
+
+def test_lists_are_made_anew_by_the_clock_the_few_and_vital_more_often() -> None:
+    schedule = Schedule()
+    schedule.listed(KINDS, now=0.0)
+    assert schedule.due(now=29.0) == []
+    assert POLICY in schedule.due(now=31.0)
+    assert NODE not in schedule.due(now=31.0)
+    assert NODE in schedule.due(now=301.0)
+
+
+def test_a_gap_in_a_watch_makes_a_list_due_once_the_relisting_is_over() -> None:
+    schedule = Schedule()
+    schedule.listed(KINDS, now=0.0)
+    for moment in (10.0, 11.0, 12.0):
+        schedule.relisting(NODE, now=moment)
+    assert schedule.due(now=13.0) == []
+    assert schedule.next() == 14.0
+    assert schedule.due(now=14.0) == [NODE]
+    schedule.listed([NODE], now=14.0)
+    assert schedule.due(now=15.0) == []
+
+
+def test_an_object_that_is_not_there_makes_a_list_due_at_once() -> None:
+    schedule = Schedule()
+    schedule.listed(KINDS, now=0.0)
+    schedule.doubted(POLICY, now=5.0)
+    assert schedule.due(now=5.0) == [POLICY]
