@@ -213,14 +213,33 @@ def test_a_report_that_was_cut_does_not_swallow_the_rest_of_a_long_log() -> None
     assert not closed[0].complete
 
 
-def test_lost_records_are_noted_on_the_event_after_them() -> None:
+def test_records_lost_inside_a_report_or_right_before_a_bare_kill_line_are_noted() -> None:
+    assembler = ReportAssembler()
+    for record in lines(HEADER, MEMORY):
+        assembler.feed(record)
+    assembler.lost(7)
+    for record in lines(SUMMARY, KILLED, start=20):
+        assembler.feed(record)
+    (inside,) = assembler.flush()
+    assert (inside.lost_before, inside.complete) == (7, False)
+    assembler.lost(9)
+    assembler.feed(lines(killed(43))[0])
+    (before,) = assembler.flush()
+    assert (before.lost_before, before.complete) == (9, False)
+
+
+def test_records_lost_before_a_header_or_long_ago_are_no_part_of_the_event() -> None:
     assembler = ReportAssembler()
     assembler.lost(7)
     for record in lines(HEADER, MEMORY, SUMMARY, KILLED):
         assembler.feed(record)
-    (kill,) = assembler.flush()
-    assert kill.lost_before == 7
-    assert not kill.complete
+    (whole,) = assembler.flush()
+    assert (whole.lost_before, whole.complete) == (0, True)
+    assembler.lost(9)
+    for record in lines(*[b"eth0: link up"] * 200, killed(43)):
+        assembler.feed(record)
+    (late,) = assembler.flush()
+    assert late.lost_before == 0
 
 
 def test_sysrq_is_known_by_its_order() -> None:
@@ -243,7 +262,7 @@ def test_a_limit_reached_without_a_victim_names_the_cgroup() -> None:
 
 def test_the_source_documents_own_spelling_and_spliced_times_are_read() -> None:
     header = b"main invoked oom: gfp_mask=0x100dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO), order=0"
-    counts = b"active_anon:218 inactive_anon:202527 isolated_anon:0\n active_file:5979 inactive_file:5231\n free:226231"
+    counts = b"active_anon:218 inactive_anon:202527 isolated_anon:0\n active_file:5979\n free:226231"
     zone = b"Node 1 DMA32 free:34068kB min:32016kB low:40020kB high:48024kB reserved_highatomic:0KB"
     summary = (
         b"oom-kill:constraint=CONSTRAINT_MEMORY_POLICY,nodemask=1,cpuset=/,mems_allowed=0-1,global_oom,"

@@ -24,6 +24,8 @@ _IDLE_RECORDS = 2000
 _DONE_USEC = 5_000_000
 _OPEN_USEC = 120_000_000
 """880 tasks over a slow serial console take seconds; an unfinished report older than two minutes was cut."""
+_NEAR_RECORDS = 100
+"""A kill line so many records after a loss has nothing to do with it."""
 _CHECK_EVERY = 4096
 _MAX_SECTION_LINES = 32768
 """Kernels before 4.2 print a line per CPU and zone; nothing but the task table is longer."""
@@ -43,6 +45,8 @@ class ReportAssembler:
         self._done: Draft | None = None
         self._seen_any = False
         self._lost = 0
+        self._since_lost = 0
+        self._cached: Kill | None = None
 
     def feed(self, record: LogRecord) -> Sequence[Kill]:
         """Take one record. Text that a process wrote (`kernel=False`) is never evidence and changes
@@ -50,6 +54,7 @@ class ReportAssembler:
         text, usec, _, _, caller, _, kernel = record
         if not kernel:
             return _NONE
+        self._cached = None
         if text[:5] in HEADS or HEADER_MARK in text:
             kind = kind_of(text)
             if kind is not None:
@@ -60,6 +65,8 @@ class ReportAssembler:
         self._seen_any = True
         draft = self._open
         if draft is None:
+            if self._lost:
+                self._forget_lost()
             return self._age(usec) if self._done is not None else _NONE
         if caller is None or caller == draft.caller or draft.caller is None:
             draft.add_body(text)
@@ -68,17 +75,24 @@ class ReportAssembler:
         return _NONE
 
     def lost(self, records: int) -> None:
-        """Say that so many records are missing before the next one (sequence gap, EPIPE)."""
-        self._lost += records
+        """Say that so many records are missing before the next one (sequence gap, EPIPE). They count for the
+        event that is open, else for the next one if it comes soon and its beginning may be among them."""
         if self._open is not None:
-            self._open.truncated = True
+            self._open.lost_before += records
+            self._cached = None
+        else:
+            self._lost += records
+            self._since_lost = 0
 
     def pending(self) -> Kill | None:
-        """The latest event that is not closed, as far as it is known; None without one that is proven."""
-        for draft in (self._open, self._done):
-            if draft is not None and draft.strong:
-                return build(draft, closed=False)
-        return None
+        """The latest event that is not closed, as far as it is known; None without one that is proven. Cheap
+        to ask again while nothing is fed."""
+        if self._cached is None:
+            for draft in (self._open, self._done):
+                if draft is not None and draft.strong:
+                    self._cached = build(draft, closed=False)
+                    break
+        return self._cached
 
     @property
     def decided(self) -> bool:
@@ -88,6 +102,7 @@ class ReportAssembler:
 
     def flush(self) -> Sequence[Kill]:
         """Close and return what is open: the text ended here, or a live source went quiet."""
+        self._cached = None
         closed = self._close_done()
         if self._open is not None:
             draft, self._open = self._open, None
@@ -98,6 +113,7 @@ class ReportAssembler:
     def _take(self, kind: Kind, record: LogRecord) -> tuple[Kill, ...]:
         if kind is Kind.HEADER:
             closed = self._close_all()
+            self._lost = 0  # A report with its header lacks nothing of what was lost before.
             self._begin(record).open_section(kind, record)
             return closed
         if kind is Kind.KILLED:
@@ -177,6 +193,11 @@ class ReportAssembler:
         draft.head_cut = not self._seen_any
         self._open = draft
         return draft
+
+    def _forget_lost(self) -> None:
+        self._since_lost += 1
+        if self._since_lost > _NEAR_RECORDS:
+            self._lost = 0
 
     def _age(self, usec: int | None) -> tuple[Kill, ...]:
         done = self._done
