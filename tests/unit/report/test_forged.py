@@ -126,3 +126,57 @@ def test_no_bytes_make_the_parser_or_the_diagnosis_fail(texts: list[bytes]) -> N
         assert len(list(kill.tasks)) == len(kill.tasks)
         assert all(part.bytes > 0 for part in verdict.contributors)
         assert all(0 <= part.share <= 1 for part in verdict.contributors)
+
+
+def test_numbers_of_any_length_are_no_way_to_stop_the_parser() -> None:
+    """int() refuses more than 4300 digits, and a shift by an order of that size would take all memory."""
+    many = b"9" * 5000
+    texts = [
+        b"x invoked oom-killer: gfp_mask=0x%s(), order=%s, oom_score_adj=%s" % (many, many, many),
+        b"CPU: %s PID: %s Comm: x Not tainted 6.1.0" % (many, many),
+        b"memory: usage %skB, limit %skB, failcnt %s" % (many, many, many),
+        b"Memory cgroup stats for /a: cache:%sKB rss:%sKB" % (many, many),
+        b"Mem-Info:",
+        b"active_anon:%s free:%s" % (many, many),
+        b"Node %s Normal free:%skB min:%skB" % (many, many, many),
+        b"lowmem_reserve[]: 0 %s" % many,
+        b"Node 0 Normal: %s*4kB (U) 1*%skB (M)" % (many, many),
+        b"%s pages RAM" % many,
+        b"Unreclaimable slab info:",
+        b"x %sKB %sKB" % (many, many),
+        b"[ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name",
+        b"[ %s] %s 1 1 1 1 1 1 x" % (many, many),
+        b"oom-kill:constraint=CONSTRAINT_NONE,nodemask=%s,global_oom,task_memcg=/,task=x,pid=%s,uid=%s"
+        % (many, many, many),
+        b"Out of memory: Killed process %s (x) total-vm:%skB, anon-rss:%skB, file-rss:0kB"
+        % (many, many, many),
+        b"[  1] 1 1 1 %s 1 1 1 x" % (b"9" * 400),
+        b"Killed process 1 (x) total-vm:%skB, anon-rss:%skB, file-rss:0kB" % (many, many),
+        b"oom_reaper: reaped process %s (x)" % many,
+    ]
+    for kill in parse_records(lines(*texts)):
+        assert diagnose(kill).summary
+        assert list(kill.tasks) == []
+    header = b"x invoked oom-killer: gfp_mask=0xcc0, order=999, oom_score_adj=0"
+    for kill in parse_records(
+        lines(header, b"Mem-Info:", b"Node 0 Normal free:9kB min:1kB", b"Node 0 Normal: 1*4kB (U)")
+    ):
+        assert diagnose(kill).summary
+
+
+def test_a_line_longer_than_any_the_kernel_prints_is_cut() -> None:
+    evil = [
+        b"x invoked oom-killer: gfp_mask=0xcc0, order=0, oom_score_adj=0",
+        b"CPU: 1 PID: 1 Comm: x Tainted:" + b" " * 300_000,
+        b"a" * 300_000 + b" cpuset=" * 9_000 + b" mems_allowed=",
+        b"Memory cgroup stats for /a:" + b": x:1KB" * 40_000 + b"!",
+        b"Mem-Info:",
+        b"a_" * 150_000 + b":1kB",
+        b"Node 0 Normal free:" + b"a_" * 150_000,
+        b"Unreclaimable slab info:",
+        b"x" + b" " * 300_000 + b"1KB",
+        b"Out of memory: Killed process 7 (" + b") (" * 100_000,
+    ]
+    (kill,) = parse_records(lines(*evil))
+    assert [victim.pid for victim in kill.victims] == [7]
+    assert diagnose(kill).summary

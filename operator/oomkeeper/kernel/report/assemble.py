@@ -26,6 +26,10 @@ _OPEN_USEC = 120_000_000
 """880 tasks over a slow serial console take seconds; an unfinished report older than two minutes was cut."""
 _NEAR_RECORDS = 100
 """A kill line so many records after a loss has nothing to do with it."""
+_MAX_LINE_BYTES = 4096
+_MAX_RECORD_BYTES = 1 << 16
+"""printk() cuts a record at about 1 KiB, /dev/kmsg's reader at 8; more is no kernel's, and would make
+expressions slow."""
 _CHECK_EVERY = 4096
 _MAX_SECTION_LINES = 32768
 """Kernels before 4.2 print a line per CPU and zone; nothing but the task table is longer."""
@@ -55,6 +59,9 @@ class ReportAssembler:
         if not kernel:
             return _NONE
         self._cached = None
+        if len(text) > _MAX_LINE_BYTES:
+            text = _bounded(text)
+            record = record._replace(text=text)
         if text[:5] in HEADS or HEADER_MARK in text:
             kind = kind_of(text)
             if kind is not None:
@@ -254,6 +261,13 @@ def parse_records(records: Iterable[LogRecord]) -> Iterator[Kill]:
         if kills:
             yield from kills
     yield from assembler.flush()
+
+
+def _bounded(text: bytes) -> bytes:
+    """Cut what is longer than any line (or, with newlines in it, than any record) that a kernel prints."""
+    if b"\n" not in text:
+        return text[:_MAX_LINE_BYTES]
+    return b"\n".join(line[:_MAX_LINE_BYTES] for line in text[:_MAX_RECORD_BYTES].split(b"\n"))
 
 
 def _later(now_usec: int | None, draft: Draft, gap_usec: int) -> bool:

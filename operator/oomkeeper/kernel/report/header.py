@@ -18,22 +18,25 @@ _HEADER = re.compile(
     rb"(?P<comm>.*) invoked oom(?:-killer)?(?::\s*"
     rb"(?:gfp_mask=(?P<gfp>(?:0x)?[0-9a-fA-F]+(?:\([^)]*\))?))?"
     rb"(?:,\s*nodemask=(?P<nodemask>\(null\)|[\d,-]*\d))?"
-    rb"(?:,\s*order=(?P<order>-?\d+))?"
-    rb"(?:,\s*oom_?k?i?l?l?_?adj=-?\d+)?"
-    rb"(?:,\s*oom_score_adj=(?P<adj>-?\d+))?)?",
+    rb"(?:,\s*order=(?P<order>-?\d{1,3}))?"
+    rb"(?:,\s*oom_?k?i?l?l?_?adj=-?\d{1,20})?"
+    rb"(?:,\s*oom_score_adj=(?P<adj>-?\d{1,20}))?)?",
     re.DOTALL,
 )
 _REST = re.compile(rb"(?:\s*\.\.\.)?\s*|,.*|\n.*", re.DOTALL)
 """After the fields comes nothing, a field that is new or cut, or (BPF) a line of its own."""
 _CPUSET = re.compile(rb".* cpuset=(?P<cpuset>.*) mems_allowed=(?P<mems>[\d,-]+)\s*", re.DOTALL)
-_CPU = re.compile(rb"CPU: \d+ (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: ", re.DOTALL)
-_PID = re.compile(rb"Pid: (?P<pid>\d+), comm: ", re.DOTALL)
-_RELEASE = re.compile(rb".* (?:Not tainted|Tainted: [A-Z ]+?) +(?P<release>\d+\.\d+[^\s]*)", re.DOTALL)
+_CPU = re.compile(rb"CPU: \d{1,20} (?:UID: \d{1,20} )?PID: (?P<pid>\d{1,20}) Comm: ", re.DOTALL)
+_PID = re.compile(rb"Pid: (?P<pid>\d{1,20}), comm: ", re.DOTALL)
+_RELEASE = re.compile(
+    rb".* (?:Not tainted|Tainted: [A-Z ]+?) +(?P<release>\d{1,20}\.\d{1,20}[^\s]*)", re.DOTALL
+)
 
 _COMM_BYTES = 16
 """TASK_COMM_LEN. A longer "comm" is some other message that quotes a header, unless bytes of it were
 escaped."""
 _ESCAPED_COMM_BYTES = 64
+_CPU_LINE_BYTES = 512
 
 
 class Header(NamedTuple):
@@ -92,6 +95,7 @@ def parse_cpuset(text: bytes) -> tuple[str, str] | None:
 
 def parse_cpu_line(text: bytes) -> tuple[int, str | None] | None:
     """(pid of the invoker, kernel release) of the line that dump_stack() prints first."""
+    text = text[:_CPU_LINE_BYTES]
     match = _CPU.match(text) or _PID.match(text)
     if match is None:
         return None

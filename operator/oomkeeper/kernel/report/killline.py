@@ -16,16 +16,19 @@ from ...model.kill import Victim
 from .text import KIB, readable
 
 _KILLED = re.compile(
-    rb".*?Killed process (?P<pid>\d+)(?:, UID (?P<old_uid>\d+),)? \((?P<comm>.*)\),?"
-    rb" total-vm:(?P<vm>\d+)kB, anon-rss:(?P<anon>\d+)kB, file-rss:(?P<file>\d+)kB"
-    rb"(?:, shmem-rss:(?P<shmem>\d+)kB)?(?:, UID:(?P<uid>\d+))?(?: pgtables:(?P<pgtables>\d+)kB)?"
-    rb"(?: oom_score_adj:(?P<adj>-?\d+))?",
+    rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.*)\),?"
+    rb" total-vm:(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB, file-rss:(?P<file>\d{1,20})kB"
+    rb"(?:, shmem-rss:(?P<shmem>\d{1,20})kB)?(?:, UID:(?P<uid>\d{1,20}))?"
+    rb"(?: pgtables:(?P<pgtables>\d{1,20})kB)?"
+    rb"(?: oom_score_adj:(?P<adj>-?\d{1,20}))?",
     re.DOTALL,
 )
-_CHOSEN = re.compile(rb".*?Kill process (?P<pid>\d+) \((?P<comm>.*)\) score (?P<score>\d+)", re.DOTALL)
-_NAMED = re.compile(rb".*?(?:OOM victim|reaped process) (?P<pid>\d+) \(", re.DOTALL)
+_CHOSEN = re.compile(
+    rb".*?Kill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL
+)
+_NAMED = re.compile(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
 _CUT = re.compile(
-    rb".*?Killed process (?P<pid>\d+)(?:, UID \d+,)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL
+    rb".*?Killed process (?P<pid>\d{1,20})(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL
 )
 
 

@@ -17,13 +17,15 @@ from functools import lru_cache
 from ...model.memory import Counter
 from .text import KIB, readable
 
-_COUNTER = re.compile(rb"(memory\+swap|memory|kmem|swap): usage (\d+)kB, limit (\d+)kB(?:, failcnt (\d+))?")
-_LINE_STATS = re.compile(
-    rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d+[kK]B)+)\s*", re.DOTALL
+_COUNTER = re.compile(
+    rb"(memory\+swap|memory|kmem|swap): usage (\d{1,20})kB, limit (\d{1,20})kB(?:, failcnt (\d{1,20}))?"
 )
-_LINE_STAT = re.compile(rb"(\w+):(\d+)[kK]B")
+_LINE_STATS = re.compile(
+    rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d{1,20}[kK]B)+)\s*", re.DOTALL
+)
+_LINE_STAT = re.compile(rb"(\w+):(\d{1,20})[kK]B")
 _BLOCK_HEAD = re.compile(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
-_BLOCK_STAT = re.compile(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d+)[ \t\r]*$", re.MULTILINE)
+_BLOCK_STAT = re.compile(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d{1,20})[ \t\r]*$", re.MULTILINE)
 
 _UNLIMITED_KIB = 1 << 50
 """PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19)

@@ -16,7 +16,7 @@ from .text import readable
 _FRONT = re.compile(
     rb"oom-kill:constraint=(?P<constraint>[A-Z0-9_]+)(?:,nodemask=(?P<nodemask>\(null\)|[\d,-]*\d|))?(?=,|\Z)"
 )
-_TAIL = re.compile(rb",pid=(?P<pid>\d+),uid=(?P<uid>\d+)\s*\Z")
+_TAIL = re.compile(rb",pid=(?P<pid>\d{1,20}),uid=(?P<uid>\d{1,20})\s*\Z")
 _MEMS = re.compile(rb",mems_allowed=(?P<mems>[\d,-]*)\Z")
 _COMM_BYTES = 15
 

@@ -11,20 +11,22 @@ from collections.abc import Iterable
 from ...model.memory import BuddyBlock, HugePages, Zone
 from .text import KIB
 
-_COUNTS = re.compile(rb"\s*(?:[a-z_]+:\d+(?:\s+|\Z))+")
-_COUNT = re.compile(rb"([a-z_]+):(\d+)")
-_NODE = re.compile(rb"Node (\d+) (?=active_anon:)")
-_ZONE = re.compile(rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
-_FIELD = re.compile(rb"([a-z_]+(?:\([a-z]+\))?):\s*(\d+)[kK]B")
+_COUNTS = re.compile(rb"\s*(?:[a-z_]+:\d{1,20}(?:\s+|\Z))+")
+_COUNT = re.compile(rb"([a-z_]+):(\d{1,20})")
+_NODE = re.compile(rb"Node (\d{1,20}) (?=active_anon:)")
+_ZONE = re.compile(rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
+_FIELD = re.compile(rb"([a-z_]+(?:\([a-z]+\))?):\s*(\d{1,20})[kK]B")
 _BUDDY = re.compile(
-    rb"(?:Node (?P<node>\d+) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): (?=\d+\*\d+kB)"
+    rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): "
+    rb"(?=\d{1,20}\*\d{1,20}kB)"
 )
-_BLOCK = re.compile(rb"(\d+)\*(\d+)kB(?: \(([A-Z]+)\))?")
+_BLOCK = re.compile(rb"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?")
 _HUGE = re.compile(
-    rb"(?:Node (\d+) )?hugepages_total=(\d+) hugepages_free=(\d+) hugepages_surp=\d+ hugepages_size=(\d+)kB"
+    rb"(?:Node (\d{1,20}) )?hugepages_total=(\d{1,20}) hugepages_free=(\d{1,20}) "
+    rb"hugepages_surp=\d{1,20} hugepages_size=(\d{1,20})kB"
 )
-_SWAP = re.compile(rb"(Free|Total) swap\s*=\s*(\d+)kB")
-_PAGES = re.compile(rb"(\d+) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
+_SWAP = re.compile(rb"(Free|Total) swap\s*=\s*(\d{1,20})kB")
+_PAGES = re.compile(rb"(\d{1,20}) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
 
 
 class ShowMem:
@@ -90,7 +92,9 @@ class ShowMem:
 
     def _reserve(self, line: bytes) -> None:
         if self._last_zone is not None and line.startswith(b"lowmem_reserve[]:"):
-            self._reserves[self._last_zone] = tuple(int(n) for n in line[17:].split() if n.isdigit())
+            self._reserves[self._last_zone] = tuple(
+                int(n) for n in line[17:].split() if n.isdigit() and len(n) <= 20
+            )
         self._last_zone = None
 
     def _buddy(self, line: bytes) -> bool:

@@ -11,7 +11,8 @@ import re
 from ...model.memory import SlabCache
 from .text import KIB, readable
 
-_ROW = re.compile(rb"(\S.*?)\s+(\d+)KB\s+(\d+)KB\s*")
+_ROW_BYTES = 200
+_ROW = re.compile(rb"(\S.*?)\s+(\d{1,20})KB\s+(\d{1,20})KB\s*")
 
 
 def is_slab_title(line: bytes) -> bool:
@@ -21,7 +22,7 @@ def is_slab_title(line: bytes) -> bool:
 
 def parse_slab_row(line: bytes) -> SlabCache | None:
     """One cache, or None where the line is no row (the column names, or the end of the table)."""
-    match = _ROW.fullmatch(line)
+    match = _ROW.fullmatch(line) if len(line) <= _ROW_BYTES else None
     if match is None:
         return None
     return SlabCache(name=readable(match[1]), used_bytes=int(match[2]) * KIB, total_bytes=int(match[3]) * KIB)

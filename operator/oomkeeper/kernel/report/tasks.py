@@ -26,6 +26,7 @@ _LAYOUTS: dict[bytes, tuple[str, ...]] = {
     )
 }
 _DEFAULT = _LAYOUTS[b"uidtgidtotal_vmrsspgtables_bytesswapentsoom_score_adjname"]
+_MAX_NUMBER = 1 << 64
 _TABLES = ("nr_ptes", "nr_pmds", "nr_puds")
 
 
@@ -105,6 +106,8 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
             pid = int(pid_text)
             values = [int(part) for part in parts]
         except ValueError:
+            continue
+        if max(values) >= _MAX_NUMBER or pid >= _MAX_NUMBER:
             continue
         if pgtables is not None:
             pgtables_bytes: int | None = values[pgtables]
