@@ -3,9 +3,10 @@
 from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ..case import Case, task_pages
+from ..names import printable
 from ..nodes import allowed_nodes, nodes_with_memory
-from ..summary import free_elsewhere_bytes, printable
 from ..units import percent, size
+from ..why_node import free_elsewhere_bytes
 
 _NUMA = frozenset({Cause.NUMA_MEMORY_POLICY, Cause.NUMA_CPUSET})
 

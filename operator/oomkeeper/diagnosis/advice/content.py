@@ -6,7 +6,7 @@ from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ..case import Case, resident_bytes, task_pages
 from ..children import outside_children_bytes
-from ..summary import printable
+from ..names import printable
 from ..units import percent, size
 
 _TMPFS_SHARE = 0.3

@@ -3,7 +3,7 @@
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ..case import Case, resident_bytes
-from ..summary import printable
+from ..names import printable
 from ..units import round_up, size
 
 _LIMIT_CAUSES = frozenset(
