@@ -90,8 +90,8 @@ class Kill:
     """`task=` and `pid=` of the oom-kill line: the victim even where the kill line is missing."""
     chosen_uid: int | None = None
     victims: tuple[Victim, ...] = ()
-    """Distinct processes that a `Killed process` line names, in order. Where the text ends right before that line, the one
-    process that the oom-kill line chose, with `kill_lines` 0 and `complete` false."""
+    """Distinct processes that a `Killed process` line names, in order. Where the text ends right before
+    that line, the one process that the oom-kill line chose, with `kill_lines` 0 and `complete` false."""
     kill_lines: int = 0
     """`Killed process` lines seen: memory.oom.group prints (and counts) the first victim twice."""
     already_exiting: tuple[int, ...] = ()
