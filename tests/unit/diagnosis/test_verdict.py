@@ -274,6 +274,13 @@ def test_one_process_with_most_of_the_memory_is_pointed_out() -> None:
     assert Remedy.FIND_LEAK not in remedies(diagnose(memcg_kill("/a", "/a", tasks=spread)))
 
 
+def test_a_small_namesake_does_not_share_the_blame() -> None:
+    small = remedies(diagnose(memcg_kill("/a", "/a", tasks=(task(42, 70), task(43, 1)))))[Remedy.FIND_LEAK]
+    equal = remedies(diagnose(memcg_kill("/a", "/a", tasks=(task(42, 40), task(43, 38)))))[Remedy.FIND_LEAK]
+    assert small.startswith("memhog alone holds 70 MiB")
+    assert equal.startswith("2 processes named memhog hold 78 MiB")
+
+
 def test_a_jvm_gets_a_figure_for_its_heap() -> None:
     kill = memcg_kill(CONTAINER_PATH, CONTAINER_PATH, victims=(victim("java", 78),))
     assert "at or below 60 MiB" in remedies(diagnose(kill))[Remedy.LOWER_HEAP]

@@ -13,6 +13,7 @@ _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
 _KERNEL_SHARE = 0.3
 _LEAK_SHARE = 0.5
+_NEARLY_ALL = 0.95
 _KERNEL = (
     ContributorName.KERNEL_SLAB,
     ContributorName.PAGE_TABLES,
@@ -101,20 +102,10 @@ def find_leak(case: Case) -> Advice | None:
     total = _total(case)
     if not total or case.cause in _NO_SHORTAGE:
         return None
-    names: Tally[str] = Tally()
-    pages: Tally[str] = Tally()
-    for task in case.kill.tasks:
-        names[task.comm] += 1
-        pages[task.comm] += task_pages(task)
-    if pages:
-        comm, most = pages.most_common(1)[0]
-        held, count = most * case.kill.memory.page_size_bytes, names[comm]
-    else:
-        victim = case.victim
-        resident = resident_bytes(victim) if victim is not None else None
-        if victim is None or resident is None:
-            return None
-        comm, held, count = victim.comm, resident, 1
+    holder = _holder(case)
+    if holder is None:
+        return None
+    comm, held, count = holder
     if held < total * _LEAK_SHARE:
         return None
     many = (
@@ -133,6 +124,25 @@ def find_leak(case: Case) -> Advice | None:
             "with time under equal load, take a heap profile and look for a leak."
         ),
     )
+
+
+def _holder(case: Case) -> tuple[str, int, int] | None:
+    """(comm, bytes, processes) of those of one name that hold most; a single process where it has nearly all
+    of that."""
+    names: Tally[str] = Tally()
+    pages: Tally[str] = Tally()
+    for task in case.kill.tasks:
+        names[task.comm] += 1
+        pages[task.comm] += task_pages(task)
+    if pages:
+        comm, most = pages.most_common(1)[0]
+        single = max(task_pages(task) for task in case.kill.tasks if task.comm == comm)
+        alone = single >= most * _NEARLY_ALL
+        held = (single if alone else most) * case.kill.memory.page_size_bytes
+        return comm, held, 1 if alone else names[comm]
+    victim = case.victim
+    resident = resident_bytes(victim) if victim is not None else None
+    return (victim.comm, resident, 1) if victim is not None and resident is not None else None
 
 
 def _total(case: Case) -> int | None:
