@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from oomkeeper.kernel.logs import LogCounts, read_records
 from oomkeeper.model.log import LogRecord
 
@@ -34,15 +35,24 @@ def corpus_logs() -> list[Path]:
 @pytest.fixture(scope="session")
 def real_kill() -> Iterator[str]:
     """Makes the kernel kill a process of ours in a memory cgroup of ours; gives the cgroup's name."""
-    if os.geteuid() != 0 or not MEMCG_V1.joinpath("memory.limit_in_bytes").exists() or not os.access("/dev/kmsg", os.R_OK):
+    if (
+        os.geteuid() != 0
+        or not MEMCG_V1.joinpath("memory.limit_in_bytes").exists()
+        or not os.access("/dev/kmsg", os.R_OK)
+    ):
         pytest.skip("needs root, a cgroup v1 memory controller and /dev/kmsg")
     name = f"oomkeeper-logs-{os.getpid()}"
     cgroup = MEMCG_V1 / name
     cgroup.mkdir()
     try:
         cgroup.joinpath("memory.limit_in_bytes").write_text("30M")
-        hog = "import os,sys\nopen(sys.argv[1],'w').write(str(os.getpid()))\nkeep=[bytearray(os.urandom(1<<20)) for _ in range(99)]"
-        done = subprocess.run([sys.executable, "-c", hog, str(cgroup / "cgroup.procs")], check=False, capture_output=True)
+        hog = (
+            "import os,sys\nopen(sys.argv[1],'w').write(str(os.getpid()))\n"
+            "keep=[bytearray(os.urandom(1<<20)) for _ in range(99)]"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", hog, str(cgroup / "cgroup.procs")], check=False, capture_output=True
+        )
         assert done.returncode == -9, "the kernel did not kill the hog"
         yield name
     finally:

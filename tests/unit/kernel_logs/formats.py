@@ -1,6 +1,8 @@
-"""Writers of every text format: what util-linux, rsyslog, journald, the kernel and Android's logd make of one record.
+"""Writers of every text format: what util-linux, rsyslog, journald, the kernel and Android's logd make of one
+record.
 
-Written from the formats' definitions (the modules of kernel.logs name them) and held against the real programs in test_real_kill.py.
+Written from the formats' definitions (the modules of kernel.logs name them) and held against the real
+programs in test_real_kill.py.
 """
 
 import json
@@ -70,7 +72,8 @@ def dmesg_ctime(record: Said) -> bytes:
 def dmesg_ctime_german(record: Said) -> bytes:
     months = ("Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez")
     clock = _clock(record)
-    stamp = f"[{('Mo', 'Di', 'Mi', 'Do', 'Fr', 'Sa', 'So')[clock.weekday()]} {months[clock.month - 1]}{clock:%e %H:%M:%S %Y}] "
+    day = ("Mo", "Di", "Mi", "Do", "Fr", "Sa", "So")[clock.weekday()]
+    stamp = f"[{day} {months[clock.month - 1]} {clock:%e %H:%M:%S %Y}] "
     return _indented(stamp.encode(), record)
 
 
@@ -110,7 +113,12 @@ def rsyslog_without_stamp(record: Said) -> bytes:
 
 def rsyslog_iso(record: Said) -> bytes:
     text = record.text.replace(b"\n", b"#012")
-    return _clock(record).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00 node-1 kernel: ").encode() + _stamp(record) + text + b"\n"
+    return (
+        _clock(record).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00 node-1 kernel: ").encode()
+        + _stamp(record)
+        + text
+        + b"\n"
+    )
 
 
 def rfc5424(record: Said) -> bytes:
@@ -120,7 +128,13 @@ def rfc5424(record: Said) -> bytes:
 
 def huawei(record: Said) -> bytes:
     names = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-    return f"{names[record.level]}|kernel[-]|".encode() + _stamp(record)[:-1] + b" " + record.text.replace(b"\n", b"#012") + b"\n"
+    return (
+        f"{names[record.level]}|kernel[-]|".encode()
+        + _stamp(record)[:-1]
+        + b" "
+        + record.text.replace(b"\n", b"#012")
+        + b"\n"
+    )
 
 
 def tag_alone(record: Said) -> bytes:
@@ -148,15 +162,23 @@ def journal_short_monotonic(record: Said) -> bytes:
 
 
 def journal_short_unix(record: Said) -> bytes:
-    return _indented(f"{int(_clock(record).timestamp())}.{_clock(record):%f} node-1 kernel: ".encode(), record)
+    return _indented(
+        f"{int(_clock(record).timestamp())}.{_clock(record):%f} node-1 kernel: ".encode(), record
+    )
 
 
 def _fields(record: Said) -> dict[str, str]:
     wall = int(_clock(record).timestamp()) * 1_000_000 + _clock(record).microsecond
     return {
-        "__CURSOR": f"s=0;i={record.seq:x}", "__REALTIME_TIMESTAMP": str(wall), "__MONOTONIC_TIMESTAMP": str(record.usec + 77),
-        "_SOURCE_MONOTONIC_TIMESTAMP": str(record.usec), "_TRANSPORT": "kernel", "PRIORITY": str(record.level),
-        "SYSLOG_FACILITY": "0", "SYSLOG_IDENTIFIER": "kernel", "_HOSTNAME": "node-1",
+        "__CURSOR": f"s=0;i={record.seq:x}",
+        "__REALTIME_TIMESTAMP": str(wall),
+        "__MONOTONIC_TIMESTAMP": str(record.usec + 77),
+        "_SOURCE_MONOTONIC_TIMESTAMP": str(record.usec),
+        "_TRANSPORT": "kernel",
+        "PRIORITY": str(record.level),
+        "SYSLOG_FACILITY": "0",
+        "SYSLOG_IDENTIFIER": "kernel",
+        "_HOSTNAME": "node-1",
     }
 
 
@@ -173,7 +195,12 @@ def journal_json(record: Said) -> bytes:
 
 
 def journal_json_pretty(record: Said) -> bytes:
-    return json.dumps({**_fields(record), "MESSAGE": _message(record)}, indent="\t", separators=(",", " : ")).encode() + b"\n"
+    return (
+        json.dumps(
+            {**_fields(record), "MESSAGE": _message(record)}, indent="\t", separators=(",", " : ")
+        ).encode()
+        + b"\n"
+    )
 
 
 def journal_export(record: Said) -> bytes:
@@ -185,12 +212,19 @@ def journal_export(record: Said) -> bytes:
 
 def journal_verbose(record: Said) -> bytes:
     head = f"{_clock(record):%a %Y-%m-%d %H:%M:%S.%f} UTC [s=0;i={record.seq:x};b=1;m=1;t=1;x=1]\n"
-    body = "".join(f"    {name}={value}\n" for name, value in _fields(record).items() if not name.startswith("__"))
+    body = "".join(
+        f"    {name}={value}\n" for name, value in _fields(record).items() if not name.startswith("__")
+    )
     return (head + body).encode() + b"    MESSAGE=" + record.text.replace(b"\n", b"\n            ") + b"\n"
 
 
 def talos(record: Said) -> bytes:
-    return f"10.5.0.2: kern: {_LEVEL_NAMES[record.level]}: [{_clock(record):%Y-%m-%dT%H:%M:%S.%f}000Z]: ".encode() + record.text + b"\n"
+    return (
+        f"10.5.0.2: kern: {_LEVEL_NAMES[record.level]}: ".encode()
+        + f"[{_clock(record):%Y-%m-%dT%H:%M:%S.%f}000Z]: ".encode()
+        + record.text
+        + b"\n"
+    )
 
 
 def logcat(record: Said) -> bytes:
@@ -208,21 +242,73 @@ def bare(record: Said) -> bytes:
 
 Writer = Callable[[Said], bytes]
 WHOLE: Sequence[Writer] = (
-    kmsg, kmsg_with_dictionary, dmesg, dmesg_caller, dmesg_decode, dmesg_ctime, dmesg_ctime_german, dmesg_iso, dmesg_color, dmesg_crlf,
-    dmesg_quoted, rsyslog, rsyslog_without_host, rsyslog_without_stamp, rsyslog_iso, rfc5424, huawei, tag_alone, journal_short,
-    journal_short_precise, journal_short_iso, journal_short_full, journal_short_monotonic, journal_short_unix, journal_json,
-    journal_json_pretty, journal_export,
+    kmsg,
+    kmsg_with_dictionary,
+    dmesg,
+    dmesg_caller,
+    dmesg_decode,
+    dmesg_ctime,
+    dmesg_ctime_german,
+    dmesg_iso,
+    dmesg_color,
+    dmesg_crlf,
+    dmesg_quoted,
+    rsyslog,
+    rsyslog_without_host,
+    rsyslog_without_stamp,
+    rsyslog_iso,
+    rfc5424,
+    huawei,
+    tag_alone,
+    journal_short,
+    journal_short_precise,
+    journal_short_iso,
+    journal_short_full,
+    journal_short_monotonic,
+    journal_short_unix,
+    journal_json,
+    journal_json_pretty,
+    journal_export,
 )
 """Formats that keep a record of several lines together."""
 ONE_LINE: Sequence[Writer] = (*WHOLE, syslog2, talos, logcat, journal_verbose)
 """Formats that keep a record of one line as it is."""
 STAMPED = frozenset(
     (
-        kmsg, kmsg_with_dictionary, dmesg, dmesg_caller, dmesg_decode, dmesg_color, dmesg_crlf, dmesg_quoted, rsyslog, rsyslog_without_host,
-        rsyslog_iso, rfc5424, huawei, tag_alone, journal_short_monotonic, journal_json, journal_json_pretty, journal_export, syslog2,
+        kmsg,
+        kmsg_with_dictionary,
+        dmesg,
+        dmesg_caller,
+        dmesg_decode,
+        dmesg_color,
+        dmesg_crlf,
+        dmesg_quoted,
+        rsyslog,
+        rsyslog_without_host,
+        rsyslog_iso,
+        rfc5424,
+        huawei,
+        tag_alone,
+        journal_short_monotonic,
+        journal_json,
+        journal_json_pretty,
+        journal_export,
+        syslog2,
         journal_verbose,
     )
 )
 LEVELLED = frozenset(
-    (kmsg, kmsg_with_dictionary, dmesg_decode, rfc5424, huawei, journal_json, journal_json_pretty, journal_export, syslog2, talos, journal_verbose)
+    (
+        kmsg,
+        kmsg_with_dictionary,
+        dmesg_decode,
+        rfc5424,
+        huawei,
+        journal_json,
+        journal_json_pretty,
+        journal_export,
+        syslog2,
+        talos,
+        journal_verbose,
+    )
 )

@@ -1,17 +1,24 @@
-"""The public logs: every line of an OOM report comes out as the log has it, none is lost, joined or taken for another's."""
+"""The public logs: every line of an OOM report comes out as the log has it, none is lost, joined or taken for
+another's."""
 
 import io
 import re
 from pathlib import Path
 
 import pytest
-from oomkeeper.kernel.logs import LogCounts, read_records, read_relevant_records
 
+from oomkeeper.kernel.logs import LogCounts, read_records, read_relevant_records
 from tests.unit.kernel_logs.conftest import CORPUS, corpus_logs, records_of
 
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus of public logs at {CORPUS}")
 
-MARKERS = (b" invoked oom-killer", b"oom-kill:constraint=", b"Killed process", b"Kill process", b"Kernel panic - not syncing")
+MARKERS = (
+    b" invoked oom-killer",
+    b"oom-kill:constraint=",
+    b"Killed process",
+    b"Kill process",
+    b"Kernel panic - not syncing",
+)
 _EACH = pytest.mark.parametrize("path", corpus_logs(), ids=lambda path: path.stem[:40])
 
 
@@ -26,7 +33,10 @@ def test_every_report_line_begins_a_kernel_record_of_its_own(path: Path) -> None
 
 @_EACH
 def test_no_framing_is_left_in_a_text(path: Path) -> None:
-    framing = re.compile(rb"\A(?:\[ *\d+\.\d{6}\]|<\d>|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d|\d,\d+,\d+|kernel:|\[[^\]]*\d\d:\d\d:\d\d \d{4}\])")
+    framing = re.compile(
+        rb"\A(?:\[ *\d+\.\d{6}\]|<\d>|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d|\d,\d+,\d+|kernel:|"
+        rb"\[[^\]]*\d\d:\d\d:\d\d \d{4}\])"
+    )
     for record in records_of(path.read_bytes()):
         if record.kernel:
             assert not framing.match(record.text)
@@ -64,7 +74,12 @@ def test_an_interleaved_daemon_is_told_from_the_kernel() -> None:
 def test_a_raw_kmsg_record_keeps_sequence_caller_and_inner_newlines() -> None:
     (path,) = CORPUS.glob("013-*")
     records = records_of(path.read_bytes())
-    assert (records[0].seq, records[0].caller, records[0].usec, records[0].level) == (19685342, b"T12845", 241227987454, 4)
+    assert (records[0].seq, records[0].caller, records[0].usec, records[0].level) == (
+        19685342,
+        b"T12845",
+        241227987454,
+        4,
+    )
     (mem_info,) = [record for record in records if record.text.startswith(b"active_anon:")]
     assert mem_info.text.count(b"\n") == 5
     assert b"\\x" not in mem_info.text

@@ -5,18 +5,40 @@ import textwrap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.unit.kernel_logs.conftest import kernel_texts, records_of
-from tests.unit.kernel_logs.formats import Writer, bare, dmesg, dmesg_ctime, huawei, kmsg, rsyslog, rsyslog_without_stamp, syslog2, tag_alone
+from tests.unit.kernel_logs.formats import (
+    Writer,
+    bare,
+    dmesg,
+    dmesg_ctime,
+    huawei,
+    kmsg,
+    rsyslog,
+    rsyslog_without_stamp,
+    syslog2,
+    tag_alone,
+)
 from tests.unit.kernel_logs.report import REPORT
 
-DECISIVE = (b" invoked oom-killer", b"oom-kill:constraint", b"Killed process", b"memory: usage", b"Node 0 DMA32 free", b"Node 0 DMA32: ")
+DECISIVE = (
+    b" invoked oom-killer",
+    b"oom-kill:constraint",
+    b"Killed process",
+    b"memory: usage",
+    b"Node 0 DMA32 free",
+    b"Node 0 DMA32: ",
+)
 _FRAMED = (dmesg, dmesg_ctime, huawei, rsyslog, rsyslog_without_stamp, syslog2, tag_alone)
 _ONE_LINE = tuple(said for said in REPORT if b"\n" not in said.text)
 
 
 def _by_mailer(line: bytes, width: int) -> list[bytes]:
     """At blanks only, which are dropped; a longer word stands alone."""
-    return [part.encode() for part in textwrap.wrap(line.decode(), width, break_long_words=False, break_on_hyphens=False)]
+    return [
+        part.encode()
+        for part in textwrap.wrap(line.decode(), width, break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _by_pdf(line: bytes, width: int) -> list[bytes]:
@@ -41,17 +63,21 @@ def _decisive(texts: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize("blank_between", [False, True])
 @pytest.mark.parametrize("width", [72, 76, 78, 80, 90, 100])
 @pytest.mark.parametrize("writer", _FRAMED, ids=lambda writer: writer.__name__)
-def test_a_stamped_report_broken_by_a_mailer_or_pdf_is_whole_again(writer: Writer, width: int, blank_between: bool) -> None:
+def test_a_stamped_report_broken_by_a_mailer_or_pdf_is_whole_again(
+    writer: Writer, width: int, blank_between: bool
+) -> None:
     for breaker in (_by_mailer, _by_pdf):
         end = b"\n\n" if blank_between else b"\n"
         pieces = [piece for said in _ONE_LINE for piece in breaker(writer(said)[:-1], width)]
         got = _decisive(kernel_texts(end.join(pieces) + end))
         want = _decisive([said.text for said in _ONE_LINE])
-        assert [text.replace(b"  ", b" ") for text in got] == [text.replace(b"  ", b" ") for text in want], breaker.__name__
+        assert [text.replace(b"  ", b" ") for text in got] == [text.replace(b"  ", b" ") for text in want], (
+            breaker.__name__
+        )
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 132])
-@pytest.mark.parametrize("writer", (dmesg, rsyslog, syslog2), ids=lambda writer: writer.__name__)
+@pytest.mark.parametrize("writer", [dmesg, rsyslog, syslog2], ids=lambda writer: writer.__name__)
 def test_a_stamped_report_cut_by_a_terminal_is_whole_again(writer: Writer, width: int) -> None:
     pieces = [piece for said in _ONE_LINE for piece in _by_terminal(writer(said)[:-1], width)]
     assert _decisive(kernel_texts(b"\n".join(pieces) + b"\n")) == _decisive([said.text for said in _ONE_LINE])
@@ -65,30 +91,47 @@ def test_a_bare_report_broken_by_a_mailer_is_whole_again(width: int) -> None:
 
 def test_the_huawei_document_as_a_pdf_reader_copies_it() -> None:
     log = (
-        "可以从日志中看到：\n warning|kernel[-]|[919920.414131] hog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, \n\n"
-        "oom_score_adj=0\n\ninfo|kernel[-]|[919920.414220] memory: usage 81920kB, limit 81920kB, failcnt 30\n\n"
+        "可以从日志中看到：\n warning|kernel[-]|[919920.414131] hog invoked oom-killer: "
+        "gfp_mask=0xcc0(GFP_KERNEL), order=0, \n\n"
+        "oom_score_adj=0\n\ninfo|kernel[-]|[919920.414220] memory: usage 81920kB, limit 81920kB, "
+        "failcnt 30\n\n"
         "err|kernel[-]|[919920.414272] Memory cgroup out of memory: Killed process 2021 (hog) total-\n\n"
-        "vm:105048kB, anon-rss:81884kB, file-rss:1544kB, shmem-rss:0kB, UID:0 pgtables:208kB \n\noom_score_adj:0\n\n"
-        "kernel: [  465.878286] active_anon:218 inactive_anon:202527 isolated_anon:0#012 active_file:5979 \n\n"
-        "inactive_file:5231 isolated_file:0#012 unevictable:0 dirty:0 writeback:0#012 free:226231 \n 解决方法\n\nfree_pcp:36 free_cma:0\n\n"
-        "kernel: [ 1477.960064] oom-kill:constraint=CONSTRAINT_NONE,nodemask=\n\n(null),cpuset=/,mems_allowed=0,global_oom,"
+        "vm:105048kB, anon-rss:81884kB, file-rss:1544kB, shmem-rss:0kB, UID:0 pgtables:208kB \n\n"
+        "oom_score_adj:0\n\n"
+        "kernel: [  465.878286] active_anon:218 inactive_anon:202527 isolated_anon:0#012 "
+        "active_file:5979 \n\n"
+        "inactive_file:5231 isolated_file:0#012 unevictable:0 dirty:0 writeback:0#012 free:226231 \n "
+        "解决方法\n\nfree_pcp:36 free_cma:0\n\n"
+        "kernel: [ 1477.960064] oom-kill:constraint=CONSTRAINT_NONE,nodemask=\n\n(null),cpuset=/,"
+        "mems_allowed=0,global_oom,"
         "task_memcg=/system.slice/sshd.service,task=main,pid=1822\n\n,uid=0\n\n"
-        "kernel: [  933.264779] oom-\n\nkill:constraint=CONSTRAINT_MEMORY_POLICY,nodemask=1,cpuset=/,mems_allowed=0-\n\n"
+        "kernel: [  933.264779] oom-\n\nkill:constraint=CONSTRAINT_MEMORY_POLICY,nodemask=1,cpuset=/,"
+        "mems_allowed=0-\n\n"
         "1,global_oom,task_memcg=/system.slice/sshd.service,task=main,pid=1733,uid=0\n"
     )
     texts = kernel_texts(log.encode())
     assert b"hog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0" in texts
     assert (
-        b"Memory cgroup out of memory: Killed process 2021 (hog) total-vm:105048kB, anon-rss:81884kB, file-rss:1544kB, shmem-rss:0kB, "
+        b"Memory cgroup out of memory: Killed process 2021 (hog) total-vm:105048kB, anon-rss:81884kB, "
+        b"file-rss:1544kB, shmem-rss:0kB, "
         b"UID:0 pgtables:208kB oom_score_adj:0"
     ) in texts
     assert (
-        b"active_anon:218 inactive_anon:202527 isolated_anon:0\n active_file:5979 inactive_file:5231 isolated_file:0\n unevictable:0 "
+        b"active_anon:218 inactive_anon:202527 isolated_anon:0\n active_file:5979 inactive_file:5231 "
+        b"isolated_file:0\n unevictable:0 "
         b"dirty:0 writeback:0\n free:226231 free_pcp:36 free_cma:0"
     ) in texts
-    assert any(text.endswith(b"nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/system.slice/sshd.service,"
-                             b"task=main,pid=1822,uid=0") for text in texts)
-    assert any(text.startswith(b"oom-kill:constraint=CONSTRAINT_MEMORY_POLICY,nodemask=1,cpuset=/,mems_allowed=0-1,") for text in texts)
+    assert any(
+        text.endswith(
+            b"nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/system.slice/sshd.service,"
+            b"task=main,pid=1822,uid=0"
+        )
+        for text in texts
+    )
+    assert any(
+        text.startswith(b"oom-kill:constraint=CONSTRAINT_MEMORY_POLICY,nodemask=1,cpuset=/,mems_allowed=0-1,")
+        for text in texts
+    )
 
 
 @given(st.permutations(_ONE_LINE))
@@ -100,7 +143,8 @@ def test_whole_lines_are_never_joined_whatever_their_order(order: list[object]) 
 
 def test_a_truncated_line_does_not_swallow_the_next_record() -> None:
     log = (
-        b"[ 4843.939001] Out of memory: Killed process 649 (fio) total-vm:216868kB, anon-rss:896kB, file-rss\n"
+        b"[ 4843.939001] Out of memory: Killed process 649 (fio) total-vm:216868kB, anon-rss:896kB, "
+        b"file-rss\n"
         b"[ 5306.210082] tmux: server invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_CO\n"
         b"[ 5306.240968] Unreclaimable slab info:\n"
     )
@@ -109,7 +153,8 @@ def test_a_truncated_line_does_not_swallow_the_next_record() -> None:
 
 def test_a_shells_prompt_and_elisions_are_no_part_of_a_kernel_line() -> None:
     log = (
-        b"[  1.000001] a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0,\n[...]\nroot@node-1:~# dmesg | tail -1\n"
+        b"[  1.000001] a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0,\n[...]\n"
+        b"root@node-1:~# dmesg | tail -1\n"
         b"[  1.000002] Killed process 4 (a) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB\n"
     )
     assert [text[:20] for text in kernel_texts(log)] == [b"a invoked oom-killer", b"Killed process 4 (a)"]

@@ -1,10 +1,12 @@
-"""The kernel's lines in Android's log (`logcat -b kernel`, bugreports): logd reads them from the kernel and cuts off a tag.
+"""The kernel's lines in Android's log (`logcat -b kernel`, bugreports): logd reads them from the kernel and
+cuts off a tag.
 
     11-19 16:29:37.412     0     0 E Out of memory: Killed process 10192 (agent) ...      -v threadtime
     11-19 16:29:37.412  root     0     0 E ...                                            -v threadtime,uid
 
-Pid and tid 0 are the swapper's and no process's, so they mark the kernel (system/logging/logd/LogKlog.cpp). logd takes the text up to the
-first `: ` for a tag where it looks like one and pads it to 8 columns; putting the two together again gives the kernel's text.
+Pid and tid 0 are the swapper's and no process's, so they mark the kernel (system/logging/logd/LogKlog.cpp).
+logd takes the text up to the first `: ` for a tag where it looks like one and pads it to 8 columns; putting
+the two together again gives the kernel's text.
 """
 
 import re

@@ -1,18 +1,20 @@
-"""From lines to records: decides for each line whether it begins a record, goes on with one, or is another program's.
+"""From lines to records: decides for each line whether it begins a record, goes on with one, or is another
+program's.
 
-Most lines of a log have one framing. One pattern per framing takes all of a block's lines apart in one call; only the lines that it leaves
-over, and those that may belong to the record before, are looked at one by one.
+Most lines of a log have one framing. One pattern per framing takes all of a block's lines apart in one call;
+only the lines that it leaves over, and those that may belong to the record before, are looked at one by one.
 """
 
 import re
+
 from oomkeeper.model.log import LogRecord
 
 from .blocks import clean
 from .counts import LogCounts
 from .escapes import decode_kmsg, decode_octal
 from .export import ExportReader, VerboseReader
-from .foreign import ELISION, looks_foreign
 from .fast import Fast, fast_for
+from .foreign import ELISION, looks_foreign
 from .frame import LEVELS, Frame, Kind
 from .framing import find_frame, strip_quote
 from .grammar import (
@@ -31,18 +33,23 @@ from .runon import split_run_on
 from .wall import normalise
 
 RECORD_MAX_BYTES = 64 * 1024
-"""Continuation lines beyond it are dropped; printk's own bound is 1 KiB, the largest memcg statistics are 5 KiB."""
+"""Continuation lines beyond it are dropped; printk's own bound is 1 KiB, the largest memcg statistics are 5
+KiB."""
 _RUN_ON_BYTES = 160
 _MAX_BETWEEN = 8
 _MAX_PIECES = 64
 _PROBES = 6
 
-_BARE_ROW = re.compile(rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}")
+_BARE_ROW = re.compile(
+    rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
+)
 """The bulk of an unstamped report: table rows and the call trace."""
 _LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
 _new = tuple.__new__
 _INNER_STAMP = re.compile(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
-_ANNOUNCED = re.compile(rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z")
+_ANNOUNCED = re.compile(
+    rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z"
+)
 
 
 class Assembler:
@@ -64,7 +71,8 @@ class Assembler:
         self._owner_kernel = True
         self._prefix_bytes = 0
         self._broken_at: dict[int, int] = {}
-        """Lengths of the lines that were broken, and how many had each: a terminal cuts all at one, a mailer at many."""
+        """Lengths of the lines that were broken, and how many had each: a terminal cuts all at one, a mailer
+        at many."""
         self._columns = 0
         self._fast_prefix_bytes = 0
         self._json = SpreadJson()
@@ -107,7 +115,9 @@ class Assembler:
                 sample[fast] = line
         if not votes:
             return None
-        best = max(votes, key=lambda fast: (not fast.foreign, votes[fast]))  # the kernel's pattern takes others' lines too
+        best = max(
+            votes, key=lambda fast: (not fast.foreign, votes[fast])
+        )  # the kernel's pattern takes others' lines too
         if (frame := find_frame(sample[best])) is None:
             return None
         self._fast_prefix_bytes = frame.prefix_bytes
@@ -136,8 +146,13 @@ class Assembler:
                 _new(
                     LogRecord,
                     (
-                        text, int(uptime.replace(b".", b"")) if uptime else None, wall, None, caller or None,
-                        _LEVEL_OF.get(level) if level else None, True,
+                        text,
+                        int(uptime.replace(b".", b"")) if uptime else None,
+                        wall,
+                        None,
+                        caller or None,
+                        _LEVEL_OF.get(level) if level else None,
+                        True,
                     ),
                 )
             )
@@ -203,7 +218,8 @@ class Assembler:
         self._seen = len(self._out)
 
     def _continues(self, line: bytes) -> bool:
-        """Takes a line that is indented as dmesg and journalctl indent a record's further lines, or is a kmsg record's dictionary."""
+        """Takes a line that is indented as dmesg and journalctl indent a record's further lines, or is a kmsg
+        record's dictionary."""
         if line[:1] not in (b" ", b"\t"):
             return False
         if self._kind is Kind.KMSG and DICTIONARY.match(line):
@@ -236,7 +252,8 @@ class Assembler:
             self._split_last()
 
     def _append_fragment(self, record: LogRecord) -> bool:
-        """Puts a pr_cont() piece that got a record of its own to the line that it belongs to; another CPU's may stand between."""
+        """Puts a pr_cont() piece that got a record of its own to the line that it belongs to; another CPU's
+        may stand between."""
         for at in range(len(self._out) - 1, max(-1, len(self._out) - 6), -1):
             before = self._out[at]
             if not before.kernel or before.caller != record.caller:
@@ -259,17 +276,26 @@ class Assembler:
     def _bare(self, line: bytes, stripped: bytes) -> None:
         known = KNOWN_START.match(stripped) is not None
         if self._kind is not None and not self._owner_kernel:
-            # A process chose what its message's further lines say, so they are its own, whatever they look like.
+            # A process chose what its message's further lines say, so they are its own, whatever they look
+            # like.
             self._foreign(line)
         elif not known and (ELISION.match(line) or looks_foreign(stripped)):
             self._foreign(line)
-        elif self._last >= 0 and (not known or self._announced()) and self._rest(line if line[:2].lstrip() else stripped, len(line)):
+        elif (
+            self._last >= 0
+            and (not known or self._announced())
+            and self._rest(line if line[:2].lstrip() else stripped, len(line))
+        ):
             return
-        elif not known and (stamp := _INNER_STAMP.search(line)) and (frame := find_frame(line[stamp.start() :])) is not None:
+        elif (
+            not known
+            and (stamp := _INNER_STAMP.search(line))
+            and (frame := find_frame(line[stamp.start() :])) is not None
+        ):
             self._begin(frame, len(line))  # a console that a program wrote to at the same time
         elif known:
             self._kind = None
-            self._plain(stripped, len(line))
+            self._plain(line.lstrip(), len(line))
         elif self._kind is None:
             self._plain(line, len(line))
         elif self._last >= 0 and self._is_further_line(line):
@@ -278,7 +304,8 @@ class Assembler:
             self._foreign(line)
 
     def _announced(self) -> bool:
-        """Whether the last line breaks off where one that looks like a beginning goes on: `Out of memory:` before `Killed process`."""
+        """Whether the last line breaks off where one that looks like a beginning goes on: `Out of memory:`
+        before `Killed process`."""
         text = self._out[self._last].text
         return text.startswith((b"Memory cgroup", b"Out of")) or not text.strip()
 
@@ -314,7 +341,8 @@ class Assembler:
     # Broken lines.
 
     def _rest(self, rest: bytes, width: int) -> bool:
-        """Joins `rest` to the last record if it is what was broken off there. One blank before it may be the line's own."""
+        """Joins `rest` to the last record if it is what was broken off there. One blank before it may be the
+        line's own."""
         text = self._out[self._last].text
         if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
             self._extend(rest if rest[:1] == b" " else b" " + rest)
@@ -343,7 +371,11 @@ class Assembler:
             return self._kind is not None  # a mailer left the stamp alone before a word that did not fit
         line = find_line(text)
         if line is None:
-            return TABLE_ROW.match(text) is not None and not KNOWN_START.match(rest) and row_rest(text, rest, self._table_columns())
+            return (
+                TABLE_ROW.match(text) is not None
+                and not KNOWN_START.match(rest)
+                and row_rest(text, rest, self._table_columns())
+            )
         if KNOWN_START.match(rest) and not (_ANNOUNCED.match(text) and rest.startswith(b"Kill")):
             return False
         width = self._width()
@@ -355,10 +387,15 @@ class Assembler:
             return True
         # Among framed lines a bare one cannot be a record, so it need only be that it did not fit before.
         first_word = len(rest.split(None, 1)[0])
-        return self._kind is not None and line.complete is not None and self._prefix_bytes + len(text) + first_word >= 60
+        return (
+            self._kind is not None
+            and line.complete is not None
+            and self._prefix_bytes + len(text) + first_word >= 60
+        )
 
     def _cut_at(self) -> int | None:
-        """The width at which a terminal cuts this stream's lines, or None where they were broken otherwise."""
+        """The width at which a terminal cuts this stream's lines, or None where they were broken
+        otherwise."""
         if len(self._broken_at) != 1:
             return None
         ((width, times),) = self._broken_at.items()

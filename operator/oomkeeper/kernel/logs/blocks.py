@@ -8,10 +8,13 @@ from .counts import LogCounts
 BLOCK_BYTES = 256 * 1024
 """Fits the second-level cache: each search over a block after the first costs no memory traffic."""
 LINE_MAX_BYTES = 256 * 1024
-"""Longest line that is kept whole. printk's records end at 1 KiB (PRINTKRB_RECORD_MAX); journal entries as JSON are the longest."""
+"""Longest line that is kept whole. printk's records end at 1 KiB (PRINTKRB_RECORD_MAX); journal entries as
+JSON are the longest."""
 
 _ANSI = re.compile(rb"\x1b(?:\[[0-9;:?]*[A-Za-z]|\(B)")
-_RETURNS = re.compile(rb"(?<!\r)\r++(?=\n|\Z)")  # possessive, and only from a run's start: linear in any run's length
+_RETURNS = re.compile(
+    rb"(?<!\r)\r++(?=\n|\Z)"
+)  # possessive, and only from a run's start: linear in any run's length
 
 
 class ByteStream(Protocol):
@@ -31,7 +34,8 @@ class LineBlocks:
         self._held = 0
 
     def push(self, data: bytes) -> bytes | None:
-        """A block that ends with a newline, as soon as the pieces hold a whole line: so a pipe is followed while it is written."""
+        """A block that ends with a newline, as soon as the pieces hold a whole line: so a pipe is followed
+        while it is written."""
         end = data.rfind(b"\n") + 1
         if end == 0:
             if self._held <= LINE_MAX_BYTES:
@@ -57,7 +61,8 @@ class LineBlocks:
 
 
 def clean(block: bytes) -> bytes:
-    """The block without carriage returns at line ends, NUL bytes (holes left by a crash) and colours (`dmesg --color`)."""
+    """The block without carriage returns at line ends, NUL bytes (holes left by a crash) and colours (`dmesg
+    --color`)."""
     if b"\r" in block:
         block = _RETURNS.sub(b"", block)
     if b"\0" in block:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class LogCounts:
     """Counted while reading; final once the reader is exhausted.
 
-    `lines` are physical lines, `kernel` and `foreign` are records, so a kernel record of five lines adds 5 and 1.
+    `lines` are physical lines, `kernel` and `foreign` are records, so a kernel record of five lines adds 5
+    and 1.
     """
 
     lines: int = 0
@@ -17,6 +18,7 @@ class LogCounts:
     foreign: int = 0
     """Records of other writers: daemons, containers, text between the reports. Never evidence."""
     skipped: int = 0
-    """Lines in which `read_relevant_records` found no trace of an OOM, and which it did not assign to a writer."""
+    """Lines in which `read_relevant_records` found no trace of an OOM, and which it did not assign to a
+    writer."""
     truncated: int = 0
     """Lines longer than the bound, of which only the beginning was kept."""

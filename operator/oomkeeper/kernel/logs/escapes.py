@@ -16,16 +16,18 @@ def _hex_unprintable(found: re.Match[bytes]) -> bytes:
 
 
 def decode_kmsg(text: bytes) -> bytes:
-    r"""/dev/kmsg: `\xHH` for every byte below space, above `~`, and the backslash itself (printk.c append_char), so exact."""
+    r"""/dev/kmsg: `\xHH` for every byte below space, above `~`, and the backslash itself (printk.c
+    append_char), so exact."""
     return _HEX.sub(_hex, text)
 
 
 def decode_hex(text: bytes) -> bytes:
-    r"""dmesg: `\xHH` for what the locale cannot print. It leaves the backslash alone, so a comm that spells `\x1b` out in letters
-    comes back as that byte: the two are one text to dmesg."""
+    r"""dmesg: `\xHH` for what the locale cannot print. It leaves the backslash alone, so a comm that spells
+    `\x1b` out in letters comes back as that byte: the two are one text to dmesg."""
     return _HEX.sub(_hex_unprintable, text)
 
 
 def decode_octal(text: bytes) -> bytes:
-    """rsyslog: `#ooo` for control characters ($EscapeControlCharactersOnReceive). It leaves `#` alone, with the same loss."""
+    """rsyslog: `#ooo` for control characters ($EscapeControlCharactersOnReceive). It leaves `#` alone, with
+    the same loss."""
     return _OCTAL.sub(lambda found: bytes((int(found[1], 8),)), text)

@@ -1,8 +1,8 @@
 """`journalctl -o export` (systemd's Journal Export Format) and `-o verbose`: entries of fields, one a line.
 
-Export parts entries by an empty line and gives a value with a newline or unprintable bytes as its name alone, eight bytes of length (little
-endian), and the raw bytes: so nothing inside a value can be taken for a field. Verbose heads each entry with time and cursor, and indents
-a value's further lines deeper than the names.
+Export parts entries by an empty line and gives a value with a newline or unprintable bytes as its name alone,
+eight bytes of length (little endian), and the raw bytes: so nothing inside a value can be taken for a field.
+Verbose heads each entry with time and cursor, and indents a value's further lines deeper than the names.
 """
 
 import re
@@ -18,8 +18,17 @@ _VERBOSE_FIELD = re.compile(rb" {4}([A-Z_][A-Z0-9_]{0,63})=(.*)\Z")
 VALUE_MAX_BYTES = 1024 * 1024
 _WANTED = frozenset(
     (
-        "MESSAGE", "PRIORITY", "SYSLOG_FACILITY", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "_TRANSPORT", "_PID", "__REALTIME_TIMESTAMP",
-        "__MONOTONIC_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_SOURCE_MONOTONIC_TIMESTAMP",
+        "MESSAGE",
+        "PRIORITY",
+        "SYSLOG_FACILITY",
+        "SYSLOG_IDENTIFIER",
+        "SYSLOG_PID",
+        "_TRANSPORT",
+        "_PID",
+        "__REALTIME_TIMESTAMP",
+        "__MONOTONIC_TIMESTAMP",
+        "_SOURCE_REALTIME_TIMESTAMP",
+        "_SOURCE_MONOTONIC_TIMESTAMP",
     )
 )
 
@@ -119,7 +128,11 @@ class VerboseReader:
             self._last = found[1].decode()
             if self._last in _WANTED:
                 self._fields[self._last] = found[2]
-        elif self._last in _WANTED and self._last in self._fields and len(self._fields[self._last]) < VALUE_MAX_BYTES:
+        elif (
+            self._last in _WANTED
+            and self._last in self._fields
+            and len(self._fields[self._last]) < VALUE_MAX_BYTES
+        ):
             self._fields[self._last] += b"\n" + line.lstrip(b" ")
         return True, None
 

@@ -1,7 +1,8 @@
 """Patterns that take whole blocks of one framing apart in one call.
 
-A pattern is made from a sample line, with everything that does not vary spelled out: the host's name, whether there is a stamp, a caller, a
-level. That is three times as fast as one pattern for all. Lines that it does not fit come out whole, in the last group.
+A pattern is made from a sample line, with everything that does not vary spelled out: the host's name, whether
+there is a stamp, a caller, a level. That is three times as fast as one pattern for all. Lines that it does
+not fit come out whole, in the last group.
 """
 
 import re
@@ -32,16 +33,16 @@ _FOREIGN_SAMPLE = re.compile(
 _KMSG = re.compile(rb"([0-7]),(\d+),(\d+),-(?:,caller=([TC]\d+))?;(?!,)(.*)\n|(.*)\n")
 _KMSG_SAMPLE = re.compile(rb"[0-7],\d+,\d+,-(?:,caller=[TC]\d+)?;")
 
-# What must be looked at singly: pr_cont() pieces, Android's prefixes, journalctl's host and tag behind a stamp, a stamp or caller that the
-# sample did not have.
+# What must be looked at singly: pr_cont() pieces, Android's prefixes, journalctl's host and tag behind a
+# stamp, a stamp or caller that the sample did not have.
 _SINGLY = rb"[,(]| \(| ?\[\d+: | ?\[ *[TC]\d+\] "
 _SINGLY_STAMPED = rb"|[\w.-]+ (?:kernel: |[\w@./-]+\[\d)"
 _SINGLY_UNSTAMPED = rb"|\[ *\d+\.\d"
 
 
 class Fast(NamedTuple):
-    """A block's pattern. Groups: level, date, uptime, caller, text, then date and text of another program's line, other; for kmsg: level, seq, usec, caller,
-    text, other."""
+    """A block's pattern. Groups: level, date, uptime, caller, text, then date and text of another program's
+    line, other; for kmsg: level, seq, usec, caller, text, other."""
 
     kind: Kind
     pattern: re.Pattern[bytes]
@@ -60,31 +61,46 @@ def fast_for(line: bytes) -> Fast | None:
     if found is None:
         return None
     if not found[0] and (other := _FOREIGN_SAMPLE.match(line)):
-        dated = "sys" if other["sys"] else "sysiso"
-        return _build(False, False, dated, other["host"], False, False)._replace(foreign=True)
+        date = "sys" if other["sys"] else "sysiso"
+        return _build(False, False, date, other["host"], False, False)._replace(foreign=True)
     parts = found.groupdict()
     dated = next((name for name in ("sys", "sysiso", "tag", "ctime", "iso") if parts[name]), None)
     if (dated is None or dated == "tag") and not parts["stamp"]:
         return None
     return _build(
-        bool(parts["pri"]), bool(parts["dec"]), dated, parts["host"] or b"", bool(parts["stamp"]), bool(parts["caller"])
+        bool(parts["pri"]),
+        bool(parts["dec"]),
+        dated,
+        parts["host"] or b"",
+        bool(parts["stamp"]),
+        bool(parts["caller"]),
     )
 
 
 @lru_cache(maxsize=64)
-def _build(priority: bool, decoded: bool, dated: str | None, host: bytes, stamped: bool, caller: bool) -> Fast:
+def _build(
+    priority: bool, decoded: bool, dated: str | None, host: bytes, stamped: bool, caller: bool
+) -> Fast:
     head = rb"<([0-7])>" if priority else rb"()"
     if decoded:
         head = rb"kern +:(\w+) *: " if not priority else rb"<([0-7])>kern +:\w+ *: "
     tag = re.escape(host) + rb"kernel: "
     head += {
-        "sys": rb"(" + _SYSLOG_DATE + rb") " + tag, "sysiso": rb"(" + _ISO_DATE + rb") " + tag, "tag": rb"()kernel: ",
-        "ctime": rb"\[(" + _CTIME + rb")\] ", "iso": rb"(" + _DMESG_ISO + rb") ", None: rb"()",
+        "sys": rb"(" + _SYSLOG_DATE + rb") " + tag,
+        "sysiso": rb"(" + _ISO_DATE + rb") " + tag,
+        "tag": rb"()kernel: ",
+        "ctime": rb"\[(" + _CTIME + rb")\] ",
+        "iso": rb"(" + _DMESG_ISO + rb") ",
+        None: rb"()",
     }[dated]
     head += rb"\[ *(\d+\.\d{6})\]" if stamped else rb"()"
     head += _CALLER if caller else rb"()"
     head += rb" " if stamped else rb""
-    singly = _SINGLY + (_SINGLY_STAMPED if stamped and dated is None else b"") + (b"" if stamped else _SINGLY_UNSTAMPED)
+    singly = (
+        _SINGLY
+        + (_SINGLY_STAMPED if stamped and dated is None else b"")
+        + (b"" if stamped else _SINGLY_UNSTAMPED)
+    )
     foreign = rb"()()"
     if dated in ("sys", "sysiso") and host:
         date = _SYSLOG_DATE if dated == "sys" else _ISO_DATE

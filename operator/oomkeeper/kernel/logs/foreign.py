@@ -1,4 +1,5 @@
-"""Lines without a kernel's framing that are plainly some other program's. Used where nothing better tells who wrote a line."""
+"""Lines without a kernel's framing that are plainly some other program's. Used where nothing better tells who
+wrote a line."""
 
 import re
 
@@ -12,9 +13,12 @@ _SHAPES = re.compile(
     rb"|\[?(?:INFO|WARN|WARNING|ERROR|DEBUG|TRACE|FATAL|CRITICAL|NOTICE)\b[\]: \t]"
     rb"|-- (?:Boot|Logs begin|Journal begins|No entries|Reboot|cursor)"
     rb"|(?:Panic|Oops)#\d+ Part"  # pstore's own heading of a part
-    rb"|\S+@\S+:\S*[#$] |\[\S+@\S+ \S+\][#$] |[#$] (?:dmesg|journalctl|cat|grep|less|tail)\b"  # a shell's prompt
+    # a shell's prompt
+    rb"|\S+@\S+:\S*[#$] |\[\S+@\S+ \S+\][#$] |[#$] (?:dmesg|journalctl|cat|grep|less|tail)\b"
 )
-ELISION = re.compile(rb"\s*(?:\[?\.{3,}\]?|\[?(?:snip|\xe2\x80\xa6|cut)\]?|<snip>|-{3,}|={3,}|\.\.|\*{3,})\s*\Z", re.IGNORECASE)
+ELISION = re.compile(
+    rb"\s*(?:\[?\.{3,}\]?|\[?(?:snip|\xe2\x80\xa6|cut)\]?|<snip>|-{3,}|={3,}|\.\.|\*{3,})\s*\Z", re.IGNORECASE
+)
 """What people put where they left lines out."""
 
 

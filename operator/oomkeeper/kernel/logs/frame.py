@@ -28,12 +28,22 @@ class Frame(NamedTuple):
 
 
 LEVELS = {
-    b"emerg": 0, b"panic": 0, b"alert": 1, b"crit": 2, b"err": 3, b"error": 3, b"warn": 4, b"warning": 4,
-    b"notice": 5, b"info": 6, b"debug": 7,
+    b"emerg": 0,
+    b"panic": 0,
+    b"alert": 1,
+    b"crit": 2,
+    b"err": 3,
+    b"error": 3,
+    b"warn": 4,
+    b"warning": 4,
+    b"notice": 5,
+    b"info": 6,
+    b"debug": 7,
 }
 """Names of syslog(3) levels as util-linux, rsyslog, busybox and Talos write them."""
 
 
 def split_priority(priority: int) -> tuple[int, bool]:
-    """Level, and whether the kernel itself wrote it: `facility << 3 | level`, facility 0 is LOG_KERN (RFC 5424, 6.2.1)."""
+    """Level, and whether the kernel itself wrote it: `facility << 3 | level`, facility 0 is LOG_KERN (RFC
+    5424, 6.2.1)."""
     return priority & 7, priority >> 3 == 0

@@ -22,7 +22,8 @@ def strip_quote(line: bytes) -> bytes:
 def find_frame(line: bytes) -> Frame | None:
     """The frame of a line that begins a record, or None for a bare one.
 
-    Leading blanks are passed over; a caller that knows them for a continuation's indentation does not come here.
+    Leading blanks are passed over; a caller that knows them for a continuation's indentation does not come
+    here.
     """
     margin = 0
     if line[:1] in (b" ", b"\t"):

@@ -1,7 +1,9 @@
-"""What the lines of an OOM report begin and end with: enough to tell a line that a mailer broke from two lines.
+"""What the lines of an OOM report begin and end with: enough to tell a line that a mailer broke from two
+lines.
 
-Sources of the texts: mm/oom_kill.c dump_header(), dump_tasks(), __oom_kill_process(); mm/show_mem.c (lib/show_mem.c and mm/page_alloc.c
-before 6.4) ; mm/memcontrol.c mem_cgroup_print_oom_meminfo(), from 2.6.32 to 6.18, and the wrapped logs in the wild.
+Sources of the texts: mm/oom_kill.c dump_header(), dump_tasks(), __oom_kill_process(); mm/show_mem.c
+(lib/show_mem.c and mm/page_alloc.c before 6.4) ; mm/memcontrol.c mem_cgroup_print_oom_meminfo(), from 2.6.32
+to 6.18, and the wrapped logs in the wild.
 """
 
 import re
@@ -48,40 +50,60 @@ class Line(NamedTuple):
 
 
 def _line(opens: bytes, complete: bytes | None, goes_on: bytes, *, solid: bool = False) -> Line:
-    return Line(re.compile(opens), re.compile(complete + rb"\s*\Z") if complete else None, re.compile(goes_on), solid)
+    return Line(
+        re.compile(opens), re.compile(complete + rb"\s*\Z") if complete else None, re.compile(goes_on), solid
+    )
 
 
 _KILL_REST = (
-    rb",|\(|\)|process\b|Killed? process|\d|(?:total-?)?(?:vm|-vm)?:\d|(?:anon|file|shmem)-|rss:\d|total-|vm:|UID|pgtables|oom_score_adj|"
+    rb",|\(|\)|process\b|Killed? process|\d|(?:total-?)?(?:vm|-vm)?:\d|(?:anon|file|shmem)-|rss:\d|"
+    rb"total-|vm:|UID|pgtables|oom_score_adj|"
     rb"score|or sacrifice|sacrifice|child|kB\b|(?:out )?of memory|out of|memory\b|and no|no killable|killable"
 )
-_ZONE_REST = rb"(?:(?:[\w]+(?:\(\w+\))?:)?-?\d+ ?[kK]B|[kK]B|\w+(?:\(\w+\))?:|all_unreclaimable\?|yes|no|pages_scanned:\d+)(?=[ \r]|\Z)"
+_ZONE_REST = (
+    rb"(?:(?:[\w]+(?:\(\w+\))?:)?-?\d+ ?[kK]B|[kK]B|\w+(?:\(\w+\))?:|all_unreclaimable\?|yes|no|"
+    rb"pages_scanned:\d+)(?=[ \r]|\Z)"
+)
 
 LINES = (
     _line(
-        rb".{1,20} invoked(?: oom.*)?\Z", rb"(?:oom_score_adj=-?\d+|oomkilladj=-?\d+|(?<=\d, )order=-?\d+|\), ?order=-?\d+)",
-        rb"(?:oom-?)?kill(?:er)?:|er:|oom\b|oom-|gfp_mask|order=|nodemask=|oom_|adj=|score_adj|[|(]|\|?(?:__)?GFP_|0x[0-9a-f]|-?\d+(?:,|\Z)",
+        rb".{1,20} invoked(?: oom.*)?\Z",
+        rb"(?:oom_score_adj=-?\d+|oomkilladj=-?\d+|(?<=\d, )order=-?\d+|\), ?order=-?\d+)",
+        rb"(?:oom-?)?kill(?:er)?:|er:|oom\b|oom-|gfp_mask|order=|nodemask=|oom_|adj=|score_adj|[|(]|"
+        rb"\|?(?:__)?GFP_|0x[0-9a-f]|-?\d+(?:,|\Z)",
     ),
     _line(rb"oom-(?:kill.*)?\Z", rb",uid=\d+", rb"kill:|kill\Z|[^\s]*[,=]|[\w./:@()-]+\Z", solid=True),
     _line(
         rb"(?:Memory cgroup(?: out\b|\s*\Z)|Out(?: of|\s*\Z)|Killed?\b(?= process|\s*\Z))",
-        rb"(?:oom_score_adj:-?\d+|rss:\d+kB|sacrifice child|killable processes\.*|is enabled|OOM victim .*)", _KILL_REST,
+        rb"(?:oom_score_adj:-?\d+|rss:\d+kB|sacrifice child|killable processes\.*|is enabled|OOM victim .*)",
+        _KILL_REST,
     ),
     _line(rb"(?:Node \d+ )?(?:\w+ )?(?:free|active_anon):\d+kB|Node \d+(?: \w+)?\s*\Z", None, _ZONE_REST),
     _line(rb"active_anon:\d+(?!\d|kB)", None, rb"\s*[a-z_]+(?:\(\w+\))?:(?:\d+)?(?=[\s#]|\Z)"),
-    _line(rb"(?:Node \d+ )?\w+: \d+\*\d+kB", rb"= \d+kB", rb"\d+\*\d+kB|\([A-Z]+\)|= ?\d+kB|\d+kB|\*\d|kB\b|=\Z"),
+    _line(
+        rb"(?:Node \d+ )?\w+: \d+\*\d+kB", rb"= \d+kB", rb"\d+\*\d+kB|\([A-Z]+\)|= ?\d+kB|\d+kB|\*\d|kB\b|=\Z"
+    ),
     _line(rb"Task in /", rb"limit of \S+", rb"killed|as a |a result|result|limit|of |/|in /"),
     _line(rb"Memory cgroup stats", None, rb"for |/\S*:|\w+:\d+[KM]B|for\Z|[KM]B\b"),
     _line(rb"(?:memory|memory\+swap|kmem|swap): usage", rb"failcnt \d+", rb"limit|failcnt|\d+kB|\d+\Z"),
     _line(rb"\[ *pid *\]", rb" name", rb"[a-z_][a-z_ ]*\Z"),
-    _line(rb"CPU: \d+ ", rb"#\d+.*", rb"(?:UID|PID|Comm): |Tainted|Not |tainted|Kdump|\d+\.\d+[.-]|#\d|[A-Z] +[A-Z ]*\d+\.\d+"),
-    _line(rb"Tasks in ", rb"oom\.group set\.?", rb"are going|going|to be|be killed|killed|due|memory\.oom|set\b|/"),
+    _line(
+        rb"CPU: \d+ ",
+        rb"#\d+.*",
+        rb"(?:UID|PID|Comm): |Tainted|Not |tainted|Kdump|\d+\.\d+[.-]|#\d|[A-Z] +[A-Z ]*\d+\.\d+",
+    ),
+    _line(
+        rb"Tasks in ",
+        rb"oom\.group set\.?",
+        rb"are going|going|to be|be killed|killed|due|memory\.oom|set\b|/",
+    ),
     _line(rb"oom_reaper:", rb"shmem-rss:\d+kB", rb"reaped|process|\d|\(|now|" + _KILL_REST),
     _line(rb"Kernel panic - not", rb"(?:enabled|memory\.*|processes\.*)", rb"syncing|[a-z_]+ "),
 )
 
 MEM_INFO_REST = re.compile(
-    rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|free):\d+(?!\d|kB)"
+    rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
+    rb"free):\d+(?!\d|kB)"
 )
 """The further lines of the Mem-Info record."""
 STATISTIC = re.compile(rb"\s*[a-z][a-z0-9_]* \d+\s*\Z")
@@ -92,7 +114,8 @@ NUMBERS = re.compile(rb" *-?\d+(?: +-?\d+)*(?: +\S.*)?\Z")
 
 
 def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
-    """Whether `rest` goes on with the task table's row `text`; `columns` is the count of numbers after the pid in brackets."""
+    """Whether `rest` goes on with the task table's row `text`; `columns` is the count of numbers after the
+    pid in brackets."""
     found = TABLE_ROW.match(text)
     if found is None or columns == 0:
         return False

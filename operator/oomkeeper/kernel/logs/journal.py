@@ -1,7 +1,8 @@
 r"""Journal entries with all their fields: journalctl -o json and export; and dmesg --json.
 
-Here the writer is proved: journald itself sets the fields that begin with an underscore (systemd.journal-fields(7)). `_TRANSPORT=kernel`
-says that the entry came through /dev/kmsg, and SYSLOG_FACILITY (absent or 0) that the kernel and no process wrote it there.
+Here the writer is proved: journald itself sets the fields that begin with an underscore
+(systemd.journal-fields(7)). `_TRANSPORT=kernel` says that the entry came through /dev/kmsg, and
+SYSLOG_FACILITY (absent or 0) that the kernel and no process wrote it there.
 """
 
 import json
@@ -21,7 +22,8 @@ Fields = dict[str, bytes]
 
 
 def parse_json_line(line: bytes) -> Frame | None:
-    """One entry of `journalctl -o json`; other JSON objects are foreign records with no text of their own. None for broken JSON."""
+    """One entry of `journalctl -o json`; other JSON objects are foreign records with no text of their own.
+    None for broken JSON."""
     line = line.lstrip(b"\x1e")  # journalctl -o json-seq
     try:
         entry = json.loads(line.decode("utf-8", "surrogateescape"))
@@ -31,12 +33,18 @@ def parse_json_line(line: bytes) -> Frame | None:
         return None
     if "MESSAGE" not in entry:
         return Frame(LogRecord(text=line, kernel=False), Kind.OTHER, 0)
-    return entry_frame({name: value for name, raw in entry.items() if (value := _json_value(raw)) is not None})
+    return entry_frame(
+        {name: value for name, raw in entry.items() if (value := _json_value(raw)) is not None}
+    )
 
 
 def _json_value(raw: object) -> bytes | None:
     if isinstance(raw, str):
-        return raw.encode("utf-8", "surrogateescape") if not _has_lone_surrogate(raw) else raw.encode("utf-8", "replace")
+        return (
+            raw.encode("utf-8", "surrogateescape")
+            if not _has_lone_surrogate(raw)
+            else raw.encode("utf-8", "replace")
+        )
     if isinstance(raw, int):
         return str(raw).encode()
     if isinstance(raw, list):
@@ -55,9 +63,14 @@ def entry_frame(fields: Fields) -> Frame:
     facility = fields.get("SYSLOG_FACILITY", b"0")
     kernel = fields.get("_TRANSPORT") == b"kernel" and facility == b"0"
     if "_TRANSPORT" not in fields and "_PID" not in fields:
-        # A shipper that keeps no trusted fields: no pid and the kernel's own identifier is all there is to go by.
-        kernel = fields.get("SYSLOG_IDENTIFIER") == b"kernel" and facility == b"0" and "SYSLOG_PID" not in fields
-    realtime = _number(fields.get("_SOURCE_REALTIME_TIMESTAMP")) or _number(fields.get("__REALTIME_TIMESTAMP"))
+        # A shipper that keeps no trusted fields: no pid and the kernel's own identifier is all there is to go
+        # by.
+        kernel = (
+            fields.get("SYSLOG_IDENTIFIER") == b"kernel" and facility == b"0" and "SYSLOG_PID" not in fields
+        )
+    realtime = _number(fields.get("_SOURCE_REALTIME_TIMESTAMP")) or _number(
+        fields.get("__REALTIME_TIMESTAMP")
+    )
     monotonic = _number(fields.get("_SOURCE_MONOTONIC_TIMESTAMP"))
     wall = None
     if realtime is not None:
@@ -66,8 +79,11 @@ def entry_frame(fields: Fields) -> Frame:
         except (OverflowError, ValueError):
             wall = None
     record = LogRecord(
-        text=fields.get("MESSAGE", b""), usec=monotonic if monotonic is not None else _number(fields.get("__MONOTONIC_TIMESTAMP")),
-        wall=wall, level=_number(fields.get("PRIORITY")), kernel=kernel,
+        text=fields.get("MESSAGE", b""),
+        usec=monotonic if monotonic is not None else _number(fields.get("__MONOTONIC_TIMESTAMP")),
+        wall=wall,
+        level=_number(fields.get("PRIORITY")),
+        kernel=kernel,
     )
     return Frame(record, Kind.OTHER, 0)
 
@@ -78,7 +94,8 @@ def _number(value: bytes | None) -> int | None:
 
 
 class SpreadJson:
-    """JSON objects spread over lines: `journalctl -o json-pretty`, and `dmesg --json`, where `msg` is a record's last member."""
+    """JSON objects spread over lines: `journalctl -o json-pretty`, and `dmesg --json`, where `msg` is a
+    record's last member."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] | None = None
@@ -147,5 +164,8 @@ def _dmesg_record(fields: dict[bytes, bytes], text: str) -> LogRecord:
     caller = fields.get(b"caller", b"").strip(b'" ') or None
     return LogRecord(
         text=text.encode("utf-8", "surrogateescape" if not _has_lone_surrogate(text) else "replace"),
-        usec=usec, caller=caller, level=level, kernel=kernel,
+        usec=usec,
+        caller=caller,
+        level=level,
+        kernel=kernel,
     )

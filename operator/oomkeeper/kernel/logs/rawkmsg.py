@@ -1,7 +1,9 @@
-r"""Records of /dev/kmsg saved as text: `prio,seq,usec,flags[,caller=T123];text`, then ` KEY=value` lines of their dictionary.
+r"""Records of /dev/kmsg saved as text: `prio,seq,usec,flags[,caller=T123];text`, then ` KEY=value` lines of
+their dictionary.
 
-Source: Documentation/ABI/testing/dev-kmsg and kernel/printk/printk.c info_print_ext_header(). This is the one text format that cannot
-be forged: a process that writes to /dev/kmsg gets facility 1 or what it asks for, never 0, and a newline inside a record stays `\x0a`.
+Source: Documentation/ABI/testing/dev-kmsg and kernel/printk/printk.c info_print_ext_header(). This is the one
+text format that cannot be forged: a process that writes to /dev/kmsg gets facility 1 or what it asks for,
+never 0, and a newline inside a record stays `\x0a`.
 """
 
 import re
@@ -20,8 +22,8 @@ DICTIONARY = re.compile(rb" [A-Z][A-Z0-9_]*=")
 def parse_kmsg_line(line: bytes) -> Frame | None:
     """The record's frame, or None for another line.
 
-    `fragment` is set for flag `+` (3.5 to 4.9: a further piece of the line before) and for `c` (5.10 on: a pr_cont() that could not be
-    appended to its record because that was full, or another CPU had printed).
+    `fragment` is set for flag `+` (3.5 to 4.9: a further piece of the line before) and for `c` (5.10 on: a
+    pr_cont() that could not be appended to its record because that was full, or another CPU had printed).
     """
     found = _RECORD.match(line)
     if found is None:
@@ -30,7 +32,11 @@ def parse_kmsg_line(line: bytes) -> Frame | None:
     caller = _CALLER.match(found[5]) if found[5] else None
     text = line[found.end() :]
     record = LogRecord(
-        text=decode_kmsg(text) if b"\\x" in text else text, usec=int(found[3]), seq=int(found[2]),
-        caller=caller[1] if caller else None, level=level, kernel=kernel,
+        text=decode_kmsg(text) if b"\\x" in text else text,
+        usec=int(found[3]),
+        seq=int(found[2]),
+        caller=caller[1] if caller else None,
+        level=level,
+        kernel=kernel,
     )
     return Frame(record, Kind.KMSG, found.end(), fragment=found[4] in (b"+", b"c"))

@@ -10,9 +10,11 @@ from .counts import LogCounts
 
 
 def read_records(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[LogRecord]:
-    """All records of `stream`, the kernel's (`kernel=True`) and others', in time linear in its size and in bounded memory.
+    """All records of `stream`, the kernel's (`kernel=True`) and others', in time linear in its size and in
+    bounded memory.
 
-    Raises what reading the stream raises (`LogUnreadableError` for one from `open_log`), and nothing for any content.
+    Raises what reading the stream raises (`LogUnreadableError` for one from `open_log`), and nothing for any
+    content.
     """
     counts = LogCounts() if counts is None else counts
     assembler = Assembler(counts)

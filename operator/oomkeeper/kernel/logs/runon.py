@@ -1,7 +1,9 @@
-"""Takes apart what lost its line ends: several stamped messages on one line, as chat windows and consoles leave them.
+"""Takes apart what lost its line ends: several stamped messages on one line, as chat windows and consoles
+leave them.
 
-A task may be named `[ 1.000000] x`, so a stamp inside a text proves nothing. The line is parted only where the message before the stamp is
-whole and a report's own line begins after it; 15 bytes of comm and what the kernel prints around them cannot make both true.
+A task may be named `[ 1.000000] x`, so a stamp inside a text proves nothing. The line is parted only where
+the message before the stamp is whole and a report's own line begins after it; 15 bytes of comm and what the
+kernel prints around them cannot make both true.
 """
 
 import re
@@ -12,7 +14,8 @@ from .dmesg import parse_dmesg
 from .grammar import KNOWN_START, find_line
 
 _INNER = re.compile(
-    rb" ?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: )?(?=\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? )"
+    rb" ?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: )?"
+    rb"(?=\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? )"
     rb"|(?<=\S) ?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: (?!\[ *\d+\.\d{6}\])"
 )
 
@@ -24,7 +27,7 @@ _STAMP = re.compile(rb"\[ *\d+\.\d{6}\]")
 def split_run_on(record: LogRecord) -> list[LogRecord]:
     """The record itself, or the several that its text holds."""
     text = record.text
-    if len(text) > RUN_ON_MAX_BYTES or _STAMP.search(text) is None and b" kernel: " not in text:
+    if len(text) > RUN_ON_MAX_BYTES or (_STAMP.search(text) is None and b" kernel: " not in text):
         return [record]
     parts: list[LogRecord] = []
     current, begin = record, 0
@@ -37,7 +40,11 @@ def split_run_on(record: LogRecord) -> list[LogRecord]:
         if not before or not KNOWN_START.match(after) or not _whole(before):
             continue
         parts.append(current._replace(text=before))
-        current = record._replace(usec=None) if stamped is None else record._replace(usec=stamped.usec, caller=stamped.caller)
+        current = (
+            record._replace(usec=None)
+            if stamped is None
+            else record._replace(usec=stamped.usec, caller=stamped.caller)
+        )
         begin = len(text) - len(after)
     parts.append(current._replace(text=text[begin:]))
     return parts

@@ -1,8 +1,9 @@
 """Finds the few OOM reports in a log of many other lines without looking at each line.
 
-Two searches for fixed bytes run over everything: a report's header, and its `oom-kill:` line since 5.0, hold `oom-kill`, and every kill,
-panic and failure to kill holds `ut of memory`, in all kernels since 2.6. Where one of them is found the log is read in full, some way back
-(the header may be lost, the lines be broken or be the further lines of another's record) and on until nothing came for a while.
+Two searches for fixed bytes run over everything: a report's header, and its `oom-kill:` line since 5.0, hold
+`oom-kill`, and every kill, panic and failure to kill holds `ut of memory`, in all kernels since 2.6. Where
+one of them is found the log is read in full, some way back (the header may be lost, the lines be broken or be
+the further lines of another's record) and on until nothing came for a while.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,8 +18,17 @@ from .search import Finder, count_newlines, make_finder
 
 NEEDLES = (b"oom-kill", b"ut of memory")
 CLOSE_NEEDLES = (
-    *NEEDLES, b"oom-", b"oom_reaper", b"invoked oom", b"illed process", b"as a result of limit", b"limit reached of cgroup",
-    b"going to be killed", b"Kernel panic - not", b"anon-rss:", b'"MESSAGE"',
+    *NEEDLES,
+    b"oom-",
+    b"oom_reaper",
+    b"invoked oom",
+    b"illed process",
+    b"as a result of limit",
+    b"limit reached of cgroup",
+    b"going to be killed",
+    b"Kernel panic - not",
+    b"anon-rss:",
+    b'"MESSAGE"',
 )
 """Searched only while a report is near: what shows that it goes on, in whatever broken form."""
 ALWAYS_BYTES = 1024 * 1024
@@ -26,17 +36,19 @@ ALWAYS_BYTES = 1024 * 1024
 AHEAD_BYTES = 2 * 1024 * 1024
 """Read after the last find: more than the longest report there is, with 20,000 tasks."""
 _BUFFERS = 3
-"""Read before a find: 512 KiB at least. Holds a report of 5,000 tasks whose header was lost, and any message that a syslog daemon lets
-a forger spread over lines."""
+"""Read before a find: 512 KiB at least. Holds a report of 5,000 tasks whose header was lost, and any message
+that a syslog daemon lets a forger spread over lines."""
 _OVERLAP = 16
 """Longer than a needle less one byte: found too where it lies across two reads."""
 
 
 def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[LogRecord]:
-    """The records of `stream` around everything that has to do with an OOM; all of a log shorter than `ALWAYS_BYTES`.
+    """The records of `stream` around everything that has to do with an OOM; all of a log shorter than
+    `ALWAYS_BYTES`.
 
-    Gives the same records as `read_records` wherever it gives any, and leaves out none of an OOM report's. `counts.lines` counts all
-    lines, `counts.skipped` those that were passed over. Raises what reading the stream raises.
+    Gives the same records as `read_records` wherever it gives any, and leaves out none of an OOM report's.
+    `counts.lines` counts all lines, `counts.skipped` those that were passed over. Raises what reading the
+    stream raises.
     """
     counts = LogCounts() if counts is None else counts
     history = _History(stream)
@@ -49,7 +61,9 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
         lines = count_newlines(piece)
         counts.lines += lines
         last = piece[-1:]
-        found = history.holds(NEEDLES, size) if near is None else any(needle in piece for needle in CLOSE_NEEDLES)
+        found = (
+            history.holds(NEEDLES, size) if near is None else any(needle in piece for needle in CLOSE_NEEDLES)
+        )
         if near is None:
             counts.skipped += lines
             if not found:
@@ -76,7 +90,8 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
 
 
 class _History:
-    """The last few hundred KiB of a stream, in buffers that are used over and over: fresh memory costs more than searching it."""
+    """The last few hundred KiB of a stream, in buffers that are used over and over: fresh memory costs more
+    than searching it."""
 
     def __init__(self, stream: ByteStream) -> None:
         readinto = getattr(stream, "readinto1", None) or getattr(stream, "readinto", None)

@@ -1,7 +1,8 @@
 """Searches for fixed bytes at the speed of the C library.
 
-memmem(3) of glibc and musl finds a needle of some length two to nine times as fast as bytes.find() of CPython 3.11 to 3.13 (measured on a
-syslog: 6 to 27 against 3 GB/s), which is most of what scanning a large log costs. Where there is no memmem, bytes.find() does it.
+memmem(3) of glibc and musl finds a needle of some length two to nine times as fast as bytes.find() of CPython
+3.11 to 3.13 (measured on a syslog: 6 to 27 against 3 GB/s), which is most of what scanning a large log costs.
+Where there is no memmem, bytes.find() does it.
 """
 
 from collections.abc import Callable
@@ -31,5 +32,6 @@ def make_finder(buffer: bytearray) -> Finder:
 
 
 def count_newlines(data: bytes | bytearray) -> int:
-    """How many newlines `data` has. Taking them out uses memchr(3) and is three times as fast as count() of a single byte."""
+    """How many newlines `data` has. Taking them out uses memchr(3) and is three times as fast as count() of a
+    single byte."""
     return len(data) - len(data.replace(b"\n", b""))

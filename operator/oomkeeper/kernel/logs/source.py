@@ -1,4 +1,5 @@
-"""Opens a log by name: a file, standard input, or a compressed file, told by its first bytes and then by its name."""
+"""Opens a log by name: a file, standard input, or a compressed file, told by its first bytes and then by its
+name."""
 
 import contextlib
 import io
@@ -21,9 +22,10 @@ class LogUnreadableError(Exception):
 def open_log(name: str) -> io.RawIOBase:
     """The log's plain bytes; `-` is standard input, compressed or not. The caller closes it.
 
-    gzip, xz, bzip2 and zstd are told by their magic number, so a wrong suffix does no harm (RFC 1952, xz-file-format 2.1.1.1,
-    RFC 8878 3.1.1). Zstandard is in the standard library from Python 3.14 on; before it the `zstd` program is run.
-    Raises LogUnreadableError. A damaged compressed file raises it too, from read().
+    gzip, xz, bzip2 and zstd are told by their magic number, so a wrong suffix does no harm (RFC 1952,
+    xz-file-format 2.1.1.1, RFC 8878 3.1.1). Zstandard is in the standard library from Python 3.14 on; before
+    it the `zstd` program is run. Raises LogUnreadableError. A damaged compressed file raises it too, from
+    read().
     """
     if name == "-":
         return _Guarded(name, _decompress(name, _Peeked(sys.stdin.buffer)))
@@ -95,7 +97,9 @@ class _Guarded(io.RawIOBase):
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> LogUnreadableError:
-        return LogUnreadableError(f"{self._name}: cannot be read further: {getattr(error, 'strerror', None) or error}")
+        return LogUnreadableError(
+            f"{self._name}: cannot be read further: {getattr(error, 'strerror', None) or error}"
+        )
 
     def close(self) -> None:
         if not self.closed and self._name != "-":
@@ -104,7 +108,8 @@ class _Guarded(io.RawIOBase):
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
-    # zlib.error and LZMAError are no OSErrors; looked up late, for the modules may be absent from a build and are slow to load.
+    # zlib.error and LZMAError are no OSErrors; looked up late, for the modules may be absent from a build and
+    # are slow to load.
     late = (("zlib", "error"), ("_lzma", "LZMAError"), ("compression.zstd", "ZstdError"))
     found = [getattr(sys.modules[module], name) for module, name in late if module in sys.modules]
     return (OSError, EOFError, ValueError, *found)
@@ -187,7 +192,9 @@ class _ZstdProgram(io.RawIOBase):
         if taken == 0 and self._process.wait() != 0:
             assert self._process.stderr is not None
             why = self._process.stderr.read(500).decode("utf-8", "replace").strip().splitlines()
-            raise LogUnreadableError(f"{self._name}: cannot be read further: {why[-1] if why else 'zstd failed'}")
+            raise LogUnreadableError(
+                f"{self._name}: cannot be read further: {why[-1] if why else 'zstd failed'}"
+            )
         return taken
 
     def close(self) -> None:

@@ -1,17 +1,19 @@
-"""Lines of syslog daemons, of journalctl's short formats, and of what ships them. The tag decides who wrote a line.
+"""Lines of syslog daemons, of journalctl's short formats, and of what ships them. The tag decides who wrote a
+line.
 
-    Nov 23 09:09:20 host kernel: [  123.456789] text      rsyslog, syslog-ng, journalctl -o short; host and stamp may be absent
+    Nov 23 09:09:20 host kernel: [  123.456789] text      rsyslog, journalctl -o short; host, stamp optional
     2026-11-23T09:09:20.096069+00:00 host kernel: text    rsyslog's newer default, journalctl -o short-iso
-    Mon 2026-11-23 09:09:20 UTC host kernel: text         journalctl -o short-full; short-precise, short-unix alike
-    <6>Nov 23 09:09:20 host kernel: text                  as sent (RFC 3164); <6>1 2026-.. host kernel - - - text (RFC 5424)
+    Mon 2026-11-23 09:09:20 UTC host kernel: text         journalctl -o short-full, short-precise, short-unix
+    <6>Nov 23 09:09:20 host kernel: text                  as sent (RFC 3164; RFC 5424: <6>1 2026-..)
     <4>[  123.456789] text                                syslog(2), dmesg -r, pstore, netconsole
     Mon Nov 23 09:09:20 2026 kern.warn kernel: text       OpenWrt, busybox
     warning|kernel[-]|[2919920.414131] text               Huawei Cloud EulerOS
     10.0.0.2: kern: warning: [2026-11-23T09:09:20Z]: text Talos
     kernel: [  123.456789] text                           pasted without what stood before
 
-`kernel[123]:` is a process that took the name: the kernel has no pid. A local process can also send the bare tag (`logger -t kernel`),
-and plain text cannot show that; journald's own fields do (`_TRANSPORT`, see journal.py), as does /dev/kmsg.
+`kernel[123]:` is a process that took the name: the kernel has no pid. A local process can also send the bare
+tag (`logger -t kernel`), and plain text cannot show that; journald's own fields do (`_TRANSPORT`, see
+journal.py), as does /dev/kmsg.
 """
 
 import re
@@ -25,20 +27,26 @@ from .wall import normalise
 
 DATE = (
     rb"(?:[A-Z][a-z]{2} +)?[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?"
-    rb"|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[A-Z]{3,5}|[+-]\d\d:?\d\d))?"
+    rb"|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[A-Z]{3,5}|"
+    rb"[+-]\d\d:?\d\d))?"
     rb"|\d{10}\.\d{6}"
 )
 _DATED = re.compile(rb"(" + DATE + rb") +")
 # A host never ends with the colon that ends a tag: `app: kernel: ...` without a host is app's text.
 SELECTOR = rb"([a-z]+[0-7]?)\.(emerg|alert|crit|err|warn|notice|info|debug) +"
 """`facility.level`, as busybox prints it between host and tag."""
-_KERNEL_TAG = re.compile(rb"(?!" + SELECTOR + rb")(?:[^\s]*[^\s:] +)?(?:" + SELECTOR + rb")?kernel(?:\[-\])?: ?")
+_KERNEL_TAG = re.compile(
+    rb"(?!" + SELECTOR + rb")(?:[^\s]*[^\s:] +)?(?:" + SELECTOR + rb")?kernel(?:\[-\])?: ?"
+)
 _SELECTED_TAG = re.compile(SELECTOR + rb"kernel(?:\[-\])?: ?")
 _OTHER_HOST = re.compile(rb"[^\s]*[^\s:] (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )")
 _PRIORITY = re.compile(rb"<(\d{1,3})>")
-_RFC5424 = re.compile(rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?")
+_RFC5424 = re.compile(
+    rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?"
+)
 _PIPED = re.compile(
-    rb"(?:[^|\[]{1,80}\|){0,4}(emerg|panic|alert|crit|err|error|warn|warning|notice|info|debug)\|([\w./-]+)\[([\d-]*)\]\|"
+    rb"(?:[^|\[]{1,80}\|){0,4}(emerg|panic|alert|crit|err|error|warn|warning|notice|info|"
+    rb"debug)\|([\w./-]+)\[([\d-]*)\]\|"
 )
 _TALOS = re.compile(rb"(?:\S+: +)?(kern|user|daemon): +(\w+): \[(\d{4}-[^\]]{1,40})\]: ?")
 _BARE_TAG = re.compile(rb"kernel(?:\[-\])?: ?")
@@ -71,7 +79,11 @@ def parse_syslog(line: bytes) -> Frame | None:
         return _framed(line, piped.end(), wall=None, level=LEVELS[piped[1]], kernel=own)
     if talos := _TALOS.match(line):
         return _framed(
-            line, talos.end(), wall=normalise(talos[3]), level=LEVELS.get(talos[2]), kernel=talos[1] == b"kern"
+            line,
+            talos.end(),
+            wall=normalise(talos[3]),
+            level=LEVELS.get(talos[2]),
+            kernel=talos[1] == b"kern",
         )
     return None
 
@@ -82,10 +94,16 @@ def _tagged(line: bytes, dated: re.Match[bytes], *, level: int | None, kernel: b
         own = piped[2] == b"kernel" and piped[3] == b"-"
         return _framed(line, piped.end(), wall=wall, level=LEVELS[piped[1]], kernel=kernel and own)
     tag = _SELECTED_TAG.match(line, dated.end()) or _KERNEL_TAG.match(line, dated.end())
-    if tag is None and line[dated.end() : dated.end() + 1] == b"[" and (inner := parse_dmesg(line[dated.end() :])):
+    if (
+        tag is None
+        and line[dated.end() : dated.end() + 1] == b"["
+        and (inner := parse_dmesg(line[dated.end() :]))
+    ):
         # A console logger's date before printk's own stamp: syslog daemons put host and tag there.
         own = kernel and inner.record.kernel and inner.record.usec is not None
-        return Frame(inner.record._replace(wall=wall, kernel=own), Kind.OTHER, inner.prefix_bytes + dated.end())
+        return Frame(
+            inner.record._replace(wall=wall, kernel=own), Kind.OTHER, inner.prefix_bytes + dated.end()
+        )
     if tag is None:
         host = _OTHER_HOST.match(line, dated.end())
         return _framed(line, host.end() if host else dated.end(), wall=wall, level=level, kernel=False)

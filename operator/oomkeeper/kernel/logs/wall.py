@@ -3,9 +3,9 @@
     2026-11-23T09:09:20,096069+00:00    dmesg --time-format iso  -> 2026-11-23T09:09:20.096069+00:00
     2026-11-23T09:09:20+0100            journalctl -o short-iso  -> 2026-11-23T09:09:20+01:00
     Mon 2026-11-23 09:09:20 UTC         journalctl -o short-full -> 2026-11-23T09:09:20+00:00
-    Mon Nov 23 09:09:20 2026            dmesg -T, any locale     -> 2026-11-23T09:09:20     (no zone: local time)
+    Mon Nov 23 09:09:20 2026            dmesg -T, any locale     -> 2026-11-23T09:09:20     (local time)
     1795425560.096069                   journalctl -o short-unix -> 2026-11-23T09:19:20.096069+00:00
-    Nov 23 09:09:20                     syslog                   -> as it stands            (no year, no zone)
+    Nov 23 09:09:20                     syslog                   -> as it stands            (no year)
 
 A time without a zone is the clock of the machine that wrote the log; nothing is added to it.
 """
@@ -19,7 +19,8 @@ _YEAR = re.compile(r"\b(\d{4})\b")
 _DAY = re.compile(r"\b(\d{1,2})\b")
 _NUMBERED_MONTH = re.compile("(\\d{1,2})(?:月|월)")
 
-# Abbreviated month names of the locales that dmesg -T meets most: glibc's localedata, LC_TIME abmon, without dots.
+# Abbreviated month names of the locales that dmesg -T meets most: glibc's localedata, LC_TIME abmon, without
+# dots.
 _MONTHS = (
     "jan jän ene sty led led янв oca gen janv jan",
     "feb fév févr lut úno фев şub fev feb",
@@ -39,7 +40,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def normalise(raw: bytes) -> str:
-    """The time as said above; what is not understood comes back as it stands, without its control characters."""
+    """The time as said above; what is not understood comes back as it stands, without its control
+    characters."""
     text = raw.decode("utf-8", "replace").strip()
     if _UNIX.match(text):
         return from_realtime_usec(int(text.replace(".", "")))
@@ -60,10 +62,13 @@ def normalise(raw: bytes) -> str:
 
 
 def from_realtime_usec(usec: int) -> str:
-    """RFC 3339 in UTC from microseconds since 1970 (journald's __REALTIME_TIMESTAMP). Raises OverflowError, ValueError."""
+    """RFC 3339 in UTC from microseconds since 1970 (journald's __REALTIME_TIMESTAMP). Raises OverflowError,
+    ValueError."""
     from datetime import UTC, datetime, timedelta  # costs a millisecond that other formats need not pay
 
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=usec)).isoformat(timespec="microseconds")
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=usec)).isoformat(
+        timespec="microseconds"
+    )
 
 
 def _offset(zone: str | None) -> str:
@@ -77,6 +82,7 @@ def _offset(zone: str | None) -> str:
 def _month(text: str) -> int | None:
     if found := _NUMBERED_MONTH.search(text):
         return int(found[1]) if 1 <= int(found[1]) <= 12 else None
-    # The weekday comes first and may look like a month of another language (mar. is mardi): the last name that fits wins.
+    # The weekday comes first and may look like a month of another language (mar. is mardi): the last name
+    # that fits wins.
     numbers = [_MONTH_NUMBER[word] for word in _WORD.findall(text.lower()) if word in _MONTH_NUMBER]
     return numbers[-1] if numbers else None
