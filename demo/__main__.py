@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         beds.check(options)
     except beds.UsageError as error:
         parser.error(str(error))
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     tell = Narrator()
     started = time.monotonic()

@@ -1,15 +1,16 @@
 """The second part: the same on a cluster, with kubectl in hand."""
 
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from oomkeeper.model.sysctl import SYSCTL_RULES
 from tests.testbed import TestbedError
 
 from . import beds, kills, operator_here, policies, side_by_side, sysctls
 from .beds import Bed
+from .guard import Guard, guarded
 from .narration import DemoError, Narrator
 from .running import oomkeeper_output
 
@@ -24,7 +25,7 @@ def show(tell: Narrator, *, options: Namespace) -> None:
     """
     tell.title("On a cluster: policies to nodes, kills to incidents")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oomkeeper-demo-")))
+        guard = stack.enter_context(guarded(tell))
         tell.step("Have a cluster")
         if options.kind is None and options.kubeconfig is None:
             tell.say(
@@ -33,14 +34,15 @@ def show(tell: Narrator, *, options: Namespace) -> None:
                 "from source, which takes a quarter of an hour or more; from then on it is up in seconds."
             )
         try:
-            bed = stack.enter_context(beds.opened(options, folder=folder, tell=tell))
+            bed = stack.enter_context(beds.opened(options, folder=guard.folder, tell=tell))
         except TestbedError as error:
             tell.not_shown("a cluster", why=str(error))
             return
-        _show_on(bed, folder=folder, tell=tell)
+        _show_on(bed, guard=guard, tell=tell)
 
 
-def _show_on(bed: Bed, *, folder: Path, tell: Narrator) -> None:
+def _show_on(bed: Bed, *, guard: Guard, tell: Narrator) -> None:
+    folder = guard.folder
     if bed.own and bed.node is None:
         tell.not_shown("a real node", why=bed.no_node)
         bed.kubectl.show("apply", "-f", "demo/node.yaml")
@@ -51,7 +53,9 @@ def _show_on(bed: Bed, *, folder: Path, tell: Narrator) -> None:
         stack.enter_context(_left_as_found(bed, tell=tell))
         _install(bed, tell=tell)
         before = sysctls.read()
-        stack.enter_context(_sysctls_given_back(before, bed=bed, folder=folder, tell=tell))
+        # Of the others kubelet is a writer as well, and a cluster of our own puts them back itself.
+        guard.hold({key: value for key, value in before.items() if SYSCTL_RULES[key].kubelet_value is None})
+        stack.enter_context(_sysctls_given_back(state=folder / operator_here.STATE))
         stack.enter_context(operator_here.operator(bed, folder=folder, tell=tell))
         operator_here.await_answer(bed, tell=tell)
         stack.enter_context(_policies_deleted(bed))
@@ -117,13 +121,10 @@ def _policies_deleted(bed: Bed) -> Iterator[None]:
 
 
 @contextmanager
-def _sysctls_given_back(before: dict[str, int], *, bed: Bed, folder: Path, tell: Narrator) -> Iterator[None]:
-    """What the agent still holds when it ends is given back by its own means, and then looked at."""
+def _sysctls_given_back(*, state: Path) -> Iterator[None]:
+    """What the agent still holds when it ends is given back by its own means."""
     try:
         yield
     finally:
-        state = folder / "agent-state"
         if (state / "oomkeeper.db").exists():
             oomkeeper_output("node", "--restore", "--state-dir", str(state))
-        for said in sysctls.put_back(before) if bed.node is not None else ():
-            tell.say(f"The demo put back what was left: {said}.")

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 MIB = 1 << 20
-STEP_SECONDS = 0.05
-"""Between two further MiB: slow enough to look at, and for the demo to stop the others when one is dead."""
+STEP_SECONDS = 0.12
+"""Between two further MiB: slow enough for the demo to stop the others when one is dead."""
 
 
 def main() -> None:

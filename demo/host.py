@@ -1,21 +1,19 @@
 """The first part: three processes, one limit, one kill, on this host alone."""
 
 import json
-import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 
-from . import eater, memcg, recorded, sysctls
+from . import eater, memcg, prerequisites, recorded, sysctls
 from .eaters import eaters_in
+from .guard import guarded
 from .memcg import DemoCgroup
 from .narration import DemoError, Narrator
 from .processes import ProcessRow, row_of
@@ -27,44 +25,22 @@ VICTIM = "test1"
 POLICY = Path(__file__).with_name("policy.yaml")
 
 
-def why_not(hierarchy: CgroupHierarchy) -> list[str]:
-    """What is missing here for a real kill that can be explained; empty where all is there."""
-    missing = []
-    if os.geteuid() != 0:
-        missing.append("not root: it takes root to set sysctls and to limit a cgroup")
-    if (reason := memcg.why_not(hierarchy)) is not None:
-        missing.append(reason)
-    try:
-        KmsgReader().close()
-    except KmsgUnreadableError as error:
-        missing.append(str(error))
-    if not os.access("/proc/sys/vm/oom_dump_tasks", os.W_OK):
-        missing.append("/proc/sys/vm is not writable")
-    return missing
-
-
 def show(tell: Narrator) -> None:
     """The whole part. Raises DemoError where something does not happen as told."""
     tell.title("On this host alone: three processes, one limit, one kill")
     hierarchy = CgroupHierarchy.find()
-    missing = why_not(hierarchy)
-    if missing:
+    if missing := prerequisites.missing(hierarchy):
         tell.not_shown("a real kill on this host", why="; ".join(missing))
         recorded.show(tell)
         return
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oomkeeper-demo-")))
-        cgroup = stack.enter_context(memcg.limited_cgroup(hierarchy, limit_bytes=LIMIT_BYTES))
+    with guarded(tell) as guard, memcg.limited_cgroup(hierarchy, limit_bytes=LIMIT_BYTES) as cgroup:
+        state = guard.folder / "state"
         before = sysctls.read()
-        state = folder / "state"
-        try:
-            with _node(tell, state=state, before=before) as relay:
-                _kill(tell, cgroup=cgroup, folder=folder, state=state, relay=relay)
-                _on_record(tell, state=state)
-            _given_back(tell, before=before)
-        finally:
-            for said in sysctls.put_back(before):
-                tell.say(f"The demo put back what was left: {said}.")
+        guard.hold(before)
+        with _node(tell, state=state, before=before) as relay:
+            _kill(tell, cgroup=cgroup, folder=guard.folder, state=state, relay=relay)
+            _on_record(tell, state=state)
+        _given_back(tell, before=before)
     tell.done(
         "three processes in one cgroup, of which the kernel killed test1 for its oom_score_adj and not for "
         "its size; witnessed, explained and recorded by oomkeeper node"
@@ -129,12 +105,15 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
 
         tell.step("All three take memory until there is none left")
         tell.say(
-            f"{eater.MIB >> 20} MiB each, every {eater.STEP_SECONDS:.2f} s, until the kernel has to act."
+            f"{eater.MIB >> 20} MiB each, every {eater.STEP_SECONDS:.2f} s, in turns, until the kernel has "
+            "to act."
         )
         for process in eaters.values():
             assert process.stdin is not None
             process.stdin.write(b"go\n")
             process.stdin.flush()
+            # In turns: one that asks while the victim's memory is on its way back would be a second victim.
+            time.sleep(eater.STEP_SECONDS / len(eaters))
         try:
             code = eaters[VICTIM].wait(60)
         except subprocess.TimeoutExpired as error:

@@ -54,7 +54,7 @@ def limited_cgroup(hierarchy: CgroupHierarchy, *, limit_bytes: int) -> Iterator[
     if hierarchy.version == 2 and "memory" not in control.read_text().split():
         control.write_text("+memory")
         enabled_here = True
-    folder = hierarchy.mount / f"{_PREFIX}{os.getpid()}"
+    folder = folder_of(os.getpid(), hierarchy=hierarchy)
     try:
         folder.mkdir()
         limit_file = folder / ("memory.limit_in_bytes" if hierarchy.version == 1 else "memory.max")
@@ -65,7 +65,7 @@ def limited_cgroup(hierarchy: CgroupHierarchy, *, limit_bytes: int) -> Iterator[
             (folder / swap).write_text(nothing)
         yield DemoCgroup(hierarchy=hierarchy, path=f"/{folder.name}", limit_file=limit_file)
     finally:
-        _remove(folder)
+        remove(folder)
         if enabled_here:
             control.write_text("-memory")
 
@@ -77,7 +77,13 @@ def _sweep(hierarchy: CgroupHierarchy) -> None:
             folder.rmdir()
 
 
-def _remove(folder: Path, *, seconds: float = 5.0) -> None:
+def folder_of(pid: int, *, hierarchy: CgroupHierarchy) -> Path:
+    """The folder of the cgroup that the demo of this pid makes."""
+    return hierarchy.mount / f"{_PREFIX}{pid}"
+
+
+def remove(folder: Path, *, seconds: float = 5.0) -> None:
+    """Remove a cgroup whose processes are dying; one that is gone is fine. Raises OSError after `seconds`."""
     deadline = time.monotonic() + seconds
     while folder.exists():
         try:

@@ -11,6 +11,7 @@ from .narration import DemoError, Narrator
 from .running import OOMKEEPER, eventually, running
 
 NAMESPACE = "oomkeeper-system"
+STATE = "agent-state"
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def operator(bed: Bed, *, folder: Path, tell: Narrator) -> Iterator[None]:
             "controller": ("controller", "--kubeconfig", str(kubectl.kubeconfig))
         }
         if bed.node is not None:
-            state = folder / "agent-state"
+            state = folder / STATE
             where = ("--kubeconfig", str(kubectl.kubeconfig), "--state-dir", str(state))
             programs["agent"] = ("agent", "--node-name", bed.node, *where)
         started: dict[str, Popen[bytes]] = {}
