@@ -425,7 +425,9 @@ def bed(testbed_say: Say) -> Iterator[Bed]:
 @pytest.fixture
 def controller(bed: Bed, tmp_path: Path) -> Iterator[Controller]:
     """Running, on an empty cluster."""
-    process = Controller(kubeconfig=bed.plane.kubeconfig, log=tmp_path / "controller.log")
+    process = Controller(
+        kubeconfig=bed.plane.kubeconfig, log=tmp_path / "controller.log", arguments=("--log-level", "debug")
+    )
     process.start()
     try:
         yield process

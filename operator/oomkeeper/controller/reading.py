@@ -14,7 +14,7 @@ from oomkeeper.reporting.times import parse_time
 from .records import DesiredSysctl, Namespace, Node, NodeState, Policy, Report, SysctlReport
 
 _Spec = TypeVar("_Spec", bound=ApiModel)
-_SPEC_FIELDS = frozenset({"sysctls"})
+_SPEC_FIELDS = frozenset({"sysctls", "hostKills"})
 _ENTRY_FIELDS = frozenset({"name", "value", "policy", "mode", "persistence", "onRelease", "acknowledge"})
 
 
@@ -103,6 +103,7 @@ def read_node_state(obj: Mapping[str, Any]) -> NodeState:
         generation=whole(metadata.get("generation")) or 0,
         owner_uids=tuple(text(mapping(owner).get("uid")) for owner in items(metadata.get("ownerReferences"))),
         sysctls=tuple(sorted(map(_entry, entries))),
+        host_kills=spec.get("hostKills") is not False,
         extras=bool(foreign) or any(set(entry) - _ENTRY_FIELDS for entry in entries),
         observed_generation=whole(status.get("observedGeneration")) or 0,
         reports={

@@ -47,6 +47,7 @@ class Reconciler:
         self._lists = Schedule()
         self._writer = Writer(api=api, state=state, changed=self._changed, doubted=self._doubted)
         self._resolution: Resolution | None = None
+        self._witnesses: frozenset[str] = frozenset()
         self._silence = Silence()
         self._kills = 0
         """Counts changes of incidents; a report remembers which it has seen."""
@@ -129,18 +130,26 @@ class Reconciler:
             await self._resync(kinds, now=now)
         started = time.perf_counter()
         if self._resolution is None:
+            kernels = boot_ids(self._state.nodes, self._state.node_states)
             self._resolution = resolve(
-                policies=self._state.policies.values(),
-                nodes=self._state.nodes.values(),
-                boot_ids=boot_ids(self._state.nodes, self._state.node_states),
+                policies=self._state.policies.values(), nodes=self._state.nodes.values(), boot_ids=kernels
             )
+            self._witnesses = oomnodes.host_witnesses(self._resolution.desired, boot_ids=kernels)
         desired = self._resolution.desired
-        plan = oomnodes.plan(nodes=self._state.nodes, states=self._state.node_states, desired=desired)
+        witnesses = self._witnesses
+        plan = oomnodes.plan(
+            nodes=self._state.nodes, states=self._state.node_states, desired=desired, witnesses=witnesses
+        )
         statuses = policy_statuses(self._state, resolution=self._resolution, silence=self._silence, now=now)
         due = [report for report in self._state.reports.values() if self._report_due(report) <= now]
         spent = time.perf_counter() - started
         await asyncio.gather(
-            *(self._writer.node(self._state.nodes[name], desired[name], now=now) for name in plan.apply),
+            *(
+                self._writer.node(
+                    self._state.nodes[name], desired[name], host_kills=name in witnesses, now=now
+                )
+                for name in plan.apply
+            ),
             *(self._writer.no_node(state, now=now) for state in plan.delete),
             *(self._writer.event(incident, now=now) for incident in self._writer.untold(now=now)),
             *(self._writer.status(POLICY, policy, status, now=now) for policy, status in statuses),
@@ -150,6 +159,14 @@ class Reconciler:
             self._sweep_due = now + _SWEEP_SECONDS
             await self._sweep(now)
         self._writer.retries.drop_stale(now=now)
+        _log.debug(
+            "event=run computed_seconds=%.3f total_seconds=%.3f applied=%d deleted=%d reports=%d",
+            spent,
+            time.perf_counter() - started,
+            len(plan.apply),
+            len(plan.delete),
+            len(due),
+        )
         return spent
 
     async def _resync(self, kinds: list[Kind], *, now: float) -> None:

@@ -80,6 +80,8 @@ class NodeState:
     generation: int
     owner_uids: tuple[str, ...]
     sysctls: tuple[DesiredSysctl, ...]
+    host_kills: bool
+    """Whether its agent publishes the kills of the host's own processes."""
     extras: bool
     """Whether spec holds something that this controller does not write."""
     observed_generation: int

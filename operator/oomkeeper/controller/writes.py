@@ -46,22 +46,32 @@ class Writer:
         self._told: dict[str, int] = {}
         """Incident's uid -> count that its Event says."""
         self._written: dict[str, tuple[Mapping[str, Any], int]] = {}
-        """Object -> the last status written, and the resourceVersion that came of it."""
+        """Object -> what was last written to it, and the resourceVersion that came of it."""
         self.retries = Retries()
 
-    async def node(self, node: Node, sysctls: tuple[DesiredSysctl, ...], *, now: float) -> None:
+    async def node(
+        self, node: Node, sysctls: tuple[DesiredSysctl, ...], *, host_kills: bool, now: float
+    ) -> None:
         """Apply an OOMNode's spec."""
+        key = f"OOMNode/{node.name}"
+        wanted = oomnodes.manifest(node=node, sysctls=sysctls, host_kills=host_kills)
+        known = self._state.node_states.get(node.name)
+        if known is not None and self._written.get(key) == (wanted, known.version):
+            return  # written, and the API server keeps something else: its schema is of another version
 
         async def write() -> None:
             path = f"{OOM_NODE.root}/{node.name}"
-            answer = await self._api.apply(path, oomnodes.manifest(node=node, sysctls=sysctls))
+            answer = await self._api.apply(path, wanted)
             # Apply leaves what another manager put there; nothing but policies may tell an agent what to set.
-            if not oomnodes.says(answer, sysctls=sysctls):
-                answer = await self._api.merge(path, oomnodes.replacement(sysctls))
+            if not oomnodes.says(answer, sysctls=sysctls, host_kills=host_kills):
+                answer = await self._api.merge(path, oomnodes.replacement(sysctls, host_kills=host_kills))
+            if not oomnodes.says(answer, sysctls=sysctls, host_kills=host_kills):
+                _log.warning("event=kept_otherwise object=%s", key)
+            self._written[key] = (wanted, int(answer["metadata"]["resourceVersion"]))
             if self._state.observe(OOM_NODE, answer):
                 self._changed(OOM_NODE)
 
-        await self._try(f"OOMNode/{node.name}", write, now=now)
+        await self._try(key, write, now=now)
 
     async def no_node(self, state: NodeState, *, now: float) -> None:
         """Delete an OOMNode whose Node is gone, or no Linux node."""

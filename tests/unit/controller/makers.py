@@ -83,6 +83,7 @@ def node_state(
         generation=generation,
         owner_uids=(owner or f"uid-{name}",),
         sysctls=sysctls,
+        host_kills=True,
         extras=extras,
         observed_generation=generation if observed is None else observed,
         reports=reports or {},

@@ -62,7 +62,7 @@ def test_only_oomnodes_that_differ_are_written() -> None:
         "more": node_state("more", sysctls=wanted, extras=True),
         "left-over": node_state("left-over"),
     }
-    plan = oomnodes.plan(nodes=nodes, states=states, desired=dict.fromkeys(nodes, wanted))
+    plan = oomnodes.plan(nodes=nodes, states=states, desired=dict.fromkeys(nodes, wanted), witnesses=nodes)
     assert set(plan.apply) == {"missing", "wrong", "owned-by-another", "more"}
     assert [state.name for state in plan.delete] == ["left-over"]
 
@@ -224,3 +224,15 @@ def test_a_failing_write_is_tried_ever_more_rarely_but_for_ever() -> None:
     retries.succeeded("x")
     assert retries.may("x", now=now)
     assert retries.next() == float("inf")
+
+
+def test_of_the_nodes_that_share_a_kernel_the_first_by_name_publishes_the_hosts_kills() -> None:
+    kernels = {"b": "one", "a": "one", "c": "two"}
+    assert oomnodes.host_witnesses(["b", "c", "a", "d"], boot_ids=kernels) == {"a", "c", "d"}
+
+
+def test_an_oomnode_that_says_otherwise_of_the_hosts_kills_is_written_again() -> None:
+    state = node_state("n")
+    wanted = state.sysctls
+    assert oomnodes.up_to_date(state, node=node("n"), sysctls=wanted, host_kills=True)
+    assert not oomnodes.up_to_date(state, node=node("n"), sysctls=wanted, host_kills=False)
