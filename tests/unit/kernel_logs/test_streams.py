@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -104,6 +105,27 @@ def test_each_part_of_a_report_is_found_alone(kept: tuple[object, ...]) -> None:
     log = NOISE * 60_000 + part + NOISE * 60_000
     texts = [record.text for record in read_relevant_records(io.BytesIO(log)) if record.kernel]
     assert texts == [said.text for said in kept]  # type: ignore[attr-defined]
+
+
+def test_programs_that_talk_of_memory_do_not_make_the_whole_log_be_read() -> None:
+    talk = (
+        b"Jun  1 00:00:00 node-1 app[7]: fork failed: out of memory\n"
+        b"Jun  1 00:00:00 node-1 app[7]: see zoom-room and the oom-killed pods, anon-rss: much\n"
+    )
+    counts = LogCounts()
+    list(read_relevant_records(io.BytesIO((talk + NOISE * 100) * 1500), counts=counts))
+    assert counts.skipped > counts.lines * 0.8
+
+
+def test_a_kill_that_journald_spelt_in_numbers_is_found() -> None:
+    noise = json.dumps({"MESSAGE": "x" * 80, "_TRANSPORT": "stdout"}).encode() + b"\n"
+    text = (
+        b"Out of memory: Killed process 7 (a\xff\xfe) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB"
+    )
+    kill = {"MESSAGE": list(text), "_TRANSPORT": "kernel", "SYSLOG_FACILITY": "0"}
+    line = json.dumps(kill, separators=(",", ":")).encode() + b"\n"
+    found = read_relevant_records(io.BytesIO(noise * 40_000 + line + noise * 40_000))
+    assert [record.text for record in found if record.kernel] == [text]
 
 
 def test_a_forged_line_far_inside_a_message_is_still_a_processes() -> None:

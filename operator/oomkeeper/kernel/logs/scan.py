@@ -6,7 +6,8 @@ one of them is found the log is read in full, some way back (the header may be l
 the further lines of another's record) and on until nothing came for a while.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from oomkeeper.model.log import LogRecord
@@ -17,20 +18,27 @@ from .counts import LogCounts
 from .search import Finder, count_newlines, make_finder
 
 NEEDLES = (b"oom-kill", b"ut of memory")
-CLOSE_NEEDLES = (
-    *NEEDLES,
-    b"oom-",
-    b"oom_reaper",
-    b"invoked oom",
-    b"illed process",
-    b"as a result of limit",
-    b"limit reached of cgroup",
-    b"going to be killed",
-    b"Kernel panic - not",
-    b"anon-rss:",
-    b'"MESSAGE"',
+JSON_NEEDLES = (b"111,111,109,45,107,105,108,108", b"117,116,32,111,102,32,109,101,109,111,114,121")
+"""The same two as journald spells texts that are not UTF-8 in JSON: one number a byte."""
+_OF_A_REPORT = re.compile(
+    rb"oom-kill(?:er)?(?::|\s*[\r\n]|\Z)"
+    rb"|ut of memory(?:: (?:Kill|compulsory|system-wide|OOM victim)| \(oom_kill_| and no killable"
+    rb"|:?\s*\n[\s>]*Kill|:?\s*\Z)"
+    rb"|1\d\d,"
 )
-"""Searched only while a report is near: what shows that it goes on, in whatever broken form."""
+"""What a needle goes on with in the kernel's words; programs say that they are out of memory too."""
+_NEAR_NEEDLES = (
+    b"oom_reaper: ",
+    b" invoked oom",
+    b"Killed process ",
+    b"Kill process ",
+    b"killed as a result of limit",
+    b"limit reached of cgroup",
+    b"are going to be killed",
+    b"Kernel panic - not syncing",
+)
+"""Searched only while a report is near: what shows that it goes on where the two are cut off or broken
+apart."""
 ALWAYS_BYTES = 1024 * 1024
 """The beginning of a log is read in full: a pasted report needs no search, and its counts are exact."""
 AHEAD_BYTES = 2 * 1024 * 1024
@@ -38,8 +46,8 @@ AHEAD_BYTES = 2 * 1024 * 1024
 _BUFFERS = 3
 """Read before a find: 512 KiB at least. Holds a report of 5,000 tasks whose header was lost, and any message
 that a syslog daemon lets a forger spread over lines."""
-_OVERLAP = 16
-"""Longer than a needle less one byte: found too where it lies across two reads."""
+_OVERLAP = 128
+"""Looked at again with the next read: a needle, and what it goes on with, may lie across two."""
 
 
 def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[LogRecord]:
@@ -55,15 +63,16 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
     blocks = LineBlocks(counts)
     near: Assembler | None = Assembler(counts)
     ahead = ALWAYS_BYTES
+    needles: tuple[bytes, ...] = NEEDLES
     last = b"\n"
     while (size := history.read()) > 0:
         piece = history.newest(size)
         lines = count_newlines(piece)
         counts.lines += lines
         last = piece[-1:]
-        found = (
-            history.holds(NEEDLES, size) if near is None else any(needle in piece for needle in CLOSE_NEEDLES)
-        )
+        if counts.lines == lines and piece[:1] == b"{":
+            needles = (*NEEDLES, *JSON_NEEDLES)
+        found = history.holds(needles, size, scanning=near is None)
         if near is None:
             counts.skipped += lines
             if not found:
@@ -122,13 +131,21 @@ class _History:
         self._filled[number] += size
         return size
 
-    def holds(self, needles: tuple[bytes, ...], size: int) -> bool:
-        """Whether a needle ends in the last `size` bytes."""
-        if not self._find:
-            self._find = [make_finder(buffer) for buffer in self._buffers]
+    def holds(self, needles: tuple[bytes, ...], size: int, *, scanning: bool) -> bool:
+        """Whether the last `size` bytes, or what they complete, have to do with an OOM."""
         number = self._order[-1]
-        find, end = self._find[number], self._filled[number]
-        return any(find(needle, end - size - _OVERLAP, end) for needle in needles)
+        end = self._filled[number]
+        start = max(0, end - size - _OVERLAP)
+        if scanning:
+            if not self._find:
+                self._find = [make_finder(buffer) for buffer in self._buffers]
+            find = self._find[number]
+            hit = [needle for needle in needles if find(needle, start, end)]
+            return bool(hit) and _is_of_a_report(self._buffers[number], hit, start, end)
+        buffer = self._buffers[number]
+        return any(buffer.find(needle, start, end) >= 0 for needle in _NEAR_NEEDLES) or _is_of_a_report(
+            buffer, needles, start, end
+        )
 
     def recall(self) -> list[bytes]:
         """What is remembered, oldest first, from the beginning of a line on."""
@@ -156,6 +173,16 @@ class _History:
         self._buffers[number][:_OVERLAP] = full[-_OVERLAP:]
         self._filled[number] = _OVERLAP
         self._order.append(number)
+
+
+def _is_of_a_report(buffer: bytearray, needles: Sequence[bytes], start: int, end: int) -> bool:
+    for needle in needles:
+        at = buffer.find(needle, start, end)
+        while at >= 0:
+            if _OF_A_REPORT.match(buffer, at, end):
+                return True
+            at = buffer.find(needle, at + 1, end)
+    return False
 
 
 def _copying(stream: ByteStream) -> Callable[[memoryview], int]:
