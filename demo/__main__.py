@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         beds.check(options)
     except beds.UsageError as error:
-        parser.error(str(error))
+        return _wrong(error)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     tell = Narrator()
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.only in (None, "cluster"):
             cluster.show(tell, options=options)
     except beds.UsageError as error:
-        parser.error(str(error))
+        return _wrong(error)
     except (DemoError, TestbedError) as error:
         tell.failed(str(error))
         return FAILED
@@ -48,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     tell.summary(seconds=time.monotonic() - started)
     return 0
+
+
+def _wrong(error: beds.UsageError) -> int:
+    print(f"python -m demo: {error} (see python -m demo --help)", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -72,7 +72,8 @@ def main(folder: Path) -> int:
     if os.geteuid() == 0:
         memcg.remove(memcg.folder_of(demo, hierarchy=CgroupHierarchy.find()))
     with suppress(BrokenPipeError):  # the demo may be gone
-        print("\n".join(said), flush=True)
+        for line in said:
+            print(line, flush=True)
     return 0
 
 
