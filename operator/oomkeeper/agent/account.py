@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.vmstat import read_oom_kills
 
 from .clock import rfc3339
+from .counters import first_counters
 from .state import BootRow, Store
 
 SETTLE_SECONDS = 2.0
@@ -57,12 +59,17 @@ class Account:
 
 
 def open_boot(
-    store: Store, *, boot_id: str, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")
+    store: Store,
+    *,
+    boot_id: str,
+    hierarchy: CgroupHierarchy,
+    proc: Path = Path("/proc"),
+    kmsg: Path = Path("/dev/kmsg"),
 ) -> BootRow:
     """This boot's row in the store: where an earlier run left it, else from now on.
 
-    The log's end and the kernel's count are taken so that no kill lies between the two. An unreadable log
-    starts at -1, so that all it holds is read once it can be.
+    The log's end, the kernel's count and the cgroups' counts are taken so that no kill lies between them. An
+    unreadable log starts at -1, so that all it holds is read once it can be.
     """
     known = store.boot(boot_id)
     if known is not None:
@@ -75,7 +82,14 @@ def open_boot(
             newest = KmsgReader.newest_seq(path=kmsg)
         except KmsgUnreadableError:
             newest = None
+        counters = first_counters(hierarchy)
         if (read_oom_kills(proc=proc) or 0) == before:
             break
     cursor = -1 if newest is None else newest
-    return store.start_boot(boot_id=boot_id, since=rfc3339(time.time()), cursor=cursor, vmstat_base=before)
+    return store.start_boot(
+        boot_id=boot_id,
+        since=rfc3339(time.time()),
+        cursor=cursor,
+        vmstat_base=before,
+        counters=counters,
+    )

@@ -81,8 +81,10 @@ class NodeLoop:
         self._host = host
         self._changed = changed
         self._kept = kept
-        boot = open_boot(store, boot_id=self.facts.boot_id, proc=host.proc, kmsg=host.kmsg)
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
+        boot = open_boot(
+            store, boot_id=self.facts.boot_id, hierarchy=hierarchy, proc=host.proc, kmsg=host.kmsg
+        )
         self._witness = Witness(
             store=store,
             facts=self.facts,
@@ -165,6 +167,7 @@ class NodeLoop:
             if self._store.changes != changes:
                 self._changed()
         self._step({})
+        self._witness.finish()
         self._changed()
         if self._reader is not None:
             self._reader.close()

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ CREATE TABLE boot (
     lost INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE kill_line (boot_id TEXT, seq INTEGER, PRIMARY KEY (boot_id, seq)) WITHOUT ROWID;
+CREATE TABLE counter (
+    boot_id TEXT, path TEXT, kills INTEGER NOT NULL, inode INTEGER, PRIMARY KEY (boot_id, path)
+) WITHOUT ROWID;
 CREATE TABLE kill (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, incident TEXT, container_id TEXT,
     time TEXT NOT NULL, record TEXT NOT NULL
@@ -131,12 +134,40 @@ class Store:
         ).fetchone()
         return BootRow(*row) if row else None
 
-    def start_boot(self, *, boot_id: str, since: str, cursor: int, vmstat_base: int) -> "BootRow":
-        self._db.execute(
-            "INSERT INTO boot (boot_id, since, cursor, vmstat_base) VALUES (?, ?, ?, ?)",
-            (boot_id, since, cursor, vmstat_base),
-        )
+    def start_boot(
+        self,
+        *,
+        boot_id: str,
+        since: str,
+        cursor: int,
+        vmstat_base: int,
+        counters: Mapping[str, tuple[int, int | None]],
+    ) -> "BootRow":
+        """Begin a boot's account. `counters`: cgroup -> (kills that it has counted already, inode)."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO boot (boot_id, since, cursor, vmstat_base) VALUES (?, ?, ?, ?)",
+                (boot_id, since, cursor, vmstat_base),
+            )
+            self._db.execute("DELETE FROM counter")  # those of an earlier boot
+            for path, (kills, inode) in counters.items():
+                self.put_counter(boot_id, path, kills=kills, inode=inode)
         return BootRow(boot_id, since, cursor, vmstat_base, 0, 0, 0)
+
+    def counters(self, boot_id: str) -> dict[str, tuple[int, int | None]]:
+        """Cgroup -> (its kills that are accounted for, inode)."""
+        rows = self._db.execute("SELECT path, kills, inode FROM counter WHERE boot_id = ?", (boot_id,))
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def put_counter(self, boot_id: str, path: str, *, kills: int, inode: int | None) -> None:
+        self._db.execute("INSERT OR REPLACE INTO counter VALUES (?, ?, ?, ?)", (boot_id, path, kills, inode))
+
+    def keep_counters(self, boot_id: str, paths: Iterable[str]) -> None:
+        """Forget every counter but these: the cgroups of the others are gone."""
+        gone = self.counters(boot_id).keys() - set(paths)
+        self._db.executemany(
+            "DELETE FROM counter WHERE boot_id = ? AND path = ?", [(boot_id, path) for path in gone]
+        )
 
     def move_cursor(self, boot_id: str, cursor: int, *, lost: int | None) -> None:
         """Everything up to `cursor` is dealt with; `lost` are the records lost up to there, None to leave

@@ -25,7 +25,7 @@ from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 
 from .attribution import Subject, attribute
 from .clock import rfc3339, wall_of_kernel_time
-from .counters import CounterBook
+from .counters import CounterBook, Explained, counter_key
 from .incidents import add_kill, incident_key, new_incident, with_visibility
 from .pods import PodTable
 from .state import BootRow, Store
@@ -85,7 +85,12 @@ class Witness:
         """Whether kills outside every node's own cgroups are ours to publish: of the nodes that share a
         kernel, one has them."""
         self._assembler = ReportAssembler()
-        self._counters = CounterBook(hierarchy)
+        explained = store.counters(boot.boot_id)
+        self._counters = CounterBook(
+            hierarchy, explained={path: Explained(*known) for path, known in explained.items()}
+        )
+        self._explained: dict[str, int] = {}
+        self._unsaved: dict[str, tuple[str, Explained]] = {}
         self._last_seq = boot.cursor
         self._moved_to = boot.cursor
         self._last_record_at = clock()
@@ -100,6 +105,7 @@ class Witness:
     def feed(self, records: Iterable[LogRecord], *, lost: Callable[[], int]) -> None:
         """Records as they come; `lost` tells how many the reader has lost since its start. Stores kills as
         soon as their line is there."""
+        closed: list[Kill] = []
         for record in records:
             self._last_record_at = self._clock()
             missing = self._lost_at_start + lost() - self.lost
@@ -110,9 +116,13 @@ class Witness:
                 self._last_seq = record.seq
             if record.kernel and (killed := _KILLED.search(record.text)):
                 self._locate(int(killed[1]))
-            for kill in self._assembler.feed(record):
-                self._record(kill, closed=True)
+            closed += self._assembler.feed(record)
         pending = self._assembler.pending()
+        # First all that name their cgroup: the counters' rest belongs to those that name none.
+        for kill in (*closed, *((pending,) if pending is not None else ())):
+            self._explain(kill)
+        for kill in closed:
+            self._record(kill, closed=True)
         if pending is not None and pending.kill_seqs:
             state = (self._kill_id(pending), pending.kill_lines)
             if state != self._recorded_pending:
@@ -125,6 +135,13 @@ class Witness:
             for kill in self._assembler.flush():
                 self._record(kill, closed=True)
         self.retry_waiting()
+        self._move_cursor()
+
+    def finish(self) -> None:
+        """At the end of the watch: a decided event is not waited for any longer."""
+        if self._assembler.pending() is not None and self._assembler.decided:
+            for kill in self._assembler.flush():
+                self._record(kill, closed=True)
         self._move_cursor()
 
     def deadline(self) -> float | None:
@@ -186,7 +203,7 @@ class Witness:
         subject, settled = self._subject(kill, kill_id=kill_id)
         if subject is None:
             with self._store.transaction():
-                self._store.add_kill_lines(self._boot_id, kill.kill_seqs)
+                self._note(kill, kill_id=kill_id)
             return
         when = stored.time if stored else rfc3339(_wall(kill))
         kill = replace(kill, wall=when)
@@ -198,7 +215,7 @@ class Witness:
             record["pod"] = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
             record["container"] = subject.container
         with self._store.transaction():
-            self._store.add_kill_lines(self._boot_id, kill.kill_seqs)
+            self._note(kill, kill_id=kill_id)
             key = (
                 self._count(
                     kill_id,
@@ -277,23 +294,46 @@ class Witness:
             return True
         return self.host_kills and kube_cgroup(kill) is None
 
+    def _explain(self, kill: Kill, *, task: str | None = None) -> None:
+        """Account for the kills that this event adds to the counter of its victim's cgroup, once."""
+        task = task or kill.task_memcg
+        if task is None or not kill.kill_lines:
+            return
+        kill_id = self._kill_id(kill)
+        known = self._explained.get(kill_id)
+        if known is None:
+            stored = self._store.kill(kill_id)
+            known = stored.record["killLines"] if stored and stored.record["taskMemcg"] else 0
+        if kill.kill_lines > known:
+            explained = self._counters.explain(task, kills=kill.kill_lines - known)
+            self._unsaved[kill_id] = (counter_key(task), explained)
+        self._explained[kill_id] = kill.kill_lines
+        while len(self._explained) > 4096:
+            del self._explained[next(iter(self._explained))]
+
+    def _note(self, kill: Kill, *, kill_id: str) -> None:
+        """Within the transaction that stores the kill: its log records, and what it explains."""
+        self._store.add_kill_lines(self._boot_id, kill.kill_seqs)
+        unsaved = self._unsaved.pop(kill_id, None)
+        if unsaved is not None:
+            cgroup, explained = unsaved
+            self._store.put_counter(self._boot_id, cgroup, kills=explained.kills, inode=explained.inode)
+        if (left := self._counters.prune()) is not None:
+            self._store.keep_counters(self._boot_id, left)
+
     def _complete(self, kill: Kill, *, stored_task: str | None) -> tuple[Kill, str | None]:
         """The kill with the cgroups that its own records do not name, and a sentence on how they were
         found."""
         if kill.task_memcg is not None:
             if kill.oom_memcg is not None and kill.usec is not None:
                 self._limits[kill.task_memcg] = (kill.oom_memcg, kill.usec)
-            if stored_task is None:
-                self._counters.explain(kill.task_memcg, kills=max(1, kill.kill_lines))
             return kill, None
         if kill.header_seen or not kill.victims:
             return kill, None
-        task = stored_task or self._located.pop(kill.victims[0].pid, None)
-        if task is not None and stored_task is None:
-            self._counters.explain(task, kills=max(1, kill.kill_lines))
-        task = task or self._counters.take_moved()
+        task = stored_task or self._located.pop(kill.victims[0].pid, None) or self._counters.find_moved()
         if task is None:
             return kill, None
+        self._explain(kill, task=task)
         said = "The kernel's rate limit left out this kill's report; its cgroup was found by other means."
         limit = self._limits.get(task)
         if (

@@ -73,6 +73,14 @@ class CgroupHierarchy:
         """The folder of a cgroup path."""
         return self.mount / path.lstrip("/")
 
+    def inode(self, path: str) -> int | None:
+        """Inode of the cgroup's folder, which no other cgroup of this boot had or will have; None when it is
+        gone."""
+        try:
+            return self.folder(path).stat().st_ino
+        except OSError:
+            return None
+
     def processes(self, path: str) -> tuple[int, ...]:
         """Pids in the cgroup itself; () when it is gone."""
         try:
@@ -117,7 +125,7 @@ class CgroupHierarchy:
         for folder in self._walk():
             count = self.oom_kills(folder)
             if count:
-                counts["/" + str(folder.relative_to(self.mount)).lstrip(".")] = count
+                counts["/" + "/".join(folder.relative_to(self.mount).parts)] = count
         return counts
 
     def _walk(self) -> Iterator[Path]:
