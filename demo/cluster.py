@@ -100,16 +100,25 @@ def _left_as_found(bed: Bed, *, tell: Narrator) -> Iterator[None]:
 def _remove(bed: Bed, *, tell: Narrator) -> None:
     tell.step("Leave the cluster as it was")
     commands: list[tuple[str, ...]] = [
-        ("delete", "--ignore-not-found", "namespace", kills.NAMESPACE, operator_here.NAMESPACE),
-        ("delete", "--ignore-not-found", "-f", "crds/"),
+        (
+            "delete",
+            "--ignore-not-found",
+            "--timeout=60s",
+            "namespace",
+            kills.NAMESPACE,
+            operator_here.NAMESPACE,
+        ),
+        ("delete", "--ignore-not-found", "--timeout=60s", "-f", "crds/"),
     ]
     if bed.node is not None:
         commands.append(("label", "node", bed.node, f"{policies.LABEL}-"))
+    complaints = []
     for command in commands:
         tell.command(["kubectl", *command])
-        complaint = bed.kubectl.quietly(*command)
-        if complaint:
-            raise DemoError(f"kubectl {' '.join(command)}: {complaint}")
+        if complaint := bed.kubectl.quietly(*command):
+            complaints.append(f"kubectl {' '.join(command)}: {complaint}")
+    if complaints:
+        raise DemoError(f"the cluster is not as it was: {'; '.join(complaints)}")
 
 
 @contextmanager

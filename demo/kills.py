@@ -78,7 +78,7 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
         causes=("PodLimit", "ContainerLimit"),
         count=max(2, leaky["status"]["count"]),
         tell=tell,
-        text=f"leaky: ONE incident that counts {leaky['status']['count']} kills so far",
+        text=f"leaky: one incident has counted {leaky['status']['count']} kills so far",
     )
     _check(
         worker,

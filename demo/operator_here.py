@@ -21,7 +21,7 @@ def operator(bed: Bed, *, folder: Path, tell: Narrator) -> Iterator[None]:
     tell.step("Start the operator: one controller for the cluster, one agent for the node")
     tell.say(
         "The controller turns policies into one OOMNode per node, and incidents into summaries. The agent "
-        "does what its OOMNode says, and reports every kill. Here both are processes of this machine with "
+        "does what its OOMNode says, and reports every kill. Here they are processes of this machine with "
         "the credentials of the kubeconfig; an image, and a chart with rights for each, come later."
     )
     with ExitStack() as stack:

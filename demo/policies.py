@@ -104,7 +104,7 @@ def _show_pending(bed: Bed, *, tell: Narrator) -> None:
     bed.kubectl.show("get", "oompolicies,oomnodes")
     tell.fact(
         matched(),
-        "the controller has matched the policy with the nodes and asked each OOMNode for its values",
+        "the controller has matched the policy with the nodes",
     )
     tell.not_shown("sysctls set on a node", why=bed.no_node)
     tell.done("policies applied and matched with nodes")
