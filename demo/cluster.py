@@ -19,6 +19,9 @@ CRDS = tuple(
 )
 
 
+_DELETE = ("delete", "--ignore-not-found", "--timeout=60s")
+
+
 def show(tell: Narrator, *, options: Namespace) -> None:
     """The whole part. Raises DemoError where something does not happen as told, UsageError for a wrong
     option.
@@ -94,7 +97,12 @@ def _left_as_found(bed: Bed, *, tell: Narrator) -> Iterator[None]:
         yield
     finally:
         if not bed.own:
-            _remove(bed, tell=tell)
+            try:
+                _remove(bed, tell=tell)
+            except KeyboardInterrupt:
+                raise DemoError(
+                    "interrupted before the cluster was as it was: run the kubectl commands above"
+                ) from None
 
 
 def _remove(bed: Bed, *, tell: Narrator) -> None:
