@@ -120,14 +120,22 @@ class ApiClient:
             self.close()  # an unfinished answer leaves the connection unusable
 
     def close(self) -> None:
-        """Drop the connection; from another thread too: a blocked read then ends with an error."""
+        """Drop the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            sock = connection.sock
-            if sock is not None:
-                with suppress(OSError):  # the peer may have closed it already
-                    sock.shutdown(socket.SHUT_RDWR)
             connection.close()
+
+    def abort(self) -> None:
+        """From another thread: end a read that this client is blocked in, with an error there.
+
+        Nothing is closed here, for http.client and ssl tear down what the reading thread still uses.
+        """
+        connection = self._connection
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            with suppress(OSError):  # the peer may have closed it already
+                # Not SSLSocket's own shutdown(), which takes the TLS object away first.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _request(
         self,

@@ -86,4 +86,4 @@ class Watcher(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
-        self._client.close()
+        self._client.abort()
