@@ -108,15 +108,8 @@ def _left_as_found(bed: Bed, *, tell: Narrator) -> Iterator[None]:
 def _remove(bed: Bed, *, tell: Narrator) -> None:
     tell.step("Leave the cluster as it was")
     commands: list[tuple[str, ...]] = [
-        (
-            "delete",
-            "--ignore-not-found",
-            "--timeout=60s",
-            "namespace",
-            kills.NAMESPACE,
-            operator_here.NAMESPACE,
-        ),
-        ("delete", "--ignore-not-found", "--timeout=60s", "-f", "crds/"),
+        (*_DELETE, "namespace", kills.NAMESPACE, operator_here.NAMESPACE),
+        (*_DELETE, "-f", "crds/"),
     ]
     if bed.node is not None:
         commands.append(("label", "node", bed.node, f"{policies.LABEL}-"))
