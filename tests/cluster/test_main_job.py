@@ -1,0 +1,288 @@
+"""The main job on a real node: a policy reaches /proc/sys and comes back as status, a real kill becomes an
+incident, an event, a count and a report. Controller and agent are processes, as in a cluster."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.bed import why_not as why_no_kills
+from tests.testbed import NativeNode
+from tests.testbed.node import why_not
+
+from .agent_bed import (
+    EAT,
+    EAT_IN_CHILD,
+    MIB,
+    Agent,
+    api_server_frozen,
+    container,
+    counted,
+    incidents,
+    install,
+    namespace,
+    node_status,
+    only_incident,
+    pod,
+)
+from .controller_bed import OOM_NODES, POLICIES, REPORTS, Bed, Controller, Json, eventually
+
+_reason = why_not() or why_no_kills()
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.skipif(_reason is not None, reason=_reason or ""),
+    pytest.mark.usefixtures("agent"),
+]
+
+DUMP = "vm.oom_dump_tasks"
+SWAPPINESS = "vm.swappiness"
+
+
+def value(key: str) -> int:
+    return int(Path("/proc/sys", *key.split(".")).read_text())
+
+
+def write(key: str, number: int) -> None:
+    Path("/proc/sys", *key.split(".")).write_text(str(number))
+
+
+@pytest.fixture(scope="module")
+def bed(native_node: NativeNode) -> Bed:
+    return install(native_node.control_plane)
+
+
+@pytest.fixture(scope="module")
+def agent(native_node: NativeNode, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """Running, with the controller."""
+    folder = tmp_path_factory.mktemp("main-job")
+    kubeconfig = native_node.control_plane.kubeconfig
+    controller = Controller(kubeconfig=kubeconfig, log=folder / "controller.log")
+    agent = Agent(folder / "agent", kubeconfig=kubeconfig, node=native_node.name)
+    controller.start()
+    try:
+        agent.start()
+        eventually(lambda: node_status(bed, native_node.name).get("conditions"))
+        yield agent
+        logs = "\n".join((agent.log + controller.log).splitlines()[-60:])
+        assert agent.running, logs
+        assert controller.running, logs
+        assert "Traceback" not in agent.log + controller.log, logs
+    finally:
+        agent.end()
+        controller.end()
+
+
+@pytest.fixture
+def space(native_node: NativeNode, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test; its pods are gone afterwards."""
+    name = namespace(native_node.control_plane, f"job-{abs(hash(request.node.name)) % 10**8}")
+    yield name
+    native_node.kubectl("-n", name, "delete", "deploy,pod", "--all", "--grace-period=0", "--force")
+
+
+def create(node: NativeNode, space: str, obj: Json) -> None:
+    node.kubectl("-n", space, "apply", "-f", "-", input=json.dumps(obj))
+
+
+def sysctl(bed: Bed, node: str, key: str) -> Json:
+    return {one["name"]: one for one in node_status(bed, node)["sysctls"]}[key]
+
+
+def test_a_policy_reaches_proc_sys_is_kept_there_and_gives_back_what_it_found(
+    native_node: NativeNode, bed: Bed
+) -> None:
+    node = native_node.name
+    found = {key: value(key) for key in (DUMP, SWAPPINESS)}
+    wanted = {DUMP: 1 - found[DUMP], SWAPPINESS: (found[SWAPPINESS] + 7) % 100}
+    try:
+        bed.policy("main-job", sysctls=wanted)
+        eventually(lambda: {key: value(key) for key in wanted} == wanted)
+        for key in wanted:
+            one = eventually(lambda key=key: sysctl(bed, node, key))
+            assert (one["state"], one["actual"], one["original"]) == ("InSync", wanted[key], found[key])
+            assert one["policy"] == "main-job"
+        eventually(lambda: bed.conditions(f"{POLICIES}/main-job")["Ready"][0] == "True")
+        assert bed.status(f"{POLICIES}/main-job")["nodes"]["inSync"] == 1
+        assert bed.conditions(f"{OOM_NODES}/{node}")["Applied"] == ("True", "InSync")
+
+        foreign = (wanted[SWAPPINESS] + 11) % 100
+        write(SWAPPINESS, foreign)
+        eventually(lambda: value(SWAPPINESS) == wanted[SWAPPINESS])
+        drifted = eventually(
+            lambda: sysctl(bed, node, SWAPPINESS).get("driftCount") == 1 and sysctl(bed, node, SWAPPINESS)
+        )
+        assert drifted["state"] == "InSync"
+        assert drifted["lastDriftTime"]
+        assert drifted["suspectedWriter"]
+    finally:
+        bed.delete(f"{POLICIES}/main-job")
+        try:
+            eventually(lambda: {key: value(key) for key in found} == found)
+        finally:
+            for key, number in found.items():
+                write(key, number)
+    eventually(lambda: node_status(bed, node).get("sysctls", []) == [])
+
+
+def test_a_pod_killed_at_its_limit_is_explained_reported_and_counted_everywhere(
+    native_node: NativeNode, bed: Bed, space: str
+) -> None:
+    bed.policy("watches", sysctls={DUMP: value(DUMP)})
+    bed.report("cluster", window="24h", refreshInterval="10s")
+    try:
+        create(native_node, space, pod("eater", container("app", EAT), restart="Always"))
+        first = only_incident(bed, space, visibility="Reported")
+        status = first["status"]
+        assert status["cause"] in ("PodLimit", "ContainerLimit")
+        assert status["level"] == status["cause"].removesuffix("Limit")
+        assert status["outcome"] == "Killed"
+        assert status["evidence"]["limitBytes"] == 24 * MIB
+        assert status["evidence"]["specLimitBytes"] == 24 * MIB
+        assert status["evidence"]["reason"] == "OOMKilled"
+        assert status["evidence"]["victims"][0]["comm"] == "tail"
+        assert first["spec"]["pod"]["name"] == "eater"
+        assert first["spec"]["workload"] == {"kind": "Pod", "name": "eater"}
+        assert (first["spec"]["container"], first["spec"]["nodeName"]) == ("app", native_node.name)
+        assert "app" in status["summary"]
+        assert status["advice"]
+        assert status["conditions"][0]["reason"] == "ReportComplete"
+
+        event = eventually(lambda: events(bed, space)[0])
+        assert event["regarding" if "regarding" in event else "involvedObject"]["name"] == "eater"
+
+        eventually(lambda: counted(bed, space) >= 2, seconds=60)
+        again = only_incident(bed, space)
+        assert again["metadata"]["uid"] == first["metadata"]["uid"]
+        assert len({kill["id"] for kill in again["status"]["kills"]}) == again["status"]["count"]
+        bed.delete(f"/api/v1/namespaces/{space}/pods/eater")
+
+        eventually(lambda: bed.status(f"{POLICIES}/watches")["oom"]["kills"] >= 2, seconds=60)
+        eventually(lambda: totals(bed) >= 2, seconds=60)
+        assert space in json.dumps(bed.status(f"{REPORTS}/cluster"))
+    finally:
+        bed.delete(f"{POLICIES}/watches")
+
+
+def events(bed: Bed, space: str) -> list[Json]:
+    found = bed.list(f"/api/v1/namespaces/{space}/events")
+    return [event for event in found if "oomkeeper" in json.dumps(event)]
+
+
+def totals(bed: Bed) -> int:
+    return int(bed.status(f"{REPORTS}/cluster")["totals"]["kills"])
+
+
+def test_of_two_containers_the_one_that_ate_is_named(native_node: NativeNode, bed: Bed, space: str) -> None:
+    quiet = container("quiet", "sleep 100000", limit="16Mi")
+    create(native_node, space, pod("pair", quiet, container("hungry", EAT)))
+    one = only_incident(bed, space, visibility="Reported")
+    assert one["spec"]["container"] == "hungry"
+    assert one["status"]["count"] == 1
+
+
+def test_a_child_that_dies_while_its_container_lives_is_invisible_to_kubelet(
+    native_node: NativeNode, bed: Bed, space: str
+) -> None:
+    create(native_node, space, pod("parent", container("app", EAT_IN_CHILD)))
+    one = only_incident(bed, space, visibility="Invisible")
+    assert one["status"]["evidence"]["victims"][0]["comm"] == "tail"
+    status = bed.status(f"/api/v1/namespaces/{space}/pods/parent")
+    assert "running" in status["containerStatuses"][0]["state"]
+
+
+def test_an_init_container_is_named(native_node: NativeNode, bed: Bed, space: str) -> None:
+    main = container("app", "sleep 100000", limit=None)
+    create(native_node, space, pod("begins", main, init=[container("prepare", EAT)]))
+    assert only_incident(bed, space, visibility="Reported")["spec"]["container"] == "prepare"
+
+
+def test_a_deployments_pod_counts_for_the_deployment(native_node: NativeNode, bed: Bed, space: str) -> None:
+    template = pod("unused", container("app", EAT), restart="Always", labels={"app": "shop"})
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "shop"}},
+            "template": {"metadata": {"labels": {"app": "shop"}}, "spec": template["spec"]},
+        },
+    }
+    create(native_node, space, deployment)
+    assert only_incident(bed, space)["spec"]["workload"] == {"kind": "Deployment", "name": "shop"}
+
+
+def test_a_pod_deleted_right_after_the_kill_keeps_its_incident(
+    native_node: NativeNode, bed: Bed, space: str
+) -> None:
+    create(native_node, space, pod("brief", container("app", EAT)))
+    eventually(lambda: incidents(bed, space), seconds=60)
+    native_node.kubectl("-n", space, "delete", "pod", "brief", "--grace-period=0", "--force")
+    one = only_incident(bed, space, count=1)
+    assert one["spec"]["pod"]["name"] == "brief"
+    eventually(lambda: incidents(bed, space)[0]["status"].get("visibility"), seconds=60)
+
+
+STORM = "sleep 2; i=0; while [ $i -lt 40 ]; do tail /dev/zero; i=$((i+1)); done; sleep 100000"
+
+
+def test_kills_made_while_the_api_server_is_away_are_published_once_it_is_back(
+    native_node: NativeNode, bed: Bed, space: str
+) -> None:
+    create(native_node, space, pod("spool", container("app", STORM)))
+    native_node.kubectl("-n", space, "wait", "pod/spool", "--for=condition=Ready", "--timeout=60s")
+    with api_server_frozen(native_node.control_plane):
+        time.sleep(8)
+    eventually(lambda: counted(bed, space) == 40, seconds=90)
+    time.sleep(1)
+    assert counted(bed, space) == 40
+    assert node_status(bed, native_node.name)["counters"]["unattributed"] == 0
+
+
+def test_an_agent_killed_in_the_middle_of_a_storm_counts_exactly(
+    native_node: NativeNode, bed: Bed, agent: Agent, space: str
+) -> None:
+    choose = random.Random(7)
+    create(native_node, space, pod("storm", container("app", STORM)))
+    native_node.kubectl("-n", space, "wait", "pod/storm", "--for=condition=Ready", "--timeout=60s")
+    for _ in range(4):
+        time.sleep(choose.uniform(0.2, 1.5))
+        agent.kill()
+        agent.start()
+    eventually(lambda: counted(bed, space) == 40, seconds=90)
+    time.sleep(1)
+    assert counted(bed, space) == 40
+    for one in incidents(bed, space):
+        assert one["spec"]["container"] == "app"
+        assert sum(hour["kills"] for hour in one["status"]["history"]) == one["status"]["count"]
+    eventually(lambda: node_status(bed, native_node.name)["counters"]["unattributed"] == 0)
+
+
+def test_with_a_new_state_the_count_goes_on_from_the_clusters_incident(
+    native_node: NativeNode, bed: Bed, agent: Agent, space: str
+) -> None:
+    script = "while true; do read line < /tmp/go; tail /dev/zero; done"
+    create(native_node, space, pod("again", container("app", "mkfifo /tmp/go; " + script)))
+    native_node.kubectl("-n", space, "wait", "pod/again", "--for=condition=Ready", "--timeout=60s")
+
+    def kill_one() -> None:
+        native_node.kubectl("-n", space, "exec", "again", "--", "sh", "-c", "echo > /tmp/go")
+
+    for number in (1, 2):
+        kill_one()
+        eventually(lambda number=number: counted(bed, space) == number)
+    before = only_incident(bed, space)
+    assert agent.stop() == 0
+    agent.forget()
+    agent.start()
+    kill_one()
+    eventually(lambda: counted(bed, space) == 3)
+    after = only_incident(bed, space)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["status"]["firstSeen"] == before["status"]["firstSeen"]
+    assert len(after["status"]["kills"]) == 3
