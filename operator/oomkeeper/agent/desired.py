@@ -73,15 +73,34 @@ def parse_desired(obj: Mapping[str, Any]) -> Desired:
             on_release=entry.get("onRelease", RESTORE),
             acknowledge=frozenset(map(str, entry.get("acknowledge") or ())),
         )
-    generation = (obj.get("metadata") or {}).get("generation")
-    adjustments = spec.get("oomScoreAdjustments") or []
+    meta = obj.get("metadata")
+    generation = meta.get("generation") if isinstance(meta, Mapping) else None
+    adjustments, more = _adjustments(spec.get("oomScoreAdjustments") or [])
+    problems += more
     return Desired(
         generation=generation if isinstance(generation, int) else None,
         sysctls=tuple(sysctls.values()),
         host_kills=spec.get("hostKills") is not False,
-        adjustments=tuple(item for item in adjustments if isinstance(item, Mapping)),
+        adjustments=adjustments,
         problems=tuple(problems),
     )
+
+
+def _adjustments(entries: Any) -> tuple[tuple[Mapping[str, Any], ...], list[str]]:
+    """Those that have the right shape, and a sentence for each that has not."""
+    if not isinstance(entries, list | tuple):
+        return (), ["spec.oomScoreAdjustments is not a list"]
+    good: list[Mapping[str, Any]] = []
+    problems = []
+    for number, entry in enumerate(entries):
+        where = f"spec.oomScoreAdjustments[{number}]"
+        if not isinstance(entry, Mapping):
+            problems.append(f"{where}: is not an object")
+        elif not isinstance(entry.get("process") or {}, Mapping):
+            problems.append(f"{where}: process is {entry['process']!r}; write {{comm: NAME}}")
+        else:
+            good.append(entry)
+    return tuple(good), problems
 
 
 def _problem(entry: Any) -> str | None:
@@ -93,6 +112,8 @@ def _problem(entry: Any) -> str | None:
         return f"{name!r} is not one of the sysctls that oomkeeper sets: {', '.join(SYSCTL_RULES)}"
     if not isinstance(value, int) or isinstance(value, bool) or not rule.minimum <= value <= rule.maximum:
         return f"{name} is {value!r}; write a whole number from {rule.minimum} to {rule.maximum}"
+    if not isinstance(entry.get("acknowledge") or (), list | tuple):
+        return f"{name}: acknowledge is {entry['acknowledge']!r}; write a list"
     for field, choices in _CHOICES.items():
         if entry.get(field, choices[0]) not in choices:
             return f"{name}: {field} is {entry[field]!r}; write {' or '.join(choices)}"

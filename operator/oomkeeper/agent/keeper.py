@@ -175,14 +175,16 @@ class Keeper:
                 last_drift=note["lastDrift"],
                 suspected_writer=note["suspectedWriter"],
             )
-        note = {
+        note = {**note, "policy": wanted.policy, "onRelease": wanted.on_release}
+        # Written only by what follows: a value that could not be set is no drift when it is seen again.
+        applied = {
             **note,
             "applied": wanted.value,
-            "policy": wanted.policy,
-            "onRelease": wanted.on_release,
             "boot": self._boot_id,
             "kubeletStart": kubelet.start_time if kubelet else None,
         }
+        if actual == wanted.value or drifted:
+            note = applied
         if note != stored:
             self._store.put_sysctl(wanted.key, note)
         if actual == wanted.value:
@@ -199,6 +201,8 @@ class Keeper:
             self._sysctls.write(wanted.key, wanted.value)
         except SysctlError as error:
             return replace(view, state="Drifted", reason="WriteFailed", message=str(error))
+        if note != applied:
+            self._store.put_sysctl(wanted.key, applied)
         log.info(
             "sysctl set key=%s value=%d was=%d policy=%s drift=%s",
             wanted.key,
@@ -217,8 +221,13 @@ class Keeper:
         fighting = len(drifts) >= MAX_DRIFTS
         restarted = kubelet is not None and kubelet.start_time != note.get("kubeletStart")
         writer = self._suspect(wanted.key, actual, kubelet=kubelet, restarted=restarted)
-        log.warning(
-            "sysctl drifted key=%s desired=%d actual=%d suspect=%s", wanted.key, wanted.value, actual, writer
+        log.log(
+            logging.DEBUG if fighting else logging.WARNING,
+            "sysctl drifted key=%s desired=%d actual=%d suspect=%s",
+            wanted.key,
+            wanted.value,
+            actual,
+            writer,
         )
         return {
             **note,

@@ -1,8 +1,10 @@
 """The pods of this node, from the API's JSON to what an OOM kill needs to know, and a table of them."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 from oomkeeper.model.pod import ContainerFacts, PodFacts
@@ -10,24 +12,12 @@ from oomkeeper.model.pod import ContainerFacts, PodFacts
 KEEP_DELETED_SECONDS = 600.0
 """A pod may be gone from the API before its kill is attributed."""
 
-_QUANTITY = re.compile(r"([0-9.]+)([eE][+-]?[0-9]+|[numkKMGTPE]i?)?$")
+_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3}|[numkMGTPE]|[KMGTPE]i)?", re.ASCII)
 _FACTORS = {
-    "n": 1e-9,
-    "u": 1e-6,
-    "m": 1e-3,
-    "k": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-    "P": 10**15,
-    "E": 10**18,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
-    "Pi": 2**50,
-    "Ei": 2**60,
-}
+    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1),
+    **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
+    **{letter + "i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +43,13 @@ def quantity_bytes(text: str | int | None) -> int | None:
     """A resource.Quantity in bytes, rounded up; None for None and for what is no quantity."""
     if text is None:
         return None
-    match = _QUANTITY.match(str(text).strip())
+    match = _QUANTITY.fullmatch(str(text).strip())
     if not match:
         return None
-    number, suffix = float(match[1]), match[2] or ""
-    if suffix in _FACTORS:
-        value = number * _FACTORS[suffix]
-    else:
-        value = number * 10 ** int(suffix[1:]) if suffix else number
-    return int(value) + (value % 1 > 0)
+    number, suffix = Fraction(match[1]), match[2] or ""
+    factor = _FACTORS.get(suffix)
+    # `1E` is exa, `1E3` an exponent.
+    return math.ceil(number * (Fraction(10) ** int(suffix[1:]) if factor is None else factor))
 
 
 def parse_pod(obj: Mapping[str, Any]) -> Pod:

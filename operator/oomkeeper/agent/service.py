@@ -26,6 +26,8 @@ from .state import Store, hold_state
 
 log = logging.getLogger(__name__)
 
+ADOPTED_NOTE = "adopted"
+"""Name in the store of the note that the cluster's incidents of this node are counted on."""
 ABSENT_SECONDS = 30.0
 """An OOMNode that is gone for so long means that nobody wants anything of this node any more."""
 
@@ -92,7 +94,7 @@ class Agent:
             )
             for watcher in self._watchers:
                 watcher.start()
-            if self._store.has_incidents():
+            if self._store.note(ADOPTED_NOTE):
                 self._publisher.start()
             else:
                 threading.Thread(target=self._adopt, name="adopt", daemon=True).start()
@@ -182,24 +184,28 @@ class Agent:
     # -- in the loop's thread
 
     def _take_over(self, items: list[dict[str, Any]], done: threading.Event) -> None:
-        for item in items:
-            meta = {name: item["metadata"].get(name) for name in ("name", "namespace", "labels")}
-            older = {
-                "apiVersion": item["apiVersion"],
-                "kind": item["kind"],
-                "metadata": meta,
-                "spec": item["spec"],
-                "status": {"count": 0, "kills": [], "history": [], **(item.get("status") or {})},
-            }
-            key = key_of_document(older)
-            mine = self._store.incident(key)
-            with self._store.transaction():
-                if mine is None:
-                    self._store.adopt_incident(key, older)
-                else:
-                    self._store.put_incident(key, merge_older(mine, older))
+        # All of it or nothing: what is published before it would take the cluster's counts back to ours.
+        with self._store.transaction():
+            for item in items:
+                self._take_over_one(item)
+            self._store.put_note(ADOPTED_NOTE, True)
         log.info("incidents taken over count=%d", len(items))
         done.set()
+
+    def _take_over_one(self, item: dict[str, Any]) -> None:
+        older = {
+            "apiVersion": item["apiVersion"],
+            "kind": item["kind"],
+            "metadata": {name: item["metadata"].get(name) for name in ("name", "namespace", "labels")},
+            "spec": item["spec"],
+            "status": {"count": 0, "kills": [], "history": [], **(item.get("status") or {})},
+        }
+        key = key_of_document(older)
+        mine = self._store.incident(key)
+        if mine is None:
+            self._store.adopt_incident(key, older)
+        else:
+            self._store.put_incident(key, merge_older(mine, older))
 
     def _replace_pods(self, loop: NodeLoop, pods: list[Pod]) -> None:
         assert loop.pods is not None

@@ -285,9 +285,6 @@ class Store:
             if document["status"].get("lastSeen", "") < time:
                 self._db.execute("DELETE FROM incident WHERE key = ? AND published >= version", (key,))
 
-    def has_incidents(self) -> bool:
-        return self._db.execute("SELECT 1 FROM incident LIMIT 1").fetchone() is not None
-
     def note_reported(self, container_id: str, time: str) -> bool:
         """Note that kubelet reported this container OOMKilled; True the first time."""
         before = self._db.total_changes

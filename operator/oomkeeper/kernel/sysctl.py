@@ -86,10 +86,10 @@ def write_drop_in(text: str | None, *, folder: Path) -> bool:
     """
     path = folder / DROP_IN_NAME
     try:
-        current: str | None = path.read_text()
+        current: bytes | None = path.read_bytes()
     except FileNotFoundError:
         current = None
-    if current == text:
+    if current == (None if text is None else text.encode()):
         return False
     if text is None:
         path.unlink()
