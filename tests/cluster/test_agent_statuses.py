@@ -1,4 +1,4 @@
-"""The agent against a real API server alone: pods are objects whose statuses are patched in; no root needed."""
+"""The agent against a real API server alone: pods are objects with statuses patched in; no root needed."""
 
 from __future__ import annotations
 

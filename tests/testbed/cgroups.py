@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,4 +54,5 @@ def _remove_tree(root: Path) -> Iterator[tuple[Path, OSError]]:
 
 
 def _bottom_up(root: Path) -> list[Path]:
-    return sorted((root, *(path for path in root.rglob("*") if path.is_dir())), reverse=True)
+    # os.walk passes over what vanishes while it looks; Path.rglob raises.
+    return sorted((Path(folder) for folder, _, _ in os.walk(root)), reverse=True)

@@ -233,6 +233,9 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
     facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
     Adjuster(store=store, hierarchy=hierarchy, pods=None, proc=host.proc).reconcile(())
-    return Keeper(
-        store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc
-    ).restore()
+    keeper = Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc)
+    restored = keeper.restore()
+    # What is held no more is not wanted any more either; what could not be given back stays visible.
+    held = store.sysctls()
+    store.put_note(VIEWS_NOTE, [view for view in store.note(VIEWS_NOTE) or [] if view["key"] in held])
+    return restored

@@ -1,1 +1,1 @@
-"""The commands `oomkeeper` and `kubectl oom`. One file per verb; each imports what it needs when it is called."""
+"""The commands `oomkeeper` and `kubectl oom`: one file per verb, which imports what it needs when called."""
