@@ -1,0 +1,106 @@
+"""What an OOMNode asks for, and what is refused on this node."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oomkeeper.agent.desired import DesiredSysctl, parse_desired
+from oomkeeper.agent.kubelet import KubeletFacts
+from oomkeeper.agent.refusal import refuse
+from oomkeeper.model.sysctl import SYSCTL_RULES
+
+KEYS = (
+    "name", "value", "sysctls", "mode", "acknowledge", "spec", "metadata", "oomScoreAdjustments", "process",
+    "onRelease", "persistence", "policy", "generation",
+)  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(sorted(SYSCTL_RULES)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(KEYS),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(spec=JSON, entry=JSON, metadata=JSON)
+def test_no_object_makes_it_raise_and_nothing_outside_the_list_gets_through(spec, entry, metadata) -> None:
+    objects = (
+        {"spec": spec, "metadata": metadata},
+        {"spec": {"sysctls": [entry], "oomScoreAdjustments": [entry]}},
+    )
+    for obj in objects:
+        for one in parse_desired(obj).sysctls:
+            rule = SYSCTL_RULES[one.key]
+            assert type(one.value) is int
+            assert rule.minimum <= one.value <= rule.maximum
+
+
+def test_a_good_entry_stays_when_its_neighbours_are_bad() -> None:
+    good = {
+        "name": "vm.swappiness",
+        "value": 10,
+        "policy": "p",
+        "mode": "Audit",
+        "acknowledge": ["NodePanic"],
+    }
+    desired = parse_desired(
+        {
+            "metadata": {"generation": 3},
+            "spec": {
+                "sysctls": [{"name": "vm.swappiness", "value": True}, 7, good, good],
+                "oomScoreAdjustments": [{"name": "a", "process": "sshd", "value": 1}, {"name": "b"}, 1],
+            },
+        }
+    )
+    [one] = desired.sysctls
+    assert (one.key, one.value, one.mode, one.acknowledge) == (
+        "vm.swappiness",
+        10,
+        "Audit",
+        frozenset({"NodePanic"}),
+    )
+    assert desired.generation == 3
+    assert [rule["name"] for rule in desired.adjustments] == ["b"]
+    said = "\n".join(desired.problems)
+    assert "spec.sysctls[0]: vm.swappiness is True; write a whole number from 0 to 200" in said
+    assert "spec.sysctls[1]: is not an object" in said
+    assert "spec.sysctls[3]: vm.swappiness is there twice" in said
+    assert "spec.oomScoreAdjustments[0]: process is 'sshd'" in said
+
+
+KUBELET = KubeletFacts(pid=1, start_time=1)
+STRICT = KubeletFacts(pid=1, start_time=1, protect_kernel_defaults=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "acknowledge", "kubelet", "kernel_panic", "reason"),
+    [
+        ("vm.swappiness", 5, (), STRICT, 0, None),
+        ("vm.panic_on_oom", 0, (), STRICT, 0, None),
+        ("vm.panic_on_oom", 1, ("NodePanic",), STRICT, 10, "ProtectKernelDefaults"),
+        ("vm.panic_on_oom", 1, ("NodePanic",), KUBELET, 10, "AcknowledgeMissing"),
+        ("vm.panic_on_oom", 1, ("KubeletConflict",), KUBELET, 10, "AcknowledgeMissing"),
+        ("vm.panic_on_oom", 1, ("KubeletConflict", "NodePanic"), KUBELET, 10, None),
+        ("vm.panic_on_oom", 1, ("KubeletConflict", "NodePanic"), KUBELET, 0, "KernelPanicHangs"),
+        ("vm.panic_on_oom", 1, ("KubeletConflict", "NodePanic"), KUBELET, None, "KernelPanicHangs"),
+        ("vm.panic_on_oom", 1, (), None, 10, "AcknowledgeMissing"),
+        ("vm.panic_on_oom", 1, ("NodePanic",), None, 10, None),
+        ("vm.panic_on_oom", 2, ("NodePanic",), None, 10, "AcknowledgeMissing"),
+        ("vm.panic_on_oom", 2, ("ContainerLimitPanicsNode",), None, 10, None),
+        ("vm.overcommit_memory", 2, (), None, 0, None),
+        ("vm.overcommit_memory", 2, (), KUBELET, 0, "AcknowledgeMissing"),
+        ("vm.overcommit_memory", 2, ("KubeletConflict",), KUBELET, 0, None),
+        ("vm.overcommit_memory", 2, ("KubeletConflict",), STRICT, 0, "ProtectKernelDefaults"),
+        ("kernel.panic", 10, (), STRICT, 0, None),
+        ("kernel.panic", 30, (), STRICT, 0, "ProtectKernelDefaults"),
+    ],
+)
+def test_what_would_hurt_the_node_is_refused(key, value, acknowledge, kubelet, kernel_panic, reason) -> None:
+    wanted = DesiredSysctl(key=key, value=value, policy="p", acknowledge=frozenset(acknowledge))
+    refusal = refuse(wanted, kubelet=kubelet, kernel_panic_seconds=kernel_panic)
+    assert (refusal.reason if refusal else None) == reason

@@ -1,0 +1,178 @@
+"""The keeper on a /proc/sys of its own: what goes wrong there, reboots, fights, and who gets what back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.agent.keeper import DRIFT_WINDOW_SECONDS, MAX_DRIFTS, Keeper
+from oomkeeper.agent.kubelet import KubeletFacts
+from oomkeeper.agent.state import Store
+from oomkeeper.kernel.sysctl import DROP_IN_NAME, SysctlError, Sysctls
+
+SWAPPINESS = "vm.swappiness"
+FOUND = 60
+
+
+class Stubborn(Sysctls):
+    """A kernel that refuses or bends what is written, as it does for real without rights or out of step."""
+
+    refuses: str | None = None
+
+    def write(self, key: str, value: int) -> None:
+        if self.refuses is not None:
+            raise SysctlError(key, self.refuses)
+        super().write(key, value)
+
+
+class Host:
+    """One node: its sysctls, its state, its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "sys"
+        (self.root / "vm").mkdir(parents=True)
+        (self.root / "kernel").mkdir()
+        self.etc = folder / "etc"
+        self.etc.mkdir()
+        self.sysctls = Stubborn(root=self.root)
+        self.now = 1_000_000.0
+        self.boot = "boot-1"
+        self.kubelet: KubeletFacts | None = None
+        self.put(SWAPPINESS, FOUND)
+        self.put("kernel.panic", 10)
+        self.store = Store.open(folder / "state")
+
+    def put(self, key: str, value: int) -> None:
+        self.root.joinpath(*key.split(".")).write_text(f"{value}\n")
+
+    def value(self, key: str = SWAPPINESS) -> int:
+        return int(self.root.joinpath(*key.split(".")).read_text())
+
+    def pass_(self, *wanted: DesiredSysctl):
+        keeper = Keeper(
+            store=self.store,
+            sysctls=self.sysctls,
+            boot_id=self.boot,
+            etc=self.etc,
+            wall=lambda: self.now,
+        )
+        return keeper.reconcile(Desired(sysctls=wanted), kubelet=self.kubelet)
+
+    def view(self, *wanted: DesiredSysctl):
+        [view] = self.pass_(*wanted).views
+        return view
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+TEN = DesiredSysctl(key=SWAPPINESS, value=10, policy="ten")
+
+
+def test_a_write_that_is_refused_is_named_and_is_no_drift_however_often_it_is_tried(host: Host) -> None:
+    host.sysctls.refuses = "cannot set it to 10: Read-only file system"
+    for _ in range(MAX_DRIFTS + 2):
+        view = host.view(TEN)
+        assert (view.state, view.reason, view.drift_count) == ("Drifted", "WriteFailed", 0)
+        assert "Read-only file system" in (view.message or "")
+    host.sysctls.refuses = None
+    view = host.view(TEN)
+    assert (view.state, view.actual, view.original, view.drift_count) == ("InSync", 10, FOUND, 0)
+    host.pass_()
+    assert host.value() == FOUND
+
+
+def test_a_key_that_this_kernel_has_not_is_unsupported(host: Host) -> None:
+    wanted = DesiredSysctl(key="vm.watermark_scale_factor", value=100, policy="p")
+    view = host.view(wanted)
+    assert (view.state, view.actual) == ("Unsupported", None)
+
+
+def test_a_reboot_that_brings_the_default_back_is_no_drift(host: Host) -> None:
+    host.pass_(TEN)
+    host.boot = "boot-2"
+    host.put(SWAPPINESS, FOUND)
+    view = host.view(TEN)
+    assert (view.state, view.drift_count, view.original, host.value()) == ("InSync", 0, FOUND, 10)
+
+
+def test_another_value_asked_for_is_no_drift_and_the_first_original_stays(host: Host) -> None:
+    host.pass_(TEN)
+    view = host.view(replace(TEN, value=20))
+    assert (view.actual, view.drift_count, view.original) == (20, 0, FOUND)
+
+
+def test_a_fight_is_given_up_and_taken_up_again_when_its_window_has_passed(host: Host) -> None:
+    host.pass_(TEN)
+    for number in range(MAX_DRIFTS - 1):
+        host.put(SWAPPINESS, 77)
+        view = host.view(TEN)
+        assert (view.state, view.drift_count, host.value()) == ("InSync", number + 1, 10)
+    host.put(SWAPPINESS, 77)
+    for _ in range(3):
+        view = host.view(TEN)
+        assert (view.state, view.reason) == ("Drifted", "FightingForeignWriter")
+        assert (view.drift_count, host.value()) == (MAX_DRIFTS, 77)
+    host.now += DRIFT_WINDOW_SECONDS + 1
+    view = host.view(TEN)
+    assert (view.state, host.value()) == ("InSync", 10)
+
+
+def test_a_kubelet_that_started_again_is_named_as_the_writer(host: Host) -> None:
+    host.put("vm.overcommit_memory", 1)
+    host.kubelet = KubeletFacts(pid=5, start_time=100)
+    wanted = DesiredSysctl(
+        key="vm.overcommit_memory", value=2, policy="p", acknowledge=frozenset({"KubeletConflict"})
+    )
+    host.pass_(wanted)
+    host.kubelet = KubeletFacts(pid=9, start_time=200)
+    host.put("vm.overcommit_memory", 1)
+    view = host.view(wanted)
+    assert view.suspected_writer == "kubelet (started again, pid 9)"
+    assert (view.drift_count, host.value("vm.overcommit_memory")) == (1, 2)
+
+
+def test_a_key_that_becomes_refused_is_given_back(host: Host) -> None:
+    host.put("vm.overcommit_memory", 1)
+    wanted = DesiredSysctl(
+        key="vm.overcommit_memory", value=2, policy="p", on_release="Keep",
+        acknowledge=frozenset({"KubeletConflict"}),
+    )  # fmt: skip
+    host.kubelet = KubeletFacts(pid=5, start_time=100)
+    host.pass_(wanted)
+    host.kubelet = KubeletFacts(pid=6, start_time=200, protect_kernel_defaults=True)
+    view = host.view(wanted)
+    assert (view.state, view.reason, view.actual) == ("Refused", "ProtectKernelDefaults", 1)
+    assert host.value("vm.overcommit_memory") == 1
+
+
+@pytest.mark.parametrize(("on_release", "left"), [("Restore", FOUND), ("Keep", 10)])
+def test_what_no_policy_holds_any_more_is_left_as_the_policy_said(host, on_release, left) -> None:
+    host.pass_(replace(TEN, on_release=on_release))
+    kept = host.pass_()
+    assert (kept.views, kept.released, host.value()) == ((), {SWAPPINESS: left}, left)
+    assert host.pass_().released == {}
+
+
+def test_audit_gives_back_what_enforce_had_set(host: Host) -> None:
+    host.pass_(TEN)
+    view = host.view(replace(TEN, mode="Audit"))
+    assert (view.state, view.actual, host.value()) == ("Audited", FOUND, FOUND)
+
+
+def test_a_drop_in_that_cannot_be_written_is_a_problem_and_the_value_is_still_in_force(host: Host) -> None:
+    (host.etc / "sysctl.d").write_text("a file where a folder should be")
+    kept = host.pass_(replace(TEN, persistence="Persistent"))
+    assert "sysctl.d" in (kept.persistent_problem or "")
+    assert kept.wants_persistence
+    assert (kept.views[0].persisted, host.value()) == (False, 10)
+
+
+def test_a_drop_in_with_bytes_that_are_no_text_is_replaced(host: Host) -> None:
+    (host.etc / "sysctl.d").mkdir()
+    (host.etc / "sysctl.d" / DROP_IN_NAME).write_bytes(b"\xff\xfe")
+    assert host.pass_(replace(TEN, persistence="Persistent")).persistent_problem is None
+    assert f"{SWAPPINESS} = 10\n" in (host.etc / "sysctl.d" / DROP_IN_NAME).read_text()
