@@ -161,9 +161,11 @@ class ApiClient:
         if response.status >= 300:
             raise _refused(response, data)
         try:
-            answer: dict[str, Any] = json.loads(data)
+            answer = json.loads(data)
         except ValueError as error:
             raise ApiError(f"{method} {path}: the answer is not JSON") from error
+        if not isinstance(answer, dict):
+            raise ApiError(f"{method} {path}: the answer is not a JSON object")
         return answer
 
     def _send(

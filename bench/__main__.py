@@ -1,0 +1,17 @@
+"""`make bench`: every bench, one after the other."""
+
+import sys
+
+from . import latency, memory, parse
+
+
+def main() -> int:
+    """Each prints its own figures; one that cannot run here says why."""
+    for bench in (parse, latency, memory):
+        print(f"== {bench.__name__}", flush=True)
+        bench.main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
