@@ -18,6 +18,7 @@ HISTORY_HOURS = 168
 """Hours of the histogram from which the controller counts windows."""
 MAX_VICTIMS = 16
 MAX_TEXT = 1024
+MAX_LINE = 256
 MAX_PATH = 4096
 MAX_LABEL = 63
 """Characters of a label value: a longer node name is found by the field selector spec.nodeName alone."""
@@ -170,15 +171,15 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
         bindingCounter=record["bindingCounter"],
         specLimitBytes=_spec_limit(subject),
         containerID=subject.container_id,
-        oomMemcg=_path(record["oomMemcg"]),
-        taskMemcg=_path(record["taskMemcg"]),
-        constraint=record["constraint"],
-        nodemask=record.get("nodemask"),
-        memsAllowed=record.get("memsAllowed"),
+        oomMemcg=_cut(record["oomMemcg"], MAX_PATH),
+        taskMemcg=_cut(record["taskMemcg"], MAX_PATH),
+        constraint=_cut(record["constraint"], MAX_LINE),
+        nodemask=_cut(record.get("nodemask"), MAX_TEXT),
+        memsAllowed=_cut(record.get("memsAllowed"), MAX_TEXT),
         invoker=_present(comm=invoker["comm"], pid=invoker["pid"], oomScoreAdj=invoker["oomScoreAdj"])
         if invoker
         else None,
-        gfp=invoker["gfp"] if invoker else None,
+        gfp=_cut(invoker["gfp"], MAX_TEXT) if invoker else None,
         order=invoker["order"] if invoker else None,
         contributors=[
             _present(
@@ -226,8 +227,9 @@ def _evidence_condition(record: Document, *, before: list[Document], time: str) 
     }
 
 
-def _path(text: str | None) -> str | None:
-    return None if text is None else text[:MAX_PATH]
+def _cut(text: str | None, length: int) -> str | None:
+    """What the custom resource has room for: one field too long and the API server refuses the whole kill."""
+    return None if text is None else text[:length]
 
 
 def _spec_limit(subject: Subject) -> int | None:

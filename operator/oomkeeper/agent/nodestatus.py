@@ -14,6 +14,10 @@ from .state import Account
 
 Document = dict[str, Any]
 
+# What the custom resource has room for: one field too long and the API server refuses the whole status.
+MAX_TOKEN, MAX_THRESHOLD, MAX_LINE, MAX_FILE, MAX_MESSAGE = 64, 32, 256, 512, 1024
+MAX_THRESHOLDS = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
@@ -64,15 +68,24 @@ def build_status(view: NodeView, *, before: Document | None, now: str) -> Docume
 
 
 def _kubelet(view: NodeView) -> Document:
-    found: Document = {"version": view.kubelet_version}
+    found: Document = {"version": _cut(view.kubelet_version, MAX_TOKEN)}
     if view.kubelet is not None:
         found |= {
             "protectKernelDefaults": view.kubelet.protect_kernel_defaults,
             "singleProcessOOMKill": view.kubelet.single_process_oom_kill,
-            "evictionHard": dict(view.kubelet.eviction_hard) or None,
-            "configFile": view.kubelet.config_file,
+            "evictionHard": _thresholds(view.kubelet) or None,
+            "configFile": _cut(view.kubelet.config_file, MAX_FILE),
         }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _thresholds(kubelet: KubeletFacts) -> dict[str, str]:
+    thresholds = sorted(kubelet.eviction_hard.items())[:MAX_THRESHOLDS]
+    return {signal: value[:MAX_THRESHOLD] for signal, value in thresholds}
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return None if text is None else text[:length]
 
 
 def _sysctl(one: SysctlView) -> Document:
@@ -85,11 +98,11 @@ def _sysctl(one: SysctlView) -> Document:
         "mode": one.mode,
         "state": one.state,
         "reason": one.reason,
-        "message": one.message,
+        "message": _cut(one.message, MAX_MESSAGE),
         "persisted": one.persisted,
         "driftCount": one.drift_count,
         "lastDriftTime": one.last_drift,
-        "suspectedWriter": one.suspected_writer,
+        "suspectedWriter": _cut(one.suspected_writer, MAX_LINE),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -104,7 +117,7 @@ def _conditions(view: NodeView, *, before: list[Document], now: str) -> list[Doc
             "type": kind,
             "status": status,
             "reason": reason,
-            "message": message,
+            "message": _cut(message, MAX_MESSAGE),
             "lastTransitionTime": since,
         }
         if view.desired.generation is not None:

@@ -1,0 +1,120 @@
+"""OOMNode.status: equal input gives equal output, and the models take whatever comes out."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from oomkeeper.agent.desired import Desired
+from oomkeeper.agent.keeper import KeptState, SysctlView
+from oomkeeper.agent.kubelet import KubeletFacts
+from oomkeeper.agent.nodestatus import NodeView, build_status
+from oomkeeper.agent.state import Account
+from oomkeeper.api.oomnode import OOMNode
+from oomkeeper.model.node import NodeFacts
+
+FACTS = NodeFacts(
+    kernel_release="6.18.44", boot_id="587afb08-a187-419f-bc9f-3df964da34bb", cgroup_version=2,
+    page_size_bytes=4096, memory_bytes=8 << 30, swap_bytes=0, cpus=2, online_nodes=(0,),
+)  # fmt: skip
+IN_SYNC = SysctlView(key="vm.swappiness", desired=10, actual=10, original=60, policy="p")
+VIEW = NodeView(
+    facts=FACTS,
+    kubelet=None,
+    kubelet_version=None,
+    desired=Desired(generation=4),
+    kept=KeptState(views=(IN_SYNC,)),
+    account=Account(recorded=3, unattributed=1, lost_records=2, since="2026-01-01T00:00:00Z"),
+    kmsg_problem=None,
+)
+NOW = "2026-01-01T10:00:00.000000Z"
+LATER = "2026-01-01T11:00:00.000000Z"
+
+
+def status(view: NodeView = VIEW, *, before=None, now: str = NOW) -> dict:
+    built = build_status(view, before=before, now=now)
+    obj = {
+        "apiVersion": "oomkeeper.dev/v1alpha1",
+        "kind": "OOMNode",
+        "metadata": {"name": "node-a"},
+        "spec": {},
+        "status": built,
+    }
+    OOMNode.model_validate_json(json.dumps(obj))
+    return built
+
+
+def conditions(built: dict) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["reason"]) for one in built["conditions"]}
+
+
+def test_equal_input_gives_an_equal_status_later_too() -> None:
+    first = status()
+    assert status(before=first, now=LATER) == first
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    first = status()
+    fight = replace(IN_SYNC, state="Drifted", actual=3, reason="FightingForeignWriter", message="by x")
+    second = status(replace(VIEW, kept=KeptState(views=(fight,))), before=first, now=LATER)
+    times = {one["type"]: one["lastTransitionTime"] for one in second["conditions"]}
+    assert (times["Applied"], times["Degraded"], times["Supported"]) == (LATER, LATER, NOW)
+
+
+def test_the_account_adds_up() -> None:
+    counters = status()["counters"]
+    assert counters["kernelKills"] == counters["recorded"] + counters["unattributed"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "expected"),
+    [
+        ({"kept": KeptState()}, "Applied", ("True", "NothingDesired")),
+        ({}, "Applied", ("True", "InSync")),
+        ({}, "Degraded", ("False", "AsExpected")),
+        ({"desired": Desired(problems=("spec.sysctls[0]: no",))}, "Degraded", ("True", "InvalidSpec")),
+        ({"kept": KeptState(problems=("rule x",))}, "Degraded", ("True", "AdjustmentsNotApplied")),
+        (
+            {"kept": KeptState(views=(replace(IN_SYNC, state="Refused", reason="AcknowledgeMissing"),))},
+            "Applied",
+            ("False", "AcknowledgeMissing"),
+        ),
+        (
+            {"kept": KeptState(views=(replace(IN_SYNC, state="Unsupported", actual=None),))},
+            "Supported",
+            ("False", "SysctlMissing"),
+        ),
+        (
+            {"kept": KeptState(views=(replace(IN_SYNC, state="Audited", mode="Audit"),))},
+            "Applied",
+            ("True", "InSync"),
+        ),
+        ({"kept": KeptState(persistent_problem="/etc: no")}, "Persistent", ("False", "DropInNotWritten")),
+        ({"kept": KeptState(wants_persistence=True)}, "Persistent", ("True", "DropInWritten")),
+        ({"kmsg_problem": "/dev/kmsg: no"}, "KernelLogReadable", ("False", "Unreadable")),
+    ],
+)
+def test_each_outcome_is_a_condition_with_its_reason(changes, kind, expected) -> None:
+    assert conditions(status(replace(VIEW, **changes)))[kind] == expected
+
+
+def test_texts_of_any_length_are_cut_to_what_the_api_takes() -> None:
+    long = "x" * 5000
+    kubelet = KubeletFacts(
+        pid=1,
+        start_time=1,
+        config_file="/" + long,
+        eviction_hard={f"signal-{number}": long for number in range(40)},
+    )
+    view = replace(
+        VIEW,
+        kubelet=kubelet,
+        kubelet_version=long,
+        kmsg_problem=long,
+        kept=KeptState(
+            views=(replace(IN_SYNC, state="Drifted", message=long, suspected_writer=long),),
+            persistent_problem=long,
+            problems=(long, long),
+        ),
+    )
+    status(view)
