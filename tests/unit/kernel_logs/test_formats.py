@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.kernel_logs.conftest import records_of
@@ -80,7 +80,12 @@ def test_any_text_of_one_line_survives_every_format(writer: Writer, text: str, u
     assert record.kernel
 
 
+_BY_NAME = {writer.__name__: writer for writer in WHOLE}
+_WIDTHS = "journal_short_precise kmsg dmesg kmsg kmsg kmsg kmsg kmsg kmsg kmsg journal_json journal_short"
+
+
 @given(st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
+@example([_BY_NAME[name] for name in _WIDTHS.split()])  # dates of two widths
 def test_formats_may_change_within_one_stream(writers: list[Writer]) -> None:
     mixed = [
         (writer, said)

@@ -6,6 +6,7 @@ not fit come out whole, in the last group.
 """
 
 import re
+import string
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -28,7 +29,8 @@ _SAMPLE = re.compile(
 )
 _FOREIGN_TEXT = rb"(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: .*"
 _FOREIGN_SAMPLE = re.compile(
-    rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|" + _ISO_DATE + rb") (?P<host>" + _HOST + rb")" + _FOREIGN_TEXT
+    rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|(?P<sysiso>" + _ISO_DATE + rb")) "
+    rb"(?P<host>" + _HOST + rb")" + _FOREIGN_TEXT
 )
 _KMSG = re.compile(rb"([0-7]),(\d+),(\d+),-(?:,caller=([TC]\d+))?;(?!,)(.*)\n|(.*)\n")
 _KMSG_SAMPLE = re.compile(rb"[0-7],\d+,\d+,-(?:,caller=[TC]\d+)?;")
@@ -38,6 +40,9 @@ _KMSG_SAMPLE = re.compile(rb"[0-7],\d+,\d+,-(?:,caller=[TC]\d+)?;")
 _SINGLY = rb"[,(]| \(| ?\[\d+: | ?\[ *[TC]\d+\] "
 _SINGLY_STAMPED = rb"|[\w.-]+ (?:kernel: |[\w@./-]+\[\d)"
 _SINGLY_UNSTAMPED = rb"|\[ *\d+\.\d"
+
+
+_DIGITS, _LETTERS, _BLANK = frozenset(b"0123456789"), frozenset(string.ascii_letters.encode()), ord(" ")
 
 
 class Fast(NamedTuple):
@@ -62,7 +67,8 @@ def fast_for(line: bytes) -> Fast | None:
         return None
     if not found[0] and (other := _FOREIGN_SAMPLE.match(line)):
         date = "sys" if other["sys"] else "sysiso"
-        return _build(False, False, date, other["host"], False, False)._replace(foreign=True)
+        shape = _shape(other[date])
+        return _build(False, False, date, shape, other["host"], False, False)._replace(foreign=True)
     parts = found.groupdict()
     dated = next((name for name in ("sys", "sysiso", "tag", "ctime", "iso") if parts[name]), None)
     if (dated is None or dated == "tag") and not parts["stamp"]:
@@ -71,23 +77,40 @@ def fast_for(line: bytes) -> Fast | None:
         bool(parts["pri"]),
         bool(parts["dec"]),
         dated,
+        _shape(parts[dated]) if dated in ("sys", "sysiso") else b"",
         parts["host"] or b"",
         bool(parts["stamp"]),
         bool(parts["caller"]),
     )
 
 
+def _shape(date: bytes) -> bytes:
+    """A pattern for dates of exactly this layout, so that every line it takes has a prefix of one width:
+    that is how far journalctl indents a record's further lines."""
+    classes = (
+        rb"\d"
+        if char in _DIGITS
+        else rb"[ \d]"
+        if char == _BLANK
+        else rb"[A-Za-z]"
+        if char in _LETTERS
+        else re.escape(bytes([char]))
+        for char in date
+    )
+    return b"".join(classes)
+
+
 @lru_cache(maxsize=64)
 def _build(
-    priority: bool, decoded: bool, dated: str | None, host: bytes, stamped: bool, caller: bool
+    priority: bool, decoded: bool, dated: str | None, shape: bytes, host: bytes, stamped: bool, caller: bool
 ) -> Fast:
     head = rb"<([0-7])>" if priority else rb"()"
     if decoded:
         head = rb"kern +:(\w+) *: " if not priority else rb"<([0-7])>kern +:\w+ *: "
     tag = re.escape(host) + rb"kernel: "
     head += {
-        "sys": rb"(" + _SYSLOG_DATE + rb") " + tag,
-        "sysiso": rb"(" + _ISO_DATE + rb") " + tag,
+        "sys": rb"(" + shape + rb") " + tag,
+        "sysiso": rb"(" + shape + rb") " + tag,
         "tag": rb"()kernel: ",
         "ctime": rb"\[(" + _CTIME + rb")\] ",
         "iso": rb"(" + _DMESG_ISO + rb") ",
@@ -103,8 +126,7 @@ def _build(
     )
     foreign = rb"()()"
     if dated in ("sys", "sysiso") and host:
-        date = _SYSLOG_DATE if dated == "sys" else _ISO_DATE
-        foreign = rb"(" + date + rb") " + re.escape(host) + rb"(" + _FOREIGN_TEXT + rb")\n"
+        foreign = rb"(" + shape + rb") " + re.escape(host) + rb"(" + _FOREIGN_TEXT + rb")\n"
         foreign += rb"|"
     pattern = re.compile(head + rb"(?!" + singly + rb")(.*)\n|" + foreign + rb"(.*)\n")
     if dated in ("sys", "sysiso", "tag"):
