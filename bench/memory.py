@@ -66,7 +66,7 @@ def _agent(node: NativeNode) -> Json:
             {"name": "KUBERNETES_SERVICE_PORT", "value": port},
         ],
         "volumeMounts": [
-            {"name": "cgroup", "mountPath": "/host/cgroup", "mountPropagation": "HostToContainer"},
+            {"name": "cgroup", "mountPath": "/host/cgroup"},
             {"name": "state", "mountPath": "/var/lib/oomkeeper"},
         ],
     }
