@@ -30,6 +30,9 @@ VERBS: dict[str, Verb] = {
     "explain": Verb(
         "explain", "explain the OOM kills in a kernel log: a file, standard input or this host's own"
     ),
+    "simulate": Verb(
+        "simulate", "say who would have died under other settings, from the task tables of a kernel log"
+    ),
     "node": Verb(
         "node", "keep one host's OOM sysctls as a policy says and witness its OOM kills, without a cluster"
     ),

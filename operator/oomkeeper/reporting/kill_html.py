@@ -8,7 +8,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
-from .kill_page import VICTIM_COLUMNS, Page, kill_page
+from .kill_page import OTHERWISE_COLUMNS, OTHERWISE_TITLE, VICTIM_COLUMNS, Page, kill_page
 from .kill_style import STYLE
 from .kill_svg import chart_svg
 
@@ -76,6 +76,8 @@ def _article(page: Page, *, number: int | None) -> Iterator[str]:
                 else f"<li>{escape(message)}</li>"
             )
         yield "</ol>"
+    if page.otherwise:
+        yield f"<h2>{OTHERWISE_TITLE}</h2>{_table(OTHERWISE_COLUMNS, page.otherwise)}"
     if page.uncertain:
         yield '<h2>Not certain</h2><div class="doubt"><ul>'
         yield "".join(f"<li>{escape(sentence)}</li>" for sentence in page.uncertain)

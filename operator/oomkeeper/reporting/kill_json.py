@@ -101,7 +101,25 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
         "zones": _zones(memory.zones),
         "tasks": _tasks(kill),
         "taskCount": len(kill.tasks),
+        "whatIf": _what_if(kill),
     }
+
+
+def _what_if(kill: Kill) -> list[dict[str, Any]]:
+    """What other settings would have made of it; empty without a task table, and without its imports."""
+    if not kill.tasks:
+        return []
+    from oomkeeper.diagnosis.whatif import scenarios
+
+    return [
+        {
+            "setting": printable(setting),
+            "outcome": None if outlook.outcome is None else str(outlook.outcome),
+            "victim": _text(outlook.victim_name),
+            "why": printable(outlook.why),
+        }
+        for setting, outlook in scenarios(kill)
+    ]
 
 
 def kube_cgroup(kill: Kill) -> KubeCgroup | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
-from .kill_page import VICTIM_COLUMNS, Chart, Page, kill_page
+from .kill_page import OTHERWISE_COLUMNS, OTHERWISE_TITLE, VICTIM_COLUMNS, Chart, Page, kill_page
 
 # What starts markup in the middle of a line: code, emphasis, links, tags, entities, cells, strikethrough,
 # mathematics. An underscore inside a word starts nothing (CommonMark 6.2), and oom_score_adj should stay
@@ -87,6 +87,11 @@ def _page(page: Page, *, number: int | None) -> Iterator[str]:
                 if remedy
                 else f"{place}. {escape(message)}"
             )
+        yield ""
+    if page.otherwise:
+        yield f"### {OTHERWISE_TITLE}"
+        yield ""
+        yield from _table(OTHERWISE_COLUMNS, page.otherwise)
         yield ""
     if page.uncertain:
         yield "### Not certain"

@@ -49,6 +49,8 @@ class Page(NamedTuple):
     charts: tuple[Chart, ...]
     advice: tuple[tuple[str, str], ...]
     """(remedy in words, message)."""
+    otherwise: tuple[tuple[str, ...], ...]
+    """Rows under `OTHERWISE_COLUMNS`; none where the report has no task table."""
     uncertain: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
     """(what, value): paths, ids and flags, for whoever digs on."""
@@ -56,6 +58,8 @@ class Page(NamedTuple):
 
 _MOST_ABOVE_LIMIT = 1.5
 
+OTHERWISE_TITLE = "If settings had been otherwise"
+OTHERWISE_COLUMNS = ("setting", "what happens", "why")
 VICTIM_COLUMNS = ("process", "pid", "resident", "anonymous", "file", "shared", "uid", "oom_score_adj")
 
 
@@ -78,6 +82,7 @@ def kill_page(kill: Mapping[str, Any]) -> Page:
             chart for chart in (_limits(kill), _zones(kill), _contributors(kill), _tasks(kill)) if chart.bars
         ),
         advice=tuple(_advice(item) for item in kill.get("advice") or ()),
+        otherwise=tuple(_otherwise(item) for item in kill.get("whatIf") or ()),
         uncertain=(*(_str(text) for text in kill.get("uncertain") or ()), *_gaps(kill)),
         details=tuple((label, value) for label, value in _details(kill) if value),
     )
@@ -286,6 +291,11 @@ def _advice(item: object) -> tuple[str, str]:
         return "", _str(item)
     remedy = _str(item.get("remedy"))
     return words.REMEDIES.get(remedy, remedy), _str(item.get("message"))
+
+
+def _otherwise(item: Mapping[str, Any]) -> tuple[str, ...]:
+    what = words.ending(_str(item.get("outcome")), _str(item.get("victim")))
+    return _str(item.get("setting")), what, _str(item.get("why"))
 
 
 def _gaps(kill: Mapping[str, Any]) -> list[str]:

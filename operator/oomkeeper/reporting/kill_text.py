@@ -7,7 +7,7 @@ from typing import Any
 
 from .kill_glyphs import Pen, cells
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
-from .kill_page import VICTIM_COLUMNS, Bar, Chart, Page, kill_page
+from .kill_page import OTHERWISE_TITLE, VICTIM_COLUMNS, Bar, Chart, Page, kill_page
 
 _INDENT = "   "
 
@@ -84,6 +84,14 @@ def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
             )
             yield first.replace(f"{remedy}:", pen.paint(f"{remedy}:", "green"), 1) if remedy else first
             yield from rest
+    if page.otherwise:
+        yield ""
+        yield from _section(pen, OTHERWISE_TITLE)
+        for setting, what, why in page.otherwise:
+            # A sysctl's name stays on one line with its value: it is to be copied.
+            yield from pen.wrap(
+                f"{setting}: {what}. {why}", indent=f"{_INDENT}  ", first=f"{_INDENT}{pen.bullet} "
+            )
     if page.uncertain:
         yield ""
         yield from _section(pen, "Not certain")

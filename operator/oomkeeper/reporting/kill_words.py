@@ -136,3 +136,12 @@ COUNTERS: dict[str, str] = {
     "Kmem": "kernel memory",
     "Swap": "swap",
 }
+
+_ENDINGS = {"Panicked": "the kernel panics", "NoVictim": "nobody dies"}
+
+
+def ending(outcome: str | None, victim: str | None) -> str:
+    """What other settings make of an event: `stress (12) dies`, `the kernel panics`, `not known`."""
+    if not outcome:
+        return "not known"
+    return _ENDINGS.get(outcome) or f"{victim or 'a process'} dies"

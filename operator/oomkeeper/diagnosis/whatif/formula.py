@@ -1,0 +1,83 @@
+"""oom_badness() (mm/oom_kill.c) as each kernel has it.
+
+2.6.36  a63d83f427fb  points are thousandths of the domain; CAP_SYS_ADMIN takes 30 off
+3.5     a7f638f999ff  points are pages, oom_score_adj counts totalpages/1000 each
+3.14    778c14affaf9  CAP_SYS_ADMIN takes 3 % of the points off, not of the domain
+3.14    d49ad9355420  of equal points the first group leader found is chosen, explicitly
+4.15    af5b0f6a09e4  page tables in bytes, every level counted
+4.17    d46078b28889  no bonus for CAP_SYS_ADMIN any more
+5.1     bbbe48029720  the task itself dies, no child in its stead
+5.3     f168a9a54ec3  of equal points the last one is chosen
+5.9     9066e5cfb73c  points below zero count; before, an eligible task had at least 1
+"""
+
+import re
+from typing import NamedTuple
+
+from ...model.kill import TaskRow
+
+ADJ_MIN = -1000
+"""OOM_SCORE_ADJ_MIN (include/uapi/linux/oom.h): never killed."""
+_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
+_NEWEST = (9999, 0)
+
+
+class Formula(NamedTuple):
+    """The rules of one kernel."""
+
+    release: tuple[int, int]
+    known: bool
+    """False where the log does not name its kernel: the newest rules are taken."""
+
+    @property
+    def in_thousandths(self) -> bool:
+        """Points are thousandths of the domain instead of pages."""
+        return self.release < (3, 5)
+
+    @property
+    def root_bonus(self) -> bool:
+        """CAP_SYS_ADMIN lowers the points."""
+        return self.release < (4, 17)
+
+    @property
+    def sacrifices_child(self) -> bool:
+        """A child with memory of its own may die instead of the task chosen."""
+        return self.release < (5, 1)
+
+    @property
+    def last_of_equals(self) -> bool:
+        """Among equal points the last in the table is chosen, else the first."""
+        return self.release >= (5, 3)
+
+    @property
+    def below_zero(self) -> bool:
+        """Points may be negative."""
+        return self.release >= (5, 9)
+
+    def points(self, row: TaskRow, *, adj: int, total_pages: int, page_size_bytes: int, root: bool) -> int:
+        """The points of an eligible task with `adj` in place of the row's oom_score_adj. `root` says
+        whether it is taken to hold CAP_SYS_ADMIN, which the table does not tell."""
+        pages = own_pages(row, page_size_bytes=page_size_bytes)
+        bonus = root and self.root_bonus
+        if self.in_thousandths:
+            return max(1, pages * 1000 // max(1, total_pages) + adj - (30 if bonus else 0))
+        if bonus and self.release < (3, 14):
+            adj -= 30
+        elif bonus:
+            pages -= pages * 3 // 100
+        points = pages + adj * (total_pages // 1000)
+        return points if self.below_zero else max(1, points)
+
+
+def formula_of(kernel_release: str | None) -> Formula:
+    """The rules of a release as uname prints it; the newest where it is not known. What a distribution
+    ported back into an older release does not show."""
+    match = _RELEASE.match(kernel_release or "")
+    if match is None:
+        return Formula(_NEWEST, known=False)
+    return Formula((int(match[1]), int(match[2])), known=True)
+
+
+def own_pages(row: TaskRow, *, page_size_bytes: int) -> int:
+    """Resident, swapped and page-table pages of a row."""
+    return row.rss_pages + (row.swapents_pages or 0) + (row.pgtables_bytes or 0) // page_size_bytes

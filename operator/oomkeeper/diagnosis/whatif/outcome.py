@@ -1,0 +1,160 @@
+"""What out_of_memory() (mm/oom_kill.c) would have done under given settings: panic, kill the task that
+asked, or kill by score; in that order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...model.cause import Outcome, Scope
+from ...model.kill import Kill
+from ...model.node import NodeFacts
+from .domain import domain_of
+from .formula import ADJ_MIN, formula_of
+from .ranking import Ranking, Scored, rank, row_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was otherwise. The defaults are the kernel's own."""
+
+    adjustments: tuple[tuple[str, int], ...] = ()
+    """(pid in digits or comm, oom_score_adj), the last one that names a task counts."""
+    kill_allocating_task: bool = False
+    """vm.oom_kill_allocating_task."""
+    panic_on_oom: int = 0
+    """vm.panic_on_oom: 0, 1 or 2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What would have happened."""
+
+    outcome: Outcome | None
+    """None where the log does not tell enough."""
+    victim: Scored | None
+    """Who would have died, where the table has the process."""
+    victim_name: str | None
+    """`comm (pid)` of who would have died, in the table or not."""
+    why: str
+    """One sentence."""
+    ranking: Ranking
+    unmatched: tuple[str, ...]
+    """Names of `Settings.adjustments` that no task of the table has."""
+
+
+def simulate(kill: Kill, settings: Settings, *, node: NodeFacts | None = None) -> Outlook:
+    """The outcome of `kill` under `settings`, as far as its report tells. Never raises."""
+    adj, unmatched = _adjusted(kill, settings)
+    ranking = rank(kill, adj=adj, node=node)
+    outcome, victim, name, why = (
+        _panic(kill, settings, node) or _allocating(kill, settings, ranking) or _by_score(kill, ranking)
+    )
+    return Outlook(
+        outcome=outcome, victim=victim, victim_name=name, why=why, ranking=ranking, unmatched=unmatched
+    )
+
+
+_End = tuple[Outcome | None, Scored | None, str | None, str]
+
+
+def is_sysrq(kill: Kill) -> bool:
+    """Asked for by sysrq-f: is_sysrq_oom()."""
+    return kill.invoker is not None and kill.invoker.order == -1
+
+
+def _adjusted(kill: Kill, settings: Settings) -> tuple[Mapping[int, int], tuple[str, ...]]:
+    adj: dict[int, int] = {}
+    unmatched = []
+    for target, value in settings.adjustments:
+        places = [
+            place
+            for place, row in enumerate(kill.tasks)
+            if row.comm == target or (target.isdigit() and int(target) in (row.pid, row.tgid))
+        ]
+        if not places:
+            unmatched.append(target)
+        adj.update(dict.fromkeys(places, value))
+    return adj, tuple(unmatched)
+
+
+def _panic(kill: Kill, settings: Settings, node: NodeFacts | None) -> _End | None:
+    """check_panic_on_oom()."""
+    if not settings.panic_on_oom:
+        return None
+    if is_sysrq(kill) and formula_of(kill.kernel_release).release >= (4, 3):
+        # 071a4befebb6; before it, sysrq-f met the sysctl like any other.
+        return None
+    constraint = domain_of(kill, node).constraint
+    if settings.panic_on_oom == 2:
+        return (
+            Outcome.PANICKED,
+            None,
+            None,
+            "vm.panic_on_oom=2 panics on every shortage, even one of a cgroup's limit or of some NUMA nodes.",
+        )
+    if constraint != "CONSTRAINT_NONE" or kill.scope is not Scope.GLOBAL:
+        return None
+    return Outcome.PANICKED, None, None, "vm.panic_on_oom=1 panics when the whole machine is short of memory."
+
+
+def _allocating(kill: Kill, settings: Settings, ranking: Ranking) -> _End | None:
+    """vm.oom_kill_allocating_task: the task that asked dies, if it is one that may."""
+    if not settings.kill_allocating_task or kill.scope is not Scope.GLOBAL or kill.invoker is None:
+        return None
+    invoker = kill.invoker
+    row = row_of(kill.tasks, invoker.pid) if invoker.pid is not None else None
+    if row is not None:
+        task = ranking.of(row)
+        if not task.eligible:
+            return None
+        return Outcome.KILLED, task, _name(task), "It asked for the memory."
+    # A thread's pid is not in the table, a kernel thread's process neither; one without memory of its own
+    # (sysrq's kworker) is passed over by the kernel too.
+    if is_sysrq(kill) or invoker.oom_score_adj == ADJ_MIN or _is_kernel_thread(invoker.comm):
+        return None
+    pid = "" if invoker.pid is None else f" ({invoker.pid})"
+    return (
+        Outcome.KILLED,
+        None,
+        f"{invoker.comm}{pid}",
+        "It, or the process whose thread it is, asked for the memory; unless it is a kernel thread.",
+    )
+
+
+_KERNEL_THREADS = ("kworker/", "kswapd", "kthreadd", "khugepaged", "ksmd", "kcompactd", "rcu_")
+
+
+def _is_kernel_thread(comm: str) -> bool:
+    return comm.startswith(_KERNEL_THREADS)
+
+
+def _by_score(kill: Kill, ranking: Ranking) -> _End:
+    if not ranking.tasks:
+        return None, None, None, "The report has no task table (vm.oom_dump_tasks=0, or the log is cut)."
+    if not ranking.known:
+        return None, None, None, _unknown(ranking)
+    if ranking.chosen is not None:
+        return Outcome.KILLED, ranking.chosen, _name(ranking.chosen), _because(ranking)
+    if kill.scope is Scope.GLOBAL and not is_sysrq(kill):
+        return Outcome.PANICKED, None, None, "No process may be killed, and then the kernel panics."
+    return Outcome.NO_VICTIM, None, None, "No process of the table may be killed."
+
+
+def _unknown(ranking: Ranking) -> str:
+    if ranking.domain.pages is not None:
+        return "Not the kernel's own score but another policy chose."
+    return "The processes differ in oom_score_adj, and the log does not show what it is measured against."
+
+
+def _because(ranking: Ranking) -> str:
+    if not ranking.rivals:
+        return "It has the most points."
+    names = ", ".join(_name(task) for task in ranking.rivals[:3])
+    more = f" and {len(ranking.rivals) - 3} more" if len(ranking.rivals) > 3 else ""
+    points = ranking.chosen.points if ranking.chosen else None
+    if all(task.points == points for task in ranking.rivals):
+        return f"It has the most points, as many as {names}{more}."
+    return f"It has the most points, unless what the log does not show speaks for {names}{more}."
+
+
+def _name(task: Scored) -> str:
+    return f"{task.row.comm} ({task.row.pid})"

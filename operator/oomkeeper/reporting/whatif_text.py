@@ -1,0 +1,120 @@
+"""One simulated event as a table in a terminal, from its JSON object."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .kill_glyphs import Pen, cells
+from .kill_words import ending
+from .units import bytes_text, count_text
+
+_COLUMNS = ("", "process", "pid", "uid", "resident", "swapped", "page tables", "oom_score_adj", "points")
+_RIGHT = 2
+"""Numbers stand at the right from this column on."""
+
+
+def outlook_pages(
+    events: Iterator[Mapping[str, Any]],
+    *,
+    top: int,
+    width: int = 100,
+    colour: bool = False,
+    unicode: bool = True,
+) -> Iterator[str]:
+    """One page an event, each ending in a newline, with the `top` processes of highest points."""
+    pen = Pen(width=max(60, width), colour=colour, unicode=unicode)
+    for event in events:
+        yield pen.encodable("".join(f"{line.rstrip()}\n" for line in _page(pen, event, top)))
+
+
+def _page(pen: Pen, event: Mapping[str, Any], top: int) -> Iterator[str]:
+    when = event["time"] or event["timeText"] or "at an unknown time"
+    yield pen.paint(pen.rule(f"OOM of {_place(event)}, {when}"), "alarm")
+    yield ""
+    verdict = f"{ending(event['outcome'], event['victim'])}. {event['why']}"
+    asked = _settings(event["settings"])
+    head = f" With {asked}: " if asked else " As it was set: "
+    yield from (pen.paint(line, "bold") for line in pen.wrap(verdict, indent="  ", first=head))
+    yield from pen.wrap(_recorded(event["recorded"]), indent="  ", first=" ")
+    for name in event["unmatched"]:
+        yield from pen.wrap(f"No process {name} is in the table.", indent="  ", first=" ")
+    for sentence in event["caveats"]:
+        yield from (pen.paint(line, "yellow") for line in pen.wrap(sentence, indent="  ", first=" "))
+    yield ""
+    if event["tasks"]:
+        yield from _table(pen, [_COLUMNS, *(_row(task, event) for task in event["tasks"][:top])])
+        yield from (pen.paint(line, "dim") for line in pen.wrap(_caption(event, top), indent="   "))
+        yield ""
+
+
+def _place(event: Mapping[str, Any]) -> str:
+    if event["scope"] == "Memcg":
+        return str(event["oomMemcg"] or "a memory cgroup")
+    return {"CONSTRAINT_CPUSET": "a cpuset", "CONSTRAINT_MEMORY_POLICY": "a memory policy"}.get(
+        event["constraint"], "the machine"
+    )
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    parts = [f"oom_score_adj of {one['process']} = {one['value']}" for one in settings["oomScoreAdj"]]
+    parts += [f"{key}={value}" for key, value in settings.items() if key.startswith("vm.") and value]
+    return ", ".join(parts)
+
+
+def _recorded(recorded: Mapping[str, Any]) -> str:
+    if recorded["panic"]:
+        return f"Recorded: the kernel panicked ({recorded['panic']})."
+    names = recorded["victims"]
+    if not names:
+        return "Recorded: the log names nobody who died."
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    said = f"Recorded: {', '.join(names[:3])}{more} died"
+    if recorded["agrees"] is None:
+        return f"{said}."
+    if recorded["agrees"]:
+        return f"{said}, as the score says."
+    return f"{said}, though by the table the score says pid {recorded['scoreChoosesPid']}."
+
+
+def _row(task: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[str, ...]:
+    adj, was = task["oomScoreAdj"], task["recordedOomScoreAdj"]
+    points = (
+        "never killed" if not task["eligible"] else "-" if task["points"] is None else f"{task['points']:,}"
+    )
+    return (
+        ">" if task["pid"] == event["victimPid"] else "",
+        task["comm"],
+        str(task["pid"]),
+        str(task["uid"]),
+        bytes_text(task["rssBytes"]),
+        bytes_text(task["swapBytes"], missing="-"),
+        bytes_text(task["pgtablesBytes"], missing="-"),
+        str(adj) if adj == was else f"{adj} (was {was})",
+        points,
+    )
+
+
+def _table(pen: Pen, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    rooms = [max(cells(row[place]) for row in rows) for place in range(len(_COLUMNS))]
+    for number, row in enumerate(rows):
+        line = " ".join(
+            (" " * (room - cells(cell)) + cell if place >= _RIGHT else pen.fit(cell, room))
+            + (" " if place else "")
+            for place, (cell, room) in enumerate(zip(row, rooms, strict=True))
+        )
+        style = "dim" if number == 0 else "red" if row[0] else ""
+        yield " " + (pen.paint(line.rstrip(), style) if style else line)
+
+
+def _caption(event: Mapping[str, Any], top: int) -> str:
+    total = len(event["tasks"])
+    shown = f"The {top} first of {count_text(total, 'process', 'processes')}. " if total > top else ""
+    unit = "pages" if event["pointsUnit"] == "Pages" else "thousandths"
+    size = event["domainBytes"]
+    if size is None:
+        return f"{shown}Points are {unit}."
+    least = "" if event["domainExact"] else "at least "
+    return f"{shown}Points are {unit}; a step of oom_score_adj is a thousandth of {least}{_domain(size)}."
+
+
+def _domain(size: int) -> str:
+    return "no limit" if size > 1 << 60 else bytes_text(size)
