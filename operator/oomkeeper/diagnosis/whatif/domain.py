@@ -33,7 +33,7 @@ def domain_of(kill: Kill, node: NodeFacts | None = None) -> Domain:
     page = kill.memory.page_size_bytes
     if kill.scope is Scope.MEMCG:
         size, exact = _memcg_bytes(kill.memory, node)
-        # 5.0 and 5.1 print CONSTRAINT_NONE here (fixed by 432b1de0de02); a name of its own is a BPF program's.
+        # 5.0 and 5.1 print CONSTRAINT_NONE (fixed by 432b1de0de02); any other name is a BPF program's.
         said = kill.constraint if kill.constraint and kill.constraint not in KERNEL_CONSTRAINTS else None
         return Domain(None if size is None else size // page, exact, said or "CONSTRAINT_MEMCG")
     constraint = kill.constraint or _constraint(kill, node)
