@@ -106,9 +106,9 @@ def _python(holder: _Holder) -> str:
     if holder.processes > 1 and 0 < fit < holder.processes:
         workers = "worker" if fit == 1 else "workers"
         how = (
-            f"At up to {size(holder.held_bytes // holder.processes)} each, and with a fifth to spare, the limit "
-            f"has room for {fit} {workers}: start fewer, or recycle them after some requests (gunicorn "
-            "--max-requests, celery --max-memory-per-child)."
+            f"At up to {size(holder.held_bytes // holder.processes)} each, and with a fifth to spare, the "
+            f"limit has room for {fit} {workers}: start fewer, or recycle them after some requests "
+            "(gunicorn --max-requests, celery --max-memory-per-child)."
         )
     else:
         how = (
