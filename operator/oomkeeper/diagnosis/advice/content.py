@@ -171,8 +171,10 @@ def _holder(case: Case) -> tuple[str, int, int] | None:
         held = (single if alone else most) * case.kill.memory.page_size_bytes
         return comm, _own(case, comm, held) if alone else held, 1 if alone else names[comm]
     victim = case.victim
-    resident = resident_bytes(victim) if victim is not None else None
-    return (victim.comm, resident, 1) if victim is not None and resident is not None else None
+    if victim is None:
+        return None
+    resident = anonymous_bytes(victim) if case.scope is Scope.MEMCG else resident_bytes(victim)
+    return (victim.comm, resident, 1) if resident is not None else None
 
 
 def _own(case: Case, comm: str, held_bytes: int) -> int:
