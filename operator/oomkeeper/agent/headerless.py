@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.limits import limits_of, only_possible
-from oomkeeper.kernel.pidns import sees_kernel_pids
 from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
@@ -43,7 +42,6 @@ class Headerless:
     def __init__(self, hierarchy: CgroupHierarchy, counters: CounterBook) -> None:
         self._hierarchy = hierarchy
         self._counters = counters
-        self._pids_are_ours = sees_kernel_pids(hierarchy.proc)
         self._dying: dict[int, str] = {}
         self._reported: dict[str, tuple[str, int]] = {}
         self._found: dict[str, _Found] = {}
@@ -51,7 +49,7 @@ class Headerless:
     def line(self, text: bytes) -> None:
         """A kernel record, the moment it arrives: where it says that a process is killed, that process's
         cgroup is read before it is gone."""
-        if self._pids_are_ours and (killed := _KILLED.search(text)):
+        if killed := _KILLED.search(text):
             pid = int(killed[1])
             path = self._hierarchy.path_of(pid)
             # A task that has left its cgroup already is in `/`.
