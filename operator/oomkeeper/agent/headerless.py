@@ -39,8 +39,13 @@ class _Found(NamedTuple):
 class Headerless:
     """Finds the cgroups of kills without a report. Used from the witness's thread."""
 
-    def __init__(self, hierarchy: CgroupHierarchy, counters: CounterBook) -> None:
+    def __init__(
+        self, hierarchy: CgroupHierarchy, counters: CounterBook, *, kernel_pids: bool = True
+    ) -> None:
+        """`kernel_pids` False: /proc is of another pid namespace than the log, and a pid of the log says
+        nothing there."""
         self._hierarchy = hierarchy
+        self._kernel_pids = kernel_pids
         self._counters = counters
         self._dying: dict[int, str] = {}
         self._reported: dict[str, tuple[str, int]] = {}
@@ -49,7 +54,7 @@ class Headerless:
     def line(self, text: bytes) -> None:
         """A kernel record, the moment it arrives: where it says that a process is killed, that process's
         cgroup is read before it is gone."""
-        if killed := _KILLED.search(text):
+        if self._kernel_pids and (killed := _KILLED.search(text)):
             pid = int(killed[1])
             path = self._hierarchy.path_of(pid)
             # A task that has left its cgroup already is in `/`.
