@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 POD_UID = "0a1b2c3d-1111-2222-3333-444455556666"
@@ -48,7 +49,7 @@ def panic_lines(*, cgroup: str = POD_CGROUP, started: float = 61.0) -> list[str]
 def parts(lines: list[str], *, cuts: tuple[int, ...] = (), heading: str = "Panic#1") -> list[str]:
     """The log cut before the lines `cuts`, Part1 first: it has the newest text."""
     edges = [0, *cuts, len(lines)]
-    pieces = [lines[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [lines[start:end] for start, end in pairwise(edges)]
     return [
         f"{heading} Part{number}\n" + "".join(f"{line}\n" for line in piece)
         for number, piece in enumerate(reversed(pieces), start=1)
