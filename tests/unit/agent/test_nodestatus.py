@@ -26,6 +26,7 @@ VIEW = NodeView(
     kept=KeptState(views=(IN_SYNC,)),
     account=Account(recorded=3, unattributed=1, lost_records=2, since="2026-01-01T00:00:00Z"),
     kmsg_problem=None,
+    panics={"seen": [], "count": 0, "last": None},
 )
 NOW = "2026-01-01T10:00:00.000000Z"
 LATER = "2026-01-01T11:00:00.000000Z"
@@ -118,3 +119,11 @@ def test_texts_of_any_length_are_cut_to_what_the_api_takes() -> None:
         ),
     )
     status(view)
+
+
+def test_the_last_panic_is_told_and_may_have_ended_a_boot_that_nobody_watched() -> None:
+    assert "lastPanic" not in status()
+    last = {"time": NOW, "bootID": None, "cause": "PodLimit", "message": "m" * 5000}
+    built = status(replace(VIEW, panics={"seen": ["x"], "count": 2, "last": last}))
+    assert built["counters"]["panics"] == 2
+    assert built["lastPanic"] == {"time": NOW, "cause": "PodLimit", "message": "m" * 1024}
