@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from oomkeeper.agent.attribution import Subject
-from oomkeeper.agent.incidents import add_kill, new_incident
+from oomkeeper.agent.incidents import add_kill, for_api, new_incident
+from oomkeeper.api.oomincident import OOMIncident
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.records import read_records
 from oomkeeper.kernel.report import parse_records
@@ -60,6 +61,7 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
     assert "python3 alone holds" in said
     remedies = [item["remedy"] for item in document["status"]["advice"]]
     assert len(remedies) == len(set(remedies))
+    OOMIncident.model_validate(for_api(document))
 
 
 def test_a_limit_raised_and_met_again_is_said_so() -> None:
