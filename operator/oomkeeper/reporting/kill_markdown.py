@@ -55,6 +55,7 @@ def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                     f"## {escape(overview.sentence().rstrip(':'))}",
                     "",
                     *_table(OVERVIEW_COLUMNS, overview.rows()),
+                    *(line for said in overview.growth() for line in ("", escape(said))),
                 ]
             )
             + "\n"
