@@ -30,7 +30,6 @@ RETRY_SECONDS = 60.0
 MAX_DRIFTS = 6
 """So many changes of one process by somebody else within DRIFT_SECONDS: it is left to them."""
 DRIFT_SECONDS = 600.0
-MAX_NAMED = 4
 
 BOOT_NOTE = "adjustments of boot"
 KEEP_NOTE = "adjustments kept on release"
@@ -86,11 +85,12 @@ class Adjuster:
         self._steady = Steady(clock=clock)
         self._said: dict[str, tuple[str, str | None]] = {}
         self._stuck: OomScoreError | None = None
-        if store.note(BOOT_NOTE) != boot_id:
+        if store.note(BOOT_NOTE) not in (None, boot_id):
+            # Of an earlier boot: its pids and start times are others' now.
             with store.transaction():
                 for pid, start_time in store.adjustments():
                     store.drop_adjustment(pid=pid, start_time=start_time)
-                store.put_note(BOOT_NOTE, boot_id)
+        store.put_note(BOOT_NOTE, boot_id)
 
     @property
     def problem(self) -> str | None:
@@ -138,21 +138,24 @@ class Adjuster:
         family = {one.pid: (one.start_time, row) for one, row in held.items()}
         unsure = {rule for rule, target in named.items() if not target.complete}
         reserved = {one.pid: row.rule for one, row in held.items() if row.rule in unsure}
-        claims: dict[int, str] = {}
+        claims: dict[int, AdjustRule] = {}
         tallies = {rule.id: _Tally() for rule in rules}
         live: set[ProcessId] = set()
         writes: list[_Write] = []
         heirs: list[_Write] = []
-        pending: set[str] = set()
+        pending: dict[str, AdjustRule] = {}
         for rule in rules:
             tally = tallies[rule.id]
             for group in named[rule.id].groups:
                 # What a rule of higher standing has, and cannot tell at the moment, stays with it.
-                claims |= {pid: reserved[pid] for pid in group if reserved.get(pid) in pending}
+                claims |= {pid: pending[reserved[pid]] for pid in group if reserved.get(pid) in pending}
                 mine = [pid for pid in group if pid not in claims]
-                tally.overridden += len(group) - len(mine)
-                tally.by |= {claims[pid] for pid in group if pid in claims}
-                claims |= dict.fromkeys(mine, rule.id)
+                taken = [claims[pid] for pid in group if pid in claims]
+                lost = [winner.id for winner in taken if winner.value != rule.value]
+                tally.in_force += len(taken) - len(lost)
+                tally.overridden += len(lost)
+                tally.by |= set(lost)
+                claims |= dict.fromkeys(mine, rule)
                 relatives = _relatives(mine, family)
                 for pid in mine:
                     process = read_process(pid, proc=self._proc)
@@ -160,7 +163,8 @@ class Adjuster:
                         continue
                     live.add(process.id)
                     self._judge(process, rule, tally, held, relatives, writes=writes, heirs=heirs)
-            pending |= {rule.id} & unsure
+            if rule.id in unsure:
+                pending[rule.id] = rule
         wrote = self._write(writes, heirs, tallies, held)
         rest = {one: row for one, row in held.items() if one not in live}
         self._release(rest, unsure=unsure)
@@ -378,7 +382,7 @@ def _enforced(rule: AdjustRule, target: Target, tally: _Tally) -> AdjustmentView
         in_force=tally.in_force,
         failed=tally.failed + tally.left,
         overridden=tally.overridden,
-        overridden_by=tuple(sorted(tally.by)[:MAX_NAMED]),
+        overridden_by=min(tally.by, default=None),
     )
 
 

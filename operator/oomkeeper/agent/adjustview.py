@@ -24,13 +24,13 @@ class AdjustmentView:
     pods: int | None = None
     """Pods with a container that the entry names; None where it is not about pods."""
     in_force: int = 0
-    """Named, and has the value."""
+    """Named, and has the value, of whichever entry."""
     failed: int = 0
     """Named, and has another value although it should not."""
     overridden: int = 0
-    """Named, and decided by an entry of higher standing."""
-    overridden_by: tuple[str, ...] = ()
-    """Those entries, as `<policy>/<name>`."""
+    """Named, and given another value by an entry of higher standing."""
+    overridden_by: str | None = None
+    """One of those entries, as `<policy>/<name>`."""
     differing: int = 0
     """mode Audit: named, and has another value."""
 

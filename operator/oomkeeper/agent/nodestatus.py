@@ -16,7 +16,7 @@ from .state import Account
 Document = dict[str, Any]
 
 # What the custom resource has room for: one field too long and the API server refuses the whole status.
-MAX_TOKEN, MAX_THRESHOLD, MAX_LINE, MAX_FILE, MAX_MESSAGE = 64, 32, 256, 512, 1024
+MAX_TOKEN, MAX_THRESHOLD, MAX_NOTE, MAX_LINE, MAX_FILE, MAX_MESSAGE = 64, 32, 200, 256, 512, 1024
 MAX_THRESHOLDS = 16
 
 
@@ -118,12 +118,12 @@ def _adjustment(one: AdjustmentView) -> Document:
         "mode": one.mode,
         "state": one.state,
         "reason": _cut(one.reason, MAX_TOKEN),
-        "message": _cut(one.message, MAX_LINE),
+        "message": _cut(one.message, MAX_NOTE),
         "pods": one.pods,
         "inForce": one.in_force,
         "failed": one.failed or None,
         "overridden": one.overridden or None,
-        "overriddenBy": list(one.overridden_by) or None,
+        "overriddenBy": one.overridden_by,
         "differing": one.differing or None,
     }
     return {name: value for name, value in fields.items() if value is not None}

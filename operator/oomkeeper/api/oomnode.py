@@ -11,7 +11,7 @@ from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .oompolicy import Acknowledgements, Mode, OnRelease, Persistence
-from .rules import ListMap, ListSet
+from .rules import ListMap
 from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Quantity, Timestamp, Token
 from .sysctls import SysctlName, item_rule
 
@@ -75,7 +75,7 @@ class OOMNodeSpec(ApiModel):
     sysctls: Annotated[tuple[DesiredSysctl, ...], Field(max_length=32), ListMap("name")] = ()
     """Values to keep, one per sysctl."""
     oom_score_adjustments: Annotated[
-        tuple[DesiredAdjustment, ...], Field(max_length=64), ListMap("policy", "name")
+        tuple[DesiredAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
     ] = ()
     """oom_score_adj to keep. Of two that name the same process the first decides, but for those in mode
     Audit."""
@@ -173,7 +173,7 @@ class ObservedAdjustment(ApiModel):
     Refused: not applied, see reason; Audited: mode is Audit and a process differs."""
     reason: Token | None = None
     """Why, as one CamelCase word."""
-    message: Line | None = None
+    message: Annotated[str, Field(max_length=200)] | None = None
     """Why, for people."""
     pods: Count | None = None
     """Pods of this node with a container that it names; absent where it is not about pods."""
@@ -182,11 +182,9 @@ class ObservedAdjustment(ApiModel):
     failed: Count | None = None
     """Processes that it names and that have another value, against it."""
     overridden: Count | None = None
-    """Processes that it names and an entry of higher standing decides."""
-    overridden_by: Annotated[
-        tuple[Annotated[str, Field(max_length=320)], ...], Field(max_length=4), ListSet()
-    ] = ()
-    """Those entries, as POLICY/NAME; at most 4."""
+    """Processes that it names and an entry of higher standing gives another value."""
+    overridden_by: Annotated[str, Field(max_length=320)] | None = None
+    """One of those entries, as POLICY/NAME."""
     differing: Count | None = None
     """mode Audit: processes that it names and that have another value."""
 
@@ -217,10 +215,10 @@ class OOMNodeStatus(ApiModel):
     """The node's kernel and memory."""
     kubelet: KubeletFacts | None = None
     """What could be read of the node's kubelet."""
-    sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=32), ListMap("name")] = ()
+    sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=16), ListMap("name")] = ()
     """The node's sysctls that a policy asks for."""
     oom_score_adjustments: Annotated[
-        tuple[ObservedAdjustment, ...], Field(max_length=64), ListMap("policy", "name")
+        tuple[ObservedAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
     ] = ()
     """The oom_score_adj entries that policies ask for, and how they stand."""
     counters: Counters | None = None
