@@ -51,17 +51,22 @@ def key_of_document(document: Document) -> str:
 
 
 def merge_older(document: Document, older: Document) -> Document:
-    """The incident with what an earlier state of this node had counted in it."""
+    """The incident with what an earlier state of this node had counted in it. A panic's record lies in pstore
+    for whoever comes, so the earlier state may have counted it too."""
     status, old = document["status"], older["status"]
     ids = {kill["id"] for kill in status.get("kills", [])}
     ring = [*status.get("kills", []), *(kill for kill in old.get("kills", []) if kill["id"] not in ids)]
+    both = [kill for kill in old.get("kills", []) if kill["id"] in ids]
     hours: dict[str, int] = {}
     for entry in [*old.get("history", []), *status.get("history", [])]:
         hours[entry["hour"]] = hours.get(entry["hour"], 0) + entry["kills"]
+    for kill in both:
+        hour = full_hour(kill["time"])
+        hours[hour] = max(1, hours.get(hour, 0) - 1)
     merged = {
         **old,
         **status,
-        "count": status["count"] + old.get("count", 0),
+        "count": status["count"] + old.get("count", 0) - len(both),
         "kills": ring[:RING],
         "firstSeen": min(status.get("firstSeen", "9"), old.get("firstSeen", "9")),
         "history": [{"hour": hour, "kills": hours[hour]} for hour in sorted(hours)[-HISTORY_HOURS:]],

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.enclosure import enclosing_container
+from oomkeeper.kernel.enclosure import enclosing_container, sees_kernel_pids
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
@@ -28,6 +28,7 @@ from .adjuster import Adjuster
 from .desired import Desired
 from .keeper import Keeper, KeptState
 from .kubelet import KubeletFacts, KubeletFinder
+from .panics import PanicWatch
 from .pods import PodTable
 from .state import Store
 from .targets import NamespaceLabels, Targets
@@ -57,6 +58,8 @@ class HostPaths:
     cgroup: Path = Path("/sys/fs/cgroup")
     etc: Path = Path("/etc")
     kmsg: Path = Path("/dev/kmsg")
+    pstore: Path = Path("/sys/fs/pstore")
+    pstore_archive: Path = Path("/var/lib/systemd/pstore")
 
 
 class NodeLoop:
@@ -100,6 +103,18 @@ class NodeLoop:
             operator_namespace=operator_namespace,
             sink=sink,
             enclosure=self._enclosure,
+            kernel_pids=sees_kernel_pids(proc=host.proc),
+        )
+        self._panics = PanicWatch(
+            store=store,
+            facts=self.facts,
+            node=node,
+            pods=pods,
+            operator_namespace=operator_namespace,
+            sink=sink,
+            is_ours=self._witness.is_ours,
+            pstore=host.pstore,
+            archive=host.pstore_archive,
         )
         self._account = Account(store=store, boot=boot, proc=host.proc)
         self._keeper = Keeper(
@@ -208,6 +223,7 @@ class NodeLoop:
             batch = islice(reader.read_available(), BATCH_RECORDS)
             self._witness.feed(batch, lost=lambda: reader.lost)
         self._witness.tick()
+        self._panics.tick()
         self._account.settle()
         if self._visibility is not None:
             self._visibility.tick()
@@ -252,7 +268,7 @@ class NodeLoop:
         poller.register(self._reader.fileno(), select.POLLIN)
 
     def _timeout_ms(self) -> int:
-        waits = [KEEP_SECONDS]
+        waits = [KEEP_SECONDS, self._panics.deadline()]
         if self.desired is not None:
             waits.append(min(self._keep_at, self._adjust_at) - time.monotonic())
         deadline = self._witness.deadline()

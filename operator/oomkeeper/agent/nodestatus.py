@@ -32,6 +32,8 @@ class NodeView:
     account: Account
     kmsg_problem: str | None
     """Why the kernel log cannot be read; None where it can."""
+    panics: Document
+    """The note of `panics.panics_of`."""
 
 
 def build_status(view: NodeView, *, before: Document | None, now: str) -> Document:
@@ -56,6 +58,7 @@ def build_status(view: NodeView, *, before: Document | None, now: str) -> Docume
             "recorded": view.account.recorded,
             "unattributed": view.account.unattributed,
             "lostLogRecords": view.account.lost_records,
+            "panics": view.panics["count"],
             **({"since": view.account.since} if view.account.since else {}),
         },
         "conditions": _conditions(view, before=(before or {}).get("conditions", []), now=now),
@@ -64,10 +67,22 @@ def build_status(view: NodeView, *, before: Document | None, now: str) -> Docume
         status["oomScoreAdjustments"] = [_adjustment(one) for one in view.kept.adjustments]
     if view.desired.generation is not None:
         status["observedGeneration"] = view.desired.generation
+    if view.panics["last"] is not None:
+        status["lastPanic"] = _last_panic(view.panics["last"])
     kubelet = _kubelet(view)
     if kubelet:
         status["kubelet"] = kubelet
     return status
+
+
+def _last_panic(last: Document) -> Document:
+    fields = {
+        "time": last["time"],
+        "bootID": last["bootID"],
+        "cause": last["cause"],
+        "message": _cut(last["message"], MAX_MESSAGE),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _kubelet(view: NodeView) -> Document:

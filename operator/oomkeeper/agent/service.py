@@ -21,6 +21,7 @@ from .kube.watcher import Backoff, Watcher
 from .loop import HostPaths, NodeLoop
 from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
+from .panics import panics_of
 from .pods import Pod, PodTable, parse_pod
 from .publisher import Publisher
 from .state import Store, hold_state
@@ -247,6 +248,7 @@ class Agent:
             kept=replace(self._kept, released={}),
             account=self._store.account(),
             kmsg_problem=self._loop.kmsg_problem,
+            panics=panics_of(self._store),
         )
         self._status = build_status(view, before=self._status, now=rfc3339(time.time()))
         self._publisher.offer_status(self._status)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from oomkeeper.model.cause import Cause
 from oomkeeper.model.sysctl import SYSCTLS
 
 from .adjustment import OOMScoreAdjustment
@@ -200,8 +201,24 @@ class Counters(ApiModel):
     """Of these, kills that no record explains."""
     lost_log_records: Count | None = None
     """Kernel log records that were overwritten before they could be read."""
+    panics: Count | None = None
+    """OOM panics of this node whose record was found in pstore; the kernel counts none of them as a kill."""
     since: Timestamp | None = None
     """When the account began."""
+
+
+class LastPanic(ApiModel):
+    """The last time that the node panicked for want of memory, as pstore has it. The whole of it is an
+    OOMIncident with outcome Panicked."""
+
+    time: Timestamp
+    """When the kernel wrote the record."""
+    boot_id: Token | None = None
+    """The boot that ended with it; absent where no agent ran in it."""
+    cause: Cause
+    """What ran out of memory."""
+    message: Message | None = None
+    """The incident's summary."""
 
 
 class OOMNodeStatus(ApiModel):
@@ -215,7 +232,7 @@ class OOMNodeStatus(ApiModel):
     """The node's kernel and memory."""
     kubelet: KubeletFacts | None = None
     """What could be read of the node's kubelet."""
-    sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=16), ListMap("name")] = ()
+    sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=12), ListMap("name")] = ()
     """The node's sysctls that a policy asks for."""
     oom_score_adjustments: Annotated[
         tuple[ObservedAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
@@ -223,6 +240,8 @@ class OOMNodeStatus(ApiModel):
     """The oom_score_adj entries that policies ask for, and how they stand."""
     counters: Counters | None = None
     """The account of kills."""
+    last_panic: LastPanic | None = None
+    """The last OOM panic; absent where none was found."""
     conditions: Conditions = ()
     """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
 
@@ -266,6 +285,13 @@ class OOMNode(ApiObject):
                 path=".status.counters.lostLogRecords",
                 type="integer",
                 what="Kernel log records lost.",
+                wide=True,
+            ),
+            Column(
+                name="Panics",
+                path=".status.counters.panics",
+                type="integer",
+                what="OOM panics found in pstore.",
                 wide=True,
             ),
             Column(

@@ -31,6 +31,7 @@ VIEW = NodeView(
     kept=KeptState(views=(IN_SYNC,)),
     account=Account(recorded=3, unattributed=1, lost_records=2, since="2026-01-01T00:00:00Z"),
     kmsg_problem=None,
+    panics={"seen": [], "count": 0, "last": None},
 )
 NOW = "2026-01-01T10:00:00.000000Z"
 LATER = "2026-01-01T11:00:00.000000Z"
@@ -158,3 +159,11 @@ def test_an_adjustment_says_which_entry_how_many_processes_and_what_to_do() -> N
     ]  # fmt: skip
     said = {one["type"]: one["message"] for one in built["conditions"]}
     assert said["Degraded"] == "oomScoreAdjustments a of p: give it"
+
+
+def test_the_last_panic_is_told_and_may_have_ended_a_boot_that_nobody_watched() -> None:
+    assert "lastPanic" not in status()
+    last = {"time": NOW, "bootID": None, "cause": "PodLimit", "message": "m" * 5000}
+    built = status(replace(VIEW, panics={"seen": ["x"], "count": 2, "last": last}))
+    assert built["counters"]["panics"] == 2
+    assert built["lastPanic"] == {"time": NOW, "cause": "PodLimit", "message": "m" * 1024}
