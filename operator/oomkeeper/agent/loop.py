@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.enclosure import enclosing_container
+from oomkeeper.kernel.enclosure import enclosing_container, sees_kernel_pids
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
@@ -95,6 +95,7 @@ class NodeLoop:
             operator_namespace=operator_namespace,
             sink=sink,
             enclosure=enclosing_container(proc=host.proc) if pods is not None else None,
+            kernel_pids=sees_kernel_pids(proc=host.proc),
         )
         self._account = Account(store=store, boot=boot, proc=host.proc)
         self._keeper = Keeper(
