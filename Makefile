@@ -46,7 +46,7 @@ kind-down: venv  ## remove every kind cluster made here, and put the machine bac
 	@$(BIN)/python -m tests.testbed.kind down
 
 e2e: venv  ## oomkeeper on kind, killed for real: on the cluster of `make kind`, else on one of its own
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest -m e2e tests/testbed tests/e2e
 
 demo: venv  ## the main job, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo
