@@ -127,7 +127,10 @@ def alone() -> bool:
 def machine_now() -> dict[str, object]:
     """What a cluster could leave changed."""
     return {
-        "sysctls": machine.sysctls_now(),
+        "sysctls": machine.sysctls_now((*machine.SYSCTLS, "fs.file-max", "fs.nr_open")),
+        "interfaces": {
+            str(path): path.read_text() for path in Path("/proc/sys/net").glob("ipv[46]/conf/*/forwarding")
+        },
         "firewall": [
             line for text in netfilter.dump().values() for line in text.splitlines() if line[:2] == "-A"
         ],

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .. import machine, netfilter
@@ -19,6 +19,16 @@ _RECORD = "machine.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _DOCKER_CGROUP = "docker"
+_PROC_SYS = Path("/proc/sys")
+_NODES_SYSCTLS = (
+    # The systemd in a node: src/core/main.c, bump_file_max_and_nr_open
+    "fs.file-max",
+    "fs.nr_open",
+    # dockerd, and kind's network with its IPv6 range
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.default.forwarding",
+)
+"""What a cluster of containers changes beyond a native node's."""
 
 
 def state_folder() -> Path:
@@ -46,6 +56,8 @@ class Found:
     sysctls: dict[str, str]
     netfilter: dict[str, str]
     absent_cgroups: list[str]
+    interfaces: dict[str, str] = field(default_factory=dict)
+    """Path below /proc/sys -> value: the kernel sets these on every interface when ip_forward changes."""
 
 
 def record_machine() -> None:
@@ -55,9 +67,10 @@ def record_machine() -> None:
         return
     found = Found(
         boot_id=_boot_id(),
-        sysctls=machine.sysctls_now(),
+        sysctls=machine.sysctls_now((*machine.SYSCTLS, *_NODES_SYSCTLS)),
         netfilter=netfilter.dump(),
         absent_cgroups=[str(path) for path in _docker_cgroups() if not path.exists()],
+        interfaces={str(path): path.read_text().strip() for path in _interface_settings()},
     )
     fresh = state_folder() / f"{_RECORD}.new"
     fresh.write_text(json.dumps(asdict(found), indent=1))
@@ -78,6 +91,7 @@ def restore_machine(*, docker_is_ours: bool) -> list[str]:
             left += netfilter.remove_docker(found.netfilter)
             left += _remove_cgroups(found.absent_cgroups)
         left += machine.restore_sysctls(found.sysctls)
+        left += _restore_interfaces(found.interfaces)
     if not left:
         (state_folder() / _RECORD).unlink()
     return left
@@ -99,6 +113,24 @@ def _docker_cgroups() -> list[Path]:
     hierarchies = [path for path in _CGROUP_ROOT.iterdir() if path.is_dir() and not path.is_symlink()]
     is_v2 = (_CGROUP_ROOT / "cgroup.controllers").exists()
     return [path / _DOCKER_CGROUP for path in ([_CGROUP_ROOT] if is_v2 else hierarchies)]
+
+
+def _interface_settings() -> list[Path]:
+    names = ("forwarding", "accept_redirects")
+    return [path for name in names for path in sorted(_PROC_SYS.glob(f"net/ipv[46]/conf/*/{name}"))]
+
+
+def _restore_interfaces(found: dict[str, str]) -> list[str]:
+    left = []
+    for path in map(Path, found):
+        try:
+            if path.read_text().strip() != found[str(path)]:
+                path.write_text(found[str(path)])
+        except FileNotFoundError:
+            continue  # that interface has gone
+        except OSError as error:
+            left.append(f"{path}: {error.strerror} (echo {found[str(path)]} > {path})")
+    return left
 
 
 def _remove_cgroups(absent_before: list[str]) -> list[str]:
