@@ -19,6 +19,8 @@ _RECORD = "machine.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _DOCKER_CGROUP = "docker"
+_DOCKER_FOLDERS = (Path("/run/docker/plugins"), Path("/run/docker"))
+"""dockerd makes them wherever its own folders are: pkg/plugins/discovery.go."""
 _PROC_SYS = Path("/proc/sys")
 _NODES_SYSCTLS = (
     # The systemd in a node: src/core/main.c, bump_file_max_and_nr_open
@@ -56,6 +58,7 @@ class Found:
     sysctls: dict[str, str]
     netfilter: dict[str, str]
     absent_cgroups: list[str]
+    absent_folders: list[str] = field(default_factory=list)
     interfaces: dict[str, str] = field(default_factory=dict)
     """Path below /proc/sys -> value: the kernel sets these on every interface when ip_forward changes."""
 
@@ -70,6 +73,7 @@ def record_machine() -> None:
         sysctls=machine.sysctls_now((*machine.SYSCTLS, *_NODES_SYSCTLS)),
         netfilter=netfilter.dump(),
         absent_cgroups=[str(path) for path in _docker_cgroups() if not path.exists()],
+        absent_folders=[str(path) for path in _DOCKER_FOLDERS if not path.exists()],
         interfaces={str(path): path.read_text().strip() for path in _interface_settings()},
     )
     fresh = state_folder() / f"{_RECORD}.new"
@@ -90,6 +94,9 @@ def restore_machine(*, docker_is_ours: bool) -> list[str]:
         if docker_is_ours:
             left += netfilter.remove_docker(found.netfilter)
             left += _remove_cgroups(found.absent_cgroups)
+            for path in map(Path, found.absent_folders):
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
         left += machine.restore_sysctls(found.sysctls)
         left += _restore_interfaces(found.interfaces)
     if not left:
