@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.testbed.errors import TestbedError
 from tests.testbed.qemu import kernel
 
 from .boots import record
@@ -15,6 +14,8 @@ from .cases import Case, cases
 from .image import require_programs
 from .logs import LOGS, SETS, save, trimmed
 from .verdict import differences
+
+_MOST_LINES = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.set or SETS:
         began = time.monotonic()
         wanted = [case for case in cases(cgroups=name[-2:]) if not options.case or case.name in options.case]
-        try:
-            wrong = _run(name, wanted, write=options.write, keep=options.keep)
-        except TestbedError as error:
-            _say(f"{name}: {error}")
-            wrong = 1
+        wrong = _run(name, wanted, write=options.write, keep=options.keep)
         failed += wrong
         _say(f"{name}: {len(wanted)} cases, {wrong} wrong, {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
@@ -40,13 +37,13 @@ def _run(name: str, wanted: Sequence[Case], *, write: bool, keep: bool) -> int:
     last = time.monotonic()
     for recording in record(kernel(series, say=_say), cgroups=version, wanted=wanted, say=_say):
         now = time.monotonic()
-        found = differences(recording.truth, recording.log)
+        found = [recording.failure] if recording.failure else differences(recording.truth, recording.log)
         print(f"{'WRONG' if found else 'ok   '} {name} {recording.name} (+{now - last:.0f} s)", flush=True)
-        for line in found:
+        for line in found[:_MOST_LINES]:
             print(f"      {line}", flush=True)
         wrong += bool(found)
         last = now
-        if write or (keep and not found):
+        if not recording.failure and (write or (keep and not found)):
             save(name, [trimmed(recording)])
     return wrong
 

@@ -16,7 +16,8 @@ from .cases import GUEST
 
 GCC = Requirement(package="gcc", program="gcc")
 _SWAP_BYTES = 96 << 20
-_FILES_BYTES = 128 << 20
+_FILES_BYTES = 64 << 20
+_FILES_BYTES_PER_SECOND = 256 << 10
 
 
 def require_programs(*, say: Say) -> None:
@@ -44,13 +45,13 @@ def initramfs(*, say: Say) -> Path:
 
 
 def disks(folder: Path) -> tuple[Disk, ...]:
-    """Two empty disks: one to swap on, one with ext4."""
+    """Two empty disks: one to swap on, a slow one with ext4."""
     swap, files = folder / "swap.img", folder / "files.img"
     for path, size in ((swap, _SWAP_BYTES), (files, _FILES_BYTES)):
         with path.open("wb") as handle:
             handle.truncate(size)
     _run([str(MKFS_EXT4.find()), "-q", "-F", str(files)])
-    return Disk(path=swap), Disk(path=files)
+    return Disk(path=swap), Disk(path=files, write_bytes_per_second=_FILES_BYTES_PER_SECOND)
 
 
 def _hog() -> bytes:

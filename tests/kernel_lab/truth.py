@@ -34,6 +34,8 @@ class Recording:
     truth: Truth
     log: bytes
     attempts: int = 1
+    failure: str | None = None
+    """Why there is no log: the guest did not bring the case to its end."""
 
 
 @dataclass

@@ -4,7 +4,8 @@
  *   hog kmsg             the kernel log's records since it was last cleared, as /dev/kmsg gives them
  *
  * -n comm; -a oom_score_adj (0 otherwise); -c cgroup folder to move to first; -b mbind() the memory to a NUMA
- * node; -p set_mempolicy() to it; -w begin when FILE exists. Kinds: see `kinds` below.
+ * node; -p set_mempolicy() to it; -w begin when FILE exists. Kinds: see `kinds` below. What is filled is said by
+ * the file /tmp/filled.NAME.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -248,7 +249,7 @@ static int kmsg(void)
 int main(int argc, char **argv)
 {
 	const char *name = "hog", *adj = "0", *wait_for = NULL;
-	char pid[16];
+	char pid[16], done[64];
 	int option;
 
 	if (argc == 2 && !strcmp(argv[1], "kmsg"))
@@ -285,6 +286,8 @@ int main(int argc, char **argv)
 	for (size_t at = 0; at < sizeof(kinds) / sizeof(*kinds); at++)
 		if (!strcmp(kinds[at].name, argv[optind])) {
 			kinds[at].fill(atol(argv[optind + 1]) * MIB);
+			snprintf(done, sizeof(done), "/tmp/filled.%s", name);
+			close(open(done, O_CREAT | O_WRONLY, 0600));
 			pause();
 		}
 	return 2;

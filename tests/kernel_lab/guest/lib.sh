@@ -55,6 +55,14 @@ start() { # NAME CGROUP|- HOG-ARGUMENTS...
 	started="$started $!:$name"
 }
 
+filled() { # NAME: wait until that hog has all it was to have
+	tries=0
+	while [ ! -e "/tmp/filled.$1" ] && [ $tries -lt 300 ]; do
+		sleep 0.2
+		tries=$((tries + 1))
+	done
+}
+
 count_kills() { # sets $kills: /proc/vmstat's count since the guest started
 	while read -r key value; do
 		[ "$key" = oom_kill ] && kills=$value
@@ -95,7 +103,7 @@ sysctl() { # KEY=VALUE: until the end of the case
 	echo "${1#*=}" >"$file"
 }
 
-use_swap() { # BYTES-OF-SWAP are those of the first disk
+use_swap() { # the whole first disk, until the end of the case
 	mkswap /dev/nvme0n1 >/dev/null
 	swapon /dev/nvme0n1
 }
@@ -110,6 +118,7 @@ clean() {
 	for one in $restore; do echo "${one#*:}" >"${one%%:*}"; done
 	clear_messages 2>/dev/null
 	umount /mnt 2>/dev/null
+	rm -f /tmp/*
 	echo 0 >/proc/sys/vm/nr_hugepages
 	swapoff /dev/nvme0n1 2>/dev/null
 	echo 3 >/proc/sys/vm/drop_caches

@@ -2,6 +2,6 @@
 sysctl vm.oom_kill_allocating_task=1
 expect cause=NodeMemory outcome=Killed first=asking
 start large - anon 200
-sleep 6
+filled large
 start asking - anon 400
 await

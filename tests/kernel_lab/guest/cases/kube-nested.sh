@@ -7,6 +7,6 @@ cgroup $scope limit=64M
 cgroup $pod/pause
 expect cause=PodLimit level=Pod outcome=Killed counter=Memory oom_memcg=/$pod limit="$(limit_of $pod)"
 start pause $pod/pause -a -998 anon 2
-sleep 1
+filled pause
 start etcd $scope -a -997 anon 100
 await

@@ -10,4 +10,3 @@ done
 sleep 1
 : >/tmp/go
 await 2 40
-rm /tmp/go

@@ -1,6 +1,6 @@
 # A kill by hand.
 expect cause=ManualTrigger outcome=Killed
 start innocent - anon 60
-sleep 2
+filled innocent
 echo f >/proc/sysrq-trigger
 await
