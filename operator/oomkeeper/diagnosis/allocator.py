@@ -76,8 +76,8 @@ def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:
 
 def _hidden_bytes(kill: Kill, request: Request | None) -> int:
     """Memory of NUMA nodes that the report of a panic leaves out because the request could not use them:
-    show_mem() goes by nodemask or mems_allowed (SHOW_MEM_FILTER_NODES), its `pages RAM` does not. Elsewhere the
-    line with the constraint says more; it comes only with a victim (dump_oom_summary())."""
+    show_mem() goes by nodemask or mems_allowed (SHOW_MEM_FILTER_NODES), its `pages RAM` does not. Elsewhere
+    the line with the constraint says more; it comes only with a victim (dump_oom_summary())."""
     memory = kill.memory
     if kill.panic is None or kill.constraint is not None or not kill.complete:
         return 0
@@ -185,7 +185,17 @@ def _by_watermarks(zones: ZonesState, request: Request, order: int) -> Shortage:
         return Shortage(
             Cause.FRAGMENTATION, Confidence.HIGH if note is None else Confidence.MEDIUM, zones, request, note
         )
-    if all(state.near for state in above):
+    clear = [state for state in above if not state.near]
+    if order > 0 and clear and all(state.has_block is False for state in clear):
+        return Shortage(
+            Cause.FRAGMENTATION,
+            Confidence.MEDIUM,
+            zones,
+            request,
+            "By the time of the report some zone with a block of that size was just above its minimum again; "
+            "what is free elsewhere is in smaller pieces.",
+        )
+    if not clear:
         return Shortage(
             Cause.NODE_MEMORY,
             Confidence.MEDIUM,

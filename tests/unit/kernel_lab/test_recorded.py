@@ -1,5 +1,5 @@
-"""Every cause made on real kernels, and the verdict on the guest's own log, without a guest: the logs and what
-the lab did are those that `make kernel-lab` keeps."""
+"""Every cause made on real kernels, and the verdict on the guest's own log; without a guest, for the logs and
+what the lab did are those that `make kernel-lab` keeps."""
 
 import pytest
 
