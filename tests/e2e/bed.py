@@ -49,7 +49,7 @@ class Cluster:
     api: client.ApiClient
     kubectl_command: Sequence[str | Path]
     kind: KindCluster | None
-    """Its nodes are containers of this machine that a test may stop and enter; None: somebody else's cluster."""
+    """Its nodes are containers of this machine, to be stopped and entered; None: somebody else's cluster."""
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """Its stdout. Raises AssertionError with its stderr."""

@@ -1,8 +1,8 @@
 """Which cluster the tests may kill pods on, and change sysctls of.
 
 Without a word it is the kind cluster of `make kind`, made for the session where it is not up. With
-OOMKEEPER_E2E_KUBECONFIG it is the one that file names, with oomkeeper installed by whoever owns it: the context
-has to be kind's, or be spelled out in OOMKEEPER_E2E_CONTEXT.
+OOMKEEPER_E2E_KUBECONFIG it is the one that file names, with oomkeeper installed by whoever owns it: the
+context has to be kind's, or be spelled out in OOMKEEPER_E2E_CONTEXT.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def chosen(environment: Mapping[str, str]) -> Chosen | None:
         raise RefusedError(f"{path} has no context {context!r}")
     if not context.startswith("kind-") and context != allowed:
         raise RefusedError(
-            f"the context {context} of {path} is not kind's: these tests kill pods, restart kubelets and change "
-            f"sysctls. If that is meant, set {CONTEXT}={context}"
+            f"the context {context} of {path} is not kind's: these tests kill pods, restart kubelets and "
+            f"change sysctls. If that is meant, set {CONTEXT}={context}"
         )
     return Chosen(path, context)

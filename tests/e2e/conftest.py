@@ -24,14 +24,11 @@ HERE = Path(__file__).parent
 NEEDS_NO_CLUSTER = ("test_choosing.py",)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a cluster, and leave it out unless it was asked for."""
-    mine = [item for item in items if HERE in item.path.parents and item.path.name not in NEEDS_NO_CLUSTER]
-    for item in mine:
-        item.add_marker(pytest.mark.e2e)
-    if mine and "e2e" not in (config.option.markexpr or ""):
-        config.hook.pytest_deselected(items=mine)
-        items[:] = [item for item in items if item not in mine]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a cluster: it is left out unless it is asked for."""
+    for item in items:
+        if HERE in item.path.parents and item.path.name not in NEEDS_NO_CLUSTER:
+            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ class Scenario:
     obj: Json
     container: str
     causes: tuple[str, ...]
-    """The first that the kernel meets; several where the pod's limit and the container's are the same number."""
+    """Which limit the kernel may meet: two where the pod's and the container's are the same number."""
     limit_mib: int
     visibility: str = "Reported"
     victim: str = "tail"
