@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.enclosure import enclosing_container
+from oomkeeper.kernel.enclosure import enclosing_container, sees_kernel_pids
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
@@ -98,6 +98,7 @@ class NodeLoop:
             operator_namespace=operator_namespace,
             sink=sink,
             enclosure=enclosing_container(proc=host.proc) if pods is not None else None,
+            kernel_pids=sees_kernel_pids(proc=host.proc),
         )
         self._panics = PanicWatch(
             store=store,
