@@ -93,7 +93,8 @@ class ChartBed:
             subresource = f"/{reference['subresource']}" if "subresource" in reference else ""
             resource = (reference.get("apiGroup", ""), reference["resource"] + subresource)
             found.add((*resource, event["verb"]))
-            # A server-side apply that makes the object is asked for both (apiserver endpoints/handlers/patch.go).
+            # A server-side apply that makes the object has to be allowed both (apiserver
+            # endpoints/handlers/patch.go).
             if event["verb"] == "patch" and code == 201:
                 found.add((*resource, "create"))
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .errors import TestbedError
@@ -54,3 +54,30 @@ def succeeds(
     except TestbedError:
         return False
     return True
+
+
+def run_saying(
+    command: Sequence[str | Path], *, say: Callable[[str], None], environment: Mapping[str, str] | None = None
+) -> None:
+    """Run it, saying each line that it prints as it comes.
+
+    Raises TestbedError with the last of them when it fails.
+    """
+    last: list[str] = []
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if text := line.strip():
+                last = [*last[-20:], text]
+                say(text)
+    if running.returncode != 0:
+        named = " ".join(str(part) for part in command[:6])
+        raise TestbedError(f"{named}: exit {running.returncode}: " + "\n".join(last))

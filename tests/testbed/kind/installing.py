@@ -32,7 +32,15 @@ def install_operator(
     }
     options = [option for name, value in values.items() for option in ("--set", f"{name}={value}")]
     say(f"installing the chart into {NAMESPACE}")
-    command = ["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace"]
+    command: list[str | Path] = [
+        "upgrade",
+        "--install",
+        RELEASE,
+        CHART,
+        "--namespace",
+        NAMESPACE,
+        "--create-namespace",
+    ]
     try:
         cluster.helm(*command, *options, "--wait", "--timeout", _WAIT)
     except TestbedError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import packages, recipes
 from ..binaries import binaries
 from ..cache import Say, cache_folder, locked, silent
-from ..commands import run
+from ..commands import run, run_saying
 from ..errors import StartError, TestbedError
 from ..images import write_busybox
 from . import known
@@ -32,7 +32,6 @@ from .podnetwork import connect_pods
 from .state import one_at_a_time, record_machine, restore_machine
 
 DEFAULT_NAME = "oomkeeper"
-_CREATE_SECONDS = 600
 _READY_SECONDS = 180
 _HEALTHY_SECONDS = 30
 
@@ -82,10 +81,8 @@ def up(*, name: str = DEFAULT_NAME, workers: int = 2, say: Say = silent) -> Kind
         config = known.note_begun(name, config=cluster_config(workers=workers, has_kindnet=not is_own(image)))
         options: list[str | Path] = ["--name", name, "--image", image, "--config", config]
         options += ["--kubeconfig", known.kubeconfig_path(name)]
-        environment = clusters_environment(docker)
-        run(
-            [clients["kind"], "create", "cluster", *options], environment=environment, seconds=_CREATE_SECONDS
-        )
+        create = [clients["kind"], "create", "cluster", *options]
+        run_saying(create, say=_kinds_steps(say), environment=clusters_environment(docker))
         cluster = known.cluster_of(docker, name=name, clients=clients)
         if is_own(image):
             connect_pods(cluster)
@@ -125,6 +122,15 @@ def down(*, name: str | None = None, say: Say = silent) -> None:
         if left:
             raise TestbedError(f"could not be put back, do it by hand: {'; '.join(left)}")
         say("no cluster is left, and the machine is as it was; images and binaries stay in the cache")
+
+
+def _kinds_steps(say: Say) -> Say:
+    def say_step(text: str) -> None:
+        # It also says how to use a kubeconfig that is not this one, and draws.
+        if text.startswith("✓"):
+            say("kind: done " + "".join(char for char in text if char.isascii()).strip().lower())
+
+    return say_step
 
 
 def _is_healthy(cluster: KindCluster) -> bool:

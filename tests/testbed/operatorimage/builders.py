@@ -76,12 +76,11 @@ class Buildah:
     name = "buildah"
 
     def __init__(self) -> None:
-        store = cache_folder() / "buildah"
-        store.mkdir(exist_ok=True)
-        runroot = Path("/var/tmp") / f"oomkeeper-buildah-{os.geteuid()}"
-        driver = "overlay" if os.geteuid() == 0 and can_overlay(store) else "vfs"
-        self._command: list[str | Path] = ["buildah", "--root", store, "--runroot", runroot]
-        self._command += ["--storage-driver", driver]
+        folder = cache_folder() / "buildah"
+        folder.mkdir(exist_ok=True)
+        driver = "overlay" if os.geteuid() == 0 and can_overlay(folder) else "vfs"
+        self._command: list[str | Path] = ["buildah", "--storage-driver", driver]
+        self._command += ["--root", folder / "root", "--runroot", folder / "run"]
         # Its other ways of isolating a RUN need a runtime, and capabilities that a container may lack.
         self._environment = {"BUILDAH_ISOLATION": "chroot"}
 
