@@ -27,7 +27,7 @@ the cache. From a shell: `make vmnode`, `make vmnode-down`.
 from .node import NODE_NAME, VMNode, attach_vm, finish_vm, prepare_vm, why_not
 from .operator import NAMESPACE, install_operator, wait_for_agent
 from .pythonimage import PYTHON_IMAGE
-from .session import vm_node
+from .session import find_vm, vm_node
 
 __all__ = [
     "NAMESPACE",
@@ -35,6 +35,7 @@ __all__ = [
     "PYTHON_IMAGE",
     "VMNode",
     "attach_vm",
+    "find_vm",
     "finish_vm",
     "install_operator",
     "prepare_vm",
