@@ -51,7 +51,8 @@ class Helm:
         """The objects of `helm template`."""
         import yaml
 
-        text = self("template", RELEASE, CHART, f"--namespace={NAMESPACE}", *arguments)
+        version = f"--kube-version={recipes.KUBERNETES_VERSION}"
+        text = self("template", RELEASE, CHART, f"--namespace={NAMESPACE}", version, *arguments)
         return [one for one in yaml.safe_load_all(text) if one]
 
 
@@ -93,7 +94,8 @@ class ChartBed:
             subresource = f"/{reference['subresource']}" if "subresource" in reference else ""
             resource = (reference.get("apiGroup", ""), reference["resource"] + subresource)
             found.add((*resource, event["verb"]))
-            # A server-side apply that makes the object is asked for both (apiserver endpoints/handlers/patch.go).
+            # A server-side apply that makes the object has to be allowed both (apiserver
+            # endpoints/handlers/patch.go).
             if event["verb"] == "patch" and code == 201:
                 found.add((*resource, "create"))
         return found

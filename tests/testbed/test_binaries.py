@@ -150,7 +150,7 @@ def test_a_go_that_is_too_old_is_not_taken(tmp_path: Path) -> None:
 
 def test_progress_says_seconds_packages_and_what_is_compiled() -> None:
     with Progress(title="etcd", total=300, say=silent, live=False) as progress:
-        progress.compiled("go.etcd.io/bbolt")
+        progress.step("go.etcd.io/bbolt")
         assert re.fullmatch(
             r"building etcd: \d+ s, 1 of at most 300 packages, now go\.etcd\.io/bbolt", progress.line()
         )
