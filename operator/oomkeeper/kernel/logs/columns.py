@@ -27,7 +27,9 @@ class Columns:
         found = fast.pattern.findall(block)
         self._fast = fast
         self._size = len(found)
-        self._of: dict[str, tuple[bytes, ...]] = dict(zip(fast.fields, zip(*found, strict=True), strict=False))
+        self._of: dict[str, tuple[bytes, ...]] = dict(
+            zip(fast.fields, zip(*found, strict=True), strict=False)
+        )
         self._escaped = fast.escape in block
 
     def __len__(self) -> int:
