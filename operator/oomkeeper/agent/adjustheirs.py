@@ -1,5 +1,5 @@
-"""A child takes its parent's oom_score_adj at fork (kernel/fork.c, copy_signal()): which processes have a value
-of ours by birth, and what they would have without us."""
+"""A child takes its parent's oom_score_adj at fork (kernel/fork.c, copy_signal()): which processes have a
+value of ours by birth, and what they would have without us."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
