@@ -156,27 +156,44 @@ def machine_now() -> dict[str, object]:
     }
 
 
-def test_one_killed_while_it_comes_up_can_be_brought_up_again_or_down() -> None:
-    # The last test here: it takes the others' cluster down.
+@pytest.fixture
+def untouched() -> Iterator[None]:
+    """Fails unless the machine is in the end as it was in the beginning."""
     if not alone():
         pytest.skip("another cluster or Docker daemon is up: the machine is put back only with the last one")
     found = machine_now()
-    for again in (True, False):
-        coming = subprocess.Popen(UP, cwd=CHECKOUT, start_new_session=True)
-        for _ in within(300, "a node container is there"):
-            docker = find_docker()
-            if docker is not None and node_containers(docker, NAME):
-                break
-        os.killpg(coming.pid, signal.SIGKILL)
-        coming.wait()
-        assert find(NAME) is None  # one in pieces is not taken for whole
-        if again:
-            cluster = up(name=NAME, workers=0)
-            assert cluster.kubectl("get", "nodes", "--output=name") == f"node/{cluster.control_plane}\n"
-            assert machine_now() != found
-        down(name=NAME)
-        assert find_docker() is None
-        for _ in within(20, "the machine is as it was"):
-            if machine_now() == found:
-                break
-        assert machine_now() == found
+    yield
+    assert find_docker() is None
+    for _ in within(20, "the machine is as it was"):
+        if machine_now() == found:
+            return
+    assert machine_now() == found
+
+
+# The last tests here, for they take the others' cluster down.
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("again", [True, False], ids=["up", "down"])
+def test_one_killed_while_it_comes_up_can_be_brought_up_again_or_down(again: bool) -> None:
+    coming = subprocess.Popen(UP, cwd=CHECKOUT, start_new_session=True)
+    for _ in within(300, "a node container is there"):
+        docker = find_docker()
+        if docker is not None and node_containers(docker, NAME):
+            break
+    os.killpg(coming.pid, signal.SIGKILL)
+    coming.wait()
+    assert find(NAME) is None  # one in pieces is not taken for whole
+    if again:
+        cluster = up(name=NAME, workers=0)
+        assert cluster.kubectl("get", "nodes", "--output=name") == f"node/{cluster.control_plane}\n"
+    down(name=NAME)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_cluster_whose_docker_was_killed_leaves_nothing() -> None:
+    cluster = up(name=NAME, workers=0)
+    assert cluster.docker.is_ours
+    for pid in (state_folder() / "docker" / "dockerd.pid").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+    down(name=NAME)
