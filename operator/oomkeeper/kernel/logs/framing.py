@@ -9,6 +9,12 @@ from .journal import parse_json_line
 from .rawkmsg import parse_kmsg_line
 from .syslog import parse_syslog
 
+_MAY_BEGIN = re.compile(
+    rb"[\[{\x1e<\d]|data: \{|kernel|[A-Z][a-z]{2} "
+    rb"|(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local|res)[\d ]*:"
+)
+"""What a line with a frame begins with, but for those that `|` or `: [` part into fields. Nearly all bare
+lines of a report fail here, before any framing is tried."""
 _QUOTE = re.compile(rb"(?:>[ \t]?|\|[ \t])+")
 
 
@@ -36,6 +42,8 @@ def find_frame(line: bytes) -> Frame | None:
 
 
 def _find(line: bytes) -> Frame | None:
+    if _MAY_BEGIN.match(line) is None and b"|" not in line and b": [" not in line:
+        return None
     first = line[:1]
     if first == b"[":
         return parse_dmesg(line)

@@ -10,8 +10,7 @@ import re
 from typing import NamedTuple
 
 KNOWN_START = re.compile(
-    rb".{1,15} invoked oom(?:-killer)?(?:: |$)"
-    rb"|(?:CPU: \d+ (?:UID|PID)|Pid: \d+, comm): "
+    rb"(?:CPU: \d+ (?:UID|PID)|Pid: \d+, comm): "
     rb"|(?:Hardware name|Workqueue|Call Trace|Mem-Info|Call trace)\b"
     rb"|Node \d+ "
     rb"|(?:DMA|DMA32|Normal|HighMem|Movable|Device)(?: free:|: \d+\*| per-cpu:)"
@@ -25,6 +24,7 @@ KNOWN_START = re.compile(
     rb"|Memory limit reached of cgroup |Killed? process \d+"
     rb"|(?:memory|memory\+swap|kmem|swap): usage \d|oom_reaper: |Unreclaimable slab info:|Name +Used +Total"
     rb"|Kernel panic - not syncing|COMPACTION is disabled|sysrq: |SysRq : "
+    rb"|.{1,15} invoked oom(?:-killer)?(?:: |$)"
 )
 """The beginning of a line that only the kernel's OOM report has; comm is at most 15 bytes (TASK_COMM_LEN)."""
 
@@ -101,6 +101,9 @@ LINES = (
     _line(rb"Kernel panic - not", rb"(?:enabled|memory\.*|processes\.*)", rb"syncing|[a-z_]+ "),
 )
 
+_OPENS = re.compile(b"|".join(b"(" + line.opens.pattern + b")" for line in LINES))
+"""All that open one, in their order: the number of the group is the kind's."""
+
 MEM_INFO_REST = re.compile(
     rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
     rb"free):\d+(?!\d|kB)"
@@ -129,7 +132,5 @@ def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
 
 def find_line(text: bytes) -> Line | None:
     """The kind of breakable line that `text` is, or None."""
-    for line in LINES:
-        if line.opens.match(text):
-            return line
-    return None
+    found = _OPENS.match(text)
+    return LINES[found.lastindex - 1] if found is not None and found.lastindex else None
