@@ -9,6 +9,7 @@ Pid: 23212, comm: x Not tainted 2.6.32-642.11.1.el6.x86_64 #1                  u
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ...model.kill import Invoker
@@ -49,6 +50,7 @@ class Header(NamedTuple):
     oom_score_adj: int | None
 
 
+@lru_cache(maxsize=8)
 def parse_header(text: bytes) -> Header | None:
     """The header of a report, or None where the line only looks like one. The source document's own spelling
     `invoked oom:` is taken too."""

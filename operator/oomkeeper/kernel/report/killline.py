@@ -11,6 +11,7 @@ kernel's.
 """
 
 import re
+from functools import lru_cache
 
 from ...model.kill import Victim
 from .text import KIB, readable
@@ -32,6 +33,7 @@ _CUT = re.compile(
 )
 
 
+@lru_cache(maxsize=8)
 def parse_killed(text: bytes) -> Victim | None:
     """The victim of a `Killed process` line, or None where not even a pid can be read."""
     match = _KILLED.match(text)

@@ -9,6 +9,7 @@ whoever may create a cgroup chose. So the line is read from both ends: pid and u
 cgroup's *name* holds no `/` while its *path* starts with one, and B is V or an ancestor of V."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from .text import readable
@@ -36,6 +37,7 @@ class Summary(NamedTuple):
     uid: int | None
 
 
+@lru_cache(maxsize=8)
 def parse_summary(text: bytes) -> Summary | None:
     """Read the line; one that was cut gives what is left of it."""
     front = _FRONT.match(text)
