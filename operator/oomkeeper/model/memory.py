@@ -30,7 +30,8 @@ class Zone(NamedTuple):
     """The zone's free lists, smallest block first."""
 
 
-class BuddyBlock(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuddyBlock:
     """One entry of a buddy line: `3*32kB (UME)`."""
 
     count: int

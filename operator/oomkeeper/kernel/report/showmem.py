@@ -105,7 +105,7 @@ class ShowMem:
             key,
             tuple(
                 [
-                    BuddyBlock(int(count), int(size) * KIB, types)
+                    BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types)
                     for count, size, types in _BLOCK.findall(line.decode("latin-1"))
                 ]
             ),
