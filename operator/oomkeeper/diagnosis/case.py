@@ -102,6 +102,14 @@ def task_pages(task: TaskRow) -> int:
     return task.rss_pages + (task.swapents_pages or 0)
 
 
+def anonymous_bytes(victim: Victim) -> int | None:
+    """What of it surely counts against its own cgroup: pages of files may be charged to whoever read them
+    first."""
+    if victim.anon_rss_bytes is None:
+        return None
+    return victim.anon_rss_bytes + (victim.shmem_rss_bytes or 0)
+
+
 def resident_bytes(victim: Victim) -> int | None:
     """What a victim's death gives back, page tables aside."""
     if victim.anon_rss_bytes is None:
