@@ -5,16 +5,16 @@ end of a report, it could hide the rest. An indented line may belong to the reco
 anybody.
 """
 
-import re
 from enum import Enum, auto
 
+from ..lazy import lazy
 from .frame import Kind
 from .framing import find_frame
 
 _KINDS = (Kind.DMESG, Kind.SYSLOG, Kind.KMSG, Kind.MONOTONIC)
-_HEAD = re.compile(rb"[^\n]{0,15} invoked oom-killer: ")
+_HEAD = lazy(rb"[^\n]{0,15} invoked oom-killer: ")
 """comm is at most 15 bytes (TASK_COMM_LEN); an escaped one may be longer, and then proves nothing."""
-_KILL = re.compile(
+_KILL = lazy(
     rb"(?:Memory cgroup out of memory: |Out of memory(?: \(oom_kill_allocating_task\))?: )?"
     rb"Killed process \d"
 )

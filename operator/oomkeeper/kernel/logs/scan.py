@@ -12,11 +12,11 @@ How far on: until nothing came for longer than the longest report is; after a ki
 which ends its report, a little is enough.
 """
 
-import re
 from collections.abc import Iterator
 
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .assemble import Assembler
 from .blocks import ByteStream, LineBlocks
 from .counts import LogCounts
@@ -27,7 +27,7 @@ from .search import count_newlines
 NEEDLES = (b"oom-kill", b"ut of memory")
 JSON_NEEDLES = (b"111,111,109,45,107,105,108,108", b"117,116,32,111,102,32,109,101,109,111,114,121")
 """The same two as journald spells texts that are not UTF-8 in JSON: one number a byte."""
-OF_A_REPORT = re.compile(
+OF_A_REPORT = lazy(
     rb"oom-kill(?:er)?(?::|\s*[\r\n]|\Z)"
     rb"|ut of memory(?:: (?:Kill|compulsory|system-wide|OOM victim)| \(oom_kill_| and no killable"
     rb"|:?\s*\n[\s>]*Kill|:?\s*\Z)"

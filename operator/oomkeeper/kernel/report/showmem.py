@@ -8,24 +8,25 @@ Kernels without CONFIG_NUMA leave out `Node 0`."""
 import re
 
 from ...model.memory import BuddyBlock, HugePages, Zone
+from ..lazy import lazy
 from .text import KIB
 
-_COUNTS = re.compile(rb"\s*(?:[a-z_]+:\d{1,20}(?:\s+|\Z))+")
-_COUNT = re.compile(rb"([a-z_]+):(\d{1,20})")
-_NODE = re.compile(rb"Node (\d{1,20}) (?=active_anon:)")
-_ZONE = re.compile(rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
-_FIELD = re.compile(r"([a-z_]+(?:\([a-z]+\))?):\s*(\d{1,20})[kK]B", re.ASCII)
-_BUDDY = re.compile(
+_COUNTS = lazy(rb"\s*(?:[a-z_]+:\d{1,20}(?:\s+|\Z))+")
+_COUNT = lazy(rb"([a-z_]+):(\d{1,20})")
+_NODE = lazy(rb"Node (\d{1,20}) (?=active_anon:)")
+_ZONE = lazy(rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
+_FIELD = lazy(r"([a-z_]+(?:\([a-z]+\))?):\s*(\d{1,20})[kK]B", re.ASCII)
+_BUDDY = lazy(
     rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): "
     rb"(?=\d{1,20}\*\d{1,20}kB)"
 )
-_BLOCK = re.compile(r"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?", re.ASCII)
-_HUGE = re.compile(
+_BLOCK = lazy(r"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?", re.ASCII)
+_HUGE = lazy(
     rb"(?:Node (\d{1,20}) )?hugepages_total=(\d{1,20}) hugepages_free=(\d{1,20}) "
     rb"hugepages_surp=\d{1,20} hugepages_size=(\d{1,20})kB"
 )
-_SWAP = re.compile(rb"(Free|Total) swap\s*=\s*(\d{1,20})kB")
-_PAGES = re.compile(rb"(\d{1,20}) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
+_SWAP = lazy(rb"(Free|Total) swap\s*=\s*(\d{1,20})kB")
+_PAGES = lazy(rb"(\d{1,20}) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
 
 
 class ShowMem:
