@@ -17,6 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m compileall -q operator/oomkeeper  # as pip does for a package that is not editable
 	@touch $@
 
 lint: venv  ## ruff, mypy --strict, the one-way imports, crds/ against its models
