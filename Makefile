@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lint format test demo bench crds lock clean
+.PHONY: help venv lint format test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP)  ## everything at .venv/bin, oomkeeper and kubectl-oom among it
 
@@ -32,6 +32,9 @@ format: venv  ## let ruff lay out the code
 
 test: venv  ## every test: units, this kernel, a real API server and (as root) a real kubelet
 	$(BIN)/python -m pytest
+
+kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
+	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
 
 demo: venv  ## the main job, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo
