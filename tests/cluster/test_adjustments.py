@@ -224,7 +224,7 @@ def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
     program = tmp_path / "oomk-adj-host"
     program.write_bytes(Path("/bin/sleep").resolve().read_bytes())
     program.chmod(0o755)
-    script = "echo oomk-adj-host > /proc/self/comm; while true; do sleep 100000; done"
+    script = "echo -n oomk-adj-host > /proc/self/comm; while true; do sleep 100000; done"
     inside = ready(native_node, bed, space, pod("impostor", container("app", script)))
     eventually(
         lambda: "oomk-adj-host\n" in {Path(f"/proc/{pid}/comm").read_text() for pid in inside.pids("app")}
