@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ _RECORD = "machine.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _DOCKER_CGROUP = "docker"
+_CGROUP_SECONDS = 5.0
 _DOCKER_FOLDERS = (Path("/run/docker/plugins"), Path("/run/docker"))
 """dockerd makes them wherever its own folders are: pkg/plugins/discovery.go."""
 _PROC_SYS = Path("/proc/sys")
@@ -140,12 +142,30 @@ def _restore_interfaces(found: dict[str, str]) -> list[str]:
     return left
 
 
+def container_pids(containers: Iterable[str]) -> set[int]:
+    """Processes of Docker's containers of these ids, from their cgroups."""
+    found: set[int] = set()
+    for container in containers:
+        for root in _docker_cgroups():
+            for folder, _, _ in os.walk(root / container):
+                try:
+                    found.update(int(pid) for pid in (Path(folder) / "cgroup.procs").read_text().split())
+                except OSError:
+                    continue  # removed while we looked
+    return found
+
+
 def _remove_cgroups(absent_before: list[str]) -> list[str]:
-    left = []
-    for path in map(Path, absent_before):
-        for folder, _, _ in sorted(os.walk(path), reverse=True):
-            try:
-                Path(folder).rmdir()
-            except OSError as error:
-                left.append(f"cgroup {folder}: {error.strerror} (rmdir {folder})")
-    return left
+    deadline = time.monotonic() + _CGROUP_SECONDS
+    while True:
+        left = []
+        for path in map(Path, absent_before):
+            for folder, _, _ in sorted(os.walk(path), reverse=True):
+                try:
+                    Path(folder).rmdir()
+                except OSError as error:
+                    left.append(f"cgroup {folder}: {error.strerror} (rmdir {folder})")
+        # A killed process leaves its cgroup a little after it is gone from /proc.
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
