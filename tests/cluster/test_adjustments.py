@@ -212,8 +212,9 @@ def test_at_a_pods_limit_the_kernel_kills_whom_the_policy_names_though_another_i
     eventually(lambda: entry(bed, native_node, "rest").get("overridden"))
     assert entry(bed, native_node, "rest")["overriddenBy"] == f"{policy}/first"
     native_node.kubectl("-n", space, "exec", "three", "-c", "grows", "--", "touch", "/tmp/go")
-    eventually(lambda: incidents(bed, space), seconds=60)
-    first = min(incidents(bed, space), key=lambda one: one["status"]["firstSeen"])
+    first = eventually(
+        lambda: min(incidents(bed, space), default={}, key=lambda one: one["status"]["firstSeen"]), seconds=60
+    )
     assert first["spec"]["container"] == "small"
     assert first["status"]["cause"] == "PodLimit"
 
