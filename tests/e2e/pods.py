@@ -20,12 +20,20 @@ REST = "exec sleep 100000"
 
 
 def container(
-    name: str, script: str, *, limit: str | None = "32Mi", cpu: str | None = None, **fields: Any
+    name: str,
+    script: str,
+    *,
+    limit: str | None = "32Mi",
+    request: str | None = None,
+    cpu: str | None = None,
+    **fields: Any,
 ) -> Json:
-    """`limit` None: without one; `cpu` with it makes the pod Guaranteed."""
+    """`limit` None: without one; `request` None: as much as the limit; `cpu` makes the pod Guaranteed."""
     made: Json = {"name": name, "image": IMAGE, "command": ["sh", "-c", script], **fields}
     if limit is not None:
         made["resources"] = {"limits": {"memory": limit, **({"cpu": cpu} if cpu else {})}}
+    if request is not None:
+        made["resources"]["requests"] = {"memory": request}
     return made
 
 

@@ -45,8 +45,9 @@ _ONE_LIMIT = ("PodLimit", "ContainerLimit")
 _MARK: dict[str, Any] = {"volumeMounts": [{"name": "mark", "mountPath": "/mark"}]}
 _MARK_VOLUME: Json = {"name": "mark", "emptyDir": {}}
 _MEMORY_VOLUME: Json = {"name": "scratch", "emptyDir": {"medium": "Memory"}}
-# Half a pod's memory, held in a shell variable.
+# A good part of a pod's memory, held in a shell variable; and to wait for it.
 _HOLD = "held=$(head -c 12000000 /dev/zero | tr '\\0' x)"
+_AFTER = "until [ -e /mark/held ]; do sleep 0.2; done"
 
 SCENARIOS = {
     "alone": Scenario(
@@ -117,9 +118,10 @@ SCENARIOS = {
         # Each within its own limit, both together beyond the pod's.
         obj=pod(
             "pod-resources",
-            container("holds", f"{_HOLD}; {REST}", limit="40Mi"),
-            container("eats", "sleep 2; exec tail /dev/zero", limit="40Mi"),
+            container("holds", f"{_HOLD}; touch /mark/held; {REST}", limit="40Mi", request="8Mi", **_MARK),
+            container("eats", f"{_AFTER}; {EAT}", limit="40Mi", request="8Mi", **_MARK),
             resources={"limits": {"memory": "48Mi"}},
+            volumes=[_MARK_VOLUME],
         ),
         container="eats",
         causes=("PodLimit",),

@@ -45,17 +45,18 @@ def _execute(cluster: Cluster, scenario: Scenario, *, namespace: str) -> None:
         cluster.kubectl("exec", f"--namespace={namespace}", scenario.pod, "--", *scenario.execute)
 
 
-def incident_of(cluster: Cluster, namespace: str, scenario: Scenario) -> Json:
+def incident_of(cluster: Cluster, namespace: str) -> Json:
     """Once it is settled whether kubelet has said so."""
     return eventually(
-        lambda: cluster.only_incident(namespace, visibility=scenario.visibility), seconds=SETTLED_SECONDS
+        lambda: (one := cluster.only_incident(namespace))["status"].get("visibility") and one,
+        seconds=SETTLED_SECONDS,
     )
 
 
 @each
 def test_a_kill_is_explained(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
     scenario = SCENARIOS[name]
-    one = incident_of(cluster, spaces[name], scenario)
+    one = incident_of(cluster, spaces[name])
     spec, status = one["spec"], one["status"]
     evidence = status["evidence"]
     assert spec["pod"]["name"].startswith(scenario.pod)
@@ -80,9 +81,14 @@ def test_kubelet_agrees_where_it_says_anything(
     cluster: Cluster, spaces: Mapping[str, str], name: str
 ) -> None:
     scenario = SCENARIOS[name]
-    one = incident_of(cluster, spaces[name], scenario)
+    one = incident_of(cluster, spaces[name])
+    evidence, visibility = one["status"]["evidence"], one["status"]["visibility"]
+    # On a busy machine containerd may miss an OOM event of cgroup v1, and kubelet says Error, 137. That is
+    # what Invisible is for.
+    assert visibility == ("Reported" if evidence.get("reason") == "OOMKilled" else "Invisible")
     if name == "job":
-        # That kubelet's word outlived the pod is what `Reported` says.
+        # Kubelet's word has outlived the pod.
+        assert evidence["exitCode"] == 137
         with pytest.raises(ApiException, match="404"):
             cluster.pod(spaces[name], one["spec"]["pod"]["name"])
         return
@@ -91,16 +97,17 @@ def test_kubelet_agrees_where_it_says_anything(
     assert pod["spec"]["nodeName"] == one["spec"]["nodeName"]
     assert pod["status"]["qosClass"] == scenario.qos
     said = container_status(pod, scenario.container)
-    evidence = one["status"]["evidence"]
     if scenario.visibility == "Invisible":
+        assert visibility == "Invisible"
         assert "running" in said["state"]
         assert said["restartCount"] == 0
         assert said["containerID"].endswith(evidence["containerID"])
         return
     ended = said["state"].get("terminated") or said["lastState"]["terminated"]
-    assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
+    assert ended["reason"] in ("OOMKilled", "Error")
     assert ended["containerID"].endswith(evidence["containerID"])
-    assert (evidence["reason"], evidence["exitCode"]) == ("OOMKilled", 137)
+    assert (evidence["reason"], evidence["exitCode"]) == (ended["reason"], ended["exitCode"])
+    assert ended["exitCode"] == 137
     # kubelet's clock has whole seconds, and it is the same clock here.
     killed = datetime.fromisoformat(one["status"]["lastSeen"])
     finished = datetime.fromisoformat(ended["finishedAt"])
@@ -109,7 +116,7 @@ def test_kubelet_agrees_where_it_says_anything(
 
 @each
 def test_the_pod_gets_an_event(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
-    one = incident_of(cluster, spaces[name], SCENARIOS[name])
+    one = incident_of(cluster, spaces[name])
     pod = one["spec"]["pod"]
     [event] = eventually(lambda: cluster.events(spaces[name], of=pod["name"]))
     assert (event["type"], event["reason"], event["count"]) == ("Warning", "OOMKilled", 1)

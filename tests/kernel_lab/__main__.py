@@ -25,13 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.set or SETS:
         began = time.monotonic()
         wanted = [case for case in cases(cgroups=name[-2:]) if not options.case or case.name in options.case]
-        wrong = _run(name, wanted, write=options.write, keep=options.keep)
+        wrong = _run(name, wanted, write=options.write)
         failed += wrong
         _say(f"{name}: {len(wanted)} cases, {wrong} wrong, {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
 
 
-def _run(name: str, wanted: Sequence[Case], *, write: bool, keep: bool) -> int:
+def _run(name: str, wanted: Sequence[Case], *, write: bool) -> int:
     series, _, version = name.partition("-")
     wrong = 0
     last = time.monotonic()
@@ -43,7 +43,7 @@ def _run(name: str, wanted: Sequence[Case], *, write: bool, keep: bool) -> int:
             print(f"      {line}", flush=True)
         wrong += bool(found)
         last = now
-        if not recording.failure and (write or (keep and not found)):
+        if write and not recording.failure:
             save(name, [trimmed(recording)])
     return wrong
 
@@ -55,7 +55,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--write", action="store_true", help=f"keep the logs in tests/kernel_lab/{LOGS.name}/"
     )
-    parser.add_argument("--keep", action="store_true", help="keep those whose verdict is right")
     return parser.parse_args(arguments)
 
 

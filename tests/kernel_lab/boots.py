@@ -22,9 +22,9 @@ _ATTEMPTS = 6
 """6.12 fails to come up in every other boot under emulation."""
 _ATTEMPTS_AT_A_CASE = 2
 """When a guest that is up stops in a case without any sign of a broken kernel, it is likely the case."""
-_BOOT_SECONDS = 60.0
-_QUIET_SECONDS = 150.0
-"""The longest that a guest may say nothing: a case's minute, and room for a busy machine."""
+_BOOT_SECONDS = 120.0
+_QUIET_SECONDS = 240.0
+"""The longest that a guest may say nothing: a case's two minutes, and room for a busy machine."""
 _OOM = re.compile(r"invoked oom-killer: ")
 
 

@@ -17,7 +17,7 @@ from .cases import GUEST
 GCC = Requirement(package="gcc", program="gcc")
 _SWAP_BYTES = 96 << 20
 _FILES_BYTES = 64 << 20
-_FILES_BYTES_PER_SECOND = 256 << 10
+_FILES_BYTES_PER_SECOND = 16 << 10
 
 
 def require_programs(*, say: Say) -> None:
@@ -45,7 +45,7 @@ def initramfs(*, say: Say) -> Path:
 
 
 def disks(folder: Path) -> tuple[Disk, ...]:
-    """Two empty disks: one to swap on, a slow one with ext4."""
+    """Two empty disks: one to swap on, a very slow one with ext4."""
     swap, files = folder / "swap.img", folder / "files.img"
     for path, size in ((swap, _SWAP_BYTES), (files, _FILES_BYTES)):
         with path.open("wb") as handle:

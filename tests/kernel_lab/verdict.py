@@ -50,7 +50,7 @@ _FIELDS: dict[str, Callable[[Kill, Diagnosis], object]] = {
     "order": lambda kill, _: kill.invoker.order if kill.invoker else None,
     "tasks": lambda kill, _: len(kill.tasks),
 }
-_OF_THE_WHOLE = frozenset({"kills", "first", "headers_at_most", "swap_full"})
+_OF_THE_WHOLE = frozenset({"kills", "first", "rate_limited", "swap_full"})
 
 
 def _of_events(truth: Truth, reported: Sequence[Event]) -> Iterator[str]:
@@ -82,9 +82,8 @@ def _of_victims(truth: Truth, found: Sequence[Event]) -> Iterator[str]:
 
 
 def _of_the_whole(truth: Truth, reported: Sequence[Event]) -> Iterator[str]:
-    most = truth.facts.get("headers_at_most")
-    if most is not None and len(reported) > int(most):
-        yield f"{len(reported)} reports, the kernel prints at most {most}"
+    if truth.facts.get("rate_limited") and len(reported) >= int(truth.facts["kills"]):
+        yield f"{len(reported)} reports of {truth.facts['kills']} kills: the kernel left none out"
     if truth.facts.get("swap_full") and any(kill.memory.swap_free_bytes for kill, _ in reported[:1]):
         free = reported[0][0].memory.swap_free_bytes
         total = reported[0][0].memory.swap_total_bytes

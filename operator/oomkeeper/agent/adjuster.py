@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from oomkeeper.kernel.oomscore import OomScoreError, Process, ProcessId, read_process, write_adj
 
+from .adjustheirs import Held, heirs_of, inherited, relatives_of
 from .adjustrule import AdjustRule
 from .adjustview import AdjustmentView, Steady
 from .state import Store
@@ -36,14 +37,6 @@ KEEP_NOTE = "adjustments kept on release"
 """Ids of rules with onRelease Keep: when they are gone, nobody else can tell."""
 CHANGING_NOTE = "adjustments being changed"
 """Values that are about to be replaced by others: after a crash a process may have the one or the other."""
-
-
-class Held(NamedTuple):
-    """What the store knows of a process."""
-
-    original: int
-    applied: int
-    rule: str
 
 
 @dataclass(slots=True)
@@ -156,7 +149,7 @@ class Adjuster:
                 tally.overridden += len(lost)
                 tally.by |= set(lost)
                 claims |= dict.fromkeys(mine, rule)
-                relatives = _relatives(mine, family)
+                relatives = relatives_of(mine, family)
                 for pid in mine:
                     process = read_process(pid, proc=self._proc)
                     if process is None or process.kernel_thread:
@@ -167,7 +160,7 @@ class Adjuster:
                 pending[rule.id] = rule
         wrote = self._write(writes, heirs, tallies, held)
         rest = {one: row for one, row in held.items() if one not in live}
-        self._release(rest, unsure=unsure)
+        self._release(rest, live=live, unsure=unsure)
         self._store.put_note(KEEP_NOTE, sorted(rule.id for rule in rules if rule.on_release == "Keep"))
         known = live | rest.keys()
         self._failed = {one: failed for one, failed in self._failed.items() if one in known}
@@ -187,7 +180,7 @@ class Adjuster:
     ) -> None:
         """Sort one process: in force, to be written, or left alone."""
         known = held.get(process.id)
-        original = known.original if known else _inherited(process, relatives)
+        original = known.original if known else inherited(process, relatives)
         if process.adj == rule.value:
             tally.in_force += 1
             self._failed.pop(process.id, None)
@@ -271,11 +264,14 @@ class Adjuster:
     def _changing(self) -> list[int]:
         return self._store.note(CHANGING_NOTE) or []
 
-    def _release(self, held: Mapping[ProcessId, Held], *, unsure: Collection[str]) -> None:
+    def _release(
+        self, held: Mapping[ProcessId, Held], *, live: Collection[ProcessId], unsure: Collection[str]
+    ) -> None:
         """Let go of processes: dead, or named no more. Of the rules that are `unsure`, only the dead."""
         self._stuck = None
         kept, changing = set(self._store.note(KEEP_NOTE) or ()), self._changing()
         let_go: list[ProcessId] = []
+        parents: dict[int, Held] = {}
         done: Counter[str] = Counter()
         for id, row in held.items():
             process = read_process(id.pid, proc=self._proc)
@@ -284,17 +280,23 @@ class Adjuster:
                     continue
                 # A value that somebody else has set since is theirs.
                 ours = process.adj in (row.applied, *changing) and process.adj != row.original
-                if ours and row.rule not in kept:
-                    if not self._give_back(id, row.original):
+                if row.rule not in kept:
+                    if ours and not self._give_back(id, row.original):
                         continue
-                    done[row.rule] += 1
+                    done[row.rule] += ours
+                    parents[id.pid] = row
             let_go.append(id)
+        # Born since the last look, or while no agent ran: nobody has noted them.
+        for process, row in heirs_of(parents, proc=self._proc) if parents else ():
+            if process.id not in held and process.id not in live and process.adj != row.original:
+                done[row.rule] += self._give_back(process.id, row.original)
         if let_go:
             with self._store.transaction():
                 for id in let_go:
                     self._store.drop_adjustment(pid=id.pid, start_time=id.start_time)
         for rule, count in done.items():
-            log.info("oom_score_adj restored rule=%s processes=%d", rule, count)
+            if count:
+                log.info("oom_score_adj restored rule=%s processes=%d", rule, count)
 
     def _give_back(self, process: ProcessId, original: int) -> bool:
         failed = self._failed.get(process)
@@ -342,22 +344,6 @@ class Adjuster:
                 )
         self._said = {f"{view.policy}/{view.name}": (view.state, view.reason) for view in views}
         return self._steady.show(views)
-
-
-def _relatives(pids: Sequence[int], held: Mapping[int, tuple[int, Held]]) -> dict[int, Held]:
-    """Pid -> what is held of it, for one container's processes, the oldest first."""
-    return {
-        pid: held[pid][1]
-        for pid in sorted((pid for pid in pids if pid in held), key=lambda pid: held[pid][0])
-    }
-
-
-def _inherited(process: Process, relatives: Mapping[int, Held]) -> int | None:
-    """What a process of which nothing is noted would have without us, if it was born with a value of ours:
-    its parent's original value, or where the parent is gone that of the oldest of its container."""
-    parent = relatives.get(process.parent)
-    rows = ([parent] if parent else []) + [*relatives.values()]
-    return next((row.original for row in rows if row.applied == process.adj), None)
 
 
 def _problem_state(target: Target) -> str | None:

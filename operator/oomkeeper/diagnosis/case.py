@@ -11,6 +11,9 @@ from ..model.pod import ContainerFacts, KubeCgroup, PodFacts
 from .allocator import Shortage
 from .binding import Binding
 
+NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY})
+"""Causes for which it does not matter what the memory was filled with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:

@@ -3,6 +3,7 @@
 Pure: the ring of an OOMIncident in, a sentence out; None where the kills do not carry one.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from .times import parse_time
 
 Item = dict[str, Any]
 
+_SINCE_BOOT = re.compile(r"\+\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _MIN_KILLS = 3
 _MIN_APART_SECONDS = 5.0
 """Closer together they are workers that died side by side, not runs that grew one after the other."""
@@ -24,7 +26,7 @@ _FILLED = 0.5
 _EVEN = 1.5
 """Longest against shortest time to the next kill that still counts as even."""
 _GROWN = 1.2
-_NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY})
+NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY})
 _WHAT_TO_DO = "Take a heap profile of it early and late in its life and compare the two."
 
 
@@ -55,7 +57,7 @@ def growth_sentence(kills: Sequence[Mapping[str, Any]]) -> str | None:
 
 def with_growth(advice: Sequence[Item], kills: Sequence[Mapping[str, Any]], *, cause: str) -> list[Item]:
     """The advice on the last kill, with what all of them say in front of the advice to find the leak."""
-    grown = growth_sentence(kills) if cause not in _NO_SHORTAGE else None
+    grown = growth_sentence(kills) if cause not in NO_SHORTAGE else None
     if grown is None:
         return list(advice)
     others = [item for item in advice if item["remedy"] != Remedy.FIND_LEAK]
@@ -64,11 +66,19 @@ def with_growth(advice: Sequence[Item], kills: Sequence[Mapping[str, Any]], *, c
 
 
 def _peak(kill: Mapping[str, Any]) -> _Peak | None:
-    seconds, pid = parse_time(kill.get("time")), whole(kill.get("pid"))
+    seconds, pid = _seconds(kill.get("time")), whole(kill.get("pid"))
     held = whole(kill.get("anonRssBytes"))
     if seconds is None or pid is None or not held:
         return None
     return _Peak(seconds, pid, held, whole(kill.get("limitBytes")))
+
+
+def _seconds(time: object) -> float | None:
+    """RFC 3339, or `+SECONDS` since boot where the log had no clock; the two are never compared, for a log
+    that has one has it throughout."""
+    if isinstance(time, str) and _SINCE_BOOT.fullmatch(time):
+        return float(time)
+    return parse_time(time)
 
 
 def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> str | None:
@@ -86,10 +96,10 @@ def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> 
         if raised
         else f"{comm} filled its limit of {size(limits[-1])} {len(peaks)} times"
     )
-    evenly = ", evenly, as a leak does" if even else ""
+    evenly = ", evenly, as a leak would" if even else ""
     return (
-        f"{met}, {_between(apart)} apart{evenly}: it grows by at least {_pace(pace)}. A higher limit only "
-        "postpones the next kill."
+        f"{met}, {_between(apart)} apart{evenly}: it grows by at least {_pace(pace)}. If that is a leak, a "
+        "higher limit only postpones the next kill."
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .bed import MIB, Bed, Json, container
+from .bed import MIB, Bed, Json, container, eventually
 
-EAT = "sleep 1000 & sleep 2; tail /dev/zero"
+EAT = "sleep 1000 & sleep 2; tail /dev/zero; true"
 
 
 def distinct(incident: Json) -> int:
@@ -38,7 +38,13 @@ def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_
 
 def test_at_a_pods_own_limit_the_container_that_holds_the_victim_dies_and_the_other_lives(bed: Bed) -> None:
     limit = {"limits": {"memory": "64Mi", "cpu": "1"}, "requests": {"memory": "64Mi", "cpu": "100m"}}
-    bed.pod("shared", container("hog", EAT), container("side", "sleep 1000"), resources=limit)
+    # kubelet publishes no container's id before all are started, which takes its time here.
+    wait = f"until [ -e /go/{bed.space} ]; do sleep 0.5; done; {EAT}"
+    go = {"name": "go", "hostPath": {"path": "/run/testbed-go", "type": "DirectoryOrCreate"}}
+    hog = container("hog", wait, volumeMounts=[{"name": "go", "mountPath": "/go"}])
+    bed.pod("shared", hog, container("side", "sleep 1000"), resources=limit, volumes=[go])
+    eventually(lambda: bed.get("pod", "shared")["status"]["phase"] == "Running")
+    bed.node.sh(f"touch /run/testbed-go/{bed.space}")
     incident = bed.incident(visibility="Reported")
     status = incident["status"]
     assert (status["cause"], status["level"], status["outcome"]) == ("PodLimit", "Pod", "KilledGroup")

@@ -69,9 +69,9 @@ count_kills() { # sets $kills: /proc/vmstat's count since the guest started
 	done </proc/vmstat
 }
 
-await() { # [SECONDS-OF-QUIET [KILLS]]: until that many kills happened and no more follow, or a minute is over
+await() { # [SECONDS-OF-QUIET [KILLS]]: until that many kills happened and no more follow, or two minutes are over
 	tries=0 quiet=0 last=$before
-	while [ $tries -lt 300 ] && [ $quiet -lt $((${1:-1} * 5)) ]; do
+	while [ $tries -lt 600 ] && [ $quiet -lt $((${1:-1} * 5)) ]; do
 		sleep 0.2
 		tries=$((tries + 1))
 		count_kills

@@ -38,12 +38,12 @@ def install_operator(node: VMNode, *, say: Say) -> None:
         "image.repository": repository,
         "image.tag": tag,
         "image.pullPolicy": "Never",
-        "controller.replicas": "0",
     }
     say("installing the chart; its controller runs on this machine")
     options: list[str | Path] = [
-        option for name, value in values.items() for option in ("--set", f"{name}={value}")
+        option for name, value in values.items() for option in ("--set-string", f"{name}={value}")
     ]
+    options += ["--set", "controller.replicas=0"]
     chart: list[str | Path] = [
         "upgrade",
         "--install",

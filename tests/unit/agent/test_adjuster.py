@@ -94,6 +94,33 @@ def test_a_child_that_was_born_with_our_value_gets_its_parents_own_back(
         assert [adj(pid) for pid in (shell.pid, child, grandchild)] == [33] * 3
 
 
+def test_children_born_since_the_last_look_or_while_no_agent_ran_get_their_parents_own_back_too(
+    tree: Tree, store: Store, pods: PodTable
+) -> None:
+    with processes(1, FORKS) as [shell]:
+        set_adj(shell.pid, 33)
+        tree.container(IDS[0], shell.pid)
+        adjuster(tree, store, pods=pods).reconcile([rule(800)])
+        child, own = child_of(shell), child_of(shell)
+        set_adj(own, 600)
+        adjuster(tree, store, pods=PodTable()).reconcile([])
+        assert [adj(pid) for pid in (shell.pid, child, own)] == [33, 33, 600]
+
+
+def test_a_child_that_another_entry_names_is_not_given_back_with_its_parent(
+    tree: Tree, store: Store, pods: PodTable
+) -> None:
+    with processes(1, FORKS) as [shell]:
+        tree.container(IDS[0], shell.pid)
+        keeper = adjuster(tree, store, pods=pods)
+        keeper.reconcile([rule(800)])
+        child = child_of(shell)
+        tree.put("/system.slice/web.service", child)
+        keeper.reconcile([rule(800, "unit", systemdUnit="web.service")])
+        assert adj(child) == 800
+        assert adj(shell.pid) != 800
+
+
 @pytest.mark.parametrize("rules", [[], [rule(900)]])
 def test_a_death_at_the_write_loses_no_original_value(
     tree: Tree, store: Store, pods: PodTable, monkeypatch: pytest.MonkeyPatch, rules: list

@@ -69,3 +69,20 @@ def test_a_folder_without_records_is_refused_for_what_it_is(tmp_path: Path) -> N
     done = oomkeeper("explain", tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Is a directory that holds no record of pstore (dmesg-*)" in done.stderr
+
+
+def test_a_real_dump_of_two_parts_of_which_the_cut_goes_through_a_report() -> None:
+    """A 6.1 kernel's ERST: four kills with memory.oom.group, then the limit that the node panicked on."""
+    kills = explained(Path(__file__).parents[1] / "kernel" / "data")
+    assert [(kill["cause"], kill["outcome"]) for kill in kills] == [
+        ("ContainerLimit", "KilledGroup"),
+        ("ContainerLimit", "KilledGroup"),
+        ("PodLimit", "KilledGroup"),
+        ("NUMAMemoryPolicy", "KilledGroup"),
+        ("PodLimit", "Panicked"),
+    ]
+    assert [len(kill["victims"]) for kill in kills] == [2, 3, 3, 1, 0]
+    # The kernel keeps the end of its log only, and that begins within the first report.
+    assert [kill["complete"] for kill in kills] == [False, True, True, True, True]
+    assert [kill["taskCount"] for kill in kills] == [2, 3, 4, 9, 2]
+    assert kills[-1]["panic"] == "Out of memory: compulsory panic_on_oom is enabled"

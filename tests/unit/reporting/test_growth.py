@@ -14,11 +14,16 @@ from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.records import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.reporting.growth import growth_sentence, with_growth
+from oomkeeper.reporting.kill_html import html_parts
 from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_markdown import markdown_pages
+from oomkeeper.reporting.kill_overview import Overview
+from oomkeeper.reporting.kill_text import text_pages
 
 MIB = 1 << 20
 LEAK = Path(__file__).parents[1] / "diagnosis" / "data" / "6.18-v1-leak.kmsg"
 """A real leak of about 8 MiB a second at a limit of 40 MiB, started again after each of four kills."""
+REPORTS = Path(__file__).parents[1] / "report" / "data"
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 
@@ -56,13 +61,50 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
             assert ("filled its limit" in said) == (number >= 2)
     assert document["status"]["advice"][0]["remedy"] == "FindLeak"
     assert said.startswith(
-        "python3 filled its limit of 40 MiB 4 times, 5 s apart, evenly, as a leak does: it grows by at least "
-        "7.7 MiB a second."
+        "python3 filled its limit of 40 MiB 4 times, 5 s apart, evenly, as a leak would: it grows by at "
+        "least 7.7 MiB a second."
     )
     assert "python3 alone holds" in said
     remedies = [item["remedy"] for item in document["status"]["advice"]]
     assert len(remedies) == len(set(remedies))
     OOMIncident.model_validate_json(json.dumps(for_api(document)))
+
+
+def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_people() -> None:
+    with LEAK.open("rb") as stream:
+        kills = [kill_to_json(kill, diagnose(kill)) for kill in parse_records(read_records(stream))]
+    said = "/oomkeeper-try: python3 filled its limit of 40 MiB 4 times"
+    assert said in " ".join("".join(text_pages(kills, width=100)).split())
+    assert said in "".join(markdown_pages(kills))
+    assert said in "".join(html_parts(kills))
+    assert "filled its limit" not in "".join(text_pages(kills[:2], width=100))
+
+
+def test_a_container_that_starts_again_is_known_by_its_pod() -> None:
+    overview = Overview()
+    for number in range(3):
+        overview.add(
+            {
+                "time": f"+{100 * number}.5",
+                "cause": "ContainerLimit",
+                "podUid": "0f3c",
+                "containerId": str(number) * 64,
+                "limitBytes": 40 * MIB,
+                "victims": [{"comm": "app", "pid": number + 1, "anonRssBytes": 39 * MIB}],
+            }
+        )
+    assert [said.partition(",")[0] for said in overview.growth()] == [
+        "pod 0f3c: app filled its limit of 40 MiB 3 times"
+    ]
+
+
+def test_a_storm_of_kills_is_no_growth() -> None:
+    overview = Overview()
+    with (REPORTS / "6.18-v1-storm.log").open("rb") as stream:
+        for kill in parse_records(read_records(stream)):
+            overview.add(kill_to_json(kill, diagnose(kill)))
+    assert overview.total == 16
+    assert overview.growth() == []
 
 
 def test_a_limit_raised_and_met_again_is_said_so() -> None:

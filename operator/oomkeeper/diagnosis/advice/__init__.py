@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from ...model.diagnosis import Advice
 from ..case import Case
-from . import allocator, content, limit, node, runtime, trigger
+from . import allocator, content, kernelmemory, limit, node, runtime, trigger
 
 _RULES: tuple[Callable[[Case], Advice | None], ...] = (
     trigger.check_trigger,
     content.move_tmpfs,
     content.slow_storage,
-    content.free_kernel_memory,
+    kernelmemory.free_kernel_memory,
     content.find_leak,
     runtime.lower_heap,
     limit.fit_limit,

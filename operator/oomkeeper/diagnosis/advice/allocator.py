@@ -20,21 +20,23 @@ def spread_numa(case: Case) -> Advice | None:
     """Which nodes were full, by how much, and what others had."""
     if case.cause not in _NUMA:
         return None
-    allowed = sorted(allowed_nodes(case.kill) or ())
+    known = allowed_nodes(case.kill)
+    # A report that ends in a panic does not name them; show_mem() prints no others.
+    allowed = sorted(known or case.kill.memory.node_fields_bytes)
     have = nodes_with_memory(case.kill.memory, case.node)
     others = sorted(have - set(allowed)) if have else []
     elsewhere = free_elsewhere_bytes(case)
     room = f" {size(elsewhere)} were free elsewhere." if elsewhere else ""
     listed = (
         f" (node {', '.join(map(str, allowed))} only, of {', '.join(map(str, sorted(have)))})"
-        if others and have
+        if others and allowed and have
         else ""
     )
-    how = (
-        "use numactl --preferred or --interleave instead of --membind"
-        if case.cause is Cause.NUMA_MEMORY_POLICY
-        else "widen cpuset.mems; on Kubernetes, see where Memory Manager and Topology Manager pin pods"
-    )
+    policy = "use numactl --preferred or --interleave instead of --membind"
+    cpuset = "widen cpuset.mems; on Kubernetes, see where Memory Manager and Topology Manager pin pods"
+    how = policy if case.cause is Cause.NUMA_MEMORY_POLICY else cpuset
+    if known is None:
+        how = f"{policy}, or {cpuset}"
     return Advice(
         remedy=Remedy.SPREAD_NUMA,
         message=(

@@ -4,35 +4,25 @@ from collections import Counter as Tally
 
 from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
-from ..case import Case, anonymous_bytes, resident_bytes, task_pages
+from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes, task_pages
 from ..children import outside_children_bytes
 from ..names import printable
 from ..units import percent, size
 
 _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
-_KERNEL_SHARE = 0.3
 _LEAK_SHARE = 0.5
 _NEARLY_ALL = 0.95
 _HEADROOM = 0.2
 _LITTLE = 0.1
 _FILES_AT_MOST = 0.8
 """Of the limit, where next to nothing else was in use at the kill."""
-_KERNEL = (
-    ContributorName.KERNEL_SLAB,
-    ContributorName.PAGE_TABLES,
-    ContributorName.KERNEL_STACK,
-    ContributorName.SOCKETS,
-)
-_NO_SHORTAGE = frozenset(
-    {Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY}
-)
 
 
 def move_tmpfs(case: Case) -> Advice | None:
     """tmpfs and shared memory stay charged after the process is gone, so killing does not help."""
     share = case.share(ContributorName.SHARED_MEMORY)
-    if case.cause in _NO_SHORTAGE:
+    if case.cause in NO_SHORTAGE:
         return None
     if share < _TMPFS_SHARE:
         return _left_behind(case)
@@ -76,7 +66,7 @@ def _left_behind(case: Case) -> Advice | None:
 def slow_storage(case: Case) -> Advice | None:
     """Page cache that could not be written back fast enough."""
     share = case.share(ContributorName.DIRTY_PAGE_CACHE)
-    if share < _DIRTY_SHARE or case.cause in _NO_SHORTAGE:
+    if share < _DIRTY_SHARE or case.cause in NO_SHORTAGE:
         return None
     used = size(case.size(ContributorName.DIRTY_PAGE_CACHE))
     return Advice(
@@ -106,30 +96,10 @@ def _slow_down(case: Case) -> str:
     )
 
 
-def free_kernel_memory(case: Case) -> Advice | None:
-    """The kernel's own memory, with the cache's name where the report has it."""
-    share = case.share(*_KERNEL)
-    named = case.detail(ContributorName.KERNEL_SLAB) if case.kill.memory.slabs else None
-    if (share < _KERNEL_SHARE and not named) or case.cause in _NO_SHORTAGE:
-        return None
-    used = size(case.size(*_KERNEL))
-    shown = f"{used} ({percent(share)})" if share else used
-    cache = f", most of it in slab cache {printable(named)}" if named else ""
-    return Advice(
-        remedy=Remedy.FREE_KERNEL_MEMORY,
-        message=(
-            f"{shown} belong to the kernel{cache}; no kill gives them back. Compare `slabtop` over time; a "
-            "cache that only grows is "
-            "a leak in a driver or file system, or an object (sockets, open files, dentries) that some "
-            "process holds."
-        ),
-    )
-
-
 def find_leak(case: Case) -> Advice | None:
     """One process, or many of one name, with most of the memory."""
     total = _total(case)
-    if not total or case.cause in _NO_SHORTAGE:
+    if not total or case.cause in NO_SHORTAGE:
         return None
     holder = _holder(case)
     if holder is None:

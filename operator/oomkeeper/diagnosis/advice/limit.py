@@ -1,6 +1,6 @@
 """Advice about a cgroup's limit."""
 
-import re
+from oomkeeper.kernel.lazy import lazy
 
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
 from ...model.diagnosis import Advice
@@ -21,7 +21,7 @@ _LIMIT_CAUSES = frozenset(
 )
 _HEADROOM = 0.2
 """As the VerticalPodAutoscaler bumps after an OOM (oomBumpUpRatio 1.2)."""
-_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*)+")
+_PLAIN_PATH = lazy(r"(?:/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*)+")
 """A cgroup's path that may stand in a command: whoever makes cgroups may call them `$(reboot)`."""
 _OWN_COMMAND = frozenset({Cause.CGROUP_LIMIT, Cause.ANCESTOR_CGROUP_LIMIT})
 _MANAGED = (".service", ".slice", ".scope")

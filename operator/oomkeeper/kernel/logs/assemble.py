@@ -5,11 +5,11 @@ Most lines of a log have one framing. One pattern per framing takes all of a blo
 only the lines that it leaves over, and those that may belong to the record before, are looked at one by one.
 """
 
-import re
 from operator import itemgetter
 
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .blocks import clean
 from .columns import RUN_ON_BYTES, Columns
 from .counts import LogCounts
@@ -40,16 +40,14 @@ _MAX_BETWEEN = 8
 _MAX_PIECES = 64
 _PROBES = 6
 
-_BARE_ROW = re.compile(
+_BARE_ROW = lazy(
     rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
 )
 """The bulk of an unstamped report: table rows and the call trace."""
 _new = tuple.__new__
 _IS_KERNEL = itemgetter(LogRecord._fields.index("kernel"))
-_INNER_STAMP = re.compile(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
-_ANNOUNCED = re.compile(
-    rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z"
-)
+_INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
+_ANNOUNCED = lazy(rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z")
 
 
 class Assembler:

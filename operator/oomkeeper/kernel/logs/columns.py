@@ -27,8 +27,12 @@ class Columns:
         found = fast.pattern.findall(block)
         self._fast = fast
         self._size = len(found)
-        self._of: dict[str, tuple[bytes, ...]] = dict(zip(fast.fields, zip(*found, strict=True), strict=False))
+        self._of: dict[str, tuple[bytes, ...]] = dict(
+            zip(fast.fields, zip(*found, strict=True), strict=False)
+        )
+        self._foreign = self._of.get("foreign", ())
         self._escaped = fast.escape in block
+        self._last_date, self._last_wall = b"", ""
 
     def __len__(self) -> int:
         return self._size
@@ -40,10 +44,12 @@ class Columns:
 
     def foreign(self, at: int) -> LogRecord | None:
         """The record of a line of another program, where the framing shows that it is one."""
-        text = self._of["foreign"][at] if "foreign" in self._of else b""
-        if not text:
+        if not self._foreign or not (text := self._foreign[at]):
             return None
-        return LogRecord(text=text, wall=normalise(self._of["foreign_date"][at]), kernel=False)
+        date = self._of["foreign_date"][at]
+        if date != self._last_date:
+            self._last_date, self._last_wall = date, normalise(date)
+        return _new(LogRecord, (text, None, self._last_wall, None, None, None, False))
 
     def other(self, at: int) -> bytes:
         """A line that must be looked at singly."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..lazy import lazy
 from .escapes import decode_hex, decode_kmsg, decode_octal
 from .frame import Kind
 
@@ -21,18 +22,18 @@ _DMESG_ISO = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d"
 _HOST = rb"(?![a-z]+[0-7]?\.(?:emerg|alert|crit|err|warn|notice|info|debug) )[^ \n]*[^ :\n] "
 _CALLER = rb" ?\[ *([TC]\d+)\]"
 
-_SAMPLE = re.compile(
+_SAMPLE = lazy(
     rb"(?P<pri><[0-7]>)?(?P<dec>kern +:\w+ *: )?(?:"
     rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|(?P<sysiso>" + _ISO_DATE + rb")) (?P<host>" + _HOST + rb")?kernel: "
     rb"|(?P<tag>kernel: )|\[(?P<ctime>" + _CTIME + rb")\] |(?P<iso>" + _DMESG_ISO + rb") )?"
     rb"(?P<stamp>\[ *\d+\.\d{6}\](?P<caller>" + _CALLER + rb")? )?"
 )
 _FOREIGN_TEXT = rb"(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: .*"
-_FOREIGN_SAMPLE = re.compile(
+_FOREIGN_SAMPLE = lazy(
     rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|(?P<sysiso>" + _ISO_DATE + rb")) "
     rb"(?P<host>" + _HOST + rb")" + _FOREIGN_TEXT
 )
-_KMSG_SAMPLE = re.compile(rb"[0-7],\d+,\d+,-(,caller=[TC]\d+)?;")
+_KMSG_SAMPLE = lazy(rb"[0-7],\d+,\d+,-(,caller=[TC]\d+)?;")
 
 # What must be looked at singly: pr_cont() pieces, Android's prefixes, journalctl's host and tag behind a
 # stamp, a stamp or caller that the sample did not have.

@@ -9,7 +9,9 @@ to 6.18, and the wrapped logs in the wild.
 import re
 from typing import NamedTuple
 
-KNOWN_START = re.compile(
+from ..lazy import lazy
+
+KNOWN_START = lazy(
     rb"(?:CPU: \d+ (?:UID|PID)|Pid: \d+, comm): "
     rb"|(?:Hardware name|Workqueue|Call Trace|Mem-Info|Call trace)\b"
     rb"|Node \d+ "
@@ -36,7 +38,8 @@ END_BYTES = 200
 class Line(NamedTuple):
     """A kind of line that is long enough to be broken."""
 
-    opens: re.Pattern[bytes]
+    opens: bytes
+    """A pattern for its beginning."""
     complete: re.Pattern[bytes] | None
     """What its end looks like when nothing is missing; None where the end is open."""
     goes_on: re.Pattern[bytes]
@@ -50,9 +53,7 @@ class Line(NamedTuple):
 
 
 def _line(opens: bytes, complete: bytes | None, goes_on: bytes, *, solid: bool = False) -> Line:
-    return Line(
-        re.compile(opens), re.compile(complete + rb"\s*\Z") if complete else None, re.compile(goes_on), solid
-    )
+    return Line(opens, lazy(complete + rb"\s*\Z") if complete else None, lazy(goes_on), solid)
 
 
 _KILL_REST = (
@@ -101,19 +102,19 @@ LINES = (
     _line(rb"Kernel panic - not", rb"(?:enabled|memory\.*|processes\.*)", rb"syncing|[a-z_]+ "),
 )
 
-_OPENS = re.compile(b"|".join(b"(" + line.opens.pattern + b")" for line in LINES))
+_OPENS = lazy(b"|".join(b"(" + line.opens + b")" for line in LINES))
 """All that open one, in their order: the number of the group is the kind's."""
 
-MEM_INFO_REST = re.compile(
+MEM_INFO_REST = lazy(
     rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
     rb"free):\d+(?!\d|kB)"
 )
 """The further lines of the Mem-Info record."""
-STATISTIC = re.compile(rb"\s*[a-z][a-z0-9_]* \d+\s*\Z")
+STATISTIC = lazy(rb"\s*[a-z][a-z0-9_]* \d+\s*\Z")
 """One line of a cgroup v2 memory.stat, as reports before 6.5 print them in one record."""
-TABLE_HEADER = re.compile(rb"\[ *pid *\]((?: +[a-z_]+)*) +name\s*\Z")
-TABLE_ROW = re.compile(rb"\[ *\d+\](?: +-?\d+)* *\Z|\[ *\d+\]((?: +-?\d+)*)(?: +(\S.*))?\Z")
-NUMBERS = re.compile(rb" *-?\d+(?: +-?\d+)*(?: +\S.*)?\Z")
+TABLE_HEADER = lazy(rb"\[ *pid *\]((?: +[a-z_]+)*) +name\s*\Z")
+TABLE_ROW = lazy(rb"\[ *\d+\](?: +-?\d+)* *\Z|\[ *\d+\]((?: +-?\d+)*)(?: +(\S.*))?\Z")
+NUMBERS = lazy(rb" *-?\d+(?: +-?\d+)*(?: +\S.*)?\Z")
 
 
 def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
