@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lint format test image kind kind-env kind-down e2e demo bench crds lock clean
+.PHONY: help venv lint format test image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP)  ## everything at .venv/bin, oomkeeper and kubectl-oom among it
 
@@ -17,6 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m compileall -q operator/oomkeeper  # as pip does for a package that is not editable
 	@touch $@
 
 lint: venv  ## ruff, mypy --strict, the one-way imports, crds/ against its models
@@ -46,7 +47,19 @@ kind-down: venv  ## remove every kind cluster made here, and put the machine bac
 	@$(BIN)/python -m tests.testbed.kind down
 
 e2e: venv  ## oomkeeper on kind, killed for real: on the cluster of `make kind`, else on one of its own
-	$(BIN)/python -m pytest -m e2e tests/testbed tests/e2e
+	$(BIN)/python -m pytest -m 'e2e and not vmnode' tests/testbed tests/e2e
+
+vmnode: venv  ## a virtual machine as a Kubernetes node that may panic, with oomkeeper in it
+	@$(BIN)/python -m tests.testbed up --level vmnode
+
+vmnode-down: venv  ## remove every virtual node made here
+	@$(BIN)/python -m tests.testbed down --level vmnode
+
+vmnode-test: venv  ## oomkeeper on a virtual node that is made to panic and comes back
+	$(BIN)/python -m pytest -m vmnode tests/e2e/vmnode
+
+kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
+	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
 
 demo: venv  ## the main job, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo

@@ -17,7 +17,7 @@ from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
 
-from .counters import CounterBook
+from .counters import CounterBook, counter_key
 
 RATE_LIMIT_USEC = 5_000_000
 """The window of the header's rate limit (mm/oom_kill.c: DEFINE_RATELIMIT_STATE oom_rs, 5 s, 10)."""
@@ -64,7 +64,7 @@ class Headerless:
     def reported(self, kill: Kill) -> None:
         """A kill with a report: which limit processes of this cgroup meet these days."""
         if kill.header_seen and kill.task_memcg and kill.oom_memcg and kill.usec is not None:
-            _keep(self._reported, kill.task_memcg, (kill.oom_memcg, kill.usec))
+            _keep(self._reported, counter_key(kill.task_memcg), (kill.oom_memcg, kill.usec))
 
     def complete(
         self, kill: Kill, *, kill_id: str, stored: Mapping[str, Any] | None
@@ -96,7 +96,7 @@ class Headerless:
         if limit is not None:
             said = f" That the limit of {limit.path} was met is inferred from the limits that were in force."
             return _Found(task, limit.path, limit.limit_bytes, _OTHER_MEANS + said)
-        path, usec = self._reported.get(task, (None, 0))
+        path, usec = self._reported.get(counter_key(task), (None, 0))
         if path is None or kill.usec is None or kill.usec - usec > RATE_LIMIT_USEC:
             return _Found(task, None, None, _OTHER_MEANS)
         seconds = (kill.usec - usec) / 1e6

@@ -26,8 +26,8 @@ from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 from .attribution import Subject, attribute
 from .clock import rfc3339, wall_of_kernel_time
 from .counters import CounterBook, Explained, counter_key
+from .counting import count_kill
 from .headerless import Headerless
-from .incidents import add_kill, incident_key, new_incident, with_visibility
 from .pods import PodTable
 from .state import BootRow, KillRow, Store
 
@@ -203,12 +203,14 @@ class Witness:
         with self._store.transaction():
             self._note(kill, kill_id=kill_id)
             key = (
-                self._count(
-                    kill_id,
-                    record,
+                count_kill(
+                    self._store,
+                    kill_id=kill_id,
+                    record=record,
                     when=when,
                     subject=subject,
                     counted_in=stored.incident if stored else None,
+                    operator_namespace=self._namespace,
                 )
                 if settled
                 else None
@@ -228,27 +230,6 @@ class Witness:
         if closed and settled:
             self._sink(record)
 
-    def _count(
-        self, kill_id: str, record: dict[str, Any], *, when: str, subject: Subject, counted_in: str | None
-    ) -> str:
-        """Add the kill to its incident, or renew its part there; gives the incident's key."""
-        cause = record["cause"]
-        key = counted_in or incident_key(subject, cause=cause)
-        before = self._store.incident(key)
-        document = before or new_incident(subject, cause=cause, operator_namespace=self._namespace)
-        document = add_kill(
-            document, record=record, kill_id=kill_id, time=when, subject=subject, new=counted_in is None
-        )
-        if subject.pod is None:
-            document = with_visibility(document, "Host" if subject.pod_uid is None else "Invisible")
-        elif counted_in is None:
-            document = with_visibility(
-                document, None
-            )  # open again with each kill, until kubelet speaks or stays silent
-        if document != before:
-            self._store.put_incident(key, document)
-        return key
-
     def _subject(self, kill: Kill, *, kill_id: str, found_here: bool) -> tuple[Subject | None, bool]:
         """Whose kill it is, and whether that is settled; what is not is put on the waiting list.
 
@@ -257,7 +238,7 @@ class Witness:
         if self._pods is None:
             return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), True
         attribution = attribute(kill, node=self._node, pods=self._pods)
-        if attribution.subject.pod is None and not self._is_ours(kill, found_here=found_here):
+        if attribution.subject.pod is None and not self.is_ours(kill, found_here=found_here):
             return None, True
         if attribution.waiting_for is not None:
             waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
@@ -267,7 +248,7 @@ class Witness:
         self._waiting.pop(kill_id, None)
         return attribution.subject, True
 
-    def _is_ours(self, kill: Kill, *, found_here: bool) -> bool:
+    def is_ours(self, kill: Kill, *, found_here: bool = False) -> bool:
         """Of a kill in no known pod: is it this node's, or (of those no node claims) ours by appointment?
 
         Inside a container the log shows every path of the machine; this node's own have its container's id
