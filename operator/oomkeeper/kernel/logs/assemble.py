@@ -11,7 +11,7 @@ from oomkeeper.model.log import LogRecord
 
 from ..lazy import lazy
 from .blocks import clean
-from .columns import RUN_ON_BYTES, Columns
+from .columns import RUN_ON_BYTES, Columns, Taken
 from .counts import LogCounts
 from .escapes import decode_octal
 from .export import ExportReader, VerboseReader
@@ -123,17 +123,15 @@ class Assembler:
 
     def _feed_framed(self, block: bytes, fast: Fast) -> None:
         lines = Columns(block, fast)
-        begin = 0
-        for at in lines.others():
-            if at > begin:
-                self._out += lines.records(begin, at)
-            begin = at + 1
-            if (record := lines.foreign(at)) is not None:
-                self._out.append(record)
+        for taken, begin, end in lines.runs():
+            if taken is Taken.KERNEL:
+                self._out += lines.records(begin, end)
+            elif taken is Taken.FOREIGN:
+                self._out += lines.foreign(begin, end)
             else:
-                self._catch_up(fast.kind)
-                self._line(lines.other(at))
-        self._out += lines.records(begin, len(lines))
+                for at in range(begin, end):
+                    self._catch_up(fast.kind)
+                    self._line(lines.other(at))
         self._catch_up(fast.kind)
 
     def _feed_bare(self, block: bytes) -> None:
