@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel.bed import await_reports
 from tests.kernel.bed import why_not as why_no_kills
 from tests.testbed import NativeNode
 from tests.testbed.node import why_not
@@ -79,7 +80,8 @@ def agent(native_node: NativeNode, bed: Bed, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def space(native_node: NativeNode, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace for one test; its pods are gone afterwards."""
+    """A namespace for one test, while the kernel prints full reports; its pods are gone afterwards."""
+    await_reports(5)
     name = namespace(native_node.control_plane, f"job-{abs(hash(request.node.name)) % 10**8}")
     yield name
     native_node.kubectl("-n", name, "delete", "deploy,pod", "--all", "--grace-period=0", "--force")

@@ -67,6 +67,34 @@ def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T
         time.sleep(0.1)
 
 
+HEADERS_PER_WINDOW = 10
+WINDOW_USEC = 5_000_000
+"""mm/oom_kill.c: oom_rs prints so many reports in so long, for the whole machine."""
+
+
+def reports_left(kmsg: KmsgReader, seen_usec: list[int]) -> int:
+    """How many more reports the kernel prints at least before it leaves some out. `kmsg` has read from the
+    oldest record on, `seen_usec` keeps the reports found so far."""
+    seen_usec += [
+        record.usec
+        for record in kmsg.read_available()
+        if record.kernel and record.usec is not None and b"invoked oom-killer" in record.text
+    ]
+    # printk's clock is the kernel's local_clock(), which follows CLOCK_MONOTONIC to within milliseconds.
+    begun = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 - WINDOW_USEC - 100_000
+    return HEADERS_PER_WINDOW - sum(usec > begun for usec in seen_usec)
+
+
+def await_reports(count: int) -> None:
+    """Wait until the kernel prints `count` more reports in full: what ran before may have used them up."""
+    kmsg = KmsgReader(after_seq=-1)
+    seen: list[int] = []
+    try:
+        eventually(lambda: reports_left(kmsg, seen) >= count)
+    finally:
+        kmsg.close()
+
+
 class Cgroup:
     """A memory cgroup of our own."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import Cgroup, Eater, Node, cgroups, why_not
+from tests.kernel.bed import Cgroup, Eater, Node, await_reports, cgroups, why_not
 
 HERE = Path(__file__).parent
 
@@ -24,7 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def top() -> Iterator[Cgroup]:
-    """A cgroup without a limit, for cgroups of the test's own."""
+    """A cgroup without a limit, for cgroups of the test's own, while the kernel prints full reports."""
+    await_reports(5)
     with cgroups() as cgroup:
         yield cgroup
 

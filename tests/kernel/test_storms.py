@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from oomkeeper.kernel.kmsg import KmsgReader
-from tests.kernel.bed import MIB, Cgroup, Eater, Node, eventually, pids
+from tests.kernel.bed import MIB, Cgroup, Eater, Json, Node, eventually, pids
 
 KILLS = 70
 
@@ -38,10 +38,36 @@ def test_a_storm_is_recorded_kill_by_kill_though_the_kernel_prints_ten_reports(
     headerless = [kill for kill in found if not kill["headerSeen"]]
     assert len(headerless) >= KILLS - reports
     assert all(kill["confidence"] != "High" and kill["uncertain"] for kill in headerless)
+    assert {(kill["cause"], kill["limitBytes"]) for kill in found} == {("CgroupLimit", 4 * MIB)}
     node.closed_account()
     assert node.stop() == 0
     printed = [kill["id"] for kill in node.printed if (kill["taskMemcg"] or "").startswith(top.path)]
     assert sorted(printed) == sorted(kill["id"] for kill in found)
+
+
+def test_a_kill_without_a_report_is_laid_to_the_limit_that_must_have_been_met(
+    top: Cgroup, eater: Callable[..., Eater], node: Node
+) -> None:
+    other = top.child("other", limit_bytes=4 * MIB)
+    parent = top.child("parent", limit_bytes=24 * MIB)
+    child = parent.child("child")
+    node.start()
+    eater("maker").do("storm", procs=[other.procs], count=15, bytes=8 * MIB)
+    victim = eater("unreported")
+    victim.do("join", procs=child.procs)
+    victim.begin("eat", bytes=40 * MIB)
+    assert victim.killed
+
+    def found() -> Json:
+        return next(kill for kill in node.kills(below=top) if pids([kill]) == [victim.pid])
+
+    kill = eventually(found)
+    assert not kill["headerSeen"], "the kernel printed a report: nothing is shown here"
+    assert (kill["cause"], kill["level"]) == ("AncestorCgroupLimit", "Ancestor")
+    assert (kill["oomMemcg"], kill["taskMemcg"]) == (parent.path, child.path)
+    assert kill["limitBytes"] == 24 * MIB
+    assert kill["confidence"] == "Medium"
+    assert any("inferred" in sentence for sentence in kill["uncertain"])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

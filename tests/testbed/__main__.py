@@ -1,5 +1,5 @@
-"""A testbed from a shell: `python -m tests.testbed build|up|down|env [--level controlplane|node] [--folder
-DIR]`.
+"""A testbed from a shell: `python -m tests.testbed build|up|down|env [--level controlplane|node|vmnode]
+[--folder DIR]`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from . import controlplane, node, packages, recipes
+from . import controlplane, node, packages, recipes, vmnode
 from .binaries import binaries
 from .errors import TestbedError
 from .launch import PID_FILE, launch_detached
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "env":
                 _print_environment(_one_detached(folder))
             case "down":
-                _down(folder)
+                _down(folder, level=options.level)
     except TestbedError as error:
         _say(f"error: {error}")
         return 1
@@ -56,14 +57,21 @@ def _parser() -> argparse.ArgumentParser:
     for name, summary in summaries.items():
         command = commands.add_parser(name, help=summary)
         command.add_argument("--folder", type=Path, help="where the run folders go (default: under /var/tmp)")
+        if name == "down":
+            command.add_argument("--level", help="end those of this level only")
         if name in ("build", "up"):
-            command.add_argument("--level", choices=("controlplane", "node"), default="controlplane")
+            command.add_argument(
+                "--level", choices=("controlplane", "node", "vmnode"), default="controlplane"
+            )
         if name == "up":
             command.add_argument("--node-name", default="node-a")
     return parser
 
 
 def _build(level: str) -> None:
+    if level == "vmnode":
+        vmnode.prepare_vm(say=_say)
+        return
     packages.require(packages.NODE if level == "node" else packages.CONTROL_PLANE, say=_say)
     found = binaries(recipes.NODE if level == "node" else recipes.CONTROL_PLANE, say=_say)
     for name, path in found.items():
@@ -71,13 +79,27 @@ def _build(level: str) -> None:
 
 
 def _up(level: str, *, node_name: str, folder: Path | None) -> Path:
+    if level == "vmnode":
+        make_plan = vmnode.prepare_vm(say=_say, detached=True)
+        plan = launch_detached(make_plan, level=level, exclusive=False, say=_say, folder=folder)
+        return _finished(plan, lambda: _finish_vm(plan.folder))
     if level == "controlplane":
         make_plan = controlplane.prepare(say=_say, controllers=False, detached=True)
         return launch_detached(make_plan, level=level, exclusive=False, say=_say, folder=folder).folder
     make_plan = node.prepare(name=node_name, say=_say, detached=True)
     plan = launch_detached(make_plan, level=level, exclusive=True, say=_say, folder=folder)
+    return _finished(plan, lambda: node.finish(node.attach_node(plan.folder, name=node_name), say=_say))
+
+
+def _finish_vm(folder: Path) -> None:
+    running = vmnode.attach_vm(folder)
+    vmnode.finish_vm(running, say=_say)
+    vmnode.install_operator(running, say=_say)
+
+
+def _finished(plan: Plan, finish: Callable[[], None]) -> Path:
     try:
-        node.finish(node.attach_node(plan.folder, name=node_name), say=_say)
+        finish()
     except BaseException:
         _end(plan.folder)
         raise
@@ -107,9 +129,10 @@ def _detached(folder: Path | None) -> list[Path]:
     ]
 
 
-def _down(folder: Path | None) -> None:
+def _down(folder: Path | None, *, level: str | None) -> None:
     for run in _detached(folder):
-        _end(run)
+        if level is None or run.name.startswith(f"{level}-"):
+            _end(run)
     sweep(runs_folder(folder), say=_say)
 
 

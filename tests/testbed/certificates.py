@@ -24,7 +24,7 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
-subjectAltName = IP:127.0.0.1, IP:10.96.0.1, DNS:localhost, DNS:kubernetes.default.svc
+subjectAltName = IP:127.0.0.1, IP:10.0.2.2, IP:10.96.0.1, DNS:localhost, DNS:kubernetes.default.svc
 [kubelet-client]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from .plan import Component
 from .ports import free_ports
 
 SERVICE_CIDR = "10.96.0.0/24"
+AUDIT_LOG = "audit.log"
 
 
 def etcd(folder: Path, found: Mapping[str, Path], *, client_port: int, peer_port: int) -> Component:
@@ -27,7 +29,13 @@ def etcd(folder: Path, found: Mapping[str, Path], *, client_port: int, peer_port
 
 
 def kube_apiserver(
-    folder: Path, found: Mapping[str, Path], *, url: str, etcd_port: int, service_accounts: bool
+    folder: Path,
+    found: Mapping[str, Path],
+    *,
+    url: str,
+    etcd_port: int,
+    service_accounts: bool,
+    audit: bool,
 ) -> Component:
     flags = {
         "etcd-servers": f"http://127.0.0.1:{etcd_port}",
@@ -55,6 +63,11 @@ def kube_apiserver(
     if not service_accounts:
         # Without kube-controller-manager no namespace gets its default account, and no pod could be made.
         flags["disable-admission-plugins"] = "ServiceAccount"
+    if audit:
+        policy = folder / "audit.json"
+        rules = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
+        policy.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
+        flags |= {"audit-policy-file": str(policy), "audit-log-path": f"{folder}/{AUDIT_LOG}"}
     return Component(name="kube-apiserver", command=_command(found["kube-apiserver"], flags))
 
 
@@ -111,14 +124,14 @@ def kubelet(folder: Path, found: Mapping[str, Path], *, node: str, node_ip: str,
 
 
 def etcd_and_apiserver(
-    folder: Path, found: Mapping[str, Path], *, url: str, service_accounts: bool
+    folder: Path, found: Mapping[str, Path], *, url: str, service_accounts: bool, audit: bool = False
 ) -> tuple[Component, ...]:
     """Both, etcd on two free ports."""
     client_port, peer_port = free_ports(2)
-    return (
-        etcd(folder, found, client_port=client_port, peer_port=peer_port),
-        kube_apiserver(folder, found, url=url, etcd_port=client_port, service_accounts=service_accounts),
+    apiserver = kube_apiserver(
+        folder, found, url=url, etcd_port=client_port, service_accounts=service_accounts, audit=audit
     )
+    return (etcd(folder, found, client_port=client_port, peer_port=peer_port), apiserver)
 
 
 def _command(program: Path, flags: Mapping[str, str]) -> tuple[str, ...]:

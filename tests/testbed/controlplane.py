@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import packages, recipes
 from .binaries import binaries
 from .cache import Say, silent
 from .certificates import make_certificates
-from .components import controller_manager, etcd_and_apiserver
+from .components import AUDIT_LOG, controller_manager, etcd_and_apiserver
 from .images import PAUSE
 from .kubeconfigs import write_kubeconfig
 from .kubectl import run_kubectl
@@ -78,6 +79,12 @@ class ControlPlane:
         duration = f"--duration={seconds}s"
         return self.kubectl("create", "token", name, f"--namespace={namespace}", duration, *bound).strip()
 
+    def requests(self, *, user: str) -> list[Mapping[str, Any]]:
+        """The audit events of a user (`system:serviceaccount:NAMESPACE:NAME`) so far, where `audit` was
+        asked for."""
+        events = (json.loads(line) for line in (self.folder / AUDIT_LOG).read_text().splitlines())
+        return [event for event in events if event["user"]["username"] == user]
+
     def kubeconfig_for(self, *, user: str, token: str) -> Path:
         """A kubeconfig file for somebody else's token, in the run folder."""
         path = self.folder / f"kubeconfig-{user}"
@@ -86,19 +93,22 @@ class ControlPlane:
 
 @contextmanager
 def control_plane(
-    *, say: Say = silent, controllers: bool = False, folder: Path | None = None
+    *, say: Say = silent, controllers: bool = False, audit: bool = False, folder: Path | None = None
 ) -> Iterator[ControlPlane]:
-    """Run a control plane until the block ends; `controllers` adds kube-controller-manager.
+    """Run a control plane until the block ends; `controllers` adds kube-controller-manager, `audit` the log
+    of who asked for what (ControlPlane.requests).
 
     `folder` is where its run folder goes (default under /var/tmp). Raises TestbedError, saying what is
     missing.
     """
-    make_plan = prepare(say=say, controllers=controllers)
+    make_plan = prepare(say=say, controllers=controllers, audit=audit)
     with launched(make_plan, level="controlplane", exclusive=False, say=say, folder=folder) as plan:
         yield attach(plan.folder)
 
 
-def prepare(*, say: Say, controllers: bool, detached: bool = False) -> Callable[[Path], Plan]:
+def prepare(
+    *, say: Say, controllers: bool, audit: bool = False, detached: bool = False
+) -> Callable[[Path], Plan]:
     """Have all binaries; gives the function that fills a run folder and says what to run there."""
     packages.require(packages.CONTROL_PLANE, say=say)
     wanted = recipes.CONTROL_PLANE + ((recipes.CONTROLLER_MANAGER,) if controllers else ())
@@ -106,7 +116,7 @@ def prepare(*, say: Say, controllers: bool, detached: bool = False) -> Callable[
 
     def make_plan(folder: Path) -> Plan:
         url = write_files(folder, found, users={})
-        own = etcd_and_apiserver(folder, found, url=url, service_accounts=controllers)
+        own = etcd_and_apiserver(folder, found, url=url, service_accounts=controllers, audit=audit)
         manager = (controller_manager(folder, found, url=url),) if controllers else ()
         return Plan(
             folder=folder, components=(*own, *manager), ready_when=(f"{url}/readyz",), detached=detached

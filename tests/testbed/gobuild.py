@@ -61,7 +61,7 @@ def _run(recipe: Recipe, command: list[str], environment: dict[str, str], progre
             if text.startswith("go: "):
                 progress.now(text.removeprefix("go: "))
             else:
-                progress.compiled(text)
+                progress.step(text)
     if build.returncode != 0:
         raise BuildError(_failure(recipe, last))
 

@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .cache import Say
 from .envtest import machine
@@ -76,27 +77,34 @@ def image_archive(root: Path, *, name: str, entrypoint: Sequence[str]) -> bytes:
 
 def write_images(folder: Path, *, say: Say) -> list[Path]:
     """Write the archives of pause and busybox into `folder`."""
+    folder.mkdir(exist_ok=True)
+    write_pause(folder / "pause.tar", name=PAUSE, say=say)
+    write_busybox(folder / "busybox.tar")
+    return [folder / "pause.tar", folder / "busybox.tar"]
+
+
+def write_busybox(target: Path) -> None:
+    """Write the archive of busybox, whose entry point is its shell."""
+    with TemporaryDirectory(prefix="image-", dir=target.parent) as folder:
+        root = _busybox_root(Path(folder))
+        target.write_bytes(image_archive(root, name=BUSYBOX_IMAGE, entrypoint=["/bin/sh"]))
+
+
+def write_pause(target: Path, *, name: str, say: Say) -> None:
+    """Write the archive of what holds a pod's namespaces: it waits, reaps and ends when told to."""
+    with TemporaryDirectory(prefix="image-", dir=target.parent) as folder:
+        root = Path(folder)
+        if not _compile_pause(root / "pause"):
+            say("no C compiler for static programs here: pause is a shell script of busybox")
+            _busybox_root(root)
+            (root / "pause").write_text(_PAUSE_SCRIPT)
+            (root / "pause").chmod(0o755)
+        target.write_bytes(image_archive(root, name=name, entrypoint=["/pause"]))
+
+
+def _busybox_root(root: Path) -> Path:
     busybox = BUSYBOX.find()
     assert busybox is not None  # packages.require has seen to it
-    shell = _busybox_root(folder / "busybox", busybox)
-    pause = folder / "pause"
-    pause.mkdir(parents=True)
-    if _compile_pause(pause / "pause"):
-        pause_archive = image_archive(pause, name=PAUSE, entrypoint=["/pause"])
-    else:
-        say("no C compiler for static programs here: pause is a shell script of busybox")
-        shutil.copytree(shell, pause, symlinks=True, dirs_exist_ok=True)
-        (pause / "pause").write_text(_PAUSE_SCRIPT)
-        (pause / "pause").chmod(0o755)
-        pause_archive = image_archive(pause, name=PAUSE, entrypoint=["/pause"])
-    archives = {"pause.tar": pause_archive}
-    archives["busybox.tar"] = image_archive(shell, name=BUSYBOX_IMAGE, entrypoint=["/bin/sh"])
-    for file, content in archives.items():
-        (folder / file).write_bytes(content)
-    return [folder / file for file in archives]
-
-
-def _busybox_root(root: Path, busybox: Path) -> Path:
     for name in ("bin", "etc", "tmp", "dev", "proc", "sys"):
         (root / name).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)

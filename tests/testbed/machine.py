@@ -7,6 +7,7 @@ supervisor.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def record(folder: Path) -> None:
         )
     now = Record(
         boot_id=_BOOT_ID.read_text().strip(),
-        sysctls={key: _path(key).read_text().strip() for key in SYSCTLS if _path(key).exists()},
+        sysctls=sysctls_now(),
         absent_folders=traces.absent(),
     )
     fresh = folder / f"{_RECORD}.new"
@@ -95,8 +96,18 @@ def _restore(folder: Path, found: Record) -> list[str]:
     traces.remove(folder, absent_before=found.absent_folders)
     if found.boot_id != _BOOT_ID.read_text().strip():
         return []  # the reboot has put back all that is not in a file
-    left = cgroups.remove()
-    for key, value in found.sysctls.items():
+    return cgroups.remove() + restore_sysctls(found.sysctls)
+
+
+def sysctls_now(keys: Iterable[str] = SYSCTLS) -> dict[str, str]:
+    """Those of `keys` that this kernel has, as they are."""
+    return {key: _path(key).read_text().strip() for key in keys if _path(key).exists()}
+
+
+def restore_sysctls(found: Mapping[str, str]) -> list[str]:
+    """Write those that differ; gives what could not be written."""
+    left: list[str] = []
+    for key, value in found.items():
         try:
             if _path(key).read_text().strip() != value:
                 _path(key).write_text(value)

@@ -41,11 +41,13 @@ def remove_tree(folder: Path) -> None:
 
 def can_overlay(folder: Path) -> bool:
     """Whether overlayfs works on top of `folder`'s file system (it does not on another overlay)."""
-    parts = [folder / "overlay-test" / name for name in ("lower", "upper", "work", "merged")]
+    test = folder / "overlay-test"
+    parts = [test / name for name in ("lower", "upper", "work", "merged")]
     for part in parts:
-        part.mkdir(parents=True)
+        part.mkdir(parents=True, exist_ok=True)
     options = f"lowerdir={parts[0]},upperdir={parts[1]},workdir={parts[2]}".encode()
     works: bool = _libc.mount(b"overlay", os.fsencode(parts[3]), b"overlay", 0, options) == 0
     if works:
         _libc.umount2(os.fsencode(parts[3]), _MNT_DETACH)
+    remove_tree(test)
     return works

@@ -18,7 +18,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 PROGRAMS = frozenset(
     {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
-    | {"containerd", "containerd-shim-runc-v2"}
+    | {"containerd", "containerd-shim-runc-v2", "qemu-system-x86_64"}
 )
 
 

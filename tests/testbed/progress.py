@@ -14,14 +14,18 @@ _LIVE_SECONDS = 1.0
 
 
 class Progress:
-    """Counts the packages of one build while a thread shows where it stands.
+    """Counts the steps of one build while a thread shows where it stands.
 
-    `total` is an upper bound: what Go has in its own cache is not compiled again and not counted.
+    `total` is an upper bound, where there is one: what Go has in its own cache is not compiled again and not
+    counted. `unit` is what the steps are called.
     """
 
-    def __init__(self, *, title: str, total: int, say: Say, live: bool | None = None) -> None:
+    def __init__(
+        self, *, title: str, total: int | None, say: Say, live: bool | None = None, unit: str = "packages"
+    ) -> None:
         self._title = title
-        self._total = total
+        self._total = "" if total is None else f"of at most {total} "
+        self._unit = unit
         self._say = say
         self._live = sys.stderr.isatty() if live is None else live
         self._done = 0
@@ -34,20 +38,20 @@ class Progress:
     def seconds(self) -> float:
         return time.monotonic() - self._started
 
-    def compiled(self, package: str) -> None:
-        """Note one package that the compiler has begun."""
+    def step(self, what: str) -> None:
+        """Note one step that has begun: a package that is compiled, for one."""
         self._done += 1
-        self._last = package
+        self._last = what
 
     def now(self, what: str) -> None:
-        """Note what is done that is not a package, such as a download."""
+        """Note what is done that is no step, such as a download."""
         self._last = what
 
     def line(self) -> str:
         """Where the build stands now."""
         return (
             f"building {self._title}: {self.seconds:.0f} s, "
-            f"{self._done} of at most {self._total} packages, now {self._last}"
+            f"{self._done} {self._total}{self._unit}, now {self._last}"
         )
 
     def __enter__(self) -> Progress:

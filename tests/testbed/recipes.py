@@ -14,6 +14,16 @@ from pathlib import Path
 KUBERNETES_VERSION = "v1.37.2"
 ETCD_VERSION = "v3.7.3"
 CONTAINERD_VERSION = "v2.4.2"
+KIND_VERSION = "v0.33.0"
+KIND_NODE_IMAGE = (
+    "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
+)
+"""What this kind takes when nobody names an image: its pkg/apis/config/defaults/image.go."""
+COREDNS_VERSION = "v1.14.6"
+PAUSE_VERSION = "3.10.2"
+ETCD_IMAGE_TAG = "3.7.0-0"
+"""These three as kubeadm of KUBERNETES_VERSION wants them: its app/constants/constants.go."""
+HELM_VERSION = "v3.22.0"
 GO_VERSION = "1.26.6"
 """The highest `go` line among gomodules/*/go.mod."""
 
@@ -49,15 +59,16 @@ class Recipe:
     def stamp(self) -> str:
         """Changes whenever the build's result may: versions, dependencies, flags."""
         parts = [self.version, self.ldflags, self.tags, *sorted(self.packages.values())]
-        parts += [(self.folder / name).read_text() for name in ("go.mod", "go.sum")]
+        sources = ("go.mod", "go.sum", *sorted(path.name for path in self.folder.glob("*.go")))
+        parts += [(self.folder / name).read_text() for name in sources]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _kubernetes(name: str, *commands: str, typical_seconds: int) -> Recipe:
+def _kubernetes(name: str, *commands: str, typical_seconds: int, module: str = "kubernetes") -> Recipe:
     return Recipe(
         name=name,
         version=KUBERNETES_VERSION,
-        module="kubernetes",
+        module=module,
         packages={command: f"k8s.io/kubernetes/cmd/{command}" for command in commands},
         ldflags=_KUBERNETES_LDFLAGS,
         typical_seconds=typical_seconds,
@@ -86,6 +97,33 @@ CONTAINERD = Recipe(
     tags="no_btrfs no_devmapper no_zfs",
     typical_seconds=225,
 )
+# A module of their own: two more commands in `kubernetes` would build all of its others anew.
+KUBEADM = _kubernetes("kubeadm", "kubeadm", "kube-proxy", typical_seconds=100, module="kubeadm")
+COREDNS = Recipe(
+    name="coredns",
+    version=COREDNS_VERSION,
+    module="coredns",
+    packages={"coredns": "oomkeeper.dev/testbed/coredns"},
+    typical_seconds=90,
+)
+KIND = Recipe(
+    name="kind",
+    version=KIND_VERSION,
+    module="kind",
+    packages={"kind": "sigs.k8s.io/kind"},
+    typical_seconds=10,
+)
+HELM = Recipe(
+    name="helm",
+    version=HELM_VERSION,
+    module="helm",
+    packages={"helm": "helm.sh/helm/v3/cmd/helm"},
+    typical_seconds=200,
+)
 
 CONTROL_PLANE = (ETCD, APISERVER)
 NODE = (*CONTROL_PLANE, CONTROLLER_MANAGER, SCHEDULER, KUBELET, CONTAINERD)
+KIND_CLIENTS = (KIND, HELM, APISERVER)
+"""What a kind cluster needs on this machine; kubectl is the API server's recipe's."""
+KIND_NODE = (*NODE, KUBEADM, COREDNS)
+"""What goes into a node image of our own."""

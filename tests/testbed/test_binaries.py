@@ -36,6 +36,7 @@ releases:
       hash: {hash}
       selfLink: {url}/envtest.tar.gz
 """
+EVERY_RECIPE = (*recipes.KIND_NODE, recipes.KIND, recipes.HELM)
 
 
 @pytest.fixture
@@ -122,18 +123,18 @@ def test_a_build_that_fails_says_what_to_look_at(tmp_path: Path, monkeypatch: py
 
 
 def test_the_committed_modules_hold_the_versions_that_the_recipes_name() -> None:
-    for recipe in recipes.NODE:
+    for recipe in EVERY_RECIPE:
         text = (recipe.folder / "go.mod").read_text()
         for package in recipe.packages.values():
-            assert f"\t{package}\n" in text or f"tool {package}\n" in text
+            own_module = f"module {package}\n" in text
+            assert own_module or f"\t{package}\n" in text or f"tool {package}\n" in text
         assert re.search(rf"{re.escape(recipe.version)}\b", text)
         [wanted] = re.findall(r"^go (\S+)$", text, re.MULTILINE)
         assert [int(part) for part in wanted.split(".")] <= [int(p) for p in recipes.GO_VERSION.split(".")]
 
 
 def test_a_changed_version_or_flag_is_another_stamp() -> None:
-    stamps = {recipe.stamp() for recipe in recipes.NODE}
-    assert len(stamps) == len(recipes.NODE)
+    assert len({recipe.stamp() for recipe in EVERY_RECIPE}) == len(EVERY_RECIPE)
     changed = recipes.Recipe(name="etcd", version="v3.0.0", module="etcd", packages=recipes.ETCD.packages)
     assert changed.stamp() != recipes.ETCD.stamp()
 
@@ -149,7 +150,7 @@ def test_a_go_that_is_too_old_is_not_taken(tmp_path: Path) -> None:
 
 def test_progress_says_seconds_packages_and_what_is_compiled() -> None:
     with Progress(title="etcd", total=300, say=silent, live=False) as progress:
-        progress.compiled("go.etcd.io/bbolt")
+        progress.step("go.etcd.io/bbolt")
         assert re.fullmatch(
             r"building etcd: \d+ s, 1 of at most 300 packages, now go\.etcd\.io/bbolt", progress.line()
         )

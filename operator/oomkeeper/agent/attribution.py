@@ -65,7 +65,9 @@ def _container(pod: Pod, kube: KubeCgroup, *, kill: Kill) -> ContainerFacts | No
     for container in containers:
         if kube.container_id is not None and kube.container_id in container.container_ids:
             return container
-    # kubelet may not have published the id yet; with one container there is no choice.
-    if len(containers) == 1 and kube.container_id is not None and not _is_sandbox(kill):
+    # kubelet may not have published the id yet, and a panic names no victim's cgroup; with one container
+    # there is no choice.
+    known_inside = kube.container_id is not None or kill.panic is not None
+    if len(containers) == 1 and known_inside and not _is_sandbox(kill):
         return containers[0]
     return None

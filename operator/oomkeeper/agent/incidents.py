@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from oomkeeper.model.names import API_VERSION, CAUSE_LABEL, NODE_LABEL
+from oomkeeper.reporting.growth import with_growth
 from oomkeeper.reporting.kill_escape import printable
 
 from .attribution import Subject
@@ -51,17 +52,22 @@ def key_of_document(document: Document) -> str:
 
 
 def merge_older(document: Document, older: Document) -> Document:
-    """The incident with what an earlier state of this node had counted in it."""
+    """The incident with what an earlier state of this node had counted in it. A panic's record lies in pstore
+    for whoever comes, so the earlier state may have counted it too."""
     status, old = document["status"], older["status"]
     ids = {kill["id"] for kill in status.get("kills", [])}
     ring = [*status.get("kills", []), *(kill for kill in old.get("kills", []) if kill["id"] not in ids)]
+    both = [kill for kill in old.get("kills", []) if kill["id"] in ids]
     hours: dict[str, int] = {}
     for entry in [*old.get("history", []), *status.get("history", [])]:
         hours[entry["hour"]] = hours.get(entry["hour"], 0) + entry["kills"]
+    for kill in both:
+        hour = full_hour(kill["time"])
+        hours[hour] = max(1, hours.get(hour, 0) - 1)
     merged = {
         **old,
         **status,
-        "count": status["count"] + old.get("count", 0),
+        "count": status["count"] + old.get("count", 0) - len(both),
         "kills": ring[:RING],
         "firstSeen": min(status.get("firstSeen", "9"), old.get("firstSeen", "9")),
         "history": [{"hour": hour, "kills": hours[hour]} for hour in sorted(hours)[-HISTORY_HOURS:]],
@@ -138,6 +144,7 @@ def add_kill(
     status["lastSeen"] = max(status.get("lastSeen", time), time)
     if ring[0]["id"] == kill_id:
         status.update(_verdict(record, subject=subject))
+        status["advice"] = _bounded(with_growth(status["advice"], ring, cause=status["cause"]))
         status["conditions"] = [_evidence_condition(record, before=status.get("conditions", []), time=time)]
     return {**document, "status": status}
 
@@ -200,9 +207,7 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
         "outcome": record["outcome"],
         "confidence": record["confidence"],
         "summary": record["summary"][:MAX_TEXT],
-        "advice": [
-            {"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in record["advice"][:8]
-        ],
+        "advice": _bounded(record["advice"]),
         "uncertain": [text[:MAX_TEXT] for text in record.get("uncertain", [])[:8]],
         "evidence": evidence,
     }
@@ -225,6 +230,10 @@ def _evidence_condition(record: Document, *, before: list[Document], time: str) 
         "message": message,
         "lastTransitionTime": since,
     }
+
+
+def _bounded(advice: list[Document]) -> list[Document]:
+    return [{"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in advice[:8]]
 
 
 def _cut(text: str | None, length: int) -> str | None:

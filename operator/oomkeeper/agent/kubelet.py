@@ -46,7 +46,11 @@ def find_kubelet(*, proc: Path = Path("/proc")) -> KubeletFacts | None:
 
 
 class KubeletFinder:
-    """Finds the kubelet again only when the one known has ended, or every so many looks."""
+    """Finds the kubelet again only when the one known has ended, or every so many looks.
+
+    One that has just ended is looked for each time: it is about to come back and to write its sysctls, and
+    without it in sight nothing would be refused for its sake.
+    """
 
     LOOKS = 12
 
@@ -54,6 +58,7 @@ class KubeletFinder:
         self._proc = proc
         self._known: KubeletFacts | None = None
         self._looks = 0
+        self._missed = 0
 
     def look(self) -> KubeletFacts | None:
         known = self._known
@@ -64,9 +69,10 @@ class KubeletFinder:
             and self._looks > 0
         ):
             return known
-        if known is None and self._looks > 0:
+        if known is None and self._looks > 0 and self._missed <= 0:
             return None
         self._known, self._looks = find_kubelet(proc=self._proc), self.LOOKS
+        self._missed = self.LOOKS if known is not None else self._missed - 1
         return self._known
 
 

@@ -19,7 +19,9 @@ from .keeper import KeptState
 from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
 from .kube.watcher import Backoff, Watcher
 from .loop import HostPaths, NodeLoop
+from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
+from .panics import panics_of
 from .pods import Pod, PodTable, parse_pod
 from .publisher import Publisher
 from .state import Store, hold_state
@@ -59,7 +61,10 @@ class Agent:
             operator_namespace=config.namespace,
             sink=lambda _record: None,
             changed=self._store_changed,
-            kept=self._sysctls_kept,
+            kept=self._node_kept,
+            namespaces=NamespaceCache(
+                config=config.api, changed=lambda: self._loop.post(NodeLoop.adjust_soon)
+            ).labels,
         )
         self._kept = KeptState()
         self._desired = Desired()
@@ -230,7 +235,7 @@ class Agent:
         self._publisher.incidents_changed()
         self._offer_status()
 
-    def _sysctls_kept(self, kept: KeptState, desired: Desired) -> None:
+    def _node_kept(self, kept: KeptState, desired: Desired) -> None:
         self._kept, self._desired = kept, desired
         self._offer_status()
 
@@ -243,6 +248,7 @@ class Agent:
             kept=replace(self._kept, released={}),
             account=self._store.account(),
             kmsg_problem=self._loop.kmsg_problem,
+            panics=panics_of(self._store),
         )
         self._status = build_status(view, before=self._status, now=rfc3339(time.time()))
         self._publisher.offer_status(self._status)

@@ -134,6 +134,14 @@ class Store:
         ).fetchone()
         return BootRow(*row) if row else None
 
+    def boot_before(self, boot_id: str, time: str) -> str | None:
+        """The boot that was running at `time`, as far as the agent was there to note it; never `boot_id`."""
+        row = self._db.execute(
+            "SELECT boot_id FROM boot WHERE boot_id != ? AND since <= ? ORDER BY since DESC LIMIT 1",
+            (boot_id, time),
+        ).fetchone()
+        return row[0] if row else None
+
     def start_boot(
         self,
         *,

@@ -7,7 +7,6 @@ kill still waiting for its pod.
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ from typing import Any
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.enclosure import in_some_container, path_inside
 from oomkeeper.kernel.report import ReportAssembler
-from oomkeeper.model.cause import Confidence, Scope
+from oomkeeper.model.cause import Confidence
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
@@ -26,9 +26,10 @@ from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 from .attribution import Subject, attribute
 from .clock import rfc3339, wall_of_kernel_time
 from .counters import CounterBook, Explained, counter_key
-from .incidents import add_kill, incident_key, new_incident, with_visibility
+from .counting import count_kill
+from .headerless import Headerless
 from .pods import PodTable
-from .state import BootRow, Store
+from .state import BootRow, KillRow, Store
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,6 @@ UNDECIDED_SECONDS = 20.0
 """A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
 ATTRIBUTE_SECONDS = 15.0
 """How long a kill waits for its pod or container to appear in the API before it is published without."""
-RATE_LIMIT_USEC = 5_000_000
-"""The window of the header's rate limit (mm/oom_kill.c: DEFINE_RATELIMIT_STATE oom_rs, 5 s, 10)."""
-
-_KILLED = re.compile(rb"Kill(?:ed)? process (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +64,24 @@ class Witness:
         operator_namespace: str,
         sink: Callable[[dict[str, Any]], None],
         enclosure: str | None = None,
+        kernel_pids: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`pods` None: a bare host, where no pod is waited for. `sink` is given each kill's record once,
-        when its event is closed."""
+        when its event is closed. `enclosure`: the container that this node is, whose kernel others share;
+        `kernel_pids` False: its /proc has other pids than the log."""
         self._store = store
         self._facts = facts
         self._node = node
         self._boot_id = boot.boot_id
-        self._hierarchy = hierarchy
         self._pods = pods
         self._namespace = operator_namespace
         self._sink = sink
         self._enclosure = enclosure
         self._clock = clock
-        self.host_kills = True
+        self.host_kills = enclosure is None
         """Whether kills outside every node's own cgroups are ours to publish: of the nodes that share a
-        kernel, one has them."""
+        kernel, one has them, by appointment."""
         self._assembler = ReportAssembler()
         explained = store.counters(boot.boot_id)
         self._counters = CounterBook(
@@ -96,8 +94,7 @@ class Witness:
         self._last_record_at = clock()
         self._lost = self._lost_at_start = boot.lost
         self._recorded_pending: tuple[str, int] | None = None
-        self._located: dict[int, str] = {}
-        self._limits: dict[str, tuple[str, int]] = {}
+        self._headerless = Headerless(hierarchy, self._counters, kernel_pids=kernel_pids)
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""
@@ -114,8 +111,8 @@ class Witness:
                 self._assembler.lost(missing)
             if record.seq is not None:
                 self._last_seq = record.seq
-            if record.kernel and (killed := _KILLED.search(record.text)):
-                self._locate(int(killed[1]))
+            if record.kernel:
+                self._headerless.line(record.text)
             closed += self._assembler.feed(record)
         pending = self._assembler.pending()
         # First all that name their cgroup: the counters' rest belongs to those that name none.
@@ -181,17 +178,6 @@ class Witness:
                 self._store.move_cursor(self._boot_id, cursor, lost=None if open_seqs else self.lost)
             self._moved_to = cursor
 
-    def _locate(self, pid: int) -> None:
-        """The dying process's cgroup, read the moment its line arrives: only a report with a header names it.
-
-        A task that has left its cgroup already is in `/`.
-        """
-        path = self._hierarchy.path_of(pid)
-        if path is not None and path != "/":
-            self._located[pid] = path
-            while len(self._located) > 256:
-                del self._located[next(iter(self._located))]
-
     def _kill_id(self, kill: Kill) -> str:
         seq = kill.kill_seqs[0] if kill.kill_seqs else kill.first_seq
         return f"{self._boot_id}-{seq}"
@@ -199,8 +185,8 @@ class Witness:
     def _record(self, kill: Kill, *, closed: bool) -> None:
         kill_id = self._kill_id(kill)
         stored = self._store.kill(kill_id)
-        kill, inferred = self._complete(kill, stored_task=stored.record.get("taskMemcg") if stored else None)
-        subject, settled = self._subject(kill, kill_id=kill_id)
+        kill, inferred = self._complete(kill, kill_id=kill_id, stored=stored)
+        subject, settled = self._subject(kill, kill_id=kill_id, found_here=inferred is not None)
         if subject is None:
             with self._store.transaction():
                 self._note(kill, kill_id=kill_id)
@@ -217,12 +203,14 @@ class Witness:
         with self._store.transaction():
             self._note(kill, kill_id=kill_id)
             key = (
-                self._count(
-                    kill_id,
-                    record,
+                count_kill(
+                    self._store,
+                    kill_id=kill_id,
+                    record=record,
                     when=when,
                     subject=subject,
                     counted_in=stored.incident if stored else None,
+                    operator_namespace=self._namespace,
                 )
                 if settled
                 else None
@@ -242,28 +230,7 @@ class Witness:
         if closed and settled:
             self._sink(record)
 
-    def _count(
-        self, kill_id: str, record: dict[str, Any], *, when: str, subject: Subject, counted_in: str | None
-    ) -> str:
-        """Add the kill to its incident, or renew its part there; gives the incident's key."""
-        cause = record["cause"]
-        key = counted_in or incident_key(subject, cause=cause)
-        before = self._store.incident(key)
-        document = before or new_incident(subject, cause=cause, operator_namespace=self._namespace)
-        document = add_kill(
-            document, record=record, kill_id=kill_id, time=when, subject=subject, new=counted_in is None
-        )
-        if subject.pod is None:
-            document = with_visibility(document, "Host" if subject.pod_uid is None else "Invisible")
-        elif counted_in is None:
-            document = with_visibility(
-                document, None
-            )  # open again with each kill, until kubelet speaks or stays silent
-        if document != before:
-            self._store.put_incident(key, document)
-        return key
-
-    def _subject(self, kill: Kill, *, kill_id: str) -> tuple[Subject | None, bool]:
+    def _subject(self, kill: Kill, *, kill_id: str, found_here: bool) -> tuple[Subject | None, bool]:
         """Whose kill it is, and whether that is settled; what is not is put on the waiting list.
 
         None for a kill that another node of the same kernel publishes.
@@ -271,7 +238,7 @@ class Witness:
         if self._pods is None:
             return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), True
         attribution = attribute(kill, node=self._node, pods=self._pods)
-        if attribution.subject.pod is None and not self._is_ours(kill):
+        if attribution.subject.pod is None and not self.is_ours(kill, found_here=found_here):
             return None, True
         if attribution.waiting_for is not None:
             waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
@@ -281,22 +248,31 @@ class Witness:
         self._waiting.pop(kill_id, None)
         return attribution.subject, True
 
-    def _is_ours(self, kill: Kill) -> bool:
+    def is_ours(self, kill: Kill, *, found_here: bool = False) -> bool:
         """Of a kill in no known pod: is it this node's, or (of those no node claims) ours by appointment?
 
         Inside a container the log shows every path of the machine; this node's own have its container's id
-        in them. A pod's cgroup elsewhere is another node's, of this cluster or of another one.
+        in them. A pod's cgroup elsewhere is another node's, of this cluster or of another one; so may be any
+        other container's, and a kill without a report that was not found among the cgroups here.
         """
-        path = kill.task_memcg or kill.oom_memcg or "/"
         if self._enclosure is None:
             return self.host_kills
-        if self._enclosure in path:
+        path = kill.task_memcg or kill.oom_memcg
+        if found_here or (path is None and not kill.header_seen):
+            return found_here
+        if path is not None and path_inside(path, enclosure=self._enclosure) is not None:
             return True
-        return self.host_kills and kube_cgroup(kill) is None
+        elsewhere = path is not None and in_some_container(path)
+        return self.host_kills and kube_cgroup(kill) is None and not elsewhere
 
-    def _explain(self, kill: Kill, *, task: str | None = None) -> None:
-        """Account for the kills that this event adds to the counter of its victim's cgroup, once."""
-        task = task or kill.task_memcg
+    def _explain(self, kill: Kill, *, found_here: bool = False) -> None:
+        """Account for the kills that this event adds to the counter of its victim's cgroup, once.
+
+        `found_here`: the path is this node's own spelling, not the log's.
+        """
+        task = kill.task_memcg
+        if task is not None and self._enclosure is not None and not found_here:
+            task = path_inside(task, enclosure=self._enclosure)
         if task is None or not kill.kill_lines:
             return
         kill_id = self._kill_id(kill)
@@ -321,31 +297,16 @@ class Witness:
         if (left := self._counters.prune()) is not None:
             self._store.keep_counters(self._boot_id, left)
 
-    def _complete(self, kill: Kill, *, stored_task: str | None) -> tuple[Kill, str | None]:
+    def _complete(self, kill: Kill, *, kill_id: str, stored: KillRow | None) -> tuple[Kill, str | None]:
         """The kill with the cgroups that its own records do not name, and a sentence on how they were
         found."""
-        if kill.task_memcg is not None:
-            if kill.oom_memcg is not None and kill.usec is not None:
-                self._limits[kill.task_memcg] = (kill.oom_memcg, kill.usec)
-            return kill, None
-        if kill.header_seen or not kill.victims:
-            return kill, None
-        task = stored_task or self._located.pop(kill.victims[0].pid, None) or self._counters.find_moved()
-        if task is None:
-            return kill, None
-        self._explain(kill, task=task)
-        said = "The kernel's rate limit left out this kill's report; its cgroup was found by other means."
-        limit = self._limits.get(task)
-        if (
-            kill.scope is not Scope.MEMCG
-            or limit is None
-            or kill.usec is None
-            or kill.usec - limit[1] > RATE_LIMIT_USEC
-        ):
-            return replace(kill, task_memcg=task), said
-        seconds = (kill.usec - limit[1]) / 1e6
-        said += f" That the same limit was hit as {seconds:.1f} s before in the same cgroup is an inference."
-        return replace(kill, task_memcg=task, oom_memcg=limit[0]), said
+        self._headerless.reported(kill)
+        kill, said = self._headerless.complete(
+            kill, kill_id=kill_id, stored=stored.record if stored else None
+        )
+        if said is not None:
+            self._explain(kill, found_here=True)
+        return kill, said
 
 
 def _wall(kill: Kill) -> float:

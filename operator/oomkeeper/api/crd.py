@@ -1,5 +1,7 @@
 """A kind's model and Resource -> its CustomResourceDefinition."""
 
+import hashlib
+import json
 from typing import Any
 
 from oomkeeper.model.names import GROUP, VERSION
@@ -8,6 +10,9 @@ from .meta import ApiObject, Column, Resource
 from .structural import Schema, structural_schema
 
 CATEGORY = "oom"
+SCHEMA_ANNOTATION = f"{GROUP}/schema"
+"""Says which schema this is: Helm never renews a CRD, so the chart asks before an upgrade whether it is
+there."""
 
 # Fixed by the API machinery; the model only tells them apart from a typing error.
 _API_VERSION: Schema = {
@@ -30,27 +35,33 @@ def crd(model: type[ApiObject]) -> dict[str, Any]:
     }
     if resource.selectable:
         version["selectableFields"] = [{"jsonPath": path} for path in resource.selectable]
+    spec: dict[str, Any] = {
+        "group": GROUP,
+        "names": {
+            "categories": [CATEGORY],
+            "kind": resource.kind,
+            "listKind": f"{resource.kind}List",
+            "plural": resource.plural,
+            "shortNames": [resource.short],
+            "singular": resource.singular,
+        },
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "versions": [version],
+    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{resource.plural}.{GROUP}",
             "labels": {"app.kubernetes.io/name": "oomkeeper"},
+            "annotations": {SCHEMA_ANNOTATION: _digest(spec)},
         },
-        "spec": {
-            "group": GROUP,
-            "names": {
-                "categories": [CATEGORY],
-                "kind": resource.kind,
-                "listKind": f"{resource.kind}List",
-                "plural": resource.plural,
-                "shortNames": [resource.short],
-                "singular": resource.singular,
-            },
-            "scope": "Namespaced" if resource.namespaced else "Cluster",
-            "versions": [version],
-        },
+        "spec": spec,
     }
+
+
+def _digest(spec: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def file_name(resource: Resource) -> str:

@@ -1,5 +1,5 @@
-"""`python -m oomkeeper.api.generate [--check] [DIR]`: write crds/ from the models, or tell whether it is up
-to date.
+"""`python -m oomkeeper.api.generate [--check] [DIR ...]`: write the CRDs from the models, or tell whether
+they are up to date: in crds/ for kubectl, and in the chart, which can hold no link to a folder outside it.
 
 The output depends on nothing but the models, so that a test can compare the committed files with it.
 """
@@ -19,6 +19,9 @@ HEADER = (
     "# Generated from the models in operator/oomkeeper/api by `python -m oomkeeper.api.generate`.\n"
     "# Do not edit: change the model, run the command, and commit both.\n"
 )
+
+
+DIRECTORIES = (Path("crds"), Path("charts/oomkeeper/crds"))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -49,26 +52,29 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     parser.add_argument(
-        "directory", nargs="?", default="crds", type=Path, metavar="DIR", help="default: crds"
+        "directories",
+        nargs="*",
+        default=list(DIRECTORIES),
+        type=Path,
+        metavar="DIR",
+        help=f"default: {' '.join(map(str, DIRECTORIES))}",
     )
     options = parser.parse_args(argv)
-    directory: Path = options.directory
-    if not directory.is_dir():
-        parser.error(f"{directory}: no such directory")
+    for directory in options.directories:
+        if not directory.is_dir():
+            parser.error(f"{directory}: no such directory")
     stale = [
-        name
+        (directory / name, text)
+        for directory in options.directories
         for name, text in files().items()
         if not (directory / name).is_file() or (directory / name).read_text(encoding="utf-8") != text
     ]
-    for name in stale:
+    for path, text in stale:
         if options.check:
-            print(
-                f"{directory / name}: not what the models say; run python -m oomkeeper.api.generate",
-                file=sys.stderr,
-            )
+            print(f"{path}: not what the models say; run python -m oomkeeper.api.generate", file=sys.stderr)
         else:
-            (directory / name).write_text(files()[name], encoding="utf-8")
-            print(directory / name)
+            path.write_text(text, encoding="utf-8")
+            print(path)
     return 1 if options.check and stale else 0
 
 

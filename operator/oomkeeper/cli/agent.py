@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.agent.kube.client import ApiConfig, ApiError
-from oomkeeper.agent.loop import HostPaths
 from oomkeeper.agent.service import Agent, AgentConfig
 from oomkeeper.agent.state import StateError
 
 from .errors import FAILED, BadInput
-from .host import add_host_paths, add_state_dir, start_logging
+from .host import add_host_paths, add_state_dir, host_paths, start_logging
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
                 node=args.node_name,
                 state_dir=args.state_dir,
                 namespace=args.namespace,
-                host=HostPaths(
-                    proc=args.proc, sys=args.sys, cgroup=args.cgroup, etc=args.etc, kmsg=args.kmsg
-                ),
+                host=host_paths(args),
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):

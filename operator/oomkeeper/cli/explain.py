@@ -12,13 +12,14 @@ from oomkeeper.kernel.report import parse_records
 from oomkeeper.reporting.units import count_text
 
 from .errors import BAD_INPUT, BadInput, complain
-from .explain_source import PROG, LogSource, open_source
+from .explain_source import PROG, LogSource, open_sources
 from .output import OUTPUTS, TEXT, write_kills
 
 _EPILOG = """\
 FILE is any text that holds kernel messages: dmesg in all its styles, raw /dev/kmsg, syslog, journalctl's
 output, a paste from a ticket; plain or compressed (gzip, xz, bzip2, zstd). Without FILE this host's own
-kernel log is read, which needs root or CAP_SYSLOG.
+kernel log is read, which needs root or CAP_SYSLOG. FILE may also be what a panicked kernel left in pstore:
+one part, all parts (/sys/fs/pstore/dmesg-*), or a folder of them (/var/lib/systemd/pstore).
 
 Exit status: 0 whether or not there was an OOM kill, 2 when the input cannot be read (to its end)."""
 
@@ -27,13 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """FILE and --output."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("file", metavar="FILE", nargs="?", help="a log, or - for standard input")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="*",
+        help="a log, or - for standard input; several only where they are the parts of a pstore dump",
+    )
     parser.add_argument("-o", "--output", choices=OUTPUTS, default=TEXT, help="default: %(default)s")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every event of the log. Raises BadInput where nothing of it can be read."""
-    source = open_source(args.file)
+    source = open_sources(args.file)
     kills = _explained(source)
     # Nothing is written before the first event or the end is reached: what is no log leaves stdout empty.
     first = next(kills, None)

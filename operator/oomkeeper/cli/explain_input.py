@@ -40,6 +40,11 @@ class TextInput:
         self._seen = 0
         self._head: bytes | None = self._first()
 
+    @property
+    def head(self) -> bytes:
+        """The first bytes, which stay to be read; empty once they were."""
+        return self._head or b""
+
     def read(self, size: int = 1 << 16, /) -> bytes:
         """What one read gives, `size` bytes or a little more where an encoding swells; empty at the end."""
         data, self._head = self._head, None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_records
+from oomkeeper.kernel.logs.blocks import ByteStream
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
 
@@ -40,7 +41,19 @@ class LogSource(Protocol):
 
 def open_source(name: str | None) -> LogSource:
     """The log called `name`, standard input for `-`, this host's own for None. Raises BadInput."""
-    return HostLog() if name is None else TextLog(name)
+    return open_sources([] if name is None else [name])
+
+
+def open_sources(names: list[str]) -> LogSource:
+    """The same for several: the parts of what a kernel left in pstore, or the folder that holds them. Raises
+    BadInput."""
+    if not names:
+        return HostLog()
+    if len(names) == 1 and not os.path.isdir(names[0]):  # noqa: PTH112 - see _plain_size
+        return TextLog(names[0])
+    from .explain_pstore import PartsLog, PstoreLog
+
+    return PstoreLog(names[0]) if len(names) == 1 else PartsLog(names)
 
 
 class TextLog:
@@ -61,12 +74,20 @@ class TextLog:
 
     def records(self) -> Iterator[LogRecord]:
         try:
-            yield from read_relevant_records(self._input, counts=self.counts)
+            yield from read_relevant_records(self._stream(), counts=self.counts)
         except LogUnreadableError as error:
             # What was read so far is worth explaining: a rotated .gz is often cut.
             self.error = str(error)
         finally:
             self._progress.clear()
+
+    def _stream(self) -> ByteStream:
+        first = self._input.head.partition(b"\n")[0]
+        if not (b" Part" in first or first.startswith(b"dmesg-")):
+            return self._input
+        from .explain_pstore import in_log_order
+
+        return in_log_order(self._input)
 
     def dated(self, kill: Kill) -> Kill:
         return kill

@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oomkeeper.model.names import STATE_DIR
+
+if TYPE_CHECKING:
+    from oomkeeper.agent.loop import HostPaths
 
 
 def add_state_dir(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +37,27 @@ def add_host_paths(parser: argparse.ArgumentParser) -> None:
         ("cgroup", "/sys/fs/cgroup"),
         ("etc", "/etc"),
         ("kmsg", "/dev/kmsg"),
+        ("pstore", "/sys/fs/pstore"),
+        ("pstore-archive", "/var/lib/systemd/pstore"),
     ):
         group.add_argument(
             f"--{name}", metavar="PATH", type=Path, default=Path(default), help=f"the host's {default}"
         )
+
+
+def host_paths(args: argparse.Namespace) -> "HostPaths":
+    """Where the options of `add_host_paths` say that the host's files are."""
+    from oomkeeper.agent.loop import HostPaths
+
+    return HostPaths(
+        proc=args.proc,
+        sys=args.sys,
+        cgroup=args.cgroup,
+        etc=args.etc,
+        kmsg=args.kmsg,
+        pstore=args.pstore,
+        pstore_archive=args.pstore_archive,
+    )
 
 
 def start_logging(*, level: int) -> None:

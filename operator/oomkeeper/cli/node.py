@@ -15,7 +15,7 @@ from oomkeeper.agent.state import StateError, Store, hold_state
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 
 from .errors import BadInput, complain
-from .host import add_host_paths, add_output, add_state_dir, start_logging, text_pages_for
+from .host import add_host_paths, add_output, add_state_dir, host_paths, start_logging, text_pages_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Until SIGTERM or SIGINT; exit 0 then. Bad input ends it before anything is changed."""
     start_logging(level=logging.INFO if args.verbose else logging.WARNING)
     desired = _desired(args.policy) if args.policy else None
-    host = HostPaths(proc=args.proc, sys=args.sys, cgroup=args.cgroup, etc=args.etc, kmsg=args.kmsg)
+    host = host_paths(args)
     restore_only = args.restore and desired is None
     try:
         if restore_only:

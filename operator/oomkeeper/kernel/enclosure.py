@@ -6,10 +6,14 @@ The cgroup namespace hides a container's own id from it, but the files that the 
 (proc_pid_mountinfo(5), field 4: the root of the mount).
 """
 
-import re
 from pathlib import Path
 
-_MOUNTED = re.compile(r"/([0-9a-f]{64})/(?:userdata/)?(?:hostname|hosts|resolv\.conf)$")
+from .lazy import lazy
+
+_CONTAINER = lazy(r"(?:^|[/-])[0-9a-f]{64}(?=[./]|$)")
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""Its inode (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
+_MOUNTED = lazy(r"/([0-9a-f]{64})/(?:userdata/)?(?:hostname|hosts|resolv\.conf)$")
 
 
 def enclosing_container(*, proc: Path = Path("/proc")) -> str | None:
@@ -25,3 +29,34 @@ def enclosing_container(*, proc: Path = Path("/proc")) -> str | None:
         if found:
             return found[1]
     return None
+
+
+def path_inside(path: str, *, enclosure: str) -> str | None:
+    """A cgroup path of the kernel's log as the enclosed node's own cgroup file system has it; None for a path
+    outside of it.
+
+    The log starts every path at the machine's root, the node's cgroup namespace at the node's container.
+    """
+    at = path.find(enclosure)
+    if at < 0:
+        return None
+    end = path.find("/", at)
+    return path[end:] if end >= 0 else "/"
+
+
+def in_some_container(path: str) -> bool:
+    """Whether a cgroup path leads through a container: its id is a name there (docker: `/docker/<id>`,
+    `docker-<id>.scope`; podman: `libpod-<id>.scope`)."""
+    return _CONTAINER.search(path) is not None
+
+
+def sees_kernel_pids(*, proc: Path = Path("/proc")) -> bool:
+    """Whether this /proc knows processes by the pids that the kernel's log prints.
+
+    The log prints those of the initial pid namespace (mm/oom_kill.c: task_pid_nr()). A node that is a
+    container has another one, where the same number is somebody else.
+    """
+    try:
+        return (proc / "self/ns/pid").stat().st_ino == _INITIAL_PID_NAMESPACE
+    except OSError:
+        return True

@@ -39,7 +39,8 @@ class Pen(NamedTuple):
         return "•" if self.unicode else "-"
 
     def wrap(self, text: str, *, indent: str = "", first: str | None = None) -> list[str]:
-        """Prose within the width. A path or an id is never broken, so that it can be copied whole."""
+        """Prose within the width. A path or an id is never broken, so that it can be copied whole. With
+        `first` there is a first line even where `text` has no word."""
         room = max(20, self.width)
         lines, line = [], indent if first is None else first
         used = cells(line)
@@ -52,7 +53,7 @@ class Pen(NamedTuple):
             line += word if empty else f" {word}"
             used += length if empty else length + 1
             empty = False
-        return lines if empty else [*lines, line]
+        return lines if empty and first is None else [*lines, line]
 
     def fit(self, text: str, room: int) -> str:
         """`text` in exactly `room` cells: padded on the right, or cut with an ellipsis."""

@@ -120,7 +120,13 @@ def _str(value: object) -> str:
 
 
 def _task_name(comm: object, pid: object) -> str:
-    return f"{_str(comm) or '?'} ({_str(pid)})" if pid is not None else _str(comm) or "?"
+    return f"{_comm(comm)} ({_str(pid)})" if pid is not None else _comm(comm)
+
+
+def _comm(comm: object) -> str:
+    """A task's name where it can be seen: a process may call itself by blanks alone."""
+    text = _str(comm)
+    return f"'{text}'" if text.isspace() else text or "?"
 
 
 def _victim(victim: Mapping[str, Any]) -> tuple[str, ...]:
@@ -128,7 +134,7 @@ def _victim(victim: Mapping[str, Any]) -> tuple[str, ...]:
     known = [part for part in parts if part is not None]
     sizes = [bytes_text(part, missing="-") for part in (sum(known) if known else None, *parts)]
     ids = ["-" if victim.get(key) is None else _str(victim[key]) for key in ("uid", "oomScoreAdj")]
-    return (_str(victim.get("comm")) or "?", _str(victim.get("pid")), *sizes, *ids)
+    return (_comm(victim.get("comm")), _str(victim.get("pid")), *sizes, *ids)
 
 
 def _no_victim(outcome: str, kill: Mapping[str, Any]) -> str:

@@ -82,3 +82,16 @@ def test_a_restart_is_seen_by_the_start_time_and_no_kubelet_is_none(tmp_path: Pa
     second = finder.look()
     assert second is not None
     assert (first.start_time, second.start_time) == (4242, 5000)
+
+
+def test_a_kubelet_that_is_between_two_runs_is_seen_as_soon_as_it_is_back(tmp_path: Path) -> None:
+    proc = Proc(tmp_path)
+    folder = proc.put(7, "kubelet")
+    finder = KubeletFinder(proc=tmp_path)
+    assert finder.look() is not None
+    folder.rename(tmp_path / "gone")
+    assert finder.look() is None
+    proc.put(8, "kubelet", start=6000)
+    back = finder.look()
+    assert back is not None
+    assert back.pid == 8

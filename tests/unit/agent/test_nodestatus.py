@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from oomkeeper.agent.adjustview import AdjustmentView
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.keeper import KeptState, SysctlView
 from oomkeeper.agent.kubelet import KubeletFacts
@@ -18,6 +19,10 @@ FACTS = NodeFacts(
     page_size_bytes=4096, memory_bytes=8 << 30, swap_bytes=0, cpus=2, online_nodes=(0,),
 )  # fmt: skip
 IN_SYNC = SysctlView(key="vm.swappiness", desired=10, actual=10, original=60, policy="p")
+FAILED = AdjustmentView(
+    policy="p", name="a", value=-500, mode="Enforce", state="Refused", reason="NeedsCapSysResource",
+    message="give it", pods=2, in_force=1, failed=3, overridden=1, overridden_by="q/b",
+)  # fmt: skip
 VIEW = NodeView(
     facts=FACTS,
     kubelet=None,
@@ -26,6 +31,7 @@ VIEW = NodeView(
     kept=KeptState(views=(IN_SYNC,)),
     account=Account(recorded=3, unattributed=1, lost_records=2, since="2026-01-01T00:00:00Z"),
     kmsg_problem=None,
+    panics={"seen": [], "count": 0, "last": None},
 )
 NOW = "2026-01-01T10:00:00.000000Z"
 LATER = "2026-01-01T11:00:00.000000Z"
@@ -73,7 +79,28 @@ def test_the_account_adds_up() -> None:
         ({}, "Applied", ("True", "InSync")),
         ({}, "Degraded", ("False", "AsExpected")),
         ({"desired": Desired(problems=("spec.sysctls[0]: no",))}, "Degraded", ("True", "InvalidSpec")),
-        ({"kept": KeptState(problems=("rule x",))}, "Degraded", ("True", "AdjustmentsNotApplied")),
+        ({"kept": KeptState(adjustments=(FAILED,))}, "Degraded", ("True", "AdjustmentsNotApplied")),
+        ({"kept": KeptState(adjustments=(FAILED,))}, "Applied", ("False", "NeedsCapSysResource")),
+        (
+            {"kept": KeptState(adjustments=(replace(FAILED, state="InSync"),))},
+            "Applied",
+            ("True", "InSync"),
+        ),
+        (
+            {"kept": KeptState(adjustments=(replace(FAILED, state="Pending", reason="PodsUnknown"),))},
+            "Degraded",
+            ("False", "AsExpected"),
+        ),
+        (
+            {"kept": KeptState(adjustments=(replace(FAILED, state="Audited", mode="Audit"),))},
+            "Applied",
+            ("True", "InSync"),
+        ),
+        (
+            {"kept": KeptState(stuck_adjustments="cannot be given back")},
+            "Degraded",
+            ("True", "AdjustmentsNotApplied"),
+        ),
         (
             {"kept": KeptState(views=(replace(IN_SYNC, state="Refused", reason="AcknowledgeMissing"),))},
             "Applied",
@@ -114,7 +141,29 @@ def test_texts_of_any_length_are_cut_to_what_the_api_takes() -> None:
         kept=KeptState(
             views=(replace(IN_SYNC, state="Drifted", message=long, suspected_writer=long),),
             persistent_problem=long,
-            problems=(long, long),
+            adjustments=(replace(FAILED, message=long),),
+            stuck_adjustments=long,
         ),
     )
     status(view)
+
+
+def test_an_adjustment_says_which_entry_how_many_processes_and_what_to_do() -> None:
+    built = status(replace(VIEW, kept=KeptState(adjustments=(FAILED,))))
+    assert built["oomScoreAdjustments"] == [
+        {
+            "policy": "p", "name": "a", "value": -500, "mode": "Enforce", "state": "Refused",
+            "reason": "NeedsCapSysResource", "message": "give it", "pods": 2, "inForce": 1, "failed": 3,
+            "overridden": 1, "overriddenBy": "q/b",
+        }
+    ]  # fmt: skip
+    said = {one["type"]: one["message"] for one in built["conditions"]}
+    assert said["Degraded"] == "oomScoreAdjustments a of p: give it"
+
+
+def test_the_last_panic_is_told_and_may_have_ended_a_boot_that_nobody_watched() -> None:
+    assert "lastPanic" not in status()
+    last = {"time": NOW, "bootID": None, "cause": "PodLimit", "message": "m" * 5000}
+    built = status(replace(VIEW, panics={"seen": ["x"], "count": 2, "last": last}))
+    assert built["counters"]["panics"] == 2
+    assert built["lastPanic"] == {"time": NOW, "cause": "PodLimit", "message": "m" * 1024}

@@ -10,20 +10,20 @@ import pytest
 import yaml
 from pydantic import Field
 
-from oomkeeper.api import KINDS
+from oomkeeper.api import KINDS, OOMReport
 from oomkeeper.api.base import ApiModel
-from oomkeeper.api.crd import crd
+from oomkeeper.api.crd import SCHEMA_ANNOTATION, crd
 from oomkeeper.api.document import BEGIN, END, page_name, with_tables
 from oomkeeper.api.document import main as document
-from oomkeeper.api.generate import files, main
+from oomkeeper.api.generate import DIRECTORIES, files, main
 from oomkeeper.api.meta import ApiObject
 from oomkeeper.api.scalars import Line
 from oomkeeper.api.structural import SchemaError, structural_schema
 from oomkeeper.model.cause import Cause
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
-CRDS = Path(__file__).parents[3] / "crds"
-DOCS = Path(__file__).parents[3] / "docs"
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
 OBJECT_BYTES = 64 * 1024
 """DESIGN.md: every object is bounded to 64 KiB."""
 
@@ -44,8 +44,17 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[keyword], f"{path}[{keyword}]")
 
 
-def test_the_committed_files_are_what_the_models_generate() -> None:
-    assert {path.name: path.read_text(encoding="utf-8") for path in CRDS.glob("*.yaml")} == files()
+@pytest.mark.parametrize("folder", DIRECTORIES, ids=str)
+def test_the_committed_files_are_what_the_models_generate(folder: Path) -> None:
+    assert {path.name: path.read_text(encoding="utf-8") for path in (ROOT / folder).iterdir()} == files()
+
+
+def test_the_schema_annotation_changes_with_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By it the chart knows a cluster whose CRDs are older than itself."""
+    before = crd(OOMReport)["metadata"]["annotations"][SCHEMA_ANNOTATION]
+    assert crd(OOMReport)["metadata"]["annotations"][SCHEMA_ANNOTATION] == before
+    monkeypatch.setattr("oomkeeper.api.crd.CATEGORY", "other")
+    assert crd(OOMReport)["metadata"]["annotations"][SCHEMA_ANNOTATION] != before
 
 
 def test_generating_twice_gives_the_same_bytes() -> None:

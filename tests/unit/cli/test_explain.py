@@ -98,7 +98,7 @@ def _bad_inputs(folder: Path) -> list[tuple[str, list[str], str]]:
         ("unreadable", ["/proc/self/mem"], "/proc/self/mem: Input/output error"),
         ("output", ["-o", "yaml"], "invalid choice: 'yaml'"),
         ("option", ["--frob"], "unrecognized arguments: --frob"),
-        ("two-files", ["a", "b"], "unrecognized arguments: b"),
+        ("two-files", [str(folder / "x.journal"), str(folder / "zeros")], "is no record of pstore"),
     ]
 
 

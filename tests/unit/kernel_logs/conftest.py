@@ -12,6 +12,7 @@ import pytest
 
 from oomkeeper.kernel.logs import LogCounts, read_records
 from oomkeeper.model.log import LogRecord
+from tests.kernel.bed import await_reports
 
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 MEMCG_V1 = Path("/sys/fs/cgroup/memory")
@@ -44,6 +45,7 @@ def real_kill() -> Iterator[str]:
     name = f"oomkeeper-logs-{os.getpid()}"
     cgroup = MEMCG_V1 / name
     cgroup.mkdir()
+    await_reports(1)
     try:
         cgroup.joinpath("memory.limit_in_bytes").write_text("30M")
         hog = (

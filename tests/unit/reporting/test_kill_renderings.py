@@ -1,12 +1,17 @@
 """The pages on a kill: what they say, and that no text of a kill becomes markup or a control sequence."""
 
+import html
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.log import LogRecord
 from oomkeeper.reporting.kill_glyphs import cells
 from oomkeeper.reporting.kill_html import render_html
 from oomkeeper.reporting.kill_json import kill_to_json
@@ -249,3 +254,14 @@ def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: dict[str, Any])
     assert not tags.tags & {"b", "script", "a", "img"}
     rows = re.findall(r"<tr>.*?</tr>", html, re.DOTALL)
     assert {row.count("<td") for row in rows} <= {0, 2, 3, 4, 8}
+
+
+@pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
+def test_a_name_of_blanks_on_a_header_that_was_cut_short_is_shown(
+    render: Callable[[list[dict[str, Any]]], str],
+) -> None:
+    (kill,) = parse_records([LogRecord(text=b"    invoked oom-killer:")])
+
+    page = html.unescape(render([kill_to_json(kill, diagnose(kill))]))
+
+    assert re.search(r"asked for memory.*' +'", page, re.DOTALL)

@@ -11,14 +11,16 @@
 5.9     9066e5cfb73c  points below zero count; before, an eligible task had at least 1
 """
 
-import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from oomkeeper.kernel.lazy import lazy
 
 from ...model.kill import TaskRow
 
 ADJ_MIN = -1000
 """OOM_SCORE_ADJ_MIN (include/uapi/linux/oom.h): never killed."""
-_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
+_RELEASE = lazy(r"(\d{1,4})\.(\d{1,4})")
 _NEWEST = (9999, 0)
 
 
@@ -54,19 +56,30 @@ class Formula(NamedTuple):
         """Points may be negative."""
         return self.release >= (5, 9)
 
-    def points(self, row: TaskRow, *, adj: int, total_pages: int, page_size_bytes: int, root: bool) -> int:
-        """The points of an eligible task with `adj` in place of the row's oom_score_adj. `root` says
-        whether it is taken to hold CAP_SYS_ADMIN, which the table does not tell."""
-        pages = own_pages(row, page_size_bytes=page_size_bytes)
-        bonus = root and self.root_bonus
+    def points(
+        self, pages: Sequence[int], adjs: Sequence[int], roots: Sequence[bool] | None, *, total_pages: int
+    ) -> list[int]:
+        """The points of each task. `pages` are its own (`own_pages`), `adjs` its oom_score_adj, `roots` says
+        which are taken to hold CAP_SYS_ADMIN, which the table does not tell; None for none."""
+        unit = total_pages // 1000
+        if self.below_zero:
+            return [own + adj * unit for own, adj in zip(pages, adjs, strict=True)]
+        bonus = roots if roots is not None and self.root_bonus else [False] * len(pages)
         if self.in_thousandths:
-            return max(1, pages * 1000 // max(1, total_pages) + adj - (30 if bonus else 0))
-        if bonus and self.release < (3, 14):
-            adj -= 30
-        elif bonus:
-            pages -= pages * 3 // 100
-        points = pages + adj * (total_pages // 1000)
-        return points if self.below_zero else max(1, points)
+            whole = max(1, total_pages)
+            return [
+                max(1, own * 1000 // whole + adj - 30 * root)
+                for own, adj, root in zip(pages, adjs, bonus, strict=True)
+            ]
+        if self.release < (3, 14):
+            return [
+                max(1, own + (adj - 30 * root) * unit)
+                for own, adj, root in zip(pages, adjs, bonus, strict=True)
+            ]
+        return [
+            max(1, own - own * 3 // 100 * root + adj * unit)
+            for own, adj, root in zip(pages, adjs, bonus, strict=True)
+        ]
 
 
 def formula_of(kernel_release: str | None) -> Formula:
@@ -78,6 +91,9 @@ def formula_of(kernel_release: str | None) -> Formula:
     return Formula((int(match[1]), int(match[2])), known=True)
 
 
-def own_pages(row: TaskRow, *, page_size_bytes: int) -> int:
-    """Resident, swapped and page-table pages of a row."""
-    return row.rss_pages + (row.swapents_pages or 0) + (row.pgtables_bytes or 0) // page_size_bytes
+def own_pages(rows: Iterable[TaskRow], *, page_size_bytes: int) -> list[int]:
+    """Resident, swapped and page-table pages of each row."""
+    return [
+        row.rss_pages + (row.swapents_pages or 0) + (row.pgtables_bytes or 0) // page_size_bytes
+        for row in rows
+    ]

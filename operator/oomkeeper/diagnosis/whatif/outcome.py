@@ -2,30 +2,29 @@
 asked, or kill by score; in that order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...model.cause import Outcome, Scope
 from ...model.kill import Kill
 from ...model.node import NodeFacts
-from .domain import domain_of
-from .formula import ADJ_MIN, formula_of
-from .ranking import Ranking, Scored, rank, row_of
+from .formula import ADJ_MIN
+from .ranking import Ranking, Scored, Table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What was otherwise. The defaults are the kernel's own."""
 
     adjustments: tuple[tuple[str, int], ...] = ()
     """(pid in digits or comm, oom_score_adj), the last one that names a task counts."""
+    every: int | None = None
+    """oom_score_adj of all that `adjustments` does not name."""
     kill_allocating_task: bool = False
     """vm.oom_kill_allocating_task."""
     panic_on_oom: int = 0
     """vm.panic_on_oom: 0, 1 or 2."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What would have happened."""
 
     outcome: Outcome | None
@@ -43,10 +42,17 @@ class Outlook:
 
 def simulate(kill: Kill, settings: Settings, *, node: NodeFacts | None = None) -> Outlook:
     """The outcome of `kill` under `settings`, as far as its report tells. Never raises."""
-    adj, unmatched = _adjusted(kill, settings)
-    ranking = rank(kill, adj=adj, node=node)
+    return outlook_of(kill, settings, Table(kill, node))
+
+
+def outlook_of(kill: Kill, settings: Settings, table: Table) -> Outlook:
+    """The same for one of several questions about one event."""
+    adj, unmatched = _adjusted(table, settings)
+    ranking = Ranking(table, adj)
     outcome, victim, name, why = (
-        _panic(kill, settings, node) or _allocating(kill, settings, ranking) or _by_score(kill, ranking)
+        _panic(kill, settings, table)
+        or _allocating(kill, settings, table, ranking)
+        or _by_score(kill, ranking)
     )
     return Outlook(
         outcome=outcome, victim=victim, victim_name=name, why=why, ranking=ranking, unmatched=unmatched
@@ -61,29 +67,26 @@ def is_sysrq(kill: Kill) -> bool:
     return kill.invoker is not None and kill.invoker.order == -1
 
 
-def _adjusted(kill: Kill, settings: Settings) -> tuple[Mapping[int, int], tuple[str, ...]]:
-    adj: dict[int, int] = {}
+def _adjusted(table: Table, settings: Settings) -> tuple[Mapping[int, int], tuple[str, ...]]:
+    adj = {} if settings.every is None else dict.fromkeys(range(len(table.rows)), settings.every)
     unmatched = []
     for target, value in settings.adjustments:
-        places = [
-            place
-            for place, row in enumerate(kill.tasks)
-            if row.comm == target or (target.isdigit() and int(target) in (row.pid, row.tgid))
-        ]
+        places = [place for place, row in enumerate(table.rows) if row.comm == target]
+        if target.isdigit():
+            places += table.places(int(target))
         if not places:
             unmatched.append(target)
         adj.update(dict.fromkeys(places, value))
     return adj, tuple(unmatched)
 
 
-def _panic(kill: Kill, settings: Settings, node: NodeFacts | None) -> _End | None:
+def _panic(kill: Kill, settings: Settings, table: Table) -> _End | None:
     """check_panic_on_oom()."""
     if not settings.panic_on_oom:
         return None
-    if is_sysrq(kill) and formula_of(kill.kernel_release).release >= (4, 3):
+    if is_sysrq(kill) and table.formula.release >= (4, 3):
         # 071a4befebb6; before it, sysrq-f met the sysctl like any other.
         return None
-    constraint = domain_of(kill, node).constraint
     if settings.panic_on_oom == 2:
         return (
             Outcome.PANICKED,
@@ -91,19 +94,19 @@ def _panic(kill: Kill, settings: Settings, node: NodeFacts | None) -> _End | Non
             None,
             "vm.panic_on_oom=2 panics on every shortage, even one of a cgroup's limit or of some NUMA nodes.",
         )
-    if constraint != "CONSTRAINT_NONE" or kill.scope is not Scope.GLOBAL:
+    if table.domain.constraint != "CONSTRAINT_NONE" or kill.scope is not Scope.GLOBAL:
         return None
     return Outcome.PANICKED, None, None, "vm.panic_on_oom=1 panics when the whole machine is short of memory."
 
 
-def _allocating(kill: Kill, settings: Settings, ranking: Ranking) -> _End | None:
+def _allocating(kill: Kill, settings: Settings, table: Table, ranking: Ranking) -> _End | None:
     """vm.oom_kill_allocating_task: the task that asked dies, if it is one that may."""
     if not settings.kill_allocating_task or kill.scope is not Scope.GLOBAL or kill.invoker is None:
         return None
     invoker = kill.invoker
-    row = row_of(kill.tasks, invoker.pid) if invoker.pid is not None else None
-    if row is not None:
-        task = ranking.of(row)
+    places = table.places(invoker.pid) if invoker.pid is not None else []
+    if places:
+        task = ranking.of(places[0])
         if not task.eligible:
             return None
         return Outcome.KILLED, task, _name(task), "It asked for the memory."
@@ -128,7 +131,7 @@ def _is_kernel_thread(comm: str) -> bool:
 
 
 def _by_score(kill: Kill, ranking: Ranking) -> _End:
-    if not ranking.tasks:
+    if ranking.empty:
         return None, None, None, "The report has no task table (vm.oom_dump_tasks=0, or the log is cut)."
     if not ranking.known:
         return None, None, None, _unknown(ranking)

@@ -95,29 +95,29 @@ class CgroupHierarchy:
             return None
         if self.version == 1:
             return CgroupMemory(
-                limit_bytes=_limit_v1(_number(folder / "memory.limit_in_bytes")),
-                usage_bytes=_number(folder / "memory.usage_in_bytes"),
-                peak_bytes=_number(folder / "memory.max_usage_in_bytes"),
-                swap_limit_bytes=_limit_v1(_number(folder / "memory.memsw.limit_in_bytes")),
+                limit_bytes=_limit_v1(single_number(folder / "memory.limit_in_bytes")),
+                usage_bytes=single_number(folder / "memory.usage_in_bytes"),
+                peak_bytes=single_number(folder / "memory.max_usage_in_bytes"),
+                swap_limit_bytes=_limit_v1(single_number(folder / "memory.memsw.limit_in_bytes")),
                 oom_kills=self.oom_kills(folder),
                 oom_group=False,
             )
         return CgroupMemory(
-            limit_bytes=_number(folder / "memory.max"),
-            usage_bytes=_number(folder / "memory.current"),
-            peak_bytes=_number(folder / "memory.peak"),
-            swap_limit_bytes=_number(folder / "memory.swap.max"),
+            limit_bytes=single_number(folder / "memory.max"),
+            usage_bytes=single_number(folder / "memory.current"),
+            peak_bytes=single_number(folder / "memory.peak"),
+            swap_limit_bytes=single_number(folder / "memory.swap.max"),
             oom_kills=self.oom_kills(folder),
-            oom_group=_number(folder / "memory.oom.group") == 1,
+            oom_group=single_number(folder / "memory.oom.group") == 1,
         )
 
     def oom_kills(self, folder: Path) -> int | None:
         """The cgroup's own count of OOM-killed processes; None where it is gone or this kernel does not
         count."""
         if self.version == 1:
-            return _keyed(folder / "memory.oom_control", "oom_kill")
-        local = _keyed(folder / "memory.events.local", "oom_kill")
-        return local if local is not None else _keyed(folder / "memory.events", "oom_kill")
+            return keyed_number(folder / "memory.oom_control", "oom_kill")
+        local = keyed_number(folder / "memory.events.local", "oom_kill")
+        return local if local is not None else keyed_number(folder / "memory.events", "oom_kill")
 
     def all_oom_kills(self) -> dict[str, int]:
         """Path -> count for every cgroup whose count is above zero. Costs one file read per cgroup."""
@@ -133,7 +133,7 @@ class CgroupHierarchy:
             yield Path(folder)
 
 
-def _number(path: Path) -> int | None:
+def single_number(path: Path) -> int | None:
     """A file with one number; None for `max`, and for a file that is gone or empty."""
     try:
         return int(path.read_text())
@@ -145,7 +145,7 @@ def _limit_v1(value: int | None) -> int | None:
     return None if value is None or value >= UNLIMITED_V1_BYTES else value
 
 
-def _keyed(path: Path, key: str) -> int | None:
+def keyed_number(path: Path, key: str) -> int | None:
     """The value of one `key value` line; None where the file or the key is not there."""
     try:
         text = path.read_text()

@@ -41,7 +41,10 @@ class Marks:
         """Note how the kernel opens its verdict."""
         if text.startswith(b"Memory cgroup out of memory"):
             self.memcg_verdict = True
-        elif text.startswith((b"Out of memory", b"Kernel panic")):
+        elif (
+            text.startswith((b"Out of memory", b"Kernel panic")) and b": compulsory panic_on_oom" not in text
+        ):
+            # vm.panic_on_oom=2 says "compulsory" of a cgroup's limit as well (check_panic_on_oom()).
             self.global_verdict = True
 
 

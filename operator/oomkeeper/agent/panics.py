@@ -1,0 +1,206 @@
+"""OOM panics that the node has been through, read from pstore after the reboot: each an incident, each once.
+
+A kernel that panics (vm.panic_on_oom, or nothing left to kill) tells nobody: the agent dies with it, the kill
+counters start at zero, and kubelet finds containers that are gone. What is left is the log in pstore, with
+the OOM report but no `oom-kill:` line and no victim: check_panic_on_oom() (mm/oom_kill.c) prints the header
+and panics before one is chosen.
+
+Records are read and left where they are; clearing pstore is systemd-pstore's or the administrator's business.
+What was counted is noted in the store, in the transaction that counts it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.pstore import Dump, read_dumps, record_files
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.node import NodeFacts
+from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
+
+from .attribution import Subject, attribute
+from .clock import rfc3339
+from .counting import count_kill
+from .pods import PodTable
+from .state import Store
+
+log = logging.getLogger(__name__)
+
+PANICS_NOTE = "panics"
+"""Name in the store of the note on what was found: `{"seen": [..], "count": n, "last": {..} or None}`."""
+LOOK_SECONDS = 60.0
+"""Between two looks: a backend's module may be loaded long after boot (efi_pstore, ramoops)."""
+ATTRIBUTE_SECONDS = 15.0
+"""How long a panic waits for its pod once the pods of the node are known: its pod may be deleted by now."""
+MAX_AGE_SECONDS = 7 * 86400.0
+"""As long as incidents live; what an archive holds of older panics is no news."""
+MAX_SEEN = 512
+
+
+@dataclass(slots=True)
+class _Waiting:
+    kill: Kill
+    when: str
+    since: float | None = None
+    """When the pods were known and its own was not among them."""
+
+
+class PanicWatch:
+    """Used from the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        facts: NodeFacts,
+        node: str,
+        pods: PodTable | None,
+        operator_namespace: str,
+        sink: Callable[[dict[str, Any]], None],
+        is_ours: Callable[[Kill], bool],
+        pstore: Path,
+        archive: Path,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`pods` None: a bare host. `is_ours` decides on a panic in no known pod, where nodes share a
+        kernel."""
+        self._store = store
+        self._facts = facts
+        self._node = node
+        self._pods = pods
+        self._namespace = operator_namespace
+        self._sink = sink
+        self._is_ours = is_ours
+        self._pstore = pstore
+        self._archive = archive
+        self._clock = clock
+        self._wall = wall
+        self._look_at = clock()
+        self._names: frozenset[str] = frozenset()
+        self._waiting: dict[str, _Waiting] = {}
+
+    def tick(self) -> None:
+        """Look for new records when it is time, and count what has found its pod."""
+        now = self._clock()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._look()
+        for identity, waiting in list(self._waiting.items()):
+            self._settle(identity, waiting)
+
+    def deadline(self) -> float:
+        """Seconds until `tick` has something to do."""
+        look = self._look_at - self._clock()
+        return max(0.0, min(look, 1.0) if self._waiting else look)
+
+    def _look(self) -> None:
+        names = frozenset(record_files(pstore=self._pstore, archive=self._archive))
+        if names <= self._names:
+            return
+        self._names = names
+        seen = set(panics_of(self._store)["seen"])
+        for dump in read_dumps(pstore=self._pstore, archive=self._archive):
+            if dump.identity in seen or dump.identity in self._waiting:
+                continue
+            kill = oom_panic(dump)
+            if kill is None:
+                continue
+            written = dump.time if dump.time is not None else self._wall()
+            if self._wall() - written > MAX_AGE_SECONDS:
+                log.info("old panic passed over record=%s time=%s", dump.files[0].name, rfc3339(written))
+                continue
+            self._waiting[dump.identity] = _Waiting(kill, rfc3339(written))
+
+    def _settle(self, identity: str, waiting: _Waiting) -> None:
+        subject = self._subject(waiting)
+        if subject is None:
+            return
+        del self._waiting[identity]
+        if subject.pod is None and not self._is_ours(waiting.kill):
+            with self._store.transaction():
+                self._note(identity, last=None)
+            return
+        record = self._count(identity, waiting, subject)
+        log.warning(
+            "panic recorded id=%s cause=%s pod=%s time=%s panic=%s",
+            record["id"],
+            record["cause"],
+            subject.pod.facts.name if subject.pod else "-",
+            waiting.when,
+            waiting.kill.panic,
+        )
+        self._sink(record)
+
+    def _subject(self, waiting: _Waiting) -> Subject | None:
+        """Whose limit it was; None while the pod may still turn up."""
+        kill = waiting.kill
+        if self._pods is None:
+            return Subject(node=self._node, cgroup=kill.oom_memcg or "/")
+        attribution = attribute(kill, node=self._node, pods=self._pods)
+        if attribution.waiting_for is None:
+            return attribution.subject
+        if not self._pods.synced:
+            return None
+        if waiting.since is None:
+            waiting.since = self._clock()
+        return attribution.subject if self._clock() - waiting.since >= ATTRIBUTE_SECONDS else None
+
+    def _count(self, identity: str, waiting: _Waiting, subject: Subject) -> dict[str, Any]:
+        kill = replace(waiting.kill, wall=waiting.when)
+        diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
+        kill_id = f"pstore-{identity}"
+        record: dict[str, Any] = {"id": kill_id, **kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))}
+        if subject.pod is not None:
+            record["pod"] = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
+            record["container"] = subject.container
+        boot_id = self._store.boot_before(self._facts.boot_id, waiting.when)
+        record["bootID"] = boot_id
+        with self._store.transaction():
+            key = count_kill(
+                self._store,
+                kill_id=kill_id,
+                record=record,
+                when=waiting.when,
+                subject=subject,
+                counted_in=None,
+                operator_namespace=self._namespace,
+            )
+            self._store.put_kill(
+                kill_id=kill_id,
+                incident=key,
+                container_id=subject.container_id,
+                time=waiting.when,
+                record=record,
+            )
+            last = {"time": waiting.when, "bootID": boot_id, "cause": record["cause"]}
+            self._note(identity, last={**last, "message": record["summary"]})
+        return record
+
+    def _note(self, identity: str, *, last: dict[str, Any] | None) -> None:
+        """Within the transaction that counts the panic (`last` None: another node counts it)."""
+        note = panics_of(self._store)
+        note["seen"] = [*note["seen"], identity][-MAX_SEEN:]
+        if last is not None:
+            note["count"] += 1
+            if note["last"] is None or note["last"]["time"] <= last["time"]:
+                note["last"] = last
+        self._store.put_note(PANICS_NOTE, note)
+
+
+def panics_of(store: Store) -> dict[str, Any]:
+    """The note on the panics found so far."""
+    return store.note(PANICS_NOTE) or {"seen": [], "count": 0, "last": None}
+
+
+def oom_panic(dump: Dump) -> Kill | None:
+    """The OOM event that the kernel died of; None for a dump of anything else."""
+    kill = next((kill for kill in parse_records(dump.records()) if kill.panic is not None), None)
+    if kill is None or dump.whole:
+        return kill
+    return replace(kill, complete=False)

@@ -1,0 +1,366 @@
+"""The chart: what helm makes of it, and what the API server then lets the operator's two accounts do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import urllib.error
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.bed import Eater, await_reports, cgroups
+from tests.kernel.bed import why_not as why_no_kills
+from tests.testbed.cache import Say
+from tests.testbed.errors import KubectlError
+
+from .agent_bed import Agent
+from .chart_bed import (
+    CHART,
+    NAMESPACE,
+    RELEASE,
+    ChartBed,
+    Helm,
+    HelmError,
+    chart_on_an_api_server,
+    helm,
+    object_named,
+    of_kind,
+    rules_of,
+)
+from .controller_bed import NODES, OOM, OOM_NODES, POLICIES, REPORTS, Controller, Json, eventually
+
+pytestmark = pytest.mark.cluster
+
+HOST_INCIDENTS = f"{OOM}/namespaces/{NAMESPACE}/oomincidents"
+
+
+@pytest.fixture(scope="module")
+def renderer(testbed_say: Say, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """helm without a cluster."""
+    return helm(tmp_path_factory.mktemp("helm"), say=testbed_say)
+
+
+@pytest.fixture(scope="module")
+def chart(testbed_say: Say) -> Iterator[ChartBed]:
+    """Installed, with two nodes."""
+    with chart_on_an_api_server(say=testbed_say) as made:
+        for node in ("node-a", "node-b"):
+            made.bed.node(node)
+        yield made
+
+
+def test_helm_finds_nothing_to_complain_about(renderer: Helm) -> None:
+    assert "0 chart(s) failed" in renderer("lint", "--strict", CHART)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "controler.replicas=1",
+        "controller.replicas=2",
+        "agent.logLevel=loud",
+        "report.window=soon",
+        "agent.stateDir=x",
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(renderer: Helm, setting: str) -> None:
+    with pytest.raises(HelmError, match="values don't meet the specifications of the schema"):
+        renderer.rendered("--set", setting)
+
+
+def test_every_value_has_a_place_in_the_schema_and_every_place_a_value() -> None:
+    import yaml
+
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert schema.keys() - {"global"} == values.keys()
+    for name in ("image", "controller", "agent", "report"):
+        assert schema[name]["properties"].keys() == values[name].keys()
+
+
+def test_every_option_that_the_pods_pass_is_one_of_the_program(renderer: Helm) -> None:
+    objects = renderer.rendered("--set", "agent.logLevel=debug")
+    for kind in ("DaemonSet", "Deployment"):
+        for workload in of_kind(objects, kind):
+            [container] = workload["spec"]["template"]["spec"]["containers"]
+            verb, *options = container["args"]
+            parser = argparse.ArgumentParser()
+            import_module(f"oomkeeper.cli.{verb}").add_arguments(parser)
+            # Exits where an option is unknown or a value is none of its choices.
+            parser.parse_args(options)
+
+
+def test_the_agent_mounts_its_state_the_cgroups_and_the_drop_ins_alone(renderer: Helm) -> None:
+    def mounted(*settings: str) -> dict[str, bool]:
+        [agent] = of_kind(renderer.rendered(*settings), "DaemonSet")
+        spec = agent["spec"]["template"]["spec"]
+        assert not spec.get("hostNetwork")
+        assert not spec.get("hostIPC")
+        paths = {one["name"]: one["hostPath"]["path"] for one in spec["volumes"] if "hostPath" in one}
+        mounts = spec["containers"][0]["volumeMounts"]
+        return {paths[one["name"]]: one.get("readOnly", False) for one in mounts if one["name"] in paths}
+
+    assert mounted() == {"/var/lib/oomkeeper": False, "/sys/fs/cgroup": True, "/etc/sysctl.d": False}
+    assert mounted("--set", "agent.persistence=false") == {
+        "/var/lib/oomkeeper": False,
+        "/sys/fs/cgroup": True,
+    }
+
+
+def test_the_agent_runs_on_every_linux_node_whatever_its_taints(renderer: Helm) -> None:
+    [agent] = of_kind(renderer.rendered(), "DaemonSet")
+    spec = agent["spec"]["template"]["spec"]
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+def test_the_controller_runs_as_nobody_and_may_write_nothing(renderer: Helm) -> None:
+    [controller] = of_kind(renderer.rendered(), "Deployment")
+    spec = controller["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_install_brings_the_custom_resources_and_the_report_of_the_cluster(chart: ChartBed) -> None:
+    served = chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()
+    assert len(served) == 4
+    report = chart.bed.get(f"{REPORTS}/cluster")
+    assert (report["spec"]["window"], report["spec"]["top"]) == ("24h", 10)
+
+
+def test_a_second_release_is_refused(chart: ChartBed) -> None:
+    """Two controllers would undo each other's work."""
+    with pytest.raises(HelmError, match="cannot be imported into the current release"):
+        chart.helm("install", "another", CHART, "--namespace=another", "--create-namespace")
+
+
+def test_upgrade_carries_changed_values(chart: ChartBed) -> None:
+    chart.helm("upgrade", RELEASE, CHART, f"--namespace={NAMESPACE}", "--set", "report.window=48h")
+    assert chart.bed.get(f"{REPORTS}/cluster")["spec"]["window"] == "48h"
+    chart.helm("rollback", RELEASE, "1", f"--namespace={NAMESPACE}")
+    assert chart.bed.get(f"{REPORTS}/cluster")["spec"]["window"] == "24h"
+
+
+def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: ChartBed) -> None:
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/oomreports.oomkeeper.dev"
+    chart.bed.merge(crd, {"metadata": {"annotations": {"oomkeeper.dev/schema": "of-an-older-chart"}}})
+    upgrade = ("upgrade", RELEASE, CHART, f"--namespace={NAMESPACE}")
+    with pytest.raises(HelmError, match=r"oomreports.oomkeeper.dev is of another version.*helm show crds"):
+        chart.helm(*upgrade)
+    schemas = chart.helm("show", "crds", CHART)
+    chart.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=schemas)
+    chart.helm(*upgrade)
+
+
+class Writer:
+    """Somebody with a token, writing what agents write."""
+
+    def __init__(self, chart: ChartBed, kubeconfig: Path) -> None:
+        self._chart, self._kubeconfig = chart, kubeconfig
+
+    def _kubectl(self, *arguments: str, document: Json | None = None) -> None:
+        text = json.dumps(document) if document else None
+        self._chart.plane.kubectl(f"--kubeconfig={self._kubeconfig}", *arguments, input=text)
+
+    def _apply(self, *arguments: str, document: Json) -> None:
+        # --validate reads the schema first, which takes longer than all the rest.
+        head = (
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--validate=ignore",
+            "--field-manager=oomkeeper-agent",
+        )
+        self._kubectl(*head, *arguments, "-f", "-", document=document)
+
+    def node_status(self, node: str) -> None:
+        document: Json = {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "OOMNode",
+            "metadata": {"name": node},
+        }
+        self._apply("--subresource=status", document=document | {"status": {"agentVersion": "0.1.0"}})
+
+    def incident(self, name: str, *, node: str, subresource: str | None = None) -> None:
+        document: Json = {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "OOMIncident",
+            "metadata": {"name": name, "namespace": "default"},
+        }
+        if subresource is None:
+            document["spec"] = {"nodeName": node, "cause": "CgroupLimit", "cgroup": f"/of-{name}"}
+            return self._apply(document=document)
+        return self._apply(f"--subresource={subresource}", document=document | {"status": {"count": 1}})
+
+    def delete(self, kind: str, name: str) -> None:
+        self._kubectl("delete", kind, name, "--namespace=default", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def confined(chart: ChartBed) -> ChartBed:
+    """With an OOMNode and an incident of each node, and the admission policy in effect."""
+    admin = Writer(chart, chart.plane.kubeconfig)
+    for node in ("node-a", "node-b"):
+        head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
+        chart.bed.apply(f"{OOM_NODES}/{node}", head | {"spec": {}})
+        admin.incident(f"on-{node}", node=node)
+    agent = Writer(chart, chart.kubeconfig("agent", node="node-a"))
+    # A new policy takes a moment to be compiled.
+    eventually(lambda: _forbidden(lambda: agent.node_status("node-b")))
+    return chart
+
+
+def _forbidden(act: Callable[[], None]) -> str:
+    """The reason for which it is forbidden; empty where it is not."""
+    try:
+        act()
+    except KubectlError as error:
+        if "forbidden" not in str(error).lower():
+            raise
+        return str(error)
+    return ""
+
+
+@pytest.fixture
+def agent_a(confined: ChartBed) -> Writer:
+    return Writer(confined, confined.kubeconfig("agent", node="node-a"))
+
+
+def test_an_agent_writes_for_its_own_node(agent_a: Writer) -> None:
+    agent_a.node_status("node-a")
+    agent_a.incident("new-on-a", node="node-a")
+    agent_a.incident("on-node-a", node="node-a", subresource="status")
+
+
+def test_an_agent_cannot_write_another_nodes_oomnode(agent_a: Writer) -> None:
+    assert "the agent of node node-a may not write for node node-b" in _forbidden(
+        lambda: agent_a.node_status("node-b")
+    )
+
+
+def test_an_agent_can_neither_make_nor_change_another_nodes_incident(agent_a: Writer) -> None:
+    why = "the agent of node node-a may not write for node node-b"
+    assert why in _forbidden(lambda: agent_a.incident("new-on-b", node="node-b"))
+    assert why in _forbidden(lambda: agent_a.incident("on-node-b", node="node-b", subresource="status"))
+    with pytest.raises(KubectlError, match="never changes"):  # nor take it over
+        agent_a.incident("on-node-b", node="node-a")
+
+
+def test_a_token_of_the_agents_account_that_no_node_stands_behind_writes_nothing(confined: ChartBed) -> None:
+    loose = Writer(confined, confined.kubeconfig("agent"))
+    assert "bound to no pod on a node" in _forbidden(lambda: loose.node_status("node-a"))
+
+
+def test_a_role_too_many_does_not_let_an_agent_delete_what_is_another_nodes(
+    confined: ChartBed, agent_a: Writer
+) -> None:
+    assert "cannot delete" in _forbidden(lambda: agent_a.delete("oomincident", "on-node-b"))
+    kubectl = confined.plane.kubectl
+    kubectl("create", "clusterrole", "too-much", "--verb=delete", "--resource=oomincidents.oomkeeper.dev")
+    account = f"--serviceaccount={NAMESPACE}:{RELEASE}-agent"
+    kubectl("create", "clusterrolebinding", "too-much", "--clusterrole=too-much", account)
+    why = "the agent of node node-a may not write for node node-b"
+    eventually(lambda: why in _forbidden(lambda: agent_a.delete("oomincident", "on-node-b")))
+    kubectl("delete", "clusterrolebinding,clusterrole", "too-much")
+
+
+def test_people_are_not_confined(confined: ChartBed) -> None:
+    admin = Writer(confined, confined.plane.kubeconfig)
+    admin.node_status("node-b")
+
+
+def test_who_may_view_a_namespace_sees_its_incidents_and_nothing_else_of_oomkeepers(renderer: Helm) -> None:
+    view = object_named(renderer.rendered(), "ClusterRole", "oomkeeper-view")
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert set(rules_of(view)) == {
+        ("oomkeeper.dev", "oomincidents", verb) for verb in ("get", "list", "watch")
+    }
+
+
+def test_the_controller_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_path: Path) -> None:
+    bed = chart.bed
+    bed.node("here")
+    bed.kill("long-ago", node="here", age=timedelta(days=8))
+    controller = Controller(kubeconfig=chart.kubeconfig("controller"), log=tmp_path / "controller.log")
+    controller.start()
+    try:
+        bed.policy("all", sysctls={"vm.oom_dump_tasks": 1})
+        eventually(lambda: bed.status(f"{POLICIES}/all")["conditions"])
+        eventually(lambda: bed.status(f"{REPORTS}/cluster")["totals"])
+        eventually(lambda: bed.find(f"{OOM}/namespaces/default/oomincidents/long-ago") is None)
+        bed.kill("just-now", node="here")
+        eventually(bed.events)
+        bed.kill("just-now", node="here", count=2)
+        eventually(lambda: [event["count"] for event in bed.events()] == [2])
+        # Without a garbage collector here, the controller itself removes the OOMNode of a node that is gone.
+        bed.delete(f"{NODES}/here")
+        eventually(lambda: bed.find(f"{OOM_NODES}/here") is None)
+    finally:
+        controller.end()
+        bed.delete(f"{POLICIES}/all")
+    assert chart.refused("controller") == []
+    assert "Traceback" not in controller.log
+    assert chart.used("controller") == chart.granted("controller")
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(why_no_kills() is not None, reason=why_no_kills() or "")
+def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_path: Path) -> None:
+    node = "node-c"
+    chart.bed.node(node)
+    head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
+    chart.bed.apply(f"{OOM_NODES}/{node}", head | {"spec": {"hostKills": True}})
+    agent = Agent(tmp_path / "agent", kubeconfig=chart.kubeconfig("agent", node=node), node=node)
+    agent.start()
+    try:
+        eventually(lambda: chart.bed.status(f"{OOM_NODES}/{node}")["conditions"])
+        await_reports(1)
+        with cgroups() as top:
+            victim = Eater()
+            try:
+                _kill(victim, top.child("limited", limit_bytes=16 << 20).procs)
+            finally:
+                victim.end()
+            found = eventually(
+                lambda: [
+                    one
+                    for one in chart.bed.list(HOST_INCIDENTS)
+                    if one["spec"].get("cgroup", "").startswith(top.path) and one.get("status")
+                ],
+            )
+        assert [one["spec"]["nodeName"] for one in found] == [node]
+    finally:
+        agent.end()
+    # The other tests have tried what is forbidden, as another node.
+    assert "403" not in agent.log
+    assert chart.used("agent") == chart.granted("agent")
+
+
+def _kill(victim: Eater, procs: str) -> None:
+    victim.do("join", procs=procs)
+    with pytest.raises(ChildProcessError):
+        victim.do("eat", bytes=64 << 20)
+
+
+def test_uninstall_leaves_the_custom_resources_and_what_is_in_them(chart: ChartBed) -> None:
+    """The last of this module: nothing else is left of the release after it."""
+    chart.bed.kill("kept", node="node-a")
+    chart.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}")
+    assert chart.bed.get(f"{OOM}/namespaces/default/oomincidents/kept")
+    kinds = (
+        "deployments,daemonsets,serviceaccounts,clusterroles,clusterrolebindings,validatingadmissionpolicies,"
+        "validatingadmissionpolicybindings,oomreports,secrets"
+    )
+    left = chart.plane.kubectl("get", kinds, "--all-namespaces", "-oname").split()
+    assert [name for name in left if "oomkeeper" in name or "helm" in name] == []
+    with pytest.raises(urllib.error.HTTPError):
+        chart.bed.get(f"{REPORTS}/cluster")

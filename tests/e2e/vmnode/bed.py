@@ -1,0 +1,183 @@
+"""What the tests do with the virtual node: pods that eat, policies, incidents waited for."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tests.testbed.errors import TestbedError
+from tests.testbed.vmnode import NAMESPACE, PYTHON_IMAGE, VMNode
+
+PATIENCE_SECONDS = 150.0
+"""Under emulation, on a machine that others use too, a pod takes half a minute."""
+MIB = 1 << 20
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """Look until it neither raises nor is falsy; then once more, and let that show what is wrong."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            found = look()
+            if found:
+                return found
+        except (AssertionError, LookupError, ValueError, TestbedError):
+            pass  # not yet
+        time.sleep(0.5)
+    found = look()
+    assert found
+    return found
+
+
+def container(name: str, command: str, *, limit: str | None = None, **more: Any) -> Json:
+    made: Json = {
+        "name": name,
+        "image": PYTHON_IMAGE,
+        "imagePullPolicy": "Never",
+        "command": ["/bin/sh", "-c", command],
+        **more,
+    }
+    if limit:
+        made["resources"] = {"limits": {"memory": limit}}
+    return made
+
+
+class Bed:
+    """One virtual node, and a namespace of the present test's own."""
+
+    def __init__(self, node: VMNode) -> None:
+        self.node = node
+        self.space = ""
+
+    def new_space(self) -> None:
+        self.space = f"vm-{uuid.uuid4().hex[:6]}"
+        self.node.kubectl("create", "namespace", self.space)
+        eventually(lambda: self.get("serviceaccount", "default"))
+
+    def clean(self) -> None:
+        """Policies first: no pod that is still to eat may panic the node then."""
+        self.node.kubectl("delete", "oompolicies", "--all", "--wait=false")
+        now = ("--grace-period=0", "--force", "--wait=false")
+        self.node.kubectl("delete", "pods", "--all", f"--namespace={self.space}", *now)
+        eventually(lambda: not self.oomnode()["status"].get("sysctls"))
+        self.node.kubectl("delete", "namespace", self.space, "--wait=false")
+
+    # -- looking
+
+    def get(self, kind: str, name: str, *, space: str | None = None) -> Json:
+        """Raises ValueError where there is none."""
+        where = f"--namespace={space or self.space}"
+        found: Json = json.loads(
+            self.node.kubectl("get", kind, name, where, "--output=json", "--ignore-not-found")
+        )
+        return found
+
+    def items(self, kind: str) -> list[Json]:
+        where = f"--namespace={self.space}" if self.space else "--all-namespaces"
+        listed = json.loads(self.node.kubectl("get", kind, where, "--output=json"))
+        items: list[Json] = listed["items"]
+        return items
+
+    def oomnode(self) -> Json:
+        return self.get("oomnode", self.node.name)
+
+    def sysctl(self, key: str) -> Json:
+        """As the agent says that it is."""
+        [found] = [one for one in self.oomnode()["status"].get("sysctls", []) if one["name"] == key]
+        return found
+
+    def in_guest(self, key: str) -> int:
+        """As the guest's kernel has it."""
+        return int(self.node.sh(f"cat /proc/sys/{key.replace('.', '/')}"))
+
+    def counters(self) -> Json:
+        """The node's account, once nothing in it is open."""
+
+        def closed() -> Json:
+            counters: Json = self.oomnode()["status"]["counters"]
+            assert counters["unattributed"] == 0
+            assert counters["kernelKills"] == counters["recorded"]
+            assert counters["lostLogRecords"] == 0
+            return counters
+
+        return eventually(closed)
+
+    def vmstat_oom_kill(self) -> int:
+        return int(self.node.sh("grep ^oom_kill /proc/vmstat").split()[1])
+
+    def incident(self, **expected: str) -> Json:
+        """The only incident of the test's namespace, once its status has what is expected."""
+
+        def only() -> Json:
+            [found] = self.items("oomincidents")
+            status = found["status"]
+            assert {name: status.get(name) for name in expected} == expected
+            return found
+
+        return eventually(only)
+
+    # -- doing
+
+    def pod(self, name: str, *containers: Json, **spec: Any) -> None:
+        whole = {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "containers": list(containers),
+            **spec,
+        }
+        self._apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": whole})
+
+    def policy(self, name: str, *, sysctls: dict[str, int], acknowledge: list[str] | None = None) -> None:
+        spec: Json = {
+            "nodeSelector": {"matchLabels": {"kubernetes.io/hostname": self.node.name}},
+            "sysctls": sysctls,
+        }
+        if acknowledge:
+            spec["panicSafety"] = {"acknowledge": acknowledge}
+        self._apply(
+            {
+                "apiVersion": "oomkeeper.dev/v1alpha1",
+                "kind": "OOMPolicy",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+        )
+
+    def replace_agent(self) -> None:
+        """Have the agent's pod ended, and wait for its successor."""
+        old = self._agent_uid()
+        where = f"--namespace={NAMESPACE}"
+        self.node.kubectl("delete", "pods", where, "--selector=app.kubernetes.io/component=agent")
+        eventually(lambda: self._agent_uid() != old)
+
+    def _agent_uid(self) -> str:
+        where = (f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/component=agent")
+        [pod] = json.loads(self.node.kubectl("get", "pods", *where, "--output=json"))["items"]
+        assert pod["status"]["phase"] == "Running"
+        assert "deletionTimestamp" not in pod["metadata"]
+        uid: str = pod["metadata"]["uid"]
+        return uid
+
+    def _apply(self, document: Json) -> None:
+        self.node.kubectl("apply", f"--namespace={self.space}", "-f", "-", input=json.dumps(document))
+
+    def picture(self) -> str:
+        """What there is, in short, for a test that failed."""
+        where = f"--namespace={self.space}"
+        parts = [
+            self.node.kubectl("get", "pods", "--all-namespaces", "--output=wide", check=False),
+            self.node.kubectl("get", "oomincidents,oompolicies,oomnodes", where, check=False),
+            self.node.kubectl("get", "events", where, "--sort-by=.lastTimestamp", check=False)[-2000:],
+            "\n".join(self.node.console().splitlines()[-25:]),
+        ]
+        try:
+            parts.append(self.node.sh("tail -n 15 /var/log/pods/oomkeeper-system_*/agent/*.log"))
+        except TestbedError as error:
+            parts.append(str(error))
+        return "\n".join(parts)

@@ -1,0 +1,83 @@
+"""The virtual node for the session: the one of `make vmnode` where it is up, else one of our own.
+
+Not part of a plain `pytest`: `make vmnode-test`, or `pytest -m vmnode tests/e2e/vmnode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.cache import Say
+from tests.testbed.vmnode import find_vm, vm_node, why_not
+
+from .bed import Bed
+
+HERE = Path(__file__).parent
+_HOST = Path("/proc/sys")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here: it is left out unless it is asked for."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.vmnode)
+
+
+@pytest.fixture(scope="session")
+def vm_say(request: pytest.FixtureRequest) -> Say:
+    """Write a line to the terminal even while pytest captures: the first disk takes minutes."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"testbed: {text}")
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def session_bed(vm_say: Say) -> Iterator[Bed]:
+    """A cluster whose one node is a machine of its own, which may panic."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    before = (_HOST / "vm/panic_on_oom").read_text()
+    standing = find_vm()
+    if standing is not None:
+        yield _only_the_guest(Bed(standing))
+    else:
+        with vm_node(say=vm_say) as node:
+            yield _only_the_guest(Bed(node))
+    assert (_HOST / "vm/panic_on_oom").read_text() == before
+
+
+def _only_the_guest(bed: Bed) -> Bed:
+    """Only agents write sysctls here, as policies say, and no agent of this cluster is on this kernel."""
+    boots = {node["metadata"]["name"]: node["status"]["nodeInfo"]["bootID"] for node in bed.items("nodes")}
+    assert list(boots) == [bed.node.name]
+    assert boots[bed.node.name] != (_HOST / "kernel/random/boot_id").read_text().strip()
+    return bed
+
+
+@pytest.fixture
+def bed(session_bed: Bed) -> Iterator[Bed]:
+    """With a namespace of its own per test, and no policy left after it."""
+    session_bed.new_space()
+    try:
+        yield session_bed
+    finally:
+        session_bed.clean()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where a test fails, what the guest was doing."""
+    report = yield
+    bed = getattr(item, "funcargs", {}).get("bed")
+    if bed is not None and report.when == "call" and report.failed:  # type: ignore[attr-defined]
+        report.sections.append(("the virtual node", bed.picture()))  # type: ignore[attr-defined]
+    return report

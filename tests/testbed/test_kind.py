@@ -1,0 +1,199 @@
+"""A kind cluster from its start to its end, killed in between too. Minutes: `make e2e`, not `make test`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed import machine, netfilter
+from tests.testbed.checking import CHECKOUT, within
+from tests.testbed.images import BUSYBOX_IMAGE
+from tests.testbed.kind import KindCluster, down, find, kind_cluster, known, up, why_not
+from tests.testbed.kind.docker import NETWORK, find_docker, node_containers
+from tests.testbed.kind.state import state_folder
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
+
+NAME = "testbed"
+UP = [sys.executable, "-m", "tests.testbed.kind", "up", "--bare", "--name", NAME, "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[KindCluster]:
+    """With one worker, beside whatever other clusters there are."""
+    with kind_cluster(name=NAME, workers=1) as running:
+        yield running
+
+
+def run_pod(cluster: KindCluster, name: str, *command: str, node: str) -> None:
+    """A pod of busybox on a node, Ready when this returns."""
+    container = {"name": "main", "image": BUSYBOX_IMAGE, "command": list(command)}
+    spec = {"nodeName": node, "containers": [container], "terminationGracePeriodSeconds": 0}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": spec,
+    }
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
+    cluster.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+
+
+def in_client(cluster: KindCluster, script: str) -> str:
+    return cluster.kubectl("exec", "client", "--", "sh", "-c", script, check=False)
+
+
+def fetched(cluster: KindCluster, address: str) -> bool:
+    """Whether the pod `client` gets the page of the pod `server`; the static busybox's wget crashes."""
+    return "served" in in_client(cluster, f"printf 'GET /x HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 80")
+
+
+def service_address(cluster: KindCluster) -> str:
+    """What CoreDNS, itself a service with two endpoints, says in the pod `client`."""
+    for _ in within(60, "the service's name is known"):
+        answer = in_client(cluster, "nslookup server.default.svc.cluster.local")
+        if found := re.search(r"^Name:.*\nAddress: (10\.96\.\S+)", answer, re.MULTILINE):
+            return found[1]
+    raise AssertionError
+
+
+def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: KindCluster) -> None:
+    [worker] = cluster.workers
+    run_pod(cluster, "server", "sh", "-c", "mkdir /w; echo served >/w/x; httpd -f -p 80 -h /w", node=worker)
+    run_pod(cluster, "client", "sleep", "3600", node=cluster.control_plane)
+    cluster.kubectl("expose", "pod", "server", "--port=80")
+    address = cluster.kubectl("get", "pod", "server", "--output=jsonpath={.status.podIP}")
+    assert fetched(cluster, address)
+    assert fetched(cluster, service_address(cluster))
+
+
+def test_no_two_pods_of_a_cluster_have_one_address(cluster: KindCluster) -> None:
+    nodes = json.loads(cluster.kubectl("get", "nodes", "--output=json"))["items"]
+    assert len({node["spec"]["podCIDR"] for node in nodes}) == len(cluster.nodes)
+
+
+def test_a_manifest_written_into_a_node_becomes_a_static_pod(cluster: KindCluster) -> None:
+    [worker] = cluster.workers
+    container = {"name": "main", "image": BUSYBOX_IMAGE, "command": ["sleep", "3600"]}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "fixed"},
+        "spec": {"containers": [container]},
+    }
+    path = "/etc/kubernetes/manifests/fixed.json"
+    cluster.write_in_node(worker, path, json.dumps(pod))
+    cluster.kubectl("wait", "--for=create", f"pod/fixed-{worker}", "--timeout=60s")
+    cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=condition=Ready", "--timeout=60s")
+    cluster.exec_in_node(worker, ["rm", path])
+    cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=delete", "--timeout=60s")
+
+
+def test_a_stopped_node_comes_back_with_its_pods_network(cluster: KindCluster) -> None:
+    [worker] = cluster.workers
+    boot = cluster.exec_in_node(worker, ["cat", "/proc/1/stat"]).split()[21]
+    cluster.stop_node(worker)
+    cluster.start_node(worker)
+    assert cluster.exec_in_node(worker, ["cat", "/proc/1/stat"]).split()[21] != boot
+    cluster.kubectl("wait", "pod/server", "--for=condition=Ready=false", "--timeout=90s", check=False)
+    cluster.kubectl("wait", f"node/{worker}", "--for=condition=Ready", "--timeout=90s")
+    for _ in within(90, "the pod of the worker is reached again"):
+        if fetched(cluster, service_address(cluster)):
+            break
+
+
+def test_the_one_that_is_up_is_taken_and_left_up(cluster: KindCluster) -> None:
+    identity = cluster.docker("inspect", "--format={{.Id}}", cluster.control_plane)
+    said: list[str] = []
+    with kind_cluster(name=NAME, say=said.append) as again:
+        assert again == cluster
+    assert f"cluster {NAME} is up already" in said
+    assert cluster.docker("inspect", "--format={{.Id}}", cluster.control_plane) == identity
+
+
+def test_the_users_own_kubeconfig_is_not_touched(cluster: KindCluster) -> None:
+    own = Path.home() / ".kube" / "config"
+    assert not own.exists() or cluster.context not in own.read_text()
+    assert cluster.kubeconfig.stat().st_mode & 0o077 == 0
+
+
+def test_a_second_cluster_goes_without_the_first(cluster: KindCluster) -> None:
+    with kind_cluster(name="second", workers=0) as second:
+        assert second.kubectl("get", "nodes", "--output=name") == "node/second-control-plane\n"
+        assert cluster.docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").strip()
+    assert find("second") is None
+    assert cluster.kubectl("get", "--raw=/readyz") == "ok"
+
+
+def alone() -> bool:
+    """Whether no other cluster of ours is up: only then is the machine put back."""
+    down(name=NAME)
+    return not known.names() and find_docker() is None
+
+
+def machine_now() -> dict[str, object]:
+    """What a cluster could leave changed."""
+    return {
+        "sysctls": machine.sysctls_now((*machine.SYSCTLS, "fs.file-max", "fs.nr_open")),
+        "interfaces": {
+            str(path): path.read_text() for path in Path("/proc/sys/net").glob("ipv[46]/conf/*/forwarding")
+        },
+        "firewall": [
+            line for text in netfilter.dump().values() for line in text.splitlines() if line[:2] == "-A"
+        ],
+        "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
+        "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob("*/docker")],
+        "state": sorted(path.name for path in state_folder().iterdir() if path.name != "lock"),
+    }
+
+
+@pytest.fixture
+def untouched() -> Iterator[None]:
+    """Fails unless the machine is in the end as it was in the beginning."""
+    if not alone():
+        pytest.skip("another cluster or Docker daemon is up: the machine is put back only with the last one")
+    found = machine_now()
+    yield
+    assert find_docker() is None
+    for _ in within(20, "the machine is as it was"):
+        if machine_now() == found:
+            return
+    assert machine_now() == found
+
+
+# The last tests here, for they take the others' cluster down.
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("again", [True, False], ids=["up", "down"])
+def test_one_killed_while_it_comes_up_can_be_brought_up_again_or_down(again: bool) -> None:
+    coming = subprocess.Popen(UP, cwd=CHECKOUT, start_new_session=True)
+    for _ in within(300, "a node container is there"):
+        docker = find_docker()
+        if docker is not None and node_containers(docker, NAME):
+            break
+    os.killpg(coming.pid, signal.SIGKILL)
+    coming.wait()
+    assert find(NAME) is None  # one in pieces is not taken for whole
+    if again:
+        cluster = up(name=NAME, workers=0)
+        assert cluster.kubectl("get", "nodes", "--output=name") == f"node/{cluster.control_plane}\n"
+    down(name=NAME)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_cluster_whose_docker_was_killed_leaves_nothing() -> None:
+    cluster = up(name=NAME, workers=0)
+    assert cluster.docker.is_ours
+    for pid in (state_folder() / "docker" / "dockerd.pid").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+    down(name=NAME)

@@ -1,0 +1,49 @@
+"""What a run gives its guest on a second disk, which is a plain tar: credentials, and the package to try."""
+
+from __future__ import annotations
+
+import compileall
+import io
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+from ..kubeconfigs import write_kubeconfig
+
+_PACKAGE = Path(__file__).parents[3] / "operator" / "oomkeeper"
+_GUEST_PYTHON = (3, 11)
+_SECTOR = 1 << 20
+HOST = "10.0.2.2"
+"""This machine's loopback as QEMU's user network shows it to the guest."""
+
+
+def write_run_disk(folder: Path, *, url: str, token: str, user: str) -> Path:
+    """Write `folder/run.img`; `token` is the kubelet's."""
+    content = folder / "run-disk"
+    content.mkdir()
+    shutil.copy(folder / "ca.crt", content)
+    guest_url = url.replace("127.0.0.1", HOST)
+    (content / "api").write_text(guest_url.removeprefix("https://"))
+    write_kubeconfig(
+        content / "kubeconfig", url=guest_url, ca_file=Path("/run/testbed/ca.crt"), token=token, user=user
+    )
+    ignore = shutil.ignore_patterns("__pycache__")
+    package = shutil.copytree(_PACKAGE, content / "package" / "oomkeeper", ignore=ignore)
+    if sys.version_info[:2] == _GUEST_PYTHON:
+        # Compiled in the guest at each boot, it would take the agent's start seconds longer.
+        compileall.compile_dir(str(package), quiet=2, stripdir=str(content))
+    image = folder / "run.img"
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.add(content, arcname=".", filter=_as_root)
+    data = archive.getvalue()
+    image.write_bytes(data + b"\0" * (-len(data) % _SECTOR))
+    shutil.rmtree(content)
+    return image
+
+
+def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member

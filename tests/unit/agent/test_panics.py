@@ -1,0 +1,284 @@
+"""A panic that pstore holds is an incident, once: over restarts, copies, a lost state and a kill -9."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomkeeper.agent import panics
+from oomkeeper.agent.clock import rfc3339
+from oomkeeper.agent.incidents import merge_older
+from oomkeeper.agent.panics import ATTRIBUTE_SECONDS, LOOK_SECONDS, MAX_AGE_SECONDS, PanicWatch, panics_of
+from oomkeeper.agent.pods import PodTable
+from oomkeeper.agent.state import Store
+from oomkeeper.api.oomincident import OOMIncident
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.node import NodeFacts
+from tests.unit.kernel.panic_samples import (
+    CONTAINER_CGROUP,
+    CONTAINER_ID,
+    POD_CGROUP,
+    WRITTEN,
+    panic_lines,
+    parts,
+    write_erst,
+)
+
+from .pod_samples import ended, pod, status, table
+
+FACTS = NodeFacts(
+    kernel_release="6.1.0-40-cloud-amd64", boot_id="boot-after", cgroup_version=2, page_size_bytes=4096,
+    memory_bytes=2 << 30, swap_bytes=0, cpus=2, online_nodes=(0, 1),
+)  # fmt: skip
+WHEN = rfc3339(WRITTEN)
+CRASHED = pod(status("app", now=ended(CONTAINER_ID, reason="Unknown")))
+
+
+class Bed:
+    """A node after the reboot, with clocks of its own."""
+
+    def __init__(self, folder: Path, *, pods: PodTable | None) -> None:
+        self.folder = folder
+        self.pstore = folder / "pstore"
+        self.pods = pods
+        self.now = 5.0
+        self.wall = WRITTEN + 40.0
+        self.printed: list[dict[str, Any]] = []
+        self.ours = True
+        self.store = Store.open(folder / "state")
+        self.watch = self.start()
+
+    def start(self) -> PanicWatch:
+        """As the agent's start does."""
+        return PanicWatch(
+            store=self.store,
+            facts=FACTS,
+            node="node-a",
+            pods=self.pods,
+            operator_namespace="ops",
+            sink=self.printed.append,
+            is_ours=self.is_ours,
+            pstore=self.pstore,
+            archive=self.folder / "archive",
+            clock=lambda: self.now,
+            wall=lambda: self.wall,
+        )
+
+    def is_ours(self, _kill: Kill) -> bool:
+        return self.ours
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
+        self.watch.tick()
+
+    def incidents(self) -> list[dict[str, Any]]:
+        found = [document for _, document in self.store.incidents()]
+        for document in found:
+            complete = {**document, "status": {"visibility": "Invisible", **document["status"]}}
+            OOMIncident.model_validate_json(json.dumps(complete))
+        return found
+
+    def only(self) -> dict[str, Any]:
+        [incident] = self.incidents()
+        return incident
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Bed:
+    return Bed(tmp_path, pods=table(CRASHED))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Bed:
+    return Bed(tmp_path, pods=None)
+
+
+def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Bed) -> None:
+    write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
+    node.store.start_boot(
+        boot_id="boot-before", since="2026-01-01T00:00:00Z", cursor=0, vmstat_base=0, counters={}
+    )
+    node.store.start_boot(
+        boot_id="boot-after", since=rfc3339(WRITTEN + 30), cursor=0, vmstat_base=0, counters={}
+    )
+    node.watch.tick()
+    incident = node.only()
+    assert incident["metadata"]["namespace"] == "shop"
+    assert incident["spec"]["container"] == "app"
+    state = incident["status"]
+    assert (state["cause"], state["level"], state["outcome"], state["count"]) == (
+        "PodLimit",
+        "Pod",
+        "Panicked",
+        1,
+    )
+    assert (state["firstSeen"], state["evidence"]["limitBytes"]) == (WHEN, 48 << 20)
+    assert state["evidence"]["oomMemcg"] == POD_CGROUP
+    assert state["evidence"]["victims"] == []
+    assert "panicked" in state["summary"]
+    assert state["conditions"][0]["reason"] == "ReportComplete"
+    [record] = node.store.kills()
+    assert record["bootID"] == "boot-before"
+    assert panics_of(node.store)["last"] == {
+        "time": WHEN,
+        "bootID": "boot-before",
+        "cause": "PodLimit",
+        "message": state["summary"],
+    }
+
+
+def test_a_panic_at_a_containers_limit_names_the_container(node: Bed) -> None:
+    write_erst(node.pstore, parts(panic_lines(cgroup=CONTAINER_CGROUP)))
+    node.watch.tick()
+    incident = node.only()
+    assert (incident["spec"]["container"], incident["spec"]["cause"]) == ("app", "ContainerLimit")
+    assert incident["status"]["evidence"]["containerID"] == CONTAINER_ID
+
+
+def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Bed) -> None:
+    paths = write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
+    node.watch.tick()
+    node.watch = node.start()
+    node.pass_seconds(LOOK_SECONDS)
+    archive = node.folder / "archive" / "7600"
+    archive.mkdir(parents=True)
+    for path in paths:
+        path.rename(archive / path.name)
+    node.watch = node.start()
+    node.pass_seconds(LOOK_SECONDS)
+    assert node.only()["status"]["count"] == 1
+    assert len(node.printed) == 1
+    assert panics_of(node.store)["count"] == 1
+
+
+def test_the_same_limit_panicking_the_node_again_counts_up(node: Bed) -> None:
+    write_erst(node.pstore, parts(panic_lines()))
+    node.watch.tick()
+    write_erst(node.pstore, parts(panic_lines(started=33.0)), written=WRITTEN + 20)
+    node.pass_seconds(LOOK_SECONDS)
+    assert node.only()["status"]["count"] == 2
+    assert panics_of(node.store)["last"]["time"] == rfc3339(WRITTEN + 20)
+
+
+def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node: Bed) -> None:
+    node.watch.tick()
+    assert node.incidents() == []
+    write_erst(node.pstore, parts(panic_lines()))
+    node.pass_seconds(LOOK_SECONDS)
+    assert node.only()["status"]["count"] == 1
+
+
+def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, pods=PodTable())
+    write_erst(bed.pstore, parts(panic_lines()))
+    bed.watch.tick()
+    bed.pass_seconds(1000.0)
+    assert bed.incidents() == []
+    assert bed.pods is not None
+    bed.pods.replace([], now=bed.now)
+    bed.pass_seconds(1.0)
+    assert bed.incidents() == []
+    bed.pods.replace([CRASHED], now=bed.now)
+    bed.pass_seconds(1.0)
+    assert bed.only()["spec"]["pod"]["name"] == "web-1"
+
+
+def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, pods=table())
+    write_erst(bed.pstore, parts(panic_lines()))
+    bed.watch.tick()
+    bed.pass_seconds(ATTRIBUTE_SECONDS + 1)
+    assert bed.only()["spec"]["cgroup"] == POD_CGROUP
+    assert bed.only()["metadata"]["namespace"] == "ops"
+
+
+def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, pods=table())
+    bed.ours = False
+    write_erst(bed.pstore, parts(panic_lines(cgroup="/system.slice/x.service")))
+    bed.watch.tick()
+    bed.ours = True
+    bed.watch = bed.start()
+    bed.pass_seconds(LOOK_SECONDS)
+    assert (bed.incidents(), panics_of(bed.store)["count"]) == ([], 0)
+
+
+def test_a_bare_host_prints_and_stores_it(bare: Bed) -> None:
+    write_erst(bare.pstore, parts(panic_lines(cgroup="/system.slice/db.service")))
+    bare.watch.tick()
+    [record] = bare.printed
+    assert (record["outcome"], record["cause"], record["time"]) == ("Panicked", "SystemSliceLimit", WHEN)
+    assert bare.store.kills() == [record]
+    assert bare.only()["status"]["visibility"] == "Host"
+
+
+def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Bed) -> None:
+    lines = [line for line in panic_lines() if "emory cgroup" not in line and "usage" not in line]
+    lines = [line.replace("compulsory", "system-wide").replace("mem_cgroup_out", "out") for line in lines]
+    write_erst(bare.pstore, parts(lines))
+    bare.watch.tick()
+    assert (bare.printed[0]["scope"], bare.printed[0]["cause"]) == ("Global", "NodeMemory")
+
+
+def test_a_dump_whose_beginning_is_cut_claims_no_scope(bare: Bed) -> None:
+    write_erst(bare.pstore, parts(panic_lines()[17:]))
+    bare.watch.tick()
+    assert (bare.printed[0]["scope"], bare.printed[0]["outcome"]) == ("Unknown", "Panicked")
+    assert not bare.printed[0]["complete"]
+
+
+def test_an_oops_and_a_panic_for_another_reason_are_none_of_ours(bare: Bed) -> None:
+    write_erst(bare.pstore, parts(["<0>[ 1.0] Kernel panic - not syncing: Fatal exception"]))
+    bare.watch.tick()
+    assert (bare.printed, panics_of(bare.store)["count"]) == ([], 0)
+
+
+def test_a_panic_of_another_season_is_no_news(bare: Bed) -> None:
+    write_erst(bare.pstore, parts(panic_lines()))
+    bare.wall = WRITTEN + MAX_AGE_SECONDS + 60
+    bare.watch.tick()
+    assert bare.printed == []
+
+
+def test_a_new_state_does_not_count_again_what_the_cluster_has(node: Bed, tmp_path: Path) -> None:
+    write_erst(node.pstore, parts(panic_lines()))
+    node.watch.tick()
+    published = node.only()
+    fresh = Bed(tmp_path / "fresh", pods=table(CRASHED))
+    fresh.pstore = node.pstore
+    fresh.watch = fresh.start()
+    fresh.watch.tick()
+    merged = merge_older(fresh.only(), published)["status"]
+    assert (merged["count"], len(merged["kills"]), merged["history"][0]["kills"]) == (1, 1, 1)
+
+
+def _die_between_reading_and_the_end_of_the_transaction(folder: Path) -> None:
+    real = panics.count_kill
+
+    def counted_then_dead(*args: Any, **fields: Any) -> str:
+        real(*args, **fields)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    panics.count_kill = counted_then_dead  # type: ignore[attr-defined]
+    Bed(folder, pods=None).watch.tick()
+
+
+def test_a_sigkill_between_reading_and_storing_neither_loses_nor_doubles_it(tmp_path: Path) -> None:
+    write_erst(tmp_path / "pstore", parts(panic_lines()))
+    process = multiprocessing.get_context("spawn").Process(
+        target=_die_between_reading_and_the_end_of_the_transaction, args=(tmp_path,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    store = Store.open(tmp_path / "state")
+    assert (store.kills(), [*store.incidents()], panics_of(store)["count"]) == ([], [], 0)
+    after = Bed(tmp_path, pods=None)
+    after.watch.tick()
+    assert after.only()["status"]["count"] == 1
+    assert len(after.printed) == 1
