@@ -57,6 +57,7 @@ vmnode-down: venv  ## remove every virtual node made here
 
 vmnode-test: venv  ## oomkeeper on a virtual node that is made to panic and comes back
 	$(BIN)/python -m pytest -m vmnode tests/e2e/vmnode
+
 kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
 	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
 
