@@ -1,6 +1,8 @@
 """Every cause made on real kernels, and the verdict on the guest's own log; without a guest, for the logs and
 what the lab did are those that `make kernel-lab` keeps."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.kernel_lab.cases import cases
@@ -8,6 +10,7 @@ from tests.kernel_lab.logs import CANNOT, SETS, load
 from tests.kernel_lab.truth import Recording
 from tests.kernel_lab.verdict import differences
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "kernel-lab.md"
 RECORDINGS = [(name, recording) for name in SETS for recording in load(name)]
 
 
@@ -24,3 +27,9 @@ def test_the_verdict_is_what_the_lab_did(recording: Recording) -> None:
 def test_every_case_is_recorded_or_said_to_be_impossible(name: str) -> None:
     expected = {case.name for case in cases(cgroups=name[-2:])} - CANNOT.get(name, {}).keys()
     assert {recording.name for recording in load(name)} == expected
+
+
+def test_the_page_tells_of_every_case_in_its_own_words() -> None:
+    rows = PAGE.read_text().splitlines()
+    for case in cases():
+        assert any(row.startswith(f"| `{case.name}` | {case.says} |") for row in rows), case.name
