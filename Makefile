@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lint format test image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test demo bench crds lock clean
+.PHONY: help venv lint format test image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,6 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m compileall -q operator/oomkeeper  # as pip does for a package that is not editable
 	@touch $@
 
 lint: venv  ## ruff, mypy --strict, the one-way imports, crds/ against its models
@@ -56,6 +57,9 @@ vmnode-down: venv  ## remove every virtual node made here
 
 vmnode-test: venv  ## oomkeeper on a virtual node that is made to panic and comes back
 	$(BIN)/python -m pytest -m vmnode tests/e2e/vmnode
+
+kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
+	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
 
 demo: venv  ## the main job, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo

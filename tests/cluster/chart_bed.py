@@ -51,7 +51,8 @@ class Helm:
         """The objects of `helm template`."""
         import yaml
 
-        text = self("template", RELEASE, CHART, f"--namespace={NAMESPACE}", *arguments)
+        version = f"--kube-version={recipes.KUBERNETES_VERSION}"
+        text = self("template", RELEASE, CHART, f"--namespace={NAMESPACE}", version, *arguments)
         return [one for one in yaml.safe_load_all(text) if one]
 
 

@@ -180,8 +180,8 @@ class Bed:
     # What agents do.
 
     def answer(self, node: str, *, boot_id: str | None = None, unattributed: int = 0, **states: str) -> None:
-        """The agent of `node` reports every desired sysctl as InSync, or as `states` (by the key's last
-        part) says."""
+        """The agent of `node` reports every desired sysctl and adjustment as InSync, or as `states` (by the
+        key's last part, or the entry's name) says."""
         current = self.get(f"{OOM_NODES}/{node}")
         reports = []
         for entry in current["spec"].get("sysctls", []):
@@ -200,6 +200,18 @@ class Bed:
             "observedGeneration": current["metadata"]["generation"],
             "agentVersion": "0.1.0",
             "sysctls": reports,
+            "oomScoreAdjustments": [
+                {
+                    "policy": entry["policy"],
+                    "name": entry["name"],
+                    "value": entry["value"],
+                    "mode": entry["mode"],
+                    "state": states.get(entry["name"], "InSync"),
+                    "inForce": 2,
+                    **({"failed": 3, "reason": "Test"} if states.get(entry["name"]) == "Refused" else {}),
+                }
+                for entry in current["spec"].get("oomScoreAdjustments", [])
+            ],
             "counters": {
                 "kernelKills": unattributed,
                 "recorded": 0,
@@ -280,6 +292,16 @@ class Bed:
         return {
             entry["name"]: (entry["value"], entry["policy"]) for entry in found["spec"].get("sysctls", [])
         }
+
+    def adjustments(self, node: str) -> list[tuple[str, str, int]]:
+        """OOMNode.spec.oomScoreAdjustments in its order: (policy, name, value). Raises AssertionError while
+        there is no such object."""
+        found = self.find(f"{OOM_NODES}/{node}")
+        assert found is not None, f"no OOMNode {node}"
+        return [
+            (entry["policy"], entry["name"], entry["value"])
+            for entry in found["spec"].get("oomScoreAdjustments", [])
+        ]
 
     def status(self, path: str) -> Json:
         return self.get(path).get("status", {})  # type: ignore[no-any-return]

@@ -24,6 +24,13 @@ def cache_folder() -> Path:
     return base.resolve()
 
 
+def drop_old(folder: Path, pattern: str, *, keep: int) -> None:
+    """Of the files that match, remove all but the `keep` used last (touch one to say that it is used)."""
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[keep:]:
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, say: Say, waiting_for: str) -> Iterator[None]:
     """Hold an exclusive flock on `path`; says `waiting_for` once if another process holds it.

@@ -7,7 +7,7 @@ supervisor.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -99,9 +99,9 @@ def _restore(folder: Path, found: Record) -> list[str]:
     return cgroups.remove() + restore_sysctls(found.sysctls)
 
 
-def sysctls_now() -> dict[str, str]:
-    """SYSCTLS that this kernel has, as they are."""
-    return {key: _path(key).read_text().strip() for key in SYSCTLS if _path(key).exists()}
+def sysctls_now(keys: Iterable[str] = SYSCTLS) -> dict[str, str]:
+    """Those of `keys` that this kernel has, as they are."""
+    return {key: _path(key).read_text().strip() for key in keys if _path(key).exists()}
 
 
 def restore_sysctls(found: Mapping[str, str]) -> list[str]:

@@ -1,140 +1,385 @@
-"""Set oom_score_adj of the processes that a policy names, and give it back when none does.
+"""Keep oom_score_adj of the processes that the policies name, and give it back when none names them.
 
-A process is named for ever by pid and start time; its value before the first write is kept in the store. A
-process inherits the value of its parent at fork, so children born after the change carry it already; those
-born before are found by the next look.
+A process's value before the first write is noted in the store, and so before that write: a crash in between
+leaves a note that does no harm. A child takes its parent's value at fork; one that was born with a value of
+ours is noted with what its parent had before us, or it would keep ours for ever.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.oomscore import OomScoreError, Process, ProcessId, read_process, write_adj
 
-from .kubelet import process_start_time
-from .pods import PodTable
+from .adjustheirs import Held, heirs_of, inherited, relatives_of
+from .adjustrule import AdjustRule
+from .adjustview import AdjustmentView, Steady
 from .state import Store
+from .targets import Target, Targets
 
 log = logging.getLogger(__name__)
+
+ROUNDS = 3
+"""Looks in one go, as long as there is something to write: a fork between look and write has the old
+value."""
+RETRY_SECONDS = 60.0
+"""Before a value that the kernel did not take is tried again."""
+MAX_DRIFTS = 6
+"""So many changes of one process by somebody else within DRIFT_SECONDS: it is left to them."""
+DRIFT_SECONDS = 600.0
+
+BOOT_NOTE = "adjustments of boot"
+KEEP_NOTE = "adjustments kept on release"
+"""Ids of rules with onRelease Keep: when they are gone, nobody else can tell."""
+CHANGING_NOTE = "adjustments being changed"
+"""Values that are about to be replaced by others: after a crash a process may have the one or the other."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    in_force: int = 0
+    failed: int = 0
+    left: int = 0
+    overridden: int = 0
+    by: set[str] = field(default_factory=set)
+    error: OomScoreError | None = None
+
+
+class _Write(NamedTuple):
+    process: Process
+    value: int
+    original: int
+    rule: AdjustRule
 
 
 class Adjuster:
     """Used from the agent's loop."""
 
     def __init__(
-        self, *, store: Store, hierarchy: CgroupHierarchy, pods: PodTable | None, proc: Path = Path("/proc")
+        self,
+        *,
+        store: Store,
+        targets: Targets,
+        boot_id: str,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._hierarchy = hierarchy
-        self._pods = pods
+        self._targets = targets
         self._proc = proc
-        self._failed: set[tuple[int, int]] = set()
-        self.problems: tuple[str, ...] = ()
-        """Rules that could not be applied, one sentence each."""
+        self._clock = clock
+        self._failed: dict[ProcessId, tuple[int, OomScoreError, float]] = {}
+        """Process -> value that was not taken, why, and when to try again."""
+        self._drifts: dict[ProcessId, list[float]] = {}
+        self._steady = Steady(clock=clock)
+        self._said: dict[str, tuple[str, str | None]] = {}
+        self._stuck: OomScoreError | None = None
+        if store.note(BOOT_NOTE) not in (None, boot_id):
+            # Of an earlier boot: its pids and start times are others' now.
+            with store.transaction():
+                for pid, start_time in store.adjustments():
+                    store.drop_adjustment(pid=pid, start_time=start_time)
+        store.put_note(BOOT_NOTE, boot_id)
 
-    def reconcile(self, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Adjust what the rules name now; restore what they name no more. The first rule that names a
-        process wins."""
-        held = self._store.adjustments()
-        if not rules and not held:
-            return
-        wanted: dict[tuple[int, int], tuple[int, str]] = {}
-        problems: list[str] = []
-        for rule in rules:
-            if rule.get("mode") == "Audit":
-                continue
-            value, name = rule.get("value"), str(rule.get("name"))
-            if not isinstance(value, int) or not -1000 <= value <= 1000:
-                problems.append(
-                    f"oomScoreAdjustments {name}: value is {value!r}; write a whole number from -1000 to 1000"
-                )
-                continue
-            if rule.get("podSelector") is not None:
-                problems.append(
-                    f"oomScoreAdjustments {name}: podSelector is not supported by this release's agent"
-                )
-                continue
-            for pid in self._matching(rule):
-                start_time = process_start_time(pid, proc=self._proc)
-                if start_time is not None:
-                    wanted.setdefault((pid, start_time), (value, name))
-        for process, (value, name) in wanted.items():
-            self._adjust(process, value=value, name=name, held=held.get(process))
-        for process, (original, applied, name) in held.items():
-            if process not in wanted:
-                self._restore(process, original=original, applied=applied, name=name)
-        self.problems = tuple(problems)
-
-    def _matching(self, rule: Mapping[str, Any]) -> Iterator[int]:
-        comm = (rule.get("process") or {}).get("comm")
-        unit = rule.get("systemdUnit")
-        for pid in self._pids():
-            by_name = comm is not None and self._comm(pid) == comm
-            if by_name or (unit is not None and _has_part(self._systemd_path(pid), unit)):
-                yield pid
-
-    def _pids(self) -> Iterable[int]:
-        return (int(folder.name) for folder in self._proc.iterdir() if folder.name.isdigit())
-
-    def _comm(self, pid: int) -> str | None:
-        try:
-            return (self._proc / str(pid) / "comm").read_text(errors="surrogateescape").rstrip("\n")
-        except OSError:
-            return None
-
-    def _systemd_path(self, pid: int) -> str:
-        """The process's path in systemd's own hierarchy (v1 `name=systemd`), else in the unified one: that
-        is where units are."""
-        try:
-            lines = (self._proc / str(pid) / "cgroup").read_text(errors="surrogateescape").splitlines()
-        except OSError:
-            return ""
-        paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
-        return paths.get("name=systemd") or paths.get("", "")
-
-    def _adjust(
-        self, process: tuple[int, int], *, value: int, name: str, held: tuple[int, int, str] | None
-    ) -> None:
-        pid, start_time = process
-        current = self._read(pid)
-        if current is None or (current == value and (held is None or held[1] == value)):
-            return
-        # The value found first is noted before it is changed: after a crash in between the note does no harm.
-        self._store.put_adjustment(
-            pid=pid, start_time=start_time, original=held[0] if held else current, applied=value, name=name
+    @property
+    def problem(self) -> str | None:
+        """Why values cannot be given back; None where they can."""
+        return (
+            f"values that no policy holds any more cannot be given back: {self._stuck}"
+            if self._stuck
+            else None
         )
-        if self._write(process, value):
-            log.info("oom_score_adj set pid=%d value=%d was=%d rule=%s", pid, value, current, name)
-        elif held is None:
-            self._store.drop_adjustment(pid=pid, start_time=start_time)
 
-    def _restore(self, process: tuple[int, int], *, original: int, applied: int, name: str) -> None:
-        pid, start_time = process
-        alive = process_start_time(pid, proc=self._proc) == start_time
-        # A value that somebody else has set since is theirs.
-        if alive and self._read(pid) == applied and self._write(process, original):
-            log.info("oom_score_adj restored pid=%d value=%d rule=%s", pid, original, name)
-        self._store.drop_adjustment(pid=pid, start_time=start_time)
+    def reconcile(self, rules: Sequence[AdjustRule], *, host: bool = True) -> tuple[AdjustmentView, ...]:
+        """Adjust what the rules name now and restore what they name no more; of two rules that name a process
+        the first decides, but for those that only audit. `host`: whether the host's own processes are this
+        node's. Never raises for what one process does."""
+        if not rules and not self._held():
+            self._stuck = None
+            return self._show(())
+        enforcing = [rule for rule in rules if not rule.audits]
+        for _ in range(ROUNDS):
+            named = dict(zip((rule.id for rule in rules), self._targets.find(rules, host=host), strict=True))
+            tallies, wrote = self._pass(enforcing, named)
+            if not wrote:
+                break
+        views = tuple(
+            self._audit(rule, named[rule.id])
+            if rule.audits
+            else _enforced(rule, named[rule.id], tallies[rule.id])
+            for rule in rules
+        )
+        return self._show(views)
 
-    def _read(self, pid: int) -> int | None:
+    def restore(self) -> None:
+        """Give everything back, whatever its policy said of release."""
+        self._store.put_note(KEEP_NOTE, [])
+        self._pass([], {})
+
+    def _held(self) -> dict[ProcessId, Held]:
+        return {ProcessId(*key): Held(*row) for key, row in self._store.adjustments().items()}
+
+    def _pass(
+        self, rules: Sequence[AdjustRule], named: Mapping[str, Target]
+    ) -> tuple[dict[str, _Tally], bool]:
+        """One look and what follows from it; whether anything was written."""
+        held = self._held()
+        family = {one.pid: (one.start_time, row) for one, row in held.items()}
+        unsure = {rule for rule, target in named.items() if not target.complete}
+        reserved = {one.pid: row.rule for one, row in held.items() if row.rule in unsure}
+        claims: dict[int, AdjustRule] = {}
+        tallies = {rule.id: _Tally() for rule in rules}
+        live: set[ProcessId] = set()
+        writes: list[_Write] = []
+        heirs: list[_Write] = []
+        pending: dict[str, AdjustRule] = {}
+        for rule in rules:
+            tally = tallies[rule.id]
+            for group in named[rule.id].groups:
+                # What a rule of higher standing has, and cannot tell at the moment, stays with it.
+                claims |= {pid: pending[reserved[pid]] for pid in group if reserved.get(pid) in pending}
+                mine = [pid for pid in group if pid not in claims]
+                taken = [claims[pid] for pid in group if pid in claims]
+                lost = [winner.id for winner in taken if winner.value != rule.value]
+                tally.in_force += len(taken) - len(lost)
+                tally.overridden += len(lost)
+                tally.by |= set(lost)
+                claims |= dict.fromkeys(mine, rule)
+                relatives = relatives_of(mine, family)
+                for pid in mine:
+                    process = read_process(pid, proc=self._proc)
+                    if process is None or process.kernel_thread:
+                        continue
+                    live.add(process.id)
+                    self._judge(process, rule, tally, held, relatives, writes=writes, heirs=heirs)
+            if rule.id in unsure:
+                pending[rule.id] = rule
+        wrote = self._write(writes, heirs, tallies, held)
+        rest = {one: row for one, row in held.items() if one not in live}
+        self._release(rest, live=live, unsure=unsure)
+        self._store.put_note(KEEP_NOTE, sorted(rule.id for rule in rules if rule.on_release == "Keep"))
+        known = live | rest.keys()
+        self._failed = {one: failed for one, failed in self._failed.items() if one in known}
+        self._drifts = {one: drifts for one, drifts in self._drifts.items() if one in known}
+        return tallies, wrote
+
+    def _judge(
+        self,
+        process: Process,
+        rule: AdjustRule,
+        tally: _Tally,
+        held: Mapping[ProcessId, Held],
+        relatives: Mapping[int, Held],
+        *,
+        writes: list[_Write],
+        heirs: list[_Write],
+    ) -> None:
+        """Sort one process: in force, to be written, or left alone."""
+        known = held.get(process.id)
+        original = known.original if known else inherited(process, relatives)
+        if process.adj == rule.value:
+            tally.in_force += 1
+            self._failed.pop(process.id, None)
+            if original is not None and (known is None or known[1:] != (rule.value, rule.id)):
+                heirs.append(_Write(process, rule.value, original, rule))
+            return
+        if known is not None and known[1:] == (rule.value, rule.id) and self._fights(process.id):
+            tally.left += 1
+            return
+        failed = self._failed.get(process.id)
+        if failed is not None and failed[0] == rule.value and self._clock() < failed[2]:
+            tally.failed += 1
+            tally.error = failed[1]
+            return
+        writes.append(_Write(process, rule.value, process.adj if original is None else original, rule))
+
+    def _fights(self, process: ProcessId) -> bool:
+        """Note that somebody else has changed it; whether it is to be left to them."""
+        now = self._clock()
+        drifts = [when for when in self._drifts.get(process, ()) if now - when < DRIFT_SECONDS]
+        if len(drifts) < MAX_DRIFTS:
+            self._drifts[process] = [*drifts, now]
+            return False
+        self._drifts[process] = drifts
+        return True
+
+    def _write(
+        self,
+        writes: Sequence[_Write],
+        heirs: Sequence[_Write],
+        tallies: Mapping[str, _Tally],
+        held: Mapping[ProcessId, Held],
+    ) -> bool:
+        if not writes and not heirs:
+            return False
+        replaced = {
+            held[one.process.id].applied
+            for one in writes
+            if one.process.id in held and held[one.process.id].applied != one.value
+        }
+        with self._store.transaction():
+            if replaced:
+                self._store.put_note(CHANGING_NOTE, sorted({*self._changing(), *replaced}))
+            for one in (*writes, *heirs):
+                self._note(one.process.id, Held(one.original, one.value, one.rule.id))
+        done: Counter[tuple[str, int]] = Counter()
+        undone: list[ProcessId] = []
+        for one in writes:
+            tally = tallies[one.rule.id]
+            try:
+                alive = write_adj(one.process.id, one.value, proc=self._proc)
+            except OomScoreError as error:
+                undone.append(one.process.id)
+                self._failed[one.process.id] = (one.value, error, self._clock() + RETRY_SECONDS)
+                tally.failed += 1
+                tally.error = error
+                continue
+            if alive:
+                tally.in_force += 1
+                done[one.rule.id, one.value] += 1
+        with self._store.transaction():
+            for process in undone:
+                if process in held:
+                    self._note(process, held[process])
+                else:
+                    self._store.drop_adjustment(pid=process.pid, start_time=process.start_time)
+            self._store.put_note(CHANGING_NOTE, [])
+        for (rule, value), count in done.items():
+            log.info("oom_score_adj set rule=%s value=%d processes=%d", rule, value, count)
+        return bool(done)
+
+    def _note(self, process: ProcessId, held: Held) -> None:
+        self._store.put_adjustment(
+            pid=process.pid,
+            start_time=process.start_time,
+            original=held.original,
+            applied=held.applied,
+            name=held.rule,
+        )
+
+    def _changing(self) -> list[int]:
+        return self._store.note(CHANGING_NOTE) or []
+
+    def _release(
+        self, held: Mapping[ProcessId, Held], *, live: Collection[ProcessId], unsure: Collection[str]
+    ) -> None:
+        """Let go of processes: dead, or named no more. Of the rules that are `unsure`, only the dead."""
+        self._stuck = None
+        kept, changing = set(self._store.note(KEEP_NOTE) or ()), self._changing()
+        let_go: list[ProcessId] = []
+        parents: dict[int, Held] = {}
+        done: Counter[str] = Counter()
+        for id, row in held.items():
+            process = read_process(id.pid, proc=self._proc)
+            if process is not None and process.id == id:
+                if row.rule in unsure:
+                    continue
+                # A value that somebody else has set since is theirs.
+                ours = process.adj in (row.applied, *changing) and process.adj != row.original
+                if row.rule not in kept:
+                    if ours and not self._give_back(id, row.original):
+                        continue
+                    done[row.rule] += ours
+                    parents[id.pid] = row
+            let_go.append(id)
+        # Born since the last look, or while no agent ran: nobody has noted them.
+        for process, row in heirs_of(parents, proc=self._proc) if parents else ():
+            if process.id not in held and process.id not in live and process.adj != row.original:
+                done[row.rule] += self._give_back(process.id, row.original)
+        if let_go:
+            with self._store.transaction():
+                for id in let_go:
+                    self._store.drop_adjustment(pid=id.pid, start_time=id.start_time)
+        for rule, count in done.items():
+            if count:
+                log.info("oom_score_adj restored rule=%s processes=%d", rule, count)
+
+    def _give_back(self, process: ProcessId, original: int) -> bool:
+        failed = self._failed.get(process)
+        if failed is not None and failed[0] == original and self._clock() < failed[2]:
+            self._stuck = failed[1]
+            return False
         try:
-            return int((self._proc / str(pid) / "oom_score_adj").read_text())
-        except (OSError, ValueError):
-            return None
-
-    def _write(self, process: tuple[int, int], value: int) -> bool:
-        try:
-            (self._proc / str(process[0]) / "oom_score_adj").write_text(str(value))
-        except OSError as error:
-            if process not in self._failed:
-                self._failed.add(process)
-                log.warning(
-                    "oom_score_adj not set pid=%d value=%d problem=%s", process[0], value, error.strerror
-                )
+            write_adj(process, original, proc=self._proc)
+        except OomScoreError as error:
+            self._failed[process] = (original, error, self._clock() + RETRY_SECONDS)
+            self._stuck = error
+            log.warning("oom_score_adj not restored pid=%d value=%d problem=%s", process.pid, original, error)
             return False
         return True
 
+    def _audit(self, rule: AdjustRule, target: Target) -> AdjustmentView:
+        """Compare with what is in force, whoever decides it."""
+        found = [
+            process
+            for pid in {pid for group in target.groups for pid in group}
+            if (process := read_process(pid, proc=self._proc)) is not None and not process.kernel_thread
+        ]
+        differing = sum(process.adj != rule.value for process in found)
+        return _view(
+            rule,
+            target,
+            state=_problem_state(target) or ("Audited" if differing else "InSync"),
+            in_force=len(found) - differing,
+            differing=differing,
+        )
 
-def _has_part(path: str, unit: str) -> bool:
-    return unit in path.split("/")
+    def _show(self, views: tuple[AdjustmentView, ...]) -> tuple[AdjustmentView, ...]:
+        for view in views:
+            said = (view.state, view.reason)
+            if self._said.get(f"{view.policy}/{view.name}", ("InSync", None)) != said:
+                level = logging.INFO if view.state in ("InSync", "Audited", "Pending") else logging.WARNING
+                log.log(
+                    level,
+                    "adjustment rule=%s/%s state=%s reason=%s message=%s",
+                    view.policy,
+                    view.name,
+                    view.state,
+                    view.reason,
+                    view.message,
+                )
+        self._said = {f"{view.policy}/{view.name}": (view.state, view.reason) for view in views}
+        return self._steady.show(views)
+
+
+def _problem_state(target: Target) -> str | None:
+    return "Refused" if target.refused else None if target.complete else "Pending"
+
+
+def _enforced(rule: AdjustRule, target: Target, tally: _Tally) -> AdjustmentView:
+    state, reason, message = _problem_state(target), target.reason, target.message
+    if tally.error is not None:
+        state, reason, message = "Refused", tally.error.reason, str(tally.error)
+    elif state is None and tally.left:
+        state, reason = "Drifted", "FightingForeignWriter"
+        message = (
+            f"set back {MAX_DRIFTS} times within {DRIFT_SECONDS / 60:.0f} min; left as it is until that stops"
+        )
+    return _view(
+        rule,
+        target,
+        state=state or "InSync",
+        reason=reason,
+        message=message,
+        in_force=tally.in_force,
+        failed=tally.failed + tally.left,
+        overridden=tally.overridden,
+        overridden_by=min(tally.by, default=None),
+    )
+
+
+def _view(rule: AdjustRule, target: Target, *, state: str, **fields: object) -> AdjustmentView:
+    given = {"reason": target.reason, "message": target.message, **fields}
+    return AdjustmentView(
+        policy=rule.policy,
+        name=rule.name,
+        value=rule.value,
+        mode=rule.mode,
+        state=state,
+        pods=target.pods,
+        **given,  # type: ignore[arg-type]
+    )

@@ -11,6 +11,8 @@ from typing import Any
 
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
+from .adjustrule import AdjustRule, parse_rule
+
 ENFORCE = "Enforce"
 AUDIT = "Audit"
 RUNTIME = "Runtime"
@@ -40,7 +42,8 @@ class Desired:
 
     generation: int | None = None
     sysctls: tuple[DesiredSysctl, ...] = ()
-    adjustments: tuple[Mapping[str, Any], ...] = ()
+    adjustments: tuple[AdjustRule, ...] = ()
+    """By standing: of two that name the same process the first decides."""
     host_kills: bool = True
     """Whether this node publishes the kills of the host's own processes: of the nodes that share a kernel,
     one does."""
@@ -86,21 +89,23 @@ def parse_desired(obj: Mapping[str, Any]) -> Desired:
     )
 
 
-def _adjustments(entries: Any) -> tuple[tuple[Mapping[str, Any], ...], list[str]]:
-    """Those that have the right shape, and a sentence for each that has not."""
+def _adjustments(entries: Any) -> tuple[tuple[AdjustRule, ...], list[str]]:
+    """Those that make sense, and a sentence for each that does not."""
     if not isinstance(entries, list | tuple):
         return (), ["spec.oomScoreAdjustments is not a list"]
-    good: list[Mapping[str, Any]] = []
+    good: dict[str, AdjustRule] = {}
     problems = []
     for number, entry in enumerate(entries):
-        where = f"spec.oomScoreAdjustments[{number}]"
-        if not isinstance(entry, Mapping):
-            problems.append(f"{where}: is not an object")
-        elif not isinstance(entry.get("process") or {}, Mapping):
-            problems.append(f"{where}: process is {entry['process']!r}; write {{comm: NAME}}")
+        try:
+            rule = parse_rule(entry)
+        except ValueError as error:
+            problems.append(f"spec.oomScoreAdjustments[{number}]: {error}")
+            continue
+        if rule.id in good:
+            problems.append(f"spec.oomScoreAdjustments[{number}]: {rule.id} is there twice")
         else:
-            good.append(entry)
-    return tuple(good), problems
+            good[rule.id] = rule
+    return tuple(good.values()), problems
 
 
 def _problem(entry: Any) -> str | None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from oomkeeper.model.names import API_VERSION, CAUSE_LABEL, NODE_LABEL
+from oomkeeper.reporting.growth import with_growth
 from oomkeeper.reporting.kill_escape import printable
 
 from .attribution import Subject
@@ -143,6 +144,7 @@ def add_kill(
     status["lastSeen"] = max(status.get("lastSeen", time), time)
     if ring[0]["id"] == kill_id:
         status.update(_verdict(record, subject=subject))
+        status["advice"] = _bounded(with_growth(status["advice"], ring, cause=status["cause"]))
         status["conditions"] = [_evidence_condition(record, before=status.get("conditions", []), time=time)]
     return {**document, "status": status}
 
@@ -205,9 +207,7 @@ def _verdict(record: Document, *, subject: Subject) -> Document:
         "outcome": record["outcome"],
         "confidence": record["confidence"],
         "summary": record["summary"][:MAX_TEXT],
-        "advice": [
-            {"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in record["advice"][:8]
-        ],
+        "advice": _bounded(record["advice"]),
         "uncertain": [text[:MAX_TEXT] for text in record.get("uncertain", [])[:8]],
         "evidence": evidence,
     }
@@ -230,6 +230,10 @@ def _evidence_condition(record: Document, *, before: list[Document], time: str) 
         "message": message,
         "lastTransitionTime": since,
     }
+
+
+def _bounded(advice: list[Document]) -> list[Document]:
+    return [{"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in advice[:8]]
 
 
 def _cut(text: str | None, length: int) -> str | None:

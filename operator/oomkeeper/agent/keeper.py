@@ -14,6 +14,7 @@ from typing import Any
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
+from .adjustview import AdjustmentView
 from .clock import rfc3339
 from .desired import AUDIT, KEEP, PERSISTENT, Desired, DesiredSysctl
 from .kubelet import KubeletFacts
@@ -56,8 +57,10 @@ class KeptState:
     persistent_problem: str | None = None
     """Why the drop-in could not be written; None where it could or need not be."""
     wants_persistence: bool = False
-    problems: tuple[str, ...] = ()
-    """Adjustments that could not be applied, one sentence each."""
+    adjustments: tuple[AdjustmentView, ...] = ()
+    """How the oom_score_adj entries stand (adjuster.py)."""
+    stuck_adjustments: str | None = None
+    """Why values of oom_score_adj cannot be given back; None where they can."""
     released: dict[str, int] = field(default_factory=dict)
     """Keys given back in this pass, with the value left in force."""
 

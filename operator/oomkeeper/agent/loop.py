@@ -6,6 +6,7 @@ state into it.
 """
 
 import logging
+import math
 import os
 import queue
 import select
@@ -30,6 +31,7 @@ from .kubelet import KubeletFacts, KubeletFinder
 from .panics import PanicWatch
 from .pods import PodTable
 from .state import Store
+from .targets import NamespaceLabels, Targets
 from .visibility import Visibility
 from .witness import Witness
 
@@ -39,7 +41,8 @@ KEEP_SECONDS = 5.0
 """Between two looks at the sysctls: /proc/sys tells nobody when it is written."""
 REOPEN_SECONDS = 10.0
 """Between two tries to open an unreadable kernel log."""
-
+ADJUST_SPACING_SECONDS = 0.5
+"""Least time between two looks at the processes, however fast the node's pods change."""
 
 BATCH_RECORDS = 2000
 VIEWS_NOTE = "sysctls"
@@ -73,9 +76,10 @@ class NodeLoop:
         sink: Callable[[dict[str, Any]], None],
         changed: Callable[[], None] = lambda: None,
         kept: Callable[[KeptState, Desired], None] = lambda _kept, _desired: None,
+        namespaces: NamespaceLabels = lambda _name: None,
     ) -> None:
         """`sink` gets each kill's record once; `changed` is called after the store changed; `kept` after
-        each pass over the sysctls.
+        each pass over the sysctls or the processes.
 
         Raises OSError where /proc is not there.
         """
@@ -88,6 +92,7 @@ class NodeLoop:
         boot = open_boot(
             store, boot_id=self.facts.boot_id, hierarchy=hierarchy, proc=host.proc, kmsg=host.kmsg
         )
+        self._enclosure = enclosing_container(proc=host.proc) if pods is not None else None
         self._witness = Witness(
             store=store,
             facts=self.facts,
@@ -97,7 +102,7 @@ class NodeLoop:
             pods=pods,
             operator_namespace=operator_namespace,
             sink=sink,
-            enclosure=enclosing_container(proc=host.proc) if pods is not None else None,
+            enclosure=self._enclosure,
             kernel_pids=sees_kernel_pids(proc=host.proc),
         )
         self._panics = PanicWatch(
@@ -115,7 +120,19 @@ class NodeLoop:
         self._keeper = Keeper(
             store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=self.facts.boot_id, etc=host.etc
         )
-        self._adjuster = Adjuster(store=store, hierarchy=hierarchy, pods=pods, proc=host.proc)
+        self._adjuster = Adjuster(
+            store=store,
+            targets=Targets(
+                hierarchy=hierarchy,
+                cgroup_root=host.cgroup,
+                pods=pods,
+                proc=host.proc,
+                namespaces=namespaces,
+            ),
+            boot_id=self.facts.boot_id,
+            proc=host.proc,
+        )
+        self._kept_state = KeptState()
         self._kubelets = KubeletFinder(proc=host.proc)
         self._pods = pods
         self._visibility = (
@@ -132,6 +149,8 @@ class NodeLoop:
         self._reader: KmsgReader | None = None
         self._reopen_at = 0.0
         self._keep_at = 0.0
+        self._adjust_at = math.inf
+        self._adjusted_at = 0.0
         self.kmsg_problem: str | None = None
         self.kubelet: KubeletFacts | None = None
         self.desired: Desired | None = None
@@ -167,8 +186,14 @@ class NodeLoop:
         self._keep_at = 0.0
 
     def pods_changed(self) -> None:
-        """The pod table has changed: kills may find their pods now."""
+        """The pod table has changed: kills may find their pods now, and new containers want adjusting."""
         self._witness.retry_waiting()
+        self.adjust_soon()
+
+    def adjust_soon(self) -> None:
+        """Look at the processes again before it is time."""
+        if self.desired is not None and self.desired.adjustments:
+            self._adjust_at = min(self._adjust_at, self._adjusted_at + ADJUST_SPACING_SECONDS)
 
     def run(self) -> None:
         """Until `stop`."""
@@ -208,14 +233,24 @@ class NodeLoop:
             self._keep(self.desired)
             if self._pods is not None:
                 self._pods.sweep(now=now)
+        elif now >= self._adjust_at and self.desired is not None:
+            self._adjust(self.desired)
 
     def _keep(self, desired: Desired) -> None:
         self.kubelet = self._kubelets.look()
-        kept = self._keeper.reconcile(desired, kubelet=self.kubelet)
-        self._adjuster.reconcile(desired.adjustments)
-        kept = replace(kept, problems=self._adjuster.problems)
-        self._store.put_note(VIEWS_NOTE, [asdict(view) for view in kept.views])
-        self._kept(kept, desired)
+        self._kept_state = self._keeper.reconcile(desired, kubelet=self.kubelet)
+        self._store.put_note(VIEWS_NOTE, [asdict(view) for view in self._kept_state.views])
+        self._adjust(desired)
+
+    def _adjust(self, desired: Desired) -> None:
+        # Of nodes that share a kernel, one has the processes that are in no node's own container.
+        host = self._enclosure is not None or desired.host_kills
+        adjustments = self._adjuster.reconcile(desired.adjustments, host=host)
+        self._adjusted_at, self._adjust_at = time.monotonic(), math.inf
+        self._kept_state = replace(
+            self._kept_state, adjustments=adjustments, stuck_adjustments=self._adjuster.problem
+        )
+        self._kept(self._kept_state, desired)
 
     def _open_log(self, poller: select.poll) -> None:
         now = time.monotonic()
@@ -235,7 +270,7 @@ class NodeLoop:
     def _timeout_ms(self) -> int:
         waits = [KEEP_SECONDS, self._panics.deadline()]
         if self.desired is not None:
-            waits.append(self._keep_at - time.monotonic())
+            waits.append(min(self._keep_at, self._adjust_at) - time.monotonic())
         deadline = self._witness.deadline()
         if deadline is not None:
             waits.append(deadline)
@@ -248,7 +283,8 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     """Give back every sysctl and oom_score_adj that an earlier run changed; sysctl -> value now in force."""
     hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
     facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
-    Adjuster(store=store, hierarchy=hierarchy, pods=None, proc=host.proc).reconcile(())
+    targets = Targets(hierarchy=hierarchy, cgroup_root=host.cgroup, pods=None, proc=host.proc)
+    Adjuster(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
     keeper = Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc)
     restored = keeper.restore()
     # What is held no more is not wanted any more either; what could not be given back stays visible.

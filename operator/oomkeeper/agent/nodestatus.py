@@ -7,6 +7,7 @@ from typing import Any
 from oomkeeper import __version__
 from oomkeeper.model.node import NodeFacts
 
+from .adjustview import AdjustmentView
 from .desired import Desired
 from .keeper import KeptState, SysctlView
 from .kubelet import KubeletFacts
@@ -15,7 +16,7 @@ from .state import Account
 Document = dict[str, Any]
 
 # What the custom resource has room for: one field too long and the API server refuses the whole status.
-MAX_TOKEN, MAX_THRESHOLD, MAX_LINE, MAX_FILE, MAX_MESSAGE = 64, 32, 256, 512, 1024
+MAX_TOKEN, MAX_THRESHOLD, MAX_NOTE, MAX_LINE, MAX_FILE, MAX_MESSAGE = 64, 32, 200, 256, 512, 1024
 MAX_THRESHOLDS = 16
 
 
@@ -62,6 +63,8 @@ def build_status(view: NodeView, *, before: Document | None, now: str) -> Docume
         },
         "conditions": _conditions(view, before=(before or {}).get("conditions", []), now=now),
     }
+    if view.kept.adjustments:
+        status["oomScoreAdjustments"] = [_adjustment(one) for one in view.kept.adjustments]
     if view.desired.generation is not None:
         status["observedGeneration"] = view.desired.generation
     if view.panics["last"] is not None:
@@ -122,6 +125,25 @@ def _sysctl(one: SysctlView) -> Document:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _adjustment(one: AdjustmentView) -> Document:
+    fields = {
+        "policy": one.policy,
+        "name": one.name,
+        "value": one.value,
+        "mode": one.mode,
+        "state": one.state,
+        "reason": _cut(one.reason, MAX_TOKEN),
+        "message": _cut(one.message, MAX_NOTE),
+        "pods": one.pods,
+        "inForce": one.in_force,
+        "failed": one.failed or None,
+        "overridden": one.overridden or None,
+        "overriddenBy": one.overridden_by,
+        "differing": one.differing or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _conditions(view: NodeView, *, before: list[Document], now: str) -> list[Document]:
     old = {condition["type"]: condition for condition in before}
     conditions = []
@@ -143,12 +165,13 @@ def _conditions(view: NodeView, *, before: list[Document], now: str) -> list[Doc
 
 def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
     """Condition type -> (status, reason, message)."""
-    views = view.kept.views
+    views, adjustments = view.kept.views, view.kept.adjustments
     not_applied = [one for one in views if one.mode != "Audit" and one.state != "InSync"]
+    not_adjusted = [one for one in adjustments if one.mode != "Audit" and one.state != "InSync"]
     fights = [one for one in views if one.reason == "FightingForeignWriter"]
     unsupported = [one for one in views if one.state == "Unsupported"]
-    if not views:
-        applied = ("True", "NothingDesired", "No policy selects a sysctl of this node.")
+    if not views and not adjustments:
+        applied = ("True", "NothingDesired", "No policy selects a sysctl or process of this node.")
     elif not_applied:
         first = not_applied[0]
         applied = (
@@ -156,12 +179,13 @@ def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
             first.reason or first.state,
             _names(not_applied) + ": " + (first.message or first.state),
         )
+    elif not_adjusted:
+        applied = ("False", not_adjusted[0].reason or not_adjusted[0].state, _unadjusted(not_adjusted))
     else:
-        applied = ("True", "InSync", f"{len(views)} sysctls are as the policies say.")
+        applied = ("True", "InSync", _in_sync(len(views), len(adjustments)))
+    failing = [one for one in not_adjusted if one.state != "Pending"]
     if view.desired.problems:
         degraded = ("True", "InvalidSpec", "; ".join(view.desired.problems)[:1000])
-    elif view.kept.problems:
-        degraded = ("True", "AdjustmentsNotApplied", "; ".join(view.kept.problems)[:1000])
     elif fights:
         degraded = ("True", "FightingForeignWriter", fights[0].message or _names(fights))
     elif not_applied:
@@ -170,6 +194,9 @@ def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
             not_applied[0].reason or "NotApplied",
             not_applied[0].message or _names(not_applied),
         )
+    elif failing or view.kept.stuck_adjustments:
+        said = _unadjusted(failing) if failing else view.kept.stuck_adjustments or ""
+        degraded = ("True", "AdjustmentsNotApplied", said)
     else:
         degraded = ("False", "AsExpected", "Nothing stands in the way.")
     if view.kept.persistent_problem is not None:
@@ -203,3 +230,18 @@ def _outcomes(view: NodeView) -> dict[str, tuple[str, str, str]]:
 
 def _names(views: list[SysctlView]) -> str:
     return ", ".join(one.key for one in views)
+
+
+def _unadjusted(views: list[AdjustmentView]) -> str:
+    """What stands in the way of the first, and how many more there are. No counts of processes: they
+    change."""
+    first = views[0]
+    more = f" (and {len(views) - 1} more)" if len(views) > 1 else ""
+    return f"oomScoreAdjustments {first.name} of {first.policy}{more}: {first.message or first.state}"
+
+
+def _in_sync(sysctls: int, adjustments: int) -> str:
+    parts = [f"{sysctls} sysctls"] * bool(sysctls) + [f"{adjustments} oomScoreAdjustments"] * bool(
+        adjustments
+    )
+    return f"{' and '.join(parts)} are as the policies say."

@@ -19,6 +19,7 @@ from .keeper import KeptState
 from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
 from .kube.watcher import Backoff, Watcher
 from .loop import HostPaths, NodeLoop
+from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
 from .panics import panics_of
 from .pods import Pod, PodTable, parse_pod
@@ -60,7 +61,10 @@ class Agent:
             operator_namespace=config.namespace,
             sink=lambda _record: None,
             changed=self._store_changed,
-            kept=self._sysctls_kept,
+            kept=self._node_kept,
+            namespaces=NamespaceCache(
+                config=config.api, changed=lambda: self._loop.post(NodeLoop.adjust_soon)
+            ).labels,
         )
         self._kept = KeptState()
         self._desired = Desired()
@@ -231,7 +235,7 @@ class Agent:
         self._publisher.incidents_changed()
         self._offer_status()
 
-    def _sysctls_kept(self, kept: KeptState, desired: Desired) -> None:
+    def _node_kept(self, kept: KeptState, desired: Desired) -> None:
         self._kept, self._desired = kept, desired
         self._offer_status()
 

@@ -45,9 +45,10 @@ class OOMScoreAdjustment(ApiModel):
         ]
         | None
     ) = None
-    """Every process in the cgroup of this systemd unit, such as sshd.service."""
+    """Every process in the cgroup of this systemd unit, such as sshd.service, but for those of containers."""
     process: ProcessSelector | None = None
-    """Host processes by their comm."""
+    """Host processes by their comm: those in no container, for there anybody who may run a pod could take
+    it."""
     value: OomScoreAdj
     """oom_score_adj to set: -1000 never kill, 0 neutral, 1000 kill first."""
 

@@ -13,7 +13,7 @@ from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .oompolicy import Acknowledgements, Mode, OnRelease, Persistence
 from .rules import ListMap
-from .scalars import Bytes, Count, Line, Message, Name, Quantity, Timestamp, Token
+from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Quantity, Timestamp, Token
 from .sysctls import SysctlName, item_rule
 
 
@@ -25,6 +25,16 @@ class SysctlStateName(StrEnum):
     PENDING = "Pending"
     REFUSED = "Refused"
     UNSUPPORTED = "Unsupported"
+    AUDITED = "Audited"
+
+
+class AdjustmentStateName(StrEnum):
+    """How one oom_score_adj entry stands on a node."""
+
+    IN_SYNC = "InSync"
+    DRIFTED = "Drifted"
+    PENDING = "Pending"
+    REFUSED = "Refused"
     AUDITED = "Audited"
 
 
@@ -56,6 +66,8 @@ class DesiredAdjustment(OOMScoreAdjustment):
     """The OOMPolicy that asks for it."""
     mode: Mode = Mode.ENFORCE
     """Enforce or Audit, from the policy."""
+    on_release: OnRelease = OnRelease.RESTORE
+    """Restore or Keep, from the policy."""
 
 
 class OOMNodeSpec(ApiModel):
@@ -64,9 +76,10 @@ class OOMNodeSpec(ApiModel):
     sysctls: Annotated[tuple[DesiredSysctl, ...], Field(max_length=32), ListMap("name")] = ()
     """Values to keep, one per sysctl."""
     oom_score_adjustments: Annotated[
-        tuple[DesiredAdjustment, ...], Field(max_length=64), ListMap("policy", "name")
+        tuple[DesiredAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
     ] = ()
-    """oom_score_adj to keep."""
+    """oom_score_adj to keep. Of two that name the same process the first decides, but for those in mode
+    Audit."""
     host_kills: bool = True
     """Whether this node's agent publishes the kills of processes that are in no node's own cgroups. Of nodes
     that share a kernel (kind), one does."""
@@ -143,6 +156,40 @@ class ObservedSysctl(ApiModel):
     """Who probably did, such as kubelet."""
 
 
+class ObservedAdjustment(ApiModel):
+    """One oom_score_adj entry on this node. Counts are of processes; where nothing but they has changed, they
+    are renewed every five minutes."""
+
+    policy: Name
+    """OOMPolicy that asks for it."""
+    name: DnsLabel
+    """Name of the entry in that policy."""
+    value: OomScoreAdj | None = None
+    """Value asked for."""
+    mode: Mode | None = None
+    """Enforce or Audit."""
+    state: AdjustmentStateName
+    """InSync: every process that it names, if any, has the value or is decided by another entry; Drifted:
+    somebody keeps writing another value, so it is left to them; Pending: not all processes can be told yet;
+    Refused: not applied, see reason; Audited: mode is Audit and a process differs."""
+    reason: Token | None = None
+    """Why, as one CamelCase word."""
+    message: Annotated[str, Field(max_length=200)] | None = None
+    """Why, for people."""
+    pods: Count | None = None
+    """Pods of this node with a container that it names; absent where it is not about pods."""
+    in_force: Count | None = None
+    """Processes that it names and that have the value."""
+    failed: Count | None = None
+    """Processes that it names and that have another value, against it."""
+    overridden: Count | None = None
+    """Processes that it names and an entry of higher standing gives another value."""
+    overridden_by: Annotated[str, Field(max_length=320)] | None = None
+    """One of those entries, as POLICY/NAME."""
+    differing: Count | None = None
+    """mode Audit: processes that it names and that have another value."""
+
+
 class Counters(ApiModel):
     """The account of kills: kernelKills = recorded + unattributed."""
 
@@ -185,8 +232,12 @@ class OOMNodeStatus(ApiModel):
     """The node's kernel and memory."""
     kubelet: KubeletFacts | None = None
     """What could be read of the node's kubelet."""
-    sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=32), ListMap("name")] = ()
+    sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=12), ListMap("name")] = ()
     """The node's sysctls that a policy asks for."""
+    oom_score_adjustments: Annotated[
+        tuple[ObservedAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
+    ] = ()
+    """The oom_score_adj entries that policies ask for, and how they stand."""
     counters: Counters | None = None
     """The account of kills."""
     last_panic: LastPanic | None = None
@@ -196,8 +247,8 @@ class OOMNodeStatus(ApiModel):
 
 
 class OOMNode(ApiObject):
-    """An OOMNode is one node's part: the sysctls that the policies ask of it, and what its agent did and
-    found. The controller creates it under the node's name, and it goes with the node."""
+    """An OOMNode is one node's part: the sysctls and oom_score_adj that the policies ask of it, and what its
+    agent did and found. The controller creates it under the node's name, and it goes with the node."""
 
     resource = Resource(
         kind="OOMNode",

@@ -13,7 +13,7 @@ from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .rules import Checked, ListMap, ListSet, Rule
-from .scalars import Count, DurationRange, Name, Namespace, Timestamp, Token
+from .scalars import Count, DnsLabel, DurationRange, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
 from .sysctls import SysctlMap, SysctlName
 
@@ -127,11 +127,11 @@ def _needs(key: str, *, unless: str, values: frozenset[int] | None, ack: tuple[s
 
 
 class OOMPolicySpec(ApiModel):
-    """What is wanted. Where policies overlap, each sysctl is decided on its own."""
+    """What is wanted. Where policies overlap, each sysctl and each process is decided on its own."""
 
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 100
-    """Per sysctl the policy with the highest priority wins; among equals the older one, then the first by
-    name."""
+    """Per sysctl, and per process, the policy with the highest priority wins; among equals the older one,
+    then the first by name."""
     node_selector: LabelSelector | None = None
     """Nodes by their labels; absent or empty selects every Linux node."""
     mode: Mode = Mode.ENFORCE
@@ -148,7 +148,8 @@ class OOMPolicySpec(ApiModel):
     oom_score_adjustments: Annotated[
         tuple[OOMScoreAdjustment, ...], Field(max_length=32), ListMap("name")
     ] = ()
-    """oom_score_adj of pods, systemd units and processes."""
+    """oom_score_adj of pods, systemd units and processes. Of two entries that name the same process the first
+    decides."""
     rollout: Rollout = Field(default_factory=Rollout)
     """How a change spreads over the nodes."""
     panic_safety: PanicSafety = Field(default_factory=PanicSafety)
@@ -198,7 +199,7 @@ class OOMPolicySpec(ApiModel):
 
 
 class NodeCounts(ApiModel):
-    """Nodes of the policy by their state. A node counts once, by its worst sysctl."""
+    """Nodes of the policy by their state. A node counts once, by its worst sysctl or adjustment."""
 
     matched: Count = 0
     """Nodes that the selector selects."""
@@ -236,6 +237,30 @@ class Overridden(ApiModel):
     """The policy that wins."""
     nodes: Count
     """Nodes on which it wins."""
+
+
+class AdjustmentTotals(ApiModel):
+    """One oom_score_adj entry over all nodes of the policy. Counts are of processes but for nodes and
+    pods."""
+
+    name: DnsLabel
+    """Name of the entry."""
+    nodes: Count = 0
+    """Nodes with a process that it names."""
+    pods: Count = 0
+    """Pods with a container that it names."""
+    in_force: Count = 0
+    """Processes that it names and that have its value."""
+    failed: Count = 0
+    """Processes that it names and that have another value, against it; its OOMNodes say why."""
+    overridden: Count = 0
+    """Processes that it names and an entry of higher standing gives another value."""
+    overridden_by: Annotated[
+        tuple[Annotated[str, Field(max_length=320)], ...], Field(max_length=2), ListSet()
+    ] = ()
+    """Some of those entries, as POLICY/NAME; at most 2."""
+    differing: Count = 0
+    """mode Audit: processes that it names and that have another value."""
 
 
 class CauseCount(ApiModel):
@@ -305,6 +330,8 @@ class OOMPolicyStatus(ApiModel):
     """At most 10 nodes that are not as the policy says, worst first."""
     overridden: Annotated[tuple[Overridden, ...], Field(max_length=32)] = ()
     """Sysctls of this policy that lose to another policy on at least one node."""
+    oom_score_adjustments: Annotated[tuple[AdjustmentTotals, ...], Field(max_length=32), ListMap("name")] = ()
+    """How far the oom_score_adj entries have got."""
     oom: OOMSummary | None = None
     """OOM kills on its nodes in the last 24 hours."""
 

@@ -1,5 +1,6 @@
 """An OOMPolicy read as what one host should have, without a controller in between."""
 
+from oomkeeper.agent.adjustrule import parse_rule
 from oomkeeper.agent.desired import Desired, DesiredSysctl
 from oomkeeper.api.oompolicy import OOMPolicy
 
@@ -26,7 +27,14 @@ def desired_of_policy(policy: OOMPolicy) -> Desired:
             for key, value in spec.sysctls.items()
         ),
         adjustments=tuple(
-            {**rule.model_dump(mode="json", by_alias=True, exclude_none=True), "mode": str(spec.mode)}
+            parse_rule(
+                {
+                    **rule.model_dump(mode="json", by_alias=True, exclude_none=True),
+                    "policy": str(name),
+                    "mode": str(spec.mode),
+                    "onRelease": str(spec.on_release),
+                }
+            )
             for rule in spec.oom_score_adjustments
         ),
     )

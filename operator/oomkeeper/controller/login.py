@@ -24,7 +24,7 @@ def connect(*, kubeconfig: Path | None) -> kopf.ConnectionInfo:
     if not os.environ.get("KUBECONFIG"):
         found = kopf.login_with_service_account(settings=settings)
         if isinstance(found, kopf.ConnectionInfo):
-            return found
+            return _by_address(found)
     where = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
         found = kopf.login_with_kubeconfig(settings=settings)
@@ -39,6 +39,16 @@ def connect(*, kubeconfig: Path | None) -> kopf.ConnectionInfo:
             "no cluster: neither --kubeconfig, KUBECONFIG, ~/.kube/config nor a service account names one"
         )
     return _beside(found, folder=Path(where.split(os.pathsep)[0]).expanduser().parent)
+
+
+def _by_address(info: kopf.ConnectionInfo) -> kopf.ConnectionInfo:
+    """As kubelet tells every container: kopf asks the cluster's DNS for the API server, which needs the API
+    server itself and may be the very thing that is out of memory."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        return info
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return dataclasses.replace(info, server=server)
 
 
 def _beside(info: kopf.ConnectionInfo, *, folder: Path) -> kopf.ConnectionInfo:

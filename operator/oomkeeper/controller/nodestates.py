@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .adjustments import Entry, standing_of
 from .records import DesiredSysctl, Node, NodeState, Policy, SysctlReport
 
 SILENT_SECONDS = 60
@@ -26,22 +27,25 @@ def outcome(
     node: Node,
     state: NodeState | None,
     desired: Sequence[DesiredSysctl],
+    adjustments: Sequence[Entry] = (),
     behind_seconds: float,
 ) -> NodeOutcome:
-    """The worst of the policy's keys on the node. Keys that another policy holds there count for that other
-    one.
+    """The worst of the policy's keys and entries on the node. Keys that another policy holds there count for
+    that other one.
 
-    `desired`: the node's resolved sysctls; `behind_seconds`: for how long the agent has not answered for the
-    present spec.
+    `desired`, `adjustments`: what the node was given; `behind_seconds`: for how long the agent has not
+    answered for the present spec.
     """
     if node.ready is False:
         return NodeOutcome(node.name, "Unreachable", "the node is not Ready")
     held = [entry for entry in desired if entry.policy == policy.name]
     audited = _audited(policy, state, held=held)
-    if not held and not audited:
+    adjusts = policy.spec is not None and bool(policy.spec.oom_score_adjustments) and not policy.spec.suspend
+    if not held and not audited and not adjusts:
         return NodeOutcome(node.name, "InSync", "no sysctl of this policy is in effect here")
     # Without an agent there is no answer to the present generation, whatever the status says.
-    if state is None or state.observed_generation < state.generation or tuple(desired) != state.sysctls:
+    given = state is not None and (state.sysctls, state.adjustments) == (tuple(desired), tuple(adjustments))
+    if state is None or state.observed_generation < state.generation or not given:
         if node.ready is None and behind_seconds > SILENT_SECONDS:
             return NodeOutcome(
                 node.name,
@@ -50,6 +54,7 @@ def outcome(
             )
         return NodeOutcome(node.name, "Pending", "waiting for the node's agent")
     found = [_judge(entry, state.reports.get(entry.name)) for entry in held] + audited
+    found += standing_of(policy, state, desired=adjustments)
     worst, message = min(found, key=lambda pair: _WORST_FIRST.index(pair[0]))
     return NodeOutcome(node.name, worst, message)
 

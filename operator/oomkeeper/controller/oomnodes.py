@@ -8,6 +8,9 @@ from oomkeeper.model.names import API_VERSION
 from .reading import read_node_state
 from .records import DesiredSysctl, Node, NodeState
 
+Adjustments = tuple[Mapping[str, Any], ...]
+"""OOMNode.spec.oomScoreAdjustments, by standing."""
+
 
 class Plan(NamedTuple):
     """What to do about the OOMNodes."""
@@ -23,6 +26,7 @@ def plan(
     nodes: Mapping[str, Node],
     states: Mapping[str, NodeState],
     desired: Mapping[str, tuple[DesiredSysctl, ...]],
+    adjustments: Mapping[str, Adjustments],
     witnesses: Container[str],
 ) -> Plan:
     """Compare. `desired` has every Linux node; `witnesses` those that publish the host's kills."""
@@ -32,7 +36,11 @@ def plan(
             for name, sysctls in desired.items()
             if name in nodes
             and not up_to_date(
-                states.get(name), node=nodes[name], sysctls=sysctls, host_kills=name in witnesses
+                states.get(name),
+                node=nodes[name],
+                sysctls=sysctls,
+                adjustments=adjustments.get(name, ()),
+                host_kills=name in witnesses,
             )
         ),
         delete=tuple(state for name, state in states.items() if name not in desired),
@@ -51,19 +59,31 @@ def host_witnesses(nodes: Iterable[str], *, boot_ids: Mapping[str, str]) -> froz
 
 
 def up_to_date(
-    state: NodeState | None, *, node: Node, sysctls: tuple[DesiredSysctl, ...], host_kills: bool = True
+    state: NodeState | None,
+    *,
+    node: Node,
+    sysctls: tuple[DesiredSysctl, ...],
+    adjustments: Adjustments = (),
+    host_kills: bool = True,
 ) -> bool:
     """Whether the OOMNode says what it should, and nothing else."""
     return (
         state is not None
         and state.sysctls == sysctls
+        and state.adjustments == adjustments
         and state.host_kills == host_kills
         and not state.extras
         and node.uid in state.owner_uids
     )
 
 
-def manifest(*, node: Node, sysctls: Iterable[DesiredSysctl], host_kills: bool = True) -> dict[str, Any]:
+def manifest(
+    *,
+    node: Node,
+    sysctls: Iterable[DesiredSysctl],
+    adjustments: Adjustments = (),
+    host_kills: bool = True,
+) -> dict[str, Any]:
     """The controller's part of an OOMNode, for server-side apply.
 
     The owner makes the garbage collector remove it with the Node; without blockOwnerDeletion, for nobody
@@ -77,7 +97,11 @@ def manifest(*, node: Node, sysctls: Iterable[DesiredSysctl], host_kills: bool =
             "labels": {"app.kubernetes.io/managed-by": "oomkeeper"},
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}],
         },
-        "spec": {"sysctls": entries(sysctls), "hostKills": host_kills},
+        "spec": {
+            "sysctls": entries(sysctls),
+            "hostKills": host_kills,
+            **({"oomScoreAdjustments": list(adjustments)} if adjustments else {}),
+        },
     }
 
 
@@ -97,12 +121,31 @@ def entries(sysctls: Iterable[DesiredSysctl]) -> list[dict[str, Any]]:
     ]
 
 
-def says(obj: Mapping[str, Any], *, sysctls: tuple[DesiredSysctl, ...], host_kills: bool = True) -> bool:
+def says(
+    obj: Mapping[str, Any],
+    *,
+    sysctls: tuple[DesiredSysctl, ...],
+    adjustments: Adjustments = (),
+    host_kills: bool = True,
+) -> bool:
     """Whether an OOMNode's spec is exactly this."""
     state = read_node_state(obj)
-    return state.sysctls == sysctls and state.host_kills == host_kills and not state.extras
+    return (
+        state.sysctls == sysctls
+        and state.adjustments == adjustments
+        and state.host_kills == host_kills
+        and not state.extras
+    )
 
 
-def replacement(sysctls: Iterable[DesiredSysctl], *, host_kills: bool = True) -> dict[str, Any]:
+def replacement(
+    sysctls: Iterable[DesiredSysctl], *, adjustments: Adjustments = (), host_kills: bool = True
+) -> dict[str, Any]:
     """A merge patch that puts the spec right, whoever wrote into it."""
-    return {"spec": {"sysctls": entries(sysctls), "hostKills": host_kills, "oomScoreAdjustments": None}}
+    return {
+        "spec": {
+            "sysctls": entries(sysctls),
+            "hostKills": host_kills,
+            "oomScoreAdjustments": list(adjustments) or None,
+        }
+    }

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from oomkeeper.reporting.times import format_time
 
+from .adjustments import losses
 from .conditions import Finding, conditions
 from .nodestates import NodeOutcome
 from .records import Policy
@@ -32,6 +33,8 @@ class Facts(NamedTuple):
     """One per Linux node that the policy selects."""
     defeats: Mapping[Defeat, Tally]
     oom: Mapping[str, Any]
+    adjustments: Sequence[Mapping[str, Any]] = ()
+    """status.oomScoreAdjustments."""
 
 
 def policy_status(policy: Policy, *, facts: Facts, now: float) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> dict[str, Any]
     }
     if counts["InSync"] < len(facts.outcomes):
         status["exampleNodes"] = _examples(facts.outcomes)
+    if facts.adjustments:
+        status["oomScoreAdjustments"] = [dict(total) for total in facts.adjustments]
     if facts.defeats:
         ranked = sorted(facts.defeats.items(), key=lambda item: (-item[1].nodes, item[0]))
         status["overridden"] = [
@@ -81,7 +86,7 @@ def _findings(policy: Policy, *, facts: Facts, counts: Counter[str]) -> list[Fin
     if policy.spec.suspend:
         return [
             Finding(
-                "Ready", False, "Suspended", "spec.suspend is true: the policy holds no sysctl on any node"
+                "Ready", False, "Suspended", "spec.suspend is true: the policy holds nothing on any node"
             ),
             Finding("Progressing", False, "Suspended"),
             Finding("Degraded", False, "Suspended"),
@@ -91,7 +96,7 @@ def _findings(policy: Policy, *, facts: Facts, counts: Counter[str]) -> list[Fin
         _ready(facts, counts),
         _progressing(counts),
         _degraded(policy, facts, counts),
-        _conflicted(facts.defeats),
+        _conflicted(facts.defeats, losses(policy, facts.adjustments)),
     ]
 
 
@@ -132,7 +137,7 @@ def _degraded(policy: Policy, facts: Facts, counts: Counter[str]) -> Finding:
     return Finding("Degraded", True, f"Nodes{failing[0]}", f"{number}; {worst.node}: {worst.message}")
 
 
-def _conflicted(defeats: Mapping[Defeat, Tally]) -> Finding:
+def _conflicted(defeats: Mapping[Defeat, Tally], lost: Sequence[str]) -> Finding:
     shared = sorted(defeat for defeat, tally in defeats.items() if tally.shared_kernel)
     if shared:
         return Finding(
@@ -145,6 +150,13 @@ def _conflicted(defeats: Mapping[Defeat, Tally]) -> Finding:
     if differing:
         return Finding(
             "Conflicted", True, "Overridden", "another policy holds a different value: " + _named(differing)
+        )
+    if lost:
+        return Finding(
+            "Conflicted",
+            True,
+            "Overridden",
+            "another policy decides for processes of oomScoreAdjustments " + "; ".join(lost),
         )
     return Finding("Conflicted", False, "NoConflict")
 

@@ -11,10 +11,10 @@ from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.reporting.loose import items, mapping, text, whole
 from oomkeeper.reporting.times import parse_time
 
-from .records import DesiredSysctl, Namespace, Node, NodeState, Policy, Report, SysctlReport
+from .records import AdjustmentReport, DesiredSysctl, Namespace, Node, NodeState, Policy, Report, SysctlReport
 
 _Spec = TypeVar("_Spec", bound=ApiModel)
-_SPEC_FIELDS = frozenset({"sysctls", "hostKills"})
+_SPEC_FIELDS = frozenset({"sysctls", "hostKills", "oomScoreAdjustments"})
 _ENTRY_FIELDS = frozenset({"name", "value", "policy", "mode", "persistence", "onRelease", "acknowledge"})
 
 
@@ -103,11 +103,16 @@ def read_node_state(obj: Mapping[str, Any]) -> NodeState:
         generation=whole(metadata.get("generation")) or 0,
         owner_uids=tuple(text(mapping(owner).get("uid")) for owner in items(metadata.get("ownerReferences"))),
         sysctls=tuple(sorted(map(_entry, entries))),
+        adjustments=tuple(map(mapping, items(spec.get("oomScoreAdjustments")))),
         host_kills=spec.get("hostKills") is not False,
         extras=bool(foreign) or any(set(entry) - _ENTRY_FIELDS for entry in entries),
         observed_generation=whole(status.get("observedGeneration")) or 0,
         reports={
             text(report.get("name")): _sysctl(report) for report in map(mapping, items(status.get("sysctls")))
+        },
+        adjusted={
+            (text(report.get("policy")), text(report.get("name"))): _adjustment(report)
+            for report in map(mapping, items(status.get("oomScoreAdjustments")))
         },
         boot_id=text(mapping(status.get("kernel")).get("bootID")) or None,
         unattributed=whole(counters.get("unattributed")) or 0,
@@ -136,6 +141,21 @@ def _sysctl(raw: Mapping[str, Any]) -> SysctlReport:
         state=text(raw.get("state")),
         reason=text(raw.get("reason")),
         message=text(raw.get("message")),
+    )
+
+
+def _adjustment(raw: Mapping[str, Any]) -> AdjustmentReport:
+    return AdjustmentReport(
+        value=whole(raw.get("value")),
+        state=text(raw.get("state")),
+        reason=text(raw.get("reason")),
+        message=text(raw.get("message")),
+        pods=whole(raw.get("pods")) or 0,
+        in_force=whole(raw.get("inForce")) or 0,
+        failed=whole(raw.get("failed")) or 0,
+        overridden=whole(raw.get("overridden")) or 0,
+        overridden_by=text(raw.get("overriddenBy")),
+        differing=whole(raw.get("differing")) or 0,
     )
 
 

@@ -135,10 +135,14 @@ class Reconciler:
                 policies=self._state.policies.values(), nodes=self._state.nodes.values(), boot_ids=kernels
             )
             self._witnesses = oomnodes.host_witnesses(self._resolution.desired, boot_ids=kernels)
-        desired = self._resolution.desired
+        desired, adjustments = self._resolution.desired, self._resolution.adjustments
         witnesses = self._witnesses
         plan = oomnodes.plan(
-            nodes=self._state.nodes, states=self._state.node_states, desired=desired, witnesses=witnesses
+            nodes=self._state.nodes,
+            states=self._state.node_states,
+            desired=desired,
+            adjustments=adjustments,
+            witnesses=witnesses,
         )
         statuses = policy_statuses(self._state, resolution=self._resolution, silence=self._silence, now=now)
         due = [report for report in self._state.reports.values() if self._report_due(report) <= now]
@@ -146,7 +150,11 @@ class Reconciler:
         await asyncio.gather(
             *(
                 self._writer.node(
-                    self._state.nodes[name], desired[name], host_kills=name in witnesses, now=now
+                    self._state.nodes[name],
+                    desired[name],
+                    adjustments=adjustments[name],
+                    host_kills=name in witnesses,
+                    now=now,
                 )
                 for name in plan.apply
             ),

@@ -71,6 +71,23 @@ class SysctlReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustmentReport:
+    """One entry of OOMNode.status.oomScoreAdjustments."""
+
+    value: int | None
+    state: str
+    reason: str
+    message: str
+    pods: int
+    in_force: int
+    failed: int
+    overridden: int
+    overridden_by: str
+    """One of those that decide, as `<policy>/<name>`."""
+    differing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
     """An OOMNode: what its spec says now, and what its agent answered."""
 
@@ -80,6 +97,8 @@ class NodeState:
     generation: int
     owner_uids: tuple[str, ...]
     sysctls: tuple[DesiredSysctl, ...]
+    adjustments: tuple[Mapping[str, Any], ...]
+    """spec.oomScoreAdjustments as it stands, for comparison."""
     host_kills: bool
     """Whether its agent publishes the kills of the host's own processes."""
     extras: bool
@@ -87,6 +106,8 @@ class NodeState:
     observed_generation: int
     """0 before the agent's first answer."""
     reports: Mapping[str, SysctlReport]
+    adjusted: Mapping[tuple[str, str], AdjustmentReport]
+    """By policy and name of the entry."""
     boot_id: str | None
     unattributed: int
     lost_log_records: int

@@ -1,4 +1,4 @@
-"""Which policy holds which sysctl on which node.
+"""Which policy holds which sysctl on which node, and whose oom_score_adj entries go there in which order.
 
 Per key and node the policy with the highest standing wins: the higher priority, then the older, then the
 first by name. An enforcing policy is never displaced by an auditing one, whatever their standing: Audit
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .adjustments import Entry, entries_of, lined_up
 from .records import DesiredSysctl, Node, Policy, selects
 
 Standing = tuple[int, float, str]
@@ -47,6 +48,8 @@ class Resolution:
 
     desired: Mapping[str, tuple[DesiredSysctl, ...]]
     """Every Linux node -> its sysctls by name; empty where no policy selects it."""
+    adjustments: Mapping[str, tuple[Entry, ...]]
+    """Every Linux node -> its oom_score_adj entries by standing: the agent lets the first decide."""
     matched: Mapping[str, tuple[str, ...]]
     """Valid policy (a suspended one too) -> the Linux nodes that it selects."""
     defeats: Mapping[str, Mapping[Defeat, Tally]]
@@ -67,14 +70,19 @@ def resolve(*, policies: Iterable[Policy], nodes: Iterable[Node], boot_ids: Mapp
     linux = sorted((node for node in nodes if node.linux), key=lambda node: node.name)
     matched: dict[str, list[str]] = {policy.name: [] for policy in ranked}
     seats: dict[str, dict[str, _Seat]] = {}
+    offers = {policy.name: entries_of(policy) for policy in ranked}
+    adjustments: dict[str, tuple[Entry, ...]] = {}
     for node in linux:
+        asking: list[Policy] = []
         taken: dict[str, _Seat] = {}
         seats[node.name] = taken
         for policy in ranked:
             if policy.spec and selects(policy.spec.node_selector, node.labels):
                 matched[policy.name].append(node.name)
                 if not policy.spec.suspend:
+                    asking.append(policy)
                     _claim(taken, policy=policy)
+        adjustments[node.name] = lined_up(asking, offers=offers)
     defeats: dict[str, dict[Defeat, Tally]] = {}
     for taken in seats.values():
         for key, seat in taken.items():
@@ -86,6 +94,7 @@ def resolve(*, policies: Iterable[Policy], nodes: Iterable[Node], boot_ids: Mapp
             name: tuple(_entry(key, seat.holder) for key, seat in sorted(taken.items()))
             for name, taken in seats.items()
         },
+        adjustments=adjustments,
         matched={name: tuple(names) for name, names in matched.items()},
         defeats=defeats,
     )

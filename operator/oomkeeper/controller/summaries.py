@@ -5,6 +5,7 @@ from typing import Any
 from oomkeeper.reporting.fold import fold_summary
 from oomkeeper.reporting.incident import Incident
 
+from .adjustments import summed
 from .nodestates import NodeOutcome, outcome
 from .policystatus import Facts, policy_status
 from .records import NodeState, Policy
@@ -59,6 +60,7 @@ def policy_statuses(
                     node=state.nodes[name],
                     state=state.node_states.get(name),
                     desired=resolution.desired[name],
+                    adjustments=resolution.adjustments[name],
                     behind_seconds=behind[name],
                 )
                 for name in matched
@@ -71,6 +73,11 @@ def policy_statuses(
             window_seconds=WINDOW_SECONDS,
             now=now,
         )
-        facts = Facts(outcomes=outcomes, defeats=resolution.defeats.get(policy.name, {}), oom=oom)
+        facts = Facts(
+            outcomes=outcomes,
+            defeats=resolution.defeats.get(policy.name, {}),
+            oom=oom,
+            adjustments=summed(policy, (state.node_states.get(name) for name in matched)),
+        )
         statuses.append((policy, policy_status(policy, facts=facts, now=now)))
     return statuses

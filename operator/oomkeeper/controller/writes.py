@@ -50,11 +50,21 @@ class Writer:
         self.retries = Retries()
 
     async def node(
-        self, node: Node, sysctls: tuple[DesiredSysctl, ...], *, host_kills: bool, now: float
+        self,
+        node: Node,
+        sysctls: tuple[DesiredSysctl, ...],
+        *,
+        adjustments: oomnodes.Adjustments,
+        host_kills: bool,
+        now: float,
     ) -> None:
         """Apply an OOMNode's spec."""
         key = f"OOMNode/{node.name}"
-        wanted = oomnodes.manifest(node=node, sysctls=sysctls, host_kills=host_kills)
+        wanted = oomnodes.manifest(node=node, sysctls=sysctls, adjustments=adjustments, host_kills=host_kills)
+
+        def says(obj: Mapping[str, Any]) -> bool:
+            return oomnodes.says(obj, sysctls=sysctls, adjustments=adjustments, host_kills=host_kills)
+
         known = self._state.node_states.get(node.name)
         if known is not None and self._written.get(key) == (wanted, known.version):
             return  # written, and the API server keeps something else: its schema is of another version
@@ -63,9 +73,10 @@ class Writer:
             path = f"{OOM_NODE.root}/{node.name}"
             answer = await self._api.apply(path, wanted)
             # Apply leaves what another manager put there; nothing but policies may tell an agent what to set.
-            if not oomnodes.says(answer, sysctls=sysctls, host_kills=host_kills):
-                answer = await self._api.merge(path, oomnodes.replacement(sysctls, host_kills=host_kills))
-            if not oomnodes.says(answer, sysctls=sysctls, host_kills=host_kills):
+            if not says(answer):
+                patch = oomnodes.replacement(sysctls, adjustments=adjustments, host_kills=host_kills)
+                answer = await self._api.merge(path, patch)
+            if not says(answer):
                 _log.warning("event=kept_otherwise object=%s", key)
             self._written[key] = (wanted, int(answer["metadata"]["resourceVersion"]))
             if self._state.observe(OOM_NODE, answer):

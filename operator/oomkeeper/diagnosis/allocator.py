@@ -10,11 +10,13 @@ from ..model.kill import Kill
 from ..model.node import NodeFacts
 from .gfp import Request, parse_request
 from .nodes import allowed_nodes, nodes_with_memory, parse_nodes
+from .units import size
 from .zones import ZonesState, judge_zones
 
 _COSTLY_ORDER = 3
 """PAGE_ALLOC_COSTLY_ORDER: larger requests fail instead of killing, unless __GFP_NOFAIL."""
 _PLENTY_SHARE = 0.01
+_HIDDEN_SHARE = 0.02
 _ANY = Request(highest_zone="Movable", movable=True, mask=0)
 _LOW = Request(highest_zone="Normal", movable=False, mask=0)
 _CONFIDENCE = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
@@ -37,6 +39,9 @@ def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
     numa = _numa(kill, node)
     if numa is not None:
         return Shortage(numa, Confidence.HIGH if kill.constraint else Confidence.MEDIUM, zones, request)
+    hidden = _hidden_bytes(kill, request)
+    if hidden:
+        return Shortage(Cause.NUMA_MEMORY_POLICY, Confidence.LOW, zones, request, _hidden_words(hidden))
     if zones is None or not zones.eligible:
         return _without_zones(kill, request)
     if request is None:
@@ -67,6 +72,31 @@ def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:
         if allowed and not have <= allowed:
             return cause
     return None
+
+
+def _hidden_bytes(kill: Kill, request: Request | None) -> int:
+    """Memory of NUMA nodes that the report of a panic leaves out because the request could not use them:
+    show_mem() goes by nodemask or mems_allowed (SHOW_MEM_FILTER_NODES), its `pages RAM` does not. Elsewhere
+    the line with the constraint says more; it comes only with a victim (dump_oom_summary())."""
+    memory = kill.memory
+    if kill.panic is None or kill.constraint is not None or not kill.complete:
+        return 0
+    # Zones above the request's reach are left out too (6.1, 974f4367dd31); only this one reaches all.
+    if request is None or request.highest_zone != "Movable" or not memory.node_fields_bytes:
+        return 0
+    if memory.ram_pages is None or not memory.zones:
+        return 0
+    hidden = memory.ram_pages * memory.page_size_bytes - sum(
+        zone.fields_bytes.get("present", 0) for zone in memory.zones
+    )
+    return hidden if hidden > memory.ram_pages * memory.page_size_bytes * _HIDDEN_SHARE else 0
+
+
+def _hidden_words(hidden_bytes: int) -> str:
+    return (
+        f"The report leaves out {size(hidden_bytes)} of other NUMA nodes, which the request could not use; "
+        "whether by a memory policy or by a cpuset is said only where a process is killed."
+    )
 
 
 def _zones(kill: Kill, request: Request) -> ZonesState | None:
@@ -155,7 +185,17 @@ def _by_watermarks(zones: ZonesState, request: Request, order: int) -> Shortage:
         return Shortage(
             Cause.FRAGMENTATION, Confidence.HIGH if note is None else Confidence.MEDIUM, zones, request, note
         )
-    if all(state.near for state in above):
+    clear = [state for state in above if not state.near]
+    if order > 0 and clear and all(state.has_block is False for state in clear):
+        return Shortage(
+            Cause.FRAGMENTATION,
+            Confidence.MEDIUM,
+            zones,
+            request,
+            "By the time of the report some zone with a block of that size was just above its minimum again; "
+            "what is free elsewhere is in smaller pieces.",
+        )
+    if not clear:
         return Shortage(
             Cause.NODE_MEMORY,
             Confidence.MEDIUM,

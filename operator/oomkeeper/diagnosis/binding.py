@@ -12,6 +12,7 @@ from ..model.memory import Counter, MemoryFacts
 
 _BATCH_PAGES = 64
 _DEFAULT_CPUS = 4
+_PAGE_BYTES = 4096
 
 
 class Binding(NamedTuple):
@@ -39,8 +40,10 @@ def find_binding(memory: MemoryFacts, *, cpus: int | None, swap_used_by_tasks: b
     near = [
         (kind, counter) for kind, counter in candidates if _headroom(counter) <= _slack(counter, slack_bytes)
     ]
+    # A counter that never refused a charge did not refuse this one.
+    near = [(kind, counter) for kind, counter in near if counter.failcnt != 0] or near
     if near:
-        kind, counter = min(near, key=lambda pair: _headroom(pair[1]))
+        kind, counter = min(near, key=_nearness)
         return Binding(kind, counter.limit_bytes, counter.usage_bytes)
     if memory.memory is None:
         return _without_memory_line(memory, swap_used_by_tasks)
@@ -74,6 +77,14 @@ def _without_memory_line(memory: MemoryFacts, swap_used_by_tasks: bool | None) -
         "has "
         "anything swapped out.",
     )
+
+
+def _nearness(candidate: tuple[BindingCounter, Counter]) -> int:
+    """Headroom, where one batch makes no difference between memory+swap and memory: try_charge() asks
+    memory+swap first, and when it is full, memory may be full or not (what is swapped out changes memory
+    alone)."""
+    kind, counter = candidate
+    return _headroom(counter) - (_BATCH_PAGES * _PAGE_BYTES if kind is BindingCounter.MEMORY_SWAP else 0)
 
 
 def _headroom(counter: Counter) -> int:

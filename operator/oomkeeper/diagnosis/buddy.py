@@ -19,3 +19,13 @@ def has_block(zone: Zone, *, order: int, page_size_bytes: int, movable: bool) ->
             if not types or types & _USABLE or (movable and "C" in types):
                 return True
     return False
+
+
+def largest_block_bytes(zone: Zone, *, movable: bool) -> int | None:
+    """The largest free block that the request could have; None where there is none or no list was printed."""
+    sizes = [
+        block.size_bytes
+        for block in zone.buddy
+        if block.count and (not block.types or set(block.types) & _USABLE or (movable and "C" in block.types))
+    ]
+    return max(sizes, default=None)

@@ -11,6 +11,9 @@ from ..model.pod import ContainerFacts, KubeCgroup, PodFacts
 from .allocator import Shortage
 from .binding import Binding
 
+NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY})
+"""Causes for which it does not matter what the memory was filled with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -100,6 +103,14 @@ class Case:
 def task_pages(task: TaskRow) -> int:
     """Resident and swapped pages."""
     return task.rss_pages + (task.swapents_pages or 0)
+
+
+def anonymous_bytes(victim: Victim) -> int | None:
+    """What of it surely counts against its own cgroup: pages of files may be charged to whoever read them
+    first."""
+    if victim.anon_rss_bytes is None:
+        return None
+    return victim.anon_rss_bytes + (victim.shmem_rss_bytes or 0)
 
 
 def resident_bytes(victim: Victim) -> int | None:

@@ -4,12 +4,13 @@ The four zone bits have kept their values since 2.6.31 (include/linux/gfp_types.
 0x02 HIGHMEM, 0x04 DMA32, 0x08 MOVABLE; so the number decides, and the flags' names, which change, are not
 needed."""
 
-import re
 from dataclasses import dataclass
+
+from oomkeeper.kernel.lazy import lazy
 
 _DMA, _HIGHMEM, _DMA32, _MOVABLE = 0x01, 0x02, 0x04, 0x08
 ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
-_MASK = re.compile(r"(?:0x)?([0-9a-fA-F]+)")
+_MASK = lazy(r"(?:0x)?([0-9a-fA-F]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 Kubernetes first, by kubelet's own names (pkg/kubelet/cm); what encloses a whole node (kind, LXC) next; then
 any cgroup."""
 
-import re
 from typing import NamedTuple
+
+from oomkeeper.kernel.lazy import lazy
 
 from ..kernel.cgroup.kubepods import parse_kube_cgroup
 from ..model.cause import Cause, Confidence, Level
@@ -34,7 +35,7 @@ _SYSTEM = frozenset(
 )
 """Where nodes keep their daemons: systemd's own slice, and the names that kubelet's kubeReservedCgroup and
 systemReservedCgroup get in its documentation and in cloud images."""
-_RUNTIME_SCOPE = re.compile(r"(?:docker|libpod|podman|crio|cri-containerd|nerdctl)-[^/]*\.scope(?:/|\Z)")
+_RUNTIME_SCOPE = lazy(r"(?:docker|libpod|podman|crio|cri-containerd|nerdctl)-[^/]*\.scope(?:/|\Z)")
 
 
 class Place(NamedTuple):

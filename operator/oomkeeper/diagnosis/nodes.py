@@ -1,12 +1,12 @@
 """NUMA nodes: lists as the kernel prints them, and which have memory."""
 
-import re
+from oomkeeper.kernel.lazy import lazy
 
 from ..model.kill import Kill
 from ..model.memory import MemoryFacts
 from ..model.node import NodeFacts
 
-_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_RANGE = lazy(r"(\d{1,5})(?:-(\d{1,5}))?")
 _MAX_NODES = 4096
 """Above CONFIG_NODES_SHIFT's 10 bits; a damaged list must not cost memory."""
 

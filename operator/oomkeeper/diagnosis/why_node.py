@@ -41,8 +41,11 @@ def _free_against_mark(zones: ZonesState) -> str:
 
 def numa(case: Case) -> str:
     """The nodes that a memory policy or cpuset allows."""
+    known = allowed_nodes(case.kill)
     what = "memory policy binds" if case.cause is Cause.NUMA_MEMORY_POLICY else "cpuset binds"
-    allowed = sorted(allowed_nodes(case.kill) or ())
+    if known is None:
+        what = "memory policy or cpuset binds"
+    allowed = sorted(known or case.kill.memory.node_fields_bytes)
     nodes = ", ".join(map(str, allowed)) if allowed else "?"
     where = f"NUMA node{'s' if len(allowed) > 1 else ''} {nodes}"
     task = printable(case.kill.invoker.comm) if case.kill.invoker else "the task"

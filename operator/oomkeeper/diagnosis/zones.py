@@ -15,7 +15,7 @@ class ZoneState:
     zone: Zone
     usable_free_bytes: int
     """Free memory without the parts that this request may not take: CMA unless movable, the highatomic
-    reserve."""
+    reserve; and without all but one page of the block asked for, which must not come out of the reserve."""
     mark_bytes: int
     """min watermark plus the reserve kept from requests that could use a higher zone (lowmem_reserve)."""
     low_mark_bytes: int
@@ -70,7 +70,9 @@ def judge_zones(
                 unusable += spare
                 names.append(zone.name)
             continue
-        usable = free - fields.get("reserved_highatomic", 0)
+        # __zone_watermark_ok() takes 2^order - 1 pages off what is free before it looks at the mark.
+        usable = free - fields.get("reserved_highatomic", 0) - (memory.page_size_bytes << order)
+        usable += memory.page_size_bytes
         if not request.movable:
             usable -= cma
             if cma:

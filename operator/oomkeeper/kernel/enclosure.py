@@ -6,13 +6,14 @@ The cgroup namespace hides a container's own id from it, but the files that the 
 (proc_pid_mountinfo(5), field 4: the root of the mount).
 """
 
-import re
 from pathlib import Path
 
-_CONTAINER = re.compile(r"(?:^|[/-])[0-9a-f]{64}(?=[./]|$)")
+from .lazy import lazy
+
+_CONTAINER = lazy(r"(?:^|[/-])[0-9a-f]{64}(?=[./]|$)")
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """Its inode (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
-_MOUNTED = re.compile(r"/([0-9a-f]{64})/(?:userdata/)?(?:hostname|hosts|resolv\.conf)$")
+_MOUNTED = lazy(r"/([0-9a-f]{64})/(?:userdata/)?(?:hostname|hosts|resolv\.conf)$")
 
 
 def enclosing_container(*, proc: Path = Path("/proc")) -> str | None:

@@ -4,7 +4,9 @@ The values are those of the custom resources' enums and of the JSON that `oomkee
 never change their spelling.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Scope(StrEnum):
@@ -107,7 +109,8 @@ class Confidence(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What a piece of advice makes concrete. The first three are the source document's own remedies."""
+    """What a piece of advice is about. The first three are the classic remedies of OOM handbooks, which the
+    others make concrete: see REMEDY_OF."""
 
     FIND_LEAK = "FindLeak"
     FIT_LIMIT = "FitLimit"
@@ -122,3 +125,25 @@ class Remedy(StrEnum):
     FREE_KERNEL_MEMORY = "FreeKernelMemory"
     LOWER_OOM_SCORE_ADJ = "LowerOOMScoreAdj"
     CHECK_TRIGGER = "CheckTrigger"
+
+
+REMEDY_OF: Mapping[Remedy, Remedy | None] = MappingProxyType(
+    {
+        Remedy.FIND_LEAK: Remedy.FIND_LEAK,
+        Remedy.FREE_KERNEL_MEMORY: Remedy.FIND_LEAK,
+        Remedy.MOVE_TMPFS: Remedy.FIND_LEAK,
+        Remedy.FIT_LIMIT: Remedy.FIT_LIMIT,
+        Remedy.SLOW_STORAGE: Remedy.FIT_LIMIT,
+        Remedy.LOWER_HEAP: Remedy.FIT_LIMIT,
+        Remedy.RESERVE_SYSTEM_MEMORY: Remedy.FIT_LIMIT,
+        Remedy.GROW_NODE: Remedy.GROW_NODE,
+        Remedy.MATCH_REQUESTS: Remedy.GROW_NODE,
+        Remedy.SPREAD_NUMA: Remedy.GROW_NODE,
+        Remedy.COMPACT_MEMORY: None,
+        Remedy.LOWER_OOM_SCORE_ADJ: None,
+        Remedy.CHECK_TRIGGER: None,
+    }
+)
+"""Which of the three classic remedies each one makes concrete: look for a leak in what runs; fit the limit to
+the plan for memory (or the plan to the limit); give the machine more memory, or more of what it has. None:
+memory was there, or its amount was not the question."""

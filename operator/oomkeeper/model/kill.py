@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .cause import Scope
 from .memory import MemoryFacts
@@ -24,8 +25,7 @@ class Victim:
     oom_score_adj: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invoker:
+class Invoker(NamedTuple):
     """The task whose allocation met the limit: `comm invoked oom-killer: gfp_mask=..., order=0,
     oom_score_adj=0`."""
 
@@ -38,9 +38,9 @@ class Invoker:
     oom_score_adj: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRow:
-    """One row of the task table that vm.oom_dump_tasks=1 asks for. Pages of `MemoryFacts.page_size_bytes`."""
+class TaskRow(NamedTuple):
+    """One row of the task table that vm.oom_dump_tasks=1 asks for. Pages of `MemoryFacts.page_size_bytes`.
+    A tuple, for a large machine's table has thousands."""
 
     pid: int
     uid: int

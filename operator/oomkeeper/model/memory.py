@@ -3,10 +3,10 @@ not printed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counter:
+class Counter(NamedTuple):
     """One of a memory cgroup's counters: `memory: usage 81920kB, limit 81920kB, failcnt 30`."""
 
     usage_bytes: int
@@ -15,8 +15,7 @@ class Counter:
     failcnt: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class Zone(NamedTuple):
     """One zone's line of show_mem(): `Node 0 DMA32 free:22324kB min:44676kB ...`."""
 
     node: int
@@ -42,8 +41,7 @@ class BuddyBlock:
     isolated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HugePages:
+class HugePages(NamedTuple):
     """`Node 0 hugepages_total=4 hugepages_free=4 hugepages_surp=0 hugepages_size=1048576kB`."""
 
     node: int
@@ -52,8 +50,7 @@ class HugePages:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlabCache:
+class SlabCache(NamedTuple):
     """One line of `Unreclaimable slab info:`."""
 
     name: str

@@ -39,8 +39,8 @@ class Pen(NamedTuple):
         return "•" if self.unicode else "-"
 
     def wrap(self, text: str, *, indent: str = "", first: str | None = None) -> list[str]:
-        """Prose within the width. A path or an id is never broken, so that it can be copied whole. With `first`
-        there is a first line even where `text` has no word."""
+        """Prose within the width. A path or an id is never broken, so that it can be copied whole. With
+        `first` there is a first line even where `text` has no word."""
         room = max(20, self.width)
         lines, line = [], indent if first is None else first
         used = cells(line)

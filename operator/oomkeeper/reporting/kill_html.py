@@ -46,7 +46,8 @@ def html_parts(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield (
                 f'<section class="overview"><h1>{escape(title)}</h1>'
                 f'<div class="scroll">{chart_svg(overview.causes())}</div>'
-                f"{_table(OVERVIEW_COLUMNS, overview.rows())}</section>\n"
+                f"{_table(OVERVIEW_COLUMNS, overview.rows())}"
+                f"{''.join(f'<p>{escape(said)}</p>' for said in overview.growth())}</section>\n"
             )
         while part := articles.read(1 << 16):
             yield part

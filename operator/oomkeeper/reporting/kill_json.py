@@ -6,11 +6,11 @@ kill stored a week ago reads exactly as it did when it happened. Keys are camelC
 resources, sizes are bytes with the unit in the key, and what the log did not print is null.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oomkeeper.kernel.cgroup.kubepods import parse_kube_cgroup
+from oomkeeper.kernel.lazy import lazy
 from oomkeeper.model.cause import Outcome
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill, TaskRow, Victim
@@ -30,7 +30,7 @@ MAX_ZONES = 16
 MAX_TEXT = 4096
 """Characters of one free text: the longest path that Linux takes."""
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
+_RFC3339 = lazy(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 
 
 def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = None) -> KillJson:

@@ -4,17 +4,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from oomkeeper.kernel.lazy import lazy
+
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
 from .kill_page import OTHERWISE_COLUMNS, OTHERWISE_TITLE, VICTIM_COLUMNS, Chart, Page, kill_page
 
 # What starts markup in the middle of a line: code, emphasis, links, tags, entities, cells, strikethrough,
 # mathematics. An underscore inside a word starts nothing (CommonMark 6.2), and oom_score_adj should stay
 # readable in the source.
-_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
-_LINE_START = re.compile(r"^(\s*)([-+=#]|\d+(?=[.)](?:\s|$)))")
+_SPECIAL = lazy(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
+_LINE_START = lazy(r"^(\s*)([-+=#]|\d+(?=[.)](?:\s|$)))")
 # Mentions, issue numbers and bare addresses are made into links after the Markdown is rendered, where no
 # backslash helps.
-_LINKS = re.compile(r"(?i)(?<!\w)[@#](?=\w)|\bwww(?=\.)|\b(?:https?|ftp)(?=://)")
+_LINKS = lazy(r"(?i)(?<!\w)[@#](?=\w)|\bwww(?=\.)|\b(?:https?|ftp)(?=://)")
 
 
 def escape(text: str) -> str:
@@ -55,6 +57,7 @@ def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                     f"## {escape(overview.sentence().rstrip(':'))}",
                     "",
                     *_table(OVERVIEW_COLUMNS, overview.rows()),
+                    *(line for said in overview.growth() for line in ("", escape(said))),
                 ]
             )
             + "\n"

@@ -1,6 +1,8 @@
-"""Many kills in one table: what happened over and over, and when it last did."""
+"""Many kills in one table: what happened over and over, when it last did, and how fast something grows."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from . import kill_words as words
@@ -11,6 +13,10 @@ from .units import count_text, share_text
 MAX_ROWS = 20
 MAX_SUBJECTS = 10_000
 """Different subjects that are told apart; the rest count as one, so any log folds into bounded memory."""
+
+RECENT = 5
+"""Last kills of a pod or cgroup from which its growth is told, as many as an OOMIncident keeps."""
+MAX_SENTENCES = 5
 
 PLACE_CHARS = 36
 OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "last")
@@ -42,6 +48,7 @@ class Overview:
         self.total = 0
         self._causes: dict[str, int] = {}
         self._rows: dict[tuple[str, str, str], _Row] = {}
+        self._recent: dict[tuple[str, str, str], deque[Mapping[str, Any]]] = {}
 
     def add(self, kill: Mapping[str, Any]) -> None:
         """Count one JSON object of a kill."""
@@ -63,6 +70,39 @@ class Overview:
             self._rows[key] = _Row(when)
         else:
             row.count, row.last = row.count + 1, when
+        if victims:
+            self._keep(kill, victims[0])
+
+    def _keep(self, kill: Mapping[str, Any], victim: Mapping[str, Any]) -> None:
+        """The last kills by pod or cgroup: a container that starts again has a new id, its pod has not."""
+        pod, path = kill.get("podUid"), kill.get("taskMemcg") or kill.get("oomMemcg")
+        if not pod and not path:
+            return
+        key = (str(kill.get("cause")), f"pod {pod}" if pod else _short(str(path)), str(victim.get("comm")))
+        if key not in self._recent and len(self._recent) >= MAX_SUBJECTS:
+            return
+        self._recent.setdefault(key, deque(maxlen=RECENT)).appendleft(
+            {
+                "time": kill.get("time"),
+                "comm": victim.get("comm"),
+                "pid": victim.get("pid"),
+                "anonRssBytes": victim.get("anonRssBytes"),
+                "limitBytes": kill.get("limitBytes"),
+            }
+        )
+
+    def growth(self) -> list[str]:
+        """What the last kills of a pod or cgroup say of a leak, in the order of their first kills."""
+        often = [(key, kills) for key, kills in self._recent.items() if len(kills) > 1]
+        if not often:
+            return []
+        # Most runs explain one kill, and should not pay for this.
+        from .growth import NO_SHORTAGE, growth_sentence
+
+        said = (
+            (place, growth_sentence(kills)) for (cause, place, _), kills in often if cause not in NO_SHORTAGE
+        )
+        return list(islice((f"{printable(place)}: {grown}" for place, grown in said if grown), MAX_SENTENCES))
 
     def rows(self) -> list[tuple[str, ...]]:
         """At most `MAX_ROWS` rows under `OVERVIEW_COLUMNS`, the most frequent first."""
@@ -109,6 +149,9 @@ def _place(kill: Mapping[str, Any]) -> str:
         return f"container {container[:12]}"
     if pod := kill.get("podUid"):
         return f"pod {pod}"
-    path = str(kill.get("taskMemcg") or kill.get("oomMemcg") or "-")
+    return _short(str(kill.get("taskMemcg") or kill.get("oomMemcg") or "-"))
+
+
+def _short(path: str) -> str:
     # The end of a path says more than its beginning.
     return path if len(path) <= PLACE_CHARS else f"...{path[3 - PLACE_CHARS :]}"

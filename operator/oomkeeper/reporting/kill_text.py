@@ -175,3 +175,6 @@ def _overview(pen: Pen, overview: Overview) -> Iterator[str]:
     yield from _chart(pen, overview.causes())
     yield ""
     yield from _table(pen, OVERVIEW_COLUMNS, overview.rows())
+    for sentence in overview.growth():
+        yield ""
+        yield from pen.wrap(sentence, indent="   ")

@@ -85,6 +85,7 @@ def _running(name: str) -> KindCluster:
 def _print_environment(name: str) -> None:
     cluster = _running(name)
     print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+    print(f"export KUBECACHEDIR={shlex.quote(str(cluster.cache))}")
     for variable, value in cluster.docker.environment.items():
         print(f"export {variable}={shlex.quote(value)}")
     programs = (cluster.kubectl_path, cluster.helm_path, cluster.kind_path)

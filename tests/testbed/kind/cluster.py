@@ -38,6 +38,11 @@ class KindCluster:
         """All nodes, the control plane first."""
         return (self.control_plane, *self.workers)
 
+    @property
+    def cache(self) -> Path:
+        """For kubectl's discovery, which would else stay in the home folder."""
+        return self.kubeconfig.with_suffix(".cache")
+
     def kubectl(self, *arguments: str, input: str | None = None, check: bool = True) -> str:
         """Run kubectl as the administrator; gives its stdout, and its stderr after that when `check` is off.
 
@@ -47,7 +52,7 @@ class KindCluster:
             self.kubectl_path,
             *arguments,
             kubeconfig=self.kubeconfig,
-            cache=self.kubeconfig.with_suffix(".cache"),
+            cache=self.cache,
             input=input,
             check=check,
         )

@@ -21,12 +21,10 @@ from .docker import (
     Docker,
     clusters_environment,
     find_docker,
-    have_docker,
     node_containers,
     remove_network,
-    stop_ours,
-    was_started,
 )
+from .dockerd import have_docker, stop_ours, was_started
 from .nodeimage import have_node_image, is_own
 from .podnetwork import connect_pods
 from .state import one_at_a_time, record_machine, restore_machine
@@ -107,6 +105,9 @@ def down(*, name: str | None = None, say: Say = silent) -> None:
     """
     with one_at_a_time(say=say):
         docker = find_docker()
+        if docker is None and was_started():
+            # It was killed, or the machine restarted: it knows best what it has left.
+            docker = have_docker(say=say)
         for one in known.names() if name is None else [name]:
             if docker is None:
                 known.forget(one)  # its containers went with the daemon

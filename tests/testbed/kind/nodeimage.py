@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .. import packages, recipes
 from ..binaries import binaries
-from ..cache import Say, cache_folder, locked
-from ..commands import run
+from ..cache import Say, cache_folder, drop_old, locked
+from ..commands import run, succeeds
 from ..debian import debian_stamp
 from ..errors import BuildError
 from ..mounts import remove_tree
@@ -22,6 +22,7 @@ from .rootfs import DEBIAN_PACKAGES, make_node_root
 
 _REPOSITORY = "oomkeeper.local/kind-node"
 _SOURCES = ("rootfs.py", "preload.py", "../images.py")
+_KEPT = 2
 _ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
 
 
@@ -43,6 +44,10 @@ def have_node_image(docker: Docker, *, say: Say) -> str:
     build_node_archive(say=say)
     say(f"importing {archive.name} ({archive.stat().st_size >> 20} MiB) into Docker")
     docker("import", "--change", "ENV container=docker", "--change", _ENTRYPOINT, archive, own)
+    for other in docker("images", "--format={{.Repository}}:{{.Tag}}", _REPOSITORY).split():
+        # A gigabyte each; one that a cluster still runs on is refused.
+        if other != own:
+            succeeds(["docker", "rmi", other], environment=docker.environment)
     return own
 
 
@@ -60,10 +65,13 @@ def build_node_archive(*, say: Say) -> Path:
     """The file system of a node as a tar in the cache, built when it is not there; root only."""
     archive = _archive()
     with locked(archive.with_suffix(".lock"), say=say, waiting_for="another process builds the node image"):
-        if not archive.exists():
+        if archive.exists():
+            archive.touch()
+        else:
             if os.geteuid() != 0:
                 raise BuildError("a node image is built as root (debootstrap, chroot): run this as root once")
             _build(archive, say=say)
+            drop_old(archive.parent, "kind-node-*.tar", keep=_KEPT)
     return archive
 
 

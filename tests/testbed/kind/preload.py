@@ -79,12 +79,11 @@ def _archive(target: Path, files: Mapping[str, Path], *, image: str, entrypoint:
 
 def _kube_proxy(target: Path, node_root: Path, *, binary: Path) -> None:
     root = target.with_suffix(".root")
-    wanted = set(_KUBE_PROXY_PROGRAMS)
-    for program in _KUBE_PROXY_PROGRAMS:
-        # Each line names a library by its path: `libnftables.so.1 => /lib/x86_64-linux-gnu/... (0x...)`.
-        wanted |= set(re.findall(r"(/\S+)", run(["chroot", node_root, "ldd", program])))
     plugins = next(node_root.glob("usr/lib/*/xtables"))
-    wanted |= {f"/{path.relative_to(node_root)}" for path in plugins.iterdir()}
+    wanted = {*_KUBE_PROXY_PROGRAMS, *(f"/{path.relative_to(node_root)}" for path in plugins.iterdir())}
+    # Each line names a library by its path: `libnftables.so.1 => /lib/x86_64-linux-gnu/... (0x...)`. Plugins
+    # have their own: `statistic` wants libm, and without it no service with two endpoints works.
+    wanted |= set(re.findall(r"(/\S+) \(0x", run(["chroot", node_root, "ldd", *sorted(wanted)])))
     for path in sorted(wanted):
         inside = root / path.lstrip("/")
         inside.parent.mkdir(parents=True, exist_ok=True)

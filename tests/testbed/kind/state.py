@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .. import machine, netfilter
@@ -19,6 +20,19 @@ _RECORD = "machine.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _DOCKER_CGROUP = "docker"
+_CGROUP_SECONDS = 5.0
+_DOCKER_FOLDERS = (Path("/run/docker/plugins"), Path("/run/docker"))
+"""dockerd makes them wherever its own folders are: pkg/plugins/discovery.go."""
+_PROC_SYS = Path("/proc/sys")
+_NODES_SYSCTLS = (
+    # The systemd in a node: src/core/main.c, bump_file_max_and_nr_open
+    "fs.file-max",
+    "fs.nr_open",
+    # dockerd, and kind's network with its IPv6 range
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.default.forwarding",
+)
+"""What a cluster of containers changes beyond a native node's."""
 
 
 def state_folder() -> Path:
@@ -46,6 +60,9 @@ class Found:
     sysctls: dict[str, str]
     netfilter: dict[str, str]
     absent_cgroups: list[str]
+    absent_folders: list[str] = field(default_factory=list)
+    interfaces: dict[str, str] = field(default_factory=dict)
+    """Path below /proc/sys -> value: the kernel sets these on every interface when ip_forward changes."""
 
 
 def record_machine() -> None:
@@ -55,9 +72,11 @@ def record_machine() -> None:
         return
     found = Found(
         boot_id=_boot_id(),
-        sysctls=machine.sysctls_now(),
+        sysctls=machine.sysctls_now((*machine.SYSCTLS, *_NODES_SYSCTLS)),
         netfilter=netfilter.dump(),
         absent_cgroups=[str(path) for path in _docker_cgroups() if not path.exists()],
+        absent_folders=[str(path) for path in _DOCKER_FOLDERS if not path.exists()],
+        interfaces={str(path): path.read_text().strip() for path in _interface_settings()},
     )
     fresh = state_folder() / f"{_RECORD}.new"
     fresh.write_text(json.dumps(asdict(found), indent=1))
@@ -77,7 +96,11 @@ def restore_machine(*, docker_is_ours: bool) -> list[str]:
         if docker_is_ours:
             left += netfilter.remove_docker(found.netfilter)
             left += _remove_cgroups(found.absent_cgroups)
+            for path in map(Path, found.absent_folders):
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
         left += machine.restore_sysctls(found.sysctls)
+        left += _restore_interfaces(found.interfaces)
     if not left:
         (state_folder() / _RECORD).unlink()
     return left
@@ -101,12 +124,48 @@ def _docker_cgroups() -> list[Path]:
     return [path / _DOCKER_CGROUP for path in ([_CGROUP_ROOT] if is_v2 else hierarchies)]
 
 
-def _remove_cgroups(absent_before: list[str]) -> list[str]:
+def _interface_settings() -> list[Path]:
+    names = ("forwarding", "accept_redirects")
+    return [path for name in names for path in sorted(_PROC_SYS.glob(f"net/ipv[46]/conf/*/{name}"))]
+
+
+def _restore_interfaces(found: dict[str, str]) -> list[str]:
     left = []
-    for path in map(Path, absent_before):
-        for folder, _, _ in sorted(os.walk(path), reverse=True):
-            try:
-                Path(folder).rmdir()
-            except OSError as error:
-                left.append(f"cgroup {folder}: {error.strerror} (rmdir {folder})")
+    for path in map(Path, found):
+        try:
+            if path.read_text().strip() != found[str(path)]:
+                path.write_text(found[str(path)])
+        except FileNotFoundError:
+            continue  # that interface has gone
+        except OSError as error:
+            left.append(f"{path}: {error.strerror} (echo {found[str(path)]} > {path})")
     return left
+
+
+def container_pids(containers: Iterable[str]) -> set[int]:
+    """Processes of Docker's containers of these ids, from their cgroups."""
+    found: set[int] = set()
+    for container in containers:
+        for root in _docker_cgroups():
+            for folder, _, _ in os.walk(root / container):
+                try:
+                    found.update(int(pid) for pid in (Path(folder) / "cgroup.procs").read_text().split())
+                except OSError:
+                    continue  # removed while we looked
+    return found
+
+
+def _remove_cgroups(absent_before: list[str]) -> list[str]:
+    deadline = time.monotonic() + _CGROUP_SECONDS
+    while True:
+        left = []
+        for path in map(Path, absent_before):
+            for folder, _, _ in sorted(os.walk(path), reverse=True):
+                try:
+                    Path(folder).rmdir()
+                except OSError as error:
+                    left.append(f"cgroup {folder}: {error.strerror} (rmdir {folder})")
+        # A killed process leaves its cgroup a little after it is gone from /proc.
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)

@@ -14,10 +14,11 @@ from .. import packages
 from ..cache import Say, cache_folder
 from ..commands import run, succeeds
 from ..errors import BuildError
-from ..mounts import can_overlay
+from ..mounts import can_overlay, remove_tree
 from ..pulling import pull
 
 _BUILD_SECONDS = 1800
+_MANY_LAYERS = 80
 
 
 class Builder(Protocol):
@@ -77,6 +78,8 @@ class Buildah:
 
     def __init__(self) -> None:
         folder = cache_folder() / "buildah"
+        if len(list(folder.glob("root/overlay/*"))) > _MANY_LAYERS:
+            remove_tree(folder)  # it keeps every layer ever built; the next build takes a minute more
         folder.mkdir(exist_ok=True)
         driver = "overlay" if os.geteuid() == 0 and can_overlay(folder) else "vfs"
         self._command: list[str | Path] = ["buildah", "--storage-driver", driver]

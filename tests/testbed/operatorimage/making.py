@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache import Say, cache_folder, locked, silent
+from ..cache import Say, cache_folder, drop_old, locked, silent
 from ..debian import debian_archive, debian_stamp
 from .builders import Builder, choose_builder
 
@@ -19,6 +19,8 @@ _CHECKOUT = Path(__file__).parents[3]
 _REPOSITORY = "oomkeeper.local/oomkeeper"
 _BASE_REPOSITORY = "oomkeeper.local/python-base"
 _BASE_PACKAGES = ("python3-minimal", "python3-venv", "ca-certificates")
+_KEPT = 5
+"""Of as many contents used last the archives stay: several checkouts may share a cache."""
 _CERTIFICATE_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -48,6 +50,7 @@ def operator_image(*, checkout: Path = _CHECKOUT, say: Say = silent) -> Operator
     for base in (registry_base, local_base):
         image = _image(checkout, base=base)
         if image.archive.exists():
+            image.archive.touch()
             return image
     lock = cache_folder() / "images" / "oomkeeper.lock"
     with locked(lock, say=say, waiting_for="another process builds the image"):
@@ -69,6 +72,7 @@ def _build(image: OperatorImage, builder: Builder, *, checkout: Path, base: str,
     fresh.unlink(missing_ok=True)
     builder.save(image.name, fresh)
     fresh.rename(image.archive)
+    drop_old(image.archive.parent, "oomkeeper-*.tar", keep=_KEPT)
     size_mib = image.archive.stat().st_size >> 20
     say(f"built {image.name} in {time.monotonic() - started:.0f} s, {size_mib} MiB")
 

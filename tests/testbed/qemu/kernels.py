@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,11 +148,11 @@ def _architecture() -> str:
     return _run(["dpkg", "--print-architecture"]).strip()
 
 
-def _only(found: object, what: str, suite: str) -> Path:
-    paths = list(found)  # type: ignore[call-overload]
+def _only(found: Iterable[Path], what: str, suite: str) -> Path:
+    paths = list(found)
     if len(paths) != 1:
         raise KernelFetchError(f"expected one {what} in Debian {suite}'s kernel, found {len(paths)}")
-    return Path(paths[0])
+    return paths[0]
 
 
 def _run(command: list[str], *, cwd: Path | None = None) -> str:

@@ -24,6 +24,8 @@ class Disk:
 
     path: Path
     format: str = "raw"
+    write_bytes_per_second: int | None = None
+    """Makes a slow disk of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ def command_line(machine: Machine, folder: Path) -> tuple[str, ...]:
         command += ["-initrd", str(machine.initrd)]
     for at, disk in enumerate(machine.disks):
         drive = f"file={disk.path},if=none,id=d{at},format={disk.format},cache=unsafe,discard=unmap"
+        if disk.write_bytes_per_second is not None:
+            drive += f",throttling.bps-write={disk.write_bytes_per_second}"
         command += ["-drive", drive, "-device", f"nvme,drive=d{at},serial=oomkeeper{at}"]
     for serial in machine.serials:
         command += ["-serial", serial]

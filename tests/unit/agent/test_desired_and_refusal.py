@@ -11,7 +11,8 @@ from oomkeeper.model.sysctl import SYSCTL_RULES
 
 KEYS = (
     "name", "value", "sysctls", "mode", "acknowledge", "spec", "metadata", "oomScoreAdjustments", "process",
-    "onRelease", "persistence", "policy", "generation",
+    "onRelease", "persistence", "policy", "generation", "podSelector", "namespaceSelector", "systemdUnit",
+    "containers", "matchLabels", "matchExpressions", "operator", "values", "key", "comm",
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(sorted(SYSCTL_RULES)),
@@ -53,7 +54,16 @@ def test_a_good_entry_stays_when_its_neighbours_are_bad() -> None:
             "metadata": {"generation": 3},
             "spec": {
                 "sysctls": [{"name": "vm.swappiness", "value": True}, 7, good, good],
-                "oomScoreAdjustments": [{"name": "a", "process": "sshd", "value": 1}, {"name": "b"}, 1],
+                "oomScoreAdjustments": [
+                    {"name": "a", "process": "sshd", "value": 1},
+                    {"name": "b", "policy": "p", "podSelector": {}, "value": 800, "onRelease": "Keep"},
+                    1,
+                    {"name": "c", "systemdUnit": "a.service", "value": 1001},
+                    {"name": "d", "systemdUnit": "a.service", "process": {"comm": "x"}, "value": 1},
+                    {"name": "e", "systemdUnit": "a.service", "containers": ["x"], "value": 1},
+                    {"name": "f", "podSelector": {"matchExpressions": [{"key": "k"}]}, "value": 1},
+                    {"name": "b", "policy": "p", "podSelector": {}, "value": 1},
+                ],
             },
         }
     )
@@ -65,12 +75,18 @@ def test_a_good_entry_stays_when_its_neighbours_are_bad() -> None:
         frozenset({"NodePanic"}),
     )
     assert desired.generation == 3
-    assert [rule["name"] for rule in desired.adjustments] == ["b"]
+    [rule] = desired.adjustments
+    assert (rule.id, rule.value, rule.mode, rule.on_release) == ("p/b", 800, "Enforce", "Keep")
     said = "\n".join(desired.problems)
     assert "spec.sysctls[0]: vm.swappiness is True; write a whole number from 0 to 200" in said
     assert "spec.sysctls[1]: is not an object" in said
     assert "spec.sysctls[3]: vm.swappiness is there twice" in said
     assert "spec.oomScoreAdjustments[0]: process is 'sshd'" in said
+    assert "spec.oomScoreAdjustments[3]: value is 1001; write a whole number from -1000 to 1000" in said
+    assert "spec.oomScoreAdjustments[4]: write exactly one of" in said
+    assert "spec.oomScoreAdjustments[5]: namespaceSelector and containers restrict podSelector" in said
+    assert "spec.oomScoreAdjustments[6]: podSelector operator is None" in said
+    assert "spec.oomScoreAdjustments[7]: p/b is there twice" in said
 
 
 KUBELET = KubeletFacts(pid=1, start_time=1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from oomkeeper.agent.adjustview import AdjustmentView
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.keeper import KeptState, SysctlView
 from oomkeeper.agent.kubelet import KubeletFacts
@@ -18,6 +19,10 @@ FACTS = NodeFacts(
     page_size_bytes=4096, memory_bytes=8 << 30, swap_bytes=0, cpus=2, online_nodes=(0,),
 )  # fmt: skip
 IN_SYNC = SysctlView(key="vm.swappiness", desired=10, actual=10, original=60, policy="p")
+FAILED = AdjustmentView(
+    policy="p", name="a", value=-500, mode="Enforce", state="Refused", reason="NeedsCapSysResource",
+    message="give it", pods=2, in_force=1, failed=3, overridden=1, overridden_by="q/b",
+)  # fmt: skip
 VIEW = NodeView(
     facts=FACTS,
     kubelet=None,
@@ -74,7 +79,28 @@ def test_the_account_adds_up() -> None:
         ({}, "Applied", ("True", "InSync")),
         ({}, "Degraded", ("False", "AsExpected")),
         ({"desired": Desired(problems=("spec.sysctls[0]: no",))}, "Degraded", ("True", "InvalidSpec")),
-        ({"kept": KeptState(problems=("rule x",))}, "Degraded", ("True", "AdjustmentsNotApplied")),
+        ({"kept": KeptState(adjustments=(FAILED,))}, "Degraded", ("True", "AdjustmentsNotApplied")),
+        ({"kept": KeptState(adjustments=(FAILED,))}, "Applied", ("False", "NeedsCapSysResource")),
+        (
+            {"kept": KeptState(adjustments=(replace(FAILED, state="InSync"),))},
+            "Applied",
+            ("True", "InSync"),
+        ),
+        (
+            {"kept": KeptState(adjustments=(replace(FAILED, state="Pending", reason="PodsUnknown"),))},
+            "Degraded",
+            ("False", "AsExpected"),
+        ),
+        (
+            {"kept": KeptState(adjustments=(replace(FAILED, state="Audited", mode="Audit"),))},
+            "Applied",
+            ("True", "InSync"),
+        ),
+        (
+            {"kept": KeptState(stuck_adjustments="cannot be given back")},
+            "Degraded",
+            ("True", "AdjustmentsNotApplied"),
+        ),
         (
             {"kept": KeptState(views=(replace(IN_SYNC, state="Refused", reason="AcknowledgeMissing"),))},
             "Applied",
@@ -115,10 +141,24 @@ def test_texts_of_any_length_are_cut_to_what_the_api_takes() -> None:
         kept=KeptState(
             views=(replace(IN_SYNC, state="Drifted", message=long, suspected_writer=long),),
             persistent_problem=long,
-            problems=(long, long),
+            adjustments=(replace(FAILED, message=long),),
+            stuck_adjustments=long,
         ),
     )
     status(view)
+
+
+def test_an_adjustment_says_which_entry_how_many_processes_and_what_to_do() -> None:
+    built = status(replace(VIEW, kept=KeptState(adjustments=(FAILED,))))
+    assert built["oomScoreAdjustments"] == [
+        {
+            "policy": "p", "name": "a", "value": -500, "mode": "Enforce", "state": "Refused",
+            "reason": "NeedsCapSysResource", "message": "give it", "pods": 2, "inForce": 1, "failed": 3,
+            "overridden": 1, "overriddenBy": "q/b",
+        }
+    ]  # fmt: skip
+    said = {one["type"]: one["message"] for one in built["conditions"]}
+    assert said["Degraded"] == "oomScoreAdjustments a of p: give it"
 
 
 def test_the_last_panic_is_told_and_may_have_ended_a_boot_that_nobody_watched() -> None:

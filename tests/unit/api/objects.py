@@ -75,6 +75,18 @@ POLICY: dict[str, Any] = {
         },
         "exampleNodes": [{"name": "n1", "state": "Refused", "message": "kubelet protects its defaults"}],
         "overridden": [{"sysctl": "vm.swappiness", "by": "other", "nodes": 2}],
+        "oomScoreAdjustments": [
+            {
+                "name": "batch-first",
+                "nodes": 2,
+                "pods": 5,
+                "inForce": 7,
+                "failed": 1,
+                "overridden": 1,
+                "overriddenBy": ["other/a"],
+                "differing": 3,
+            }
+        ],
         "oom": {
             "window": "24h",
             "kills": 9,
@@ -91,6 +103,8 @@ POLICY: dict[str, Any] = {
         },
     },
 }
+
+DEFAULTS = {"mode": "Enforce", "onRelease": "Restore"}
 
 NODE: dict[str, Any] = {
     "apiVersion": "oomkeeper.dev/v1alpha1",
@@ -118,10 +132,11 @@ NODE: dict[str, Any] = {
                 "value": 5,
                 "policy": "p",
                 "mode": "Audit",
+                "onRelease": "Keep",
             },
             # The same name from another policy: told apart by both.
-            {"name": "a", "systemdUnit": "cron.service", "value": 5, "policy": "q", "mode": "Enforce"},
-            {"name": "b", "process": {"comm": "x y"}, "value": 5, "policy": "q", "mode": "Enforce"},
+            {"name": "a", "systemdUnit": "cron.service", "value": 5, "policy": "q", **DEFAULTS},
+            {"name": "b", "process": {"comm": "x y"}, "value": 5, "policy": "q", **DEFAULTS},
         ],
     },
     "status": {
@@ -159,6 +174,23 @@ NODE: dict[str, Any] = {
                 "driftCount": 2,
                 "lastDriftTime": "2026-11-23T09:00:00Z",
                 "suspectedWriter": "systemd-sysctl",
+            }
+        ],
+        "oomScoreAdjustments": [
+            {
+                "policy": "p",
+                "name": "a",
+                "value": 5,
+                "mode": "Enforce",
+                "state": "Refused",
+                "reason": "NeedsCapSysResource",
+                "message": "write a higher value",
+                "pods": 1,
+                "inForce": 2,
+                "failed": 3,
+                "overridden": 4,
+                "overriddenBy": "q/b",
+                "differing": 5,
             }
         ],
         "counters": {

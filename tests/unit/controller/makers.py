@@ -4,7 +4,15 @@ from typing import Any
 
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
-from oomkeeper.controller.records import DesiredSysctl, Node, NodeState, Policy, Report, SysctlReport
+from oomkeeper.controller.records import (
+    AdjustmentReport,
+    DesiredSysctl,
+    Node,
+    NodeState,
+    Policy,
+    Report,
+    SysctlReport,
+)
 
 DUMPS, ALLOCATING, PANIC = "vm.oom_dump_tasks", "vm.oom_kill_allocating_task", "kernel.panic"
 
@@ -64,6 +72,33 @@ def said(
     )
 
 
+def adjusted(
+    value: int,
+    *,
+    state: str = "InSync",
+    reason: str = "",
+    message: str = "",
+    pods: int = 0,
+    in_force: int = 0,
+    failed: int = 0,
+    overridden: int = 0,
+    overridden_by: str = "",
+    differing: int = 0,
+) -> AdjustmentReport:
+    return AdjustmentReport(
+        value=value,
+        state=state,
+        reason=reason,
+        message=message,
+        pods=pods,
+        in_force=in_force,
+        failed=failed,
+        overridden=overridden,
+        overridden_by=overridden_by,
+        differing=differing,
+    )
+
+
 def node_state(
     name: str,
     *,
@@ -71,6 +106,8 @@ def node_state(
     generation: int = 1,
     observed: int | None = None,
     reports: dict[str, SysctlReport] | None = None,
+    adjustments: tuple[dict[str, Any], ...] = (),
+    adjusted: dict[tuple[str, str], AdjustmentReport] | None = None,
     extras: bool = False,
     owner: str | None = None,
     boot_id: str | None = None,
@@ -83,10 +120,12 @@ def node_state(
         generation=generation,
         owner_uids=(owner or f"uid-{name}",),
         sysctls=sysctls,
+        adjustments=adjustments,
         host_kills=True,
         extras=extras,
         observed_generation=generation if observed is None else observed,
         reports=reports or {},
+        adjusted=adjusted or {},
         boot_id=boot_id,
         unattributed=unattributed,
         lost_log_records=0,

@@ -62,7 +62,13 @@ def test_only_oomnodes_that_differ_are_written() -> None:
         "more": node_state("more", sysctls=wanted, extras=True),
         "left-over": node_state("left-over"),
     }
-    plan = oomnodes.plan(nodes=nodes, states=states, desired=dict.fromkeys(nodes, wanted), witnesses=nodes)
+    plan = oomnodes.plan(
+        nodes=nodes,
+        states=states,
+        desired=dict.fromkeys(nodes, wanted),
+        adjustments={},
+        witnesses=nodes,
+    )
     assert set(plan.apply) == {"missing", "wrong", "owned-by-another", "more"}
     assert [state.name for state in plan.delete] == ["left-over"]
 

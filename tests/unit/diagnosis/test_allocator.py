@@ -90,6 +90,15 @@ def test_no_block_of_the_order_though_much_is_free_is_fragmentation() -> None:
     assert [advice.remedy for advice in verdict.advice] == [Remedy.COMPACT_MEMORY]
 
 
+def test_a_tiny_zone_just_above_its_mark_has_no_room_for_a_block_of_the_order() -> None:
+    whole = (BuddyBlock(count=1, size_bytes=64 * KIB, types="U"),)
+    dma = zone("DMA", 1_216, 32, reserve_pages=(0, 290, 290, 290), buddy=whole)
+    full = zone("DMA32", 106_384, 40_864, buddy=SMALL_BLOCKS)
+    assert cause(global_kill(dma, full, gfp=KERNEL, order=3)) == (Cause.FRAGMENTATION, Confidence.HIGH)
+    again = zone("DMA", 1_224, 32, reserve_pages=(0, 290, 290, 290), buddy=whole)
+    assert cause(global_kill(again, full, gfp=KERNEL, order=3)) == (Cause.FRAGMENTATION, Confidence.MEDIUM)
+
+
 @pytest.mark.parametrize(
     ("types", "gfp", "expected"),
     [

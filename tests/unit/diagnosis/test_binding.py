@@ -25,7 +25,9 @@ def memory(
         (memory(counter(79.9, 80)), BindingCounter.MEMORY, 80),
         (memory(counter(299.9, 300), counter(600, 600)), BindingCounter.MEMORY_SWAP, 600),
         (memory(counter(100, 300), counter(600, 600)), BindingCounter.MEMORY_SWAP, 600),
-        (memory(counter(80, 80), counter(80, 80)), BindingCounter.MEMORY, 80),
+        (memory(counter(80, 80), counter(80, 80)), BindingCounter.MEMORY_SWAP, 80),
+        (memory(counter(48, 48), counter(63.98, 64)), BindingCounter.MEMORY_SWAP, 64),
+        (memory(counter(48, 48), counter(63, 64)), BindingCounter.MEMORY, 48),
         (memory(counter(80, 80), counter(400, None), counter(1, None)), BindingCounter.MEMORY, 80),
         (memory(counter(100, 300), counter(100, None), counter(50, 50)), BindingCounter.KMEM, 50),
         (memory(counter(0.13, 0.13)), BindingCounter.MEMORY, 0.13),
@@ -37,6 +39,15 @@ def test_the_counter_nearest_to_its_limit_binds(
     verdict = diagnose(memcg_kill("/a", "/a", memory=facts))
     assert (verdict.binding_counter, verdict.limit_bytes) == (counter_name, int(limit_mib * MIB))
     assert verdict.confidence is Confidence.HIGH
+
+
+def test_a_counter_that_never_refused_does_not_bind() -> None:
+    never = Counter(usage_bytes=80 * MIB, limit_bytes=80 * MIB, failcnt=0)
+    for facts, expected in (
+        (memory(never, counter(80, 80)), BindingCounter.MEMORY_SWAP),
+        (memory(counter(80, 80), never), BindingCounter.MEMORY),
+    ):
+        assert diagnose(memcg_kill("/a", "/a", memory=facts)).binding_counter is expected
 
 
 def test_a_cgroup_without_a_limit_cannot_have_met_it() -> None:

@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 from ...model.diagnosis import Advice
 from ..case import Case
-from . import allocator, content, limit, trigger
+from . import allocator, content, kernelmemory, limit, node, runtime, trigger
 
 _RULES: tuple[Callable[[Case], Advice | None], ...] = (
     trigger.check_trigger,
     content.move_tmpfs,
     content.slow_storage,
-    content.free_kernel_memory,
+    kernelmemory.free_kernel_memory,
     content.find_leak,
-    limit.lower_heap,
+    runtime.lower_heap,
     limit.fit_limit,
     limit.reserve_system_memory,
     allocator.spread_numa,
     allocator.compact_memory,
-    allocator.grow_node,
-    allocator.match_requests,
+    node.grow_node,
+    node.match_requests,
     allocator.lower_oom_score_adj,
 )
 

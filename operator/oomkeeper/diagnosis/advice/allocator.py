@@ -1,133 +1,108 @@
-"""Advice about the node: its size, its NUMA nodes, its free blocks, and who dies first."""
+"""Advice about where and in what pieces memory may be had, and about who dies first."""
 
-from ...model.cause import Cause, ContributorName, Remedy, Scope
+from ...model.cause import Cause, Remedy, Scope
 from ...model.diagnosis import Advice
+from ..buddy import largest_block_bytes
 from ..case import Case, task_pages
+from ..contributors import managed_bytes
 from ..names import printable
 from ..nodes import allowed_nodes, nodes_with_memory
-from ..units import percent, size
+from ..units import size
 from ..why_node import free_elsewhere_bytes
 
 _NUMA = frozenset({Cause.NUMA_MEMORY_POLICY, Cause.NUMA_CPUSET})
-
-
-def grow_node(case: Case) -> Advice | None:
-    """How much the node lacked, as far as the report shows."""
-    if case.cause is Cause.ZONE_MEMORY:
-        zones = case.shortage.zones if case.shortage else None
-        short = (
-            f" of {', '.join(dict.fromkeys(state.zone.name for state in zones.eligible))}" if zones else ""
-        )
-        return Advice(
-            remedy=Remedy.GROW_NODE,
-            message=(
-                f"More RAM does not help as such: the low zones{short} are full. Use a 64-bit kernel instead "
-                "of highmem, move "
-                "CMA (cma=) or device memory elsewhere, or find the driver that asks for low memory."
-            ),
-        )
-    if case.cause is not Cause.NODE_MEMORY:
-        return None
-    if case.share(ContributorName.HUGE_PAGES) >= 0.3:
-        reserved = size(case.size(ContributorName.HUGE_PAGES))
-        return Advice(
-            remedy=Remedy.GROW_NODE,
-            message=(
-                f"{reserved} ({percent(case.share(ContributorName.HUGE_PAGES))}) are set aside as huge pages "
-                "and serve nothing "
-                "else: lower vm.nr_hugepages if they are not all used, or give the node that much more "
-                "memory."
-            ),
-        )
-    zones = case.shortage.zones if case.shortage else None
-    lacking = sum(state.shortfall_bytes for state in zones.eligible) if zones is not None else 0
-    victim = case.largest_task()
-    if victim is None and not lacking and case.kill.memory.ram_pages is None:
-        return None
-    parts = []
-    if lacking:
-        parts.append(f"At the kill the zones lacked {size(lacking)} to their minimum")
-    if victim is not None and case.task_bytes(victim) > 0:
-        parts.append(
-            f"the largest process, {printable(victim.comm)} (pid {victim.pid}), held "
-            f"{size(case.task_bytes(victim))}"
-        )
-    swap = case.kill.memory.swap_total_bytes
-    if swap == 0:
-        parts.append("there is no swap to soften a peak")
-    fact = "; ".join(parts)
-    lead = f"{fact[:1].upper()}{fact[1:]}. " if fact else ""
-    return Advice(
-        remedy=Remedy.GROW_NODE,
-        message=(
-            f"{lead}Give the node more memory, run less on it, or limit the largest users so that they meet "
-            "their own limit first."
-        ),
-    )
+_MOST_MIN_FREE = 20
+"""vm.min_free_kbytes is not advised above a twentieth of the memory: what it keeps free nobody can use
+(Documentation/admin-guide/sysctl/vm.rst warns of instant OOM where it is too high)."""
 
 
 def spread_numa(case: Case) -> Advice | None:
-    """Other nodes had room."""
+    """Which nodes were full, by how much, and what others had."""
     if case.cause not in _NUMA:
         return None
-    allowed = sorted(allowed_nodes(case.kill) or ())
+    known = allowed_nodes(case.kill)
+    # A report that ends in a panic does not name them; show_mem() prints no others.
+    allowed = sorted(known or case.kill.memory.node_fields_bytes)
     have = nodes_with_memory(case.kill.memory, case.node)
     others = sorted(have - set(allowed)) if have else []
     elsewhere = free_elsewhere_bytes(case)
     room = f" {size(elsewhere)} were free elsewhere." if elsewhere else ""
     listed = (
         f" (node {', '.join(map(str, allowed))} only, of {', '.join(map(str, sorted(have)))})"
-        if others and have
+        if others and allowed and have
         else ""
     )
-    how = (
-        "use numactl --preferred or --interleave instead of --membind"
-        if case.cause is Cause.NUMA_MEMORY_POLICY
-        else "widen cpuset.mems; on Kubernetes, see where Memory Manager and Topology Manager pin pods"
-    )
+    policy = "use numactl --preferred or --interleave instead of --membind"
+    cpuset = "widen cpuset.mems; on Kubernetes, see where Memory Manager and Topology Manager pin pods"
+    how = policy if case.cause is Cause.NUMA_MEMORY_POLICY else cpuset
+    if known is None:
+        how = f"{policy}, or {cpuset}"
     return Advice(
         remedy=Remedy.SPREAD_NUMA,
-        message=(f"The process may use only some NUMA nodes{listed}.{room} Let it use more of them: {how}."),
+        message=(
+            f"The process may use only some NUMA nodes{listed}.{_full(case, allowed)}{room} Let it use more "
+            f"of them: {how}."
+        ),
     )
+
+
+def _full(case: Case, allowed: list[int]) -> str:
+    """` Node 1 had 34 MiB free of 847 MiB, at a minimum of 31.3 MiB.` for each node allowed that the report
+    shows."""
+    zones = case.shortage.zones if case.shortage else None
+    if zones is None:
+        return ""
+    words = []
+    for node in allowed:
+        states = [state for state in zones.eligible if state.zone.node == node]
+        managed = sum(state.zone.fields_bytes.get("managed", 0) for state in states)
+        if not states or not managed:
+            continue
+        free = max(0, sum(state.usable_free_bytes for state in states))
+        mark = sum(state.mark_bytes for state in states)
+        words.append(f" Node {node} had {size(free)} free of {size(managed)}, at a minimum of {size(mark)}.")
+    return "".join(words[:4])
 
 
 def compact_memory(case: Case) -> Advice | None:
-    """Free memory in pieces too small."""
+    """Free memory in pieces too small, and how far vm.min_free_kbytes may go against it."""
     if case.cause is not Cause.FRAGMENTATION or case.kill.invoker is None or case.kill.invoker.order is None:
         return None
     order = case.kill.invoker.order
     block = size(case.kill.memory.page_size_bytes << order)
+    largest = _largest_block(case)
+    had = f", and the largest free block it could use was {size(largest)}" if largest else ""
     return Advice(
         remedy=Remedy.COMPACT_MEMORY,
         message=(
-            f"{printable(case.kill.invoker.comm)} wanted {block} in one piece (order {order}). Raise "
-            "vm.min_free_kbytes or "
-            "vm.watermark_scale_factor so that compaction starts earlier, write 1 to "
-            "/proc/sys/vm/compact_memory as first aid, and "
-            "see whether the driver or file system can do with smaller pieces (kvmalloc)."
+            f"{printable(case.kill.invoker.comm)} wanted {block} in one piece (order {order}){had}. Raise "
+            f"{_min_free(case)} or vm.watermark_scale_factor so that compaction starts earlier, write 1 to "
+            "/proc/sys/vm/compact_memory as first aid, and see whether the driver or file system can do with "
+            "smaller pieces (kvmalloc)."
         ),
     )
 
 
-def match_requests(case: Case) -> Advice | None:
-    """A pod on a full node that uses more than it asked the scheduler for."""
-    if case.cause is not Cause.NODE_MEMORY or case.pod is None or case.victim is None:
+def _largest_block(case: Case) -> int | None:
+    zones = case.shortage.zones if case.shortage else None
+    request = case.shortage.request if case.shortage else None
+    if zones is None or request is None:
         return None
-    container = case.container
-    if container is None or case.victim.anon_rss_bytes is None:
-        return None
-    used = case.victim.anon_rss_bytes + (case.victim.shmem_rss_bytes or 0)
-    asked = container.request_bytes or 0
-    if used <= asked:
-        return None
-    return Advice(
-        remedy=Remedy.MATCH_REQUESTS,
-        message=(
-            f"Container {container.name} used {size(used)} and requests {size(asked)}: the scheduler counted "
-            "on the smaller figure. "
-            "Raise the request to what it uses, or set it equal to the limit."
-        ),
-    )
+    sizes = [largest_block_bytes(state.zone, movable=request.movable) for state in zones.eligible]
+    return max((found for found in sizes if found), default=None)
+
+
+def _min_free(case: Case) -> str:
+    """The sysctl, with from and to where the report shows all zones: their minima add up to it."""
+    zones = case.shortage.zones if case.shortage else None
+    managed = managed_bytes(case.kill.memory)
+    if zones is None or not managed or case.kill.constraint != "CONSTRAINT_NONE":
+        return "vm.min_free_kbytes"
+    marks = (state.zone.fields_bytes for state in zones.eligible)
+    # `min` is printed with the boost that fragmentation itself has caused (5.0, 1c30844d2dfe).
+    now = sum(fields.get("min", 0) - fields.get("boost", 0) for fields in marks) // 1024
+    wanted = min(2 * now, managed // _MOST_MIN_FREE // 1024)
+    return f"vm.min_free_kbytes from about {now} to {wanted}" if 0 < now < wanted else "vm.min_free_kbytes"
 
 
 def lower_oom_score_adj(case: Case) -> Advice | None:

@@ -4,45 +4,49 @@ from collections import Counter as Tally
 
 from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
-from ..case import Case, resident_bytes, task_pages
+from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes, task_pages
 from ..children import outside_children_bytes
 from ..names import printable
 from ..units import percent, size
 
 _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
-_KERNEL_SHARE = 0.3
 _LEAK_SHARE = 0.5
 _NEARLY_ALL = 0.95
-_KERNEL = (
-    ContributorName.KERNEL_SLAB,
-    ContributorName.PAGE_TABLES,
-    ContributorName.KERNEL_STACK,
-    ContributorName.SOCKETS,
-)
-_NO_SHORTAGE = frozenset(
-    {Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY}
-)
+_HEADROOM = 0.2
+_LITTLE = 0.1
+_FILES_AT_MOST = 0.8
+"""Of the limit, where next to nothing else was in use at the kill."""
 
 
 def move_tmpfs(case: Case) -> Advice | None:
     """tmpfs and shared memory stay charged after the process is gone, so killing does not help."""
     share = case.share(ContributorName.SHARED_MEMORY)
-    if case.cause in _NO_SHORTAGE:
+    if case.cause in NO_SHORTAGE:
         return None
     if share < _TMPFS_SHARE:
         return _left_behind(case)
-    used = size(case.size(ContributorName.SHARED_MEMORY))
+    shared = case.size(ContributorName.SHARED_MEMORY)
     return Advice(
         remedy=Remedy.MOVE_TMPFS,
         message=(
-            f"{used} ({percent(share)}) are files in tmpfs or shared memory (emptyDir with medium Memory, "
-            "/dev/shm, System V): "
-            "they stay until deleted, whoever is killed. Keep them on disk, or give the volume a sizeLimit "
-            "below the memory "
-            "limit."
+            f"{size(shared)} ({percent(share)}) are files in tmpfs or shared memory (emptyDir with medium "
+            "Memory, /dev/shm, System V): they stay until deleted, whoever is killed. Keep them on disk, or "
+            f"give the volume a sizeLimit {_size_limit(case, shared)}."
         ),
     )
+
+
+def _size_limit(case: Case, shared_bytes: int) -> str:
+    """What the limit leaves for files: less all else that was in use, and a fifth more of that."""
+    limit, usage = case.binding.limit_bytes, case.binding.usage_bytes
+    if case.scope is not Scope.MEMCG or limit is None or usage is None:
+        return "below the memory limit"
+    rest = max(0, usage - shared_bytes)
+    room = int(limit * _FILES_AT_MOST) if rest < limit * _LITTLE else int(limit - rest * (1 + _HEADROOM))
+    if room <= 0:
+        return "below the memory limit"
+    return f"of at most {size(room)}: {size(limit)} less the {size(rest)} in use besides, and some room"
 
 
 def _left_behind(case: Case) -> Advice | None:
@@ -62,45 +66,40 @@ def _left_behind(case: Case) -> Advice | None:
 def slow_storage(case: Case) -> Advice | None:
     """Page cache that could not be written back fast enough."""
     share = case.share(ContributorName.DIRTY_PAGE_CACHE)
-    if share < _DIRTY_SHARE or case.cause in _NO_SHORTAGE:
+    if share < _DIRTY_SHARE or case.cause in NO_SHORTAGE:
         return None
     used = size(case.size(ContributorName.DIRTY_PAGE_CACHE))
     return Advice(
         remedy=Remedy.SLOW_STORAGE,
         message=(
             f"{used} ({percent(share)}) are page cache that waits to be written: the storage is slower than "
-            "the writer. Write with "
-            "fsync in between or O_DIRECT, use faster storage, or lower vm.dirty_bytes; on cgroup v1 nothing "
-            "slows a writer "
-            "down by its cgroup, on v2 memory.high does."
+            f"the writer. Write with fsync in between or O_DIRECT, use faster storage, or {_slow_down(case)}."
         ),
     )
 
 
-def free_kernel_memory(case: Case) -> Advice | None:
-    """The kernel's own memory, with the cache's name where the report has it."""
-    share = case.share(*_KERNEL)
-    named = case.detail(ContributorName.KERNEL_SLAB) if case.kill.memory.slabs else None
-    if (share < _KERNEL_SHARE and not named) or case.cause in _NO_SHORTAGE:
-        return None
-    used = size(case.size(*_KERNEL))
-    shown = f"{used} ({percent(share)})" if share else used
-    cache = f", most of it in slab cache {printable(named)}" if named else ""
-    return Advice(
-        remedy=Remedy.FREE_KERNEL_MEMORY,
-        message=(
-            f"{shown} belong to the kernel{cache}; no kill gives them back. Compare `slabtop` over time; a "
-            "cache that only grows is "
-            "a leak in a driver or file system, or an object (sockets, open files, dentries) that some "
-            "process holds."
-        ),
+def _slow_down(case: Case) -> str:
+    """What makes the writer wait in time: cgroup v1 knows only the whole host's dirty pages."""
+    limit, memory = case.binding.limit_bytes, case.kill.memory
+    if case.scope is not Scope.MEMCG or limit is None:
+        return "lower vm.dirty_bytes and vm.dirty_background_bytes"
+    if memory.swap is not None:
+        high = size(int(limit * (1 - _HEADROOM)))
+        return f"set memory.high to about {high}, at which the kernel makes the writer wait"
+    if memory.memory_swap is not None or memory.kmem is not None:
+        return (
+            f"lower vm.dirty_bytes below {size(limit // 2)}, for on cgroup v1 nothing slows a writer down by "
+            "its cgroup"
+        )
+    return (
+        "lower vm.dirty_bytes; on cgroup v1 nothing slows a writer down by its cgroup, on v2 memory.high does"
     )
 
 
 def find_leak(case: Case) -> Advice | None:
     """One process, or many of one name, with most of the memory."""
     total = _total(case)
-    if not total or case.cause in _NO_SHORTAGE:
+    if not total or case.cause in NO_SHORTAGE:
         return None
     holder = _holder(case)
     if holder is None:
@@ -117,10 +116,11 @@ def find_leak(case: Case) -> Advice | None:
     swap = (
         ", swap included" if any(task.swapents_pages for task in case.kill.tasks if task.comm == comm) else ""
     )
+    each = ", each with the pages that they share" if count > 1 and held > total else ""
     return Advice(
         remedy=Remedy.FIND_LEAK,
         message=(
-            f"{many} {size(held)}{share}{swap}. If that is more than the work needs, or grows "
+            f"{many} {size(held)}{share}{swap}{each}. If that is more than the work needs, or grows "
             "with time under equal load, take a heap profile and look for a leak."
         ),
     )
@@ -139,10 +139,24 @@ def _holder(case: Case) -> tuple[str, int, int] | None:
         single = max(task_pages(task) for task in case.kill.tasks if task.comm == comm)
         alone = single >= most * _NEARLY_ALL
         held = (single if alone else most) * case.kill.memory.page_size_bytes
-        return comm, held, 1 if alone else names[comm]
+        return comm, _own(case, comm, held) if alone else held, 1 if alone else names[comm]
     victim = case.victim
-    resident = resident_bytes(victim) if victim is not None else None
-    return (victim.comm, resident, 1) if victim is not None and resident is not None else None
+    if victim is None:
+        return None
+    resident = anonymous_bytes(victim) if case.scope is Scope.MEMCG else resident_bytes(victim)
+    return (victim.comm, resident, 1) if resident is not None else None
+
+
+def _own(case: Case, comm: str, held_bytes: int) -> int:
+    """Of a victim that held most of a cgroup, without pages of files, which may be charged to another."""
+    victim = case.victim
+    if case.scope is not Scope.MEMCG or victim is None or victim.comm != comm:
+        return held_bytes
+    anonymous = anonymous_bytes(victim)
+    row = next((task for task in case.kill.tasks if task.pid == victim.pid), None)
+    if anonymous is None or row is None:
+        return held_bytes
+    return min(held_bytes, anonymous + (row.swapents_pages or 0) * case.kill.memory.page_size_bytes)
 
 
 def _total(case: Case) -> int | None:

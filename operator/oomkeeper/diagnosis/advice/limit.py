@@ -1,8 +1,10 @@
 """Advice about a cgroup's limit."""
 
-from ...model.cause import BindingCounter, Cause, ContributorName, Remedy, Scope
+from oomkeeper.kernel.lazy import lazy
+
+from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
 from ...model.diagnosis import Advice
-from ..case import Case, resident_bytes
+from ..case import Case
 from ..names import printable
 from ..units import round_up, size
 
@@ -19,10 +21,10 @@ _LIMIT_CAUSES = frozenset(
 )
 _HEADROOM = 0.2
 """As the VerticalPodAutoscaler bumps after an OOM (oomBumpUpRatio 1.2)."""
-_JVM = frozenset({"java", "jsvc"})
-_JVM_OTHER = 0.25
-"""Part of a JVM's memory outside the heap (metaspace, threads, code cache, direct buffers);
-MaxRAMPercentage=75 leaves as much."""
+_PLAIN_PATH = lazy(r"(?:/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*)+")
+"""A cgroup's path that may stand in a command: whoever makes cgroups may call them `$(reboot)`."""
+_OWN_COMMAND = frozenset({Cause.CGROUP_LIMIT, Cause.ANCESTOR_CGROUP_LIMIT})
+_MANAGED = (".service", ".slice", ".scope")
 
 
 def fit_limit(case: Case) -> Advice | None:
@@ -40,9 +42,8 @@ def fit_limit(case: Case) -> Advice | None:
         remedy=Remedy.FIT_LIMIT,
         message=(
             f"If this use is normal, raise {_where(case)} from {size(limit)} to about {size(new)}: "
-            f"{size(limit)} were in "
-            f"use{also} when it was met, plus a fifth. The true peak is not known, since the limit cut it "
-            "off."
+            f"{size(limit)} were in use{also} when it was met, plus a fifth, rounded up. The true peak is "
+            f"not known, since the limit cut it off.{_command(case, new)}"
         ),
     )
 
@@ -94,22 +95,25 @@ def _file(case: Case) -> str:
     )
 
 
-def lower_heap(case: Case) -> Advice | None:
-    """A JVM whose heap leaves no room for the rest of the process."""
-    victim, limit = case.victim, case.binding.limit_bytes
-    if case.scope is not Scope.MEMCG or victim is None or limit is None or victim.comm not in _JVM:
-        return None
-    resident = resident_bytes(victim)
-    if resident is None or resident * 10 < limit * 7:
-        return None
-    return Advice(
-        remedy=Remedy.LOWER_HEAP,
-        message=(
-            f"The JVM held {size(resident)} of {size(limit)}. Keep its heap at or below "
-            f"{size(int(limit * (1 - _JVM_OTHER)))} "
-            "(-Xmx, or -XX:MaxRAMPercentage=75): threads, metaspace and direct buffers need the rest."
-        ),
-    )
+def _command(case: Case, new_bytes: int) -> str:
+    """How to set it at once on a host's own cgroup; a container's comes from its spec, so not there."""
+    path, memory = case.kill.oom_memcg, case.kill.memory
+    if case.cause not in _OWN_COMMAND or path is None or case.binding.counter is not BindingCounter.MEMORY:
+        return ""
+    if not _PLAIN_PATH.fullmatch(path):
+        return ""
+    value = f"{new_bytes >> 20}M"
+    unit = path.rpartition("/")[2]
+    if path.startswith("/system.slice/") and path.count("/") == 2 and unit.endswith(_MANAGED):
+        return f" At once: systemctl set-property {unit} MemoryMax={value}"
+    if unit.endswith(_MANAGED):
+        return ""
+    if memory.swap is not None:
+        return f" At once: echo {value} > /sys/fs/cgroup{path}/memory.max"
+    both = memory.memory_swap
+    if both is None or (both.limit_bytes is not None and both.limit_bytes < new_bytes):
+        return ""  # cgroup v1 takes no memory limit above the memory+swap limit.
+    return f" At once: echo {value} > /sys/fs/cgroup/memory{path}/memory.limit_in_bytes"
 
 
 def reserve_system_memory(case: Case) -> Advice | None:

@@ -11,15 +11,16 @@
 5.9     9066e5cfb73c  points below zero count; before, an eligible task had at least 1
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from oomkeeper.kernel.lazy import lazy
 
 from ...model.kill import TaskRow
 
 ADJ_MIN = -1000
 """OOM_SCORE_ADJ_MIN (include/uapi/linux/oom.h): never killed."""
-_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
+_RELEASE = lazy(r"(\d{1,4})\.(\d{1,4})")
 _NEWEST = (9999, 0)
 
 

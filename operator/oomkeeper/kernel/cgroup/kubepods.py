@@ -15,17 +15,18 @@ Of several node roots (a cluster inside a pod) the innermost counts.
 import re
 
 from ...model.pod import KubeCgroup
+from ..lazy import lazy
 
-_ROOT = re.compile(r"(?:kubelet-)?kubepods(?:\.slice)?")
-_QOS = re.compile(r"(?:(?:kubelet-)?kubepods-)?(burstable|besteffort)(?:\.slice)?")
+_ROOT = lazy(r"(?:kubelet-)?kubepods(?:\.slice)?")
+_QOS = lazy(r"(?:(?:kubelet-)?kubepods-)?(burstable|besteffort)(?:\.slice)?")
 _UID = r"(?P<uid>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})"
 """metadata.uid with dashes, the systemd driver's underscores, or a static pod's config hash
 (kubetypes.ConfigHashAnnotationKey)."""
-_POD = re.compile(rf"(?:(?:kubelet-)?kubepods(?:-(?P<qos>burstable|besteffort))?-)?pod{_UID}(?:\.slice)?")
-_CONTAINER = re.compile(
+_POD = lazy(rf"(?:(?:kubelet-)?kubepods(?:-(?P<qos>burstable|besteffort))?-)?pod{_UID}(?:\.slice)?")
+_CONTAINER = lazy(
     r"(?:(?:cri-containerd|crio|docker|cri-dockerd|containerd|libpod|nerdctl)-)?(?P<id>[0-9a-f]{64})(?:\.scope)?"
 )
-_MISMATCH = re.compile(
+_MISMATCH = lazy(
     rf"(?:kubelet-)?kubepods(?:-(?P<qos>burstable|besteffort))?-pod{_UID}\.slice:[a-z-]+:(?P<id>[0-9a-f]{{64}})"
 )
 _QOS_NAMES = {"burstable": "Burstable", "besteffort": "BestEffort", None: "Guaranteed"}

@@ -9,14 +9,13 @@ logd takes the text up to the first `: ` for a tag where it looks like one and p
 the two together again gives the kernel's text.
 """
 
-import re
-
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .dmesg import strip_stamp
 from .frame import Frame, Kind
 
-_THREADTIME = re.compile(
+_THREADTIME = lazy(
     rb"((?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6})(?: +[a-z]\w*)? +(\d+) +(\d+) ([VDIWEFA]) (.*?) *: ?"
 )
 _LEVELS = {b"V": 7, b"D": 7, b"I": 6, b"W": 4, b"E": 3, b"F": 2, b"A": 1}

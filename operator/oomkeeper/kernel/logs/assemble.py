@@ -5,17 +5,19 @@ Most lines of a log have one framing. One pattern per framing takes all of a blo
 only the lines that it leaves over, and those that may belong to the record before, are looked at one by one.
 """
 
-import re
+from operator import itemgetter
 
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .blocks import clean
+from .columns import RUN_ON_BYTES, Columns
 from .counts import LogCounts
-from .escapes import decode_kmsg, decode_octal
+from .escapes import decode_octal
 from .export import ExportReader, VerboseReader
 from .fast import Fast, fast_for
 from .foreign import ELISION, looks_foreign
-from .frame import LEVELS, Frame, Kind
+from .frame import Frame, Kind
 from .framing import find_frame, strip_quote
 from .grammar import (
     KNOWN_START,
@@ -30,26 +32,22 @@ from .journal import SpreadJson
 from .rawkmsg import DICTIONARY
 from .rejoin import TERMINAL_WIDTHS, join
 from .runon import split_run_on
-from .wall import normalise
 
 RECORD_MAX_BYTES = 64 * 1024
 """Continuation lines beyond it are dropped; printk's own bound is 1 KiB, the largest memcg statistics are 5
 KiB."""
-_RUN_ON_BYTES = 160
 _MAX_BETWEEN = 8
 _MAX_PIECES = 64
 _PROBES = 6
 
-_BARE_ROW = re.compile(
+_BARE_ROW = lazy(
     rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
 )
 """The bulk of an unstamped report: table rows and the call trace."""
-_LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
 _new = tuple.__new__
-_INNER_STAMP = re.compile(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
-_ANNOUNCED = re.compile(
-    rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z"
-)
+_IS_KERNEL = itemgetter(LogRecord._fields.index("kernel"))
+_INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
+_ANNOUNCED = lazy(rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z")
 
 
 class Assembler:
@@ -89,10 +87,8 @@ class Assembler:
         fast = self._probe(block)
         if fast is None:
             self._feed_bare(block)
-        elif fast.kind is Kind.KMSG:
-            self._feed_kmsg(block, fast)
         else:
-            self._feed_text(block, fast)
+            self._feed_framed(block, fast)
         return self._take(keep=True)
 
     def finish(self) -> list[LogRecord]:
@@ -123,54 +119,22 @@ class Assembler:
         self._fast_prefix_bytes = frame.prefix_bytes
         return best
 
-    # The fast loops. Each appends whole records and hands what it cannot take to _line().
+    # The fast ways. Each appends whole records and hands what it cannot take to _line().
 
-    def _feed_text(self, block: bytes, fast: Fast) -> None:
-        append, kind, escape, decode = self._out.append, fast.kind, fast.escape, fast.decode
-        last_date, wall = b"", None
-        for level, date, uptime, caller, text, foreign_date, foreign, other in fast.pattern.findall(block):
-            if not (uptime or date):
-                if foreign:
-                    if foreign_date != last_date:
-                        last_date, wall = foreign_date, normalise(foreign_date)
-                    append(_new(LogRecord, (foreign, None, wall, None, None, None, False)))
-                else:
-                    self._catch_up(kind)
-                    self._line(other)
-                continue
-            if date != last_date:
-                last_date, wall = date, normalise(date)
-            if escape in text:
-                text = decode(text)
-            append(
-                _new(
-                    LogRecord,
-                    (
-                        text,
-                        int(uptime.replace(b".", b"")) if uptime else None,
-                        wall,
-                        None,
-                        caller or None,
-                        _LEVEL_OF.get(level) if level else None,
-                        True,
-                    ),
-                )
-            )
-            if len(text) >= _RUN_ON_BYTES:
-                self._split_last()
-        self._catch_up(kind)
-
-    def _feed_kmsg(self, block: bytes, fast: Fast) -> None:
-        append = self._out.append
-        for level, seq, usec, caller, text, other in fast.pattern.findall(block):
-            if not level:
-                self._catch_up(Kind.KMSG)
-                self._line(other)
-                continue
-            if b"\\x" in text:
-                text = decode_kmsg(text)
-            append(_new(LogRecord, (text, int(usec), None, int(seq), caller or None, int(level), True)))
-        self._catch_up(Kind.KMSG)
+    def _feed_framed(self, block: bytes, fast: Fast) -> None:
+        lines = Columns(block, fast)
+        begin = 0
+        for at in lines.others():
+            if at > begin:
+                self._out += lines.records(begin, at)
+            begin = at + 1
+            if (record := lines.foreign(at)) is not None:
+                self._out.append(record)
+            else:
+                self._catch_up(fast.kind)
+                self._line(lines.other(at))
+        self._out += lines.records(begin, len(lines))
+        self._catch_up(fast.kind)
 
     def _feed_bare(self, block: bytes) -> None:
         append, is_row = self._out.append, _BARE_ROW.match
@@ -248,7 +212,7 @@ class Assembler:
         self._prefix_bytes = frame.prefix_bytes
         self._pieces, self._widths = [record.text], [width]
         self._between = 0
-        if record.kernel and frame.kind in (Kind.DMESG, Kind.SYSLOG) and len(record.text) >= _RUN_ON_BYTES:
+        if record.kernel and frame.kind in (Kind.DMESG, Kind.SYSLOG) and len(record.text) >= RUN_ON_BYTES:
             self._split_last()
 
     def _append_fragment(self, record: LogRecord) -> bool:
@@ -289,6 +253,7 @@ class Assembler:
             return
         elif (
             not known
+            and b"[" in line
             and (stamp := _INNER_STAMP.search(line))
             and (frame := find_frame(line[stamp.start() :])) is not None
         ):
@@ -314,7 +279,7 @@ class Assembler:
             text = decode_octal(text)
         if b"\\x0a" in text:
             text = text.replace(b"\\x0a", b"\n")
-        self._out.append(LogRecord(text=text))
+        self._out.append(_new(LogRecord, (text, None, None, None, None, None, True)))
         self._last = len(self._out) - 1
         self._pieces, self._widths = [text], [width]
         self._between = 0
@@ -424,7 +389,7 @@ class Assembler:
         done, self._out = self._out[:held], self._out[held:]
         self._last = 0 if self._out else -1
         self._seen = len(self._out)
-        kernel = sum([record.kernel for record in done])
+        kernel = sum(map(_IS_KERNEL, done))
         self._counts.kernel += kernel
         self._counts.foreign += len(done) - kernel
         return done

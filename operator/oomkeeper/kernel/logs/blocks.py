@@ -1,8 +1,8 @@
 """Cuts a stream into blocks of whole lines, cleaned of what no framing needs, in bounded memory."""
 
-import re
 from typing import Protocol
 
+from ..lazy import lazy
 from .counts import LogCounts
 
 BLOCK_BYTES = 256 * 1024
@@ -11,8 +11,8 @@ LINE_MAX_BYTES = 256 * 1024
 """Longest line that is kept whole. printk's records end at 1 KiB (PRINTKRB_RECORD_MAX); journal entries as
 JSON are the longest."""
 
-_ANSI = re.compile(rb"\x1b(?:\[[0-9;:?]*[A-Za-z]|\(B)")
-_RETURNS = re.compile(
+_ANSI = lazy(rb"\x1b(?:\[[0-9;:?]*[A-Za-z]|\(B)")
+_RETURNS = lazy(
     rb"(?<!\r)\r++(?=\n|\Z)"
 )  # possessive, and only from a run's start: linear in any run's length
 

@@ -11,15 +11,14 @@ comma tells it from a daemon's time stamp kern  :warn  : [  123.456789] text    
 these
 """
 
-import re
-
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .escapes import decode_hex
 from .frame import LEVELS, Frame, Kind
 from .wall import normalise
 
-_STAMP = re.compile(
+_STAMP = lazy(
     rb"\[(?:"
     rb" *(\d+\.\d{1,9})(?:,\d+)?(?: <\ *\d+\.\d+>)?"
     rb"| *[+<] *\d+\.\d+>?"
@@ -28,11 +27,11 @@ _STAMP = re.compile(
     rb")\](?: ?\[ *([TC]\d+)\])?"
     rb"(?: *(?:\(\d+\)\[\d+:[^\]]{1,16}\]|\[\d+: *[^\]\n:]{1,16}: *\d+\]))? ?"
 )
-_ISO = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:Z|[+-]\d\d:?\d\d)) ?")
-_DECODED = re.compile(
+_ISO = lazy(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:Z|[+-]\d\d:?\d\d)) ?")
+_DECODED = lazy(
     rb"(kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]|res\d+) *:(\w+) *: ?"
 )
-_MONOTONIC = re.compile(rb"([\w.-]+) (kernel(?=: )|[\w@./-]+(?=\[\d+\]: ))(?:\[\d+\])?: ")
+_MONOTONIC = lazy(rb"([\w.-]+) (kernel(?=: )|[\w@./-]+(?=\[\d+\]: ))(?:\[\d+\])?: ")
 
 
 def parse_dmesg(line: bytes) -> Frame | None:

@@ -2,8 +2,10 @@
 
 import re
 
-_HEX = re.compile(rb"\\x([0-9a-f]{2})")
-_OCTAL = re.compile(rb"#(0[0-3][0-7]|177)")
+from ..lazy import lazy
+
+_HEX = lazy(rb"\\x([0-9a-f]{2})")
+_OCTAL = lazy(rb"#(0[0-3][0-7]|177)")
 
 
 def _hex(found: re.Match[bytes]) -> bytes:

@@ -5,16 +5,15 @@ eight bytes of length (little endian), and the raw bytes: so nothing inside a va
 Verbose heads each entry with time and cursor, and indents a value's further lines deeper than the names.
 """
 
-import re
-
+from ..lazy import lazy
 from .frame import Frame
 from .journal import Fields, entry_frame
 
 _START = b"__CURSOR="
-_FIELD = re.compile(rb"([A-Z_][A-Z0-9_]{0,63})=")
-_BINARY = re.compile(rb"[A-Z_][A-Z0-9_]{0,63}\Z")
-_VERBOSE_HEAD = re.compile(rb"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+ \[s=[0-9a-f]+;")
-_VERBOSE_FIELD = re.compile(rb" {4}([A-Z_][A-Z0-9_]{0,63})=(.*)\Z")
+_FIELD = lazy(rb"([A-Z_][A-Z0-9_]{0,63})=")
+_BINARY = lazy(rb"[A-Z_][A-Z0-9_]{0,63}\Z")
+_VERBOSE_HEAD = lazy(rb"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+ \[s=[0-9a-f]+;")
+_VERBOSE_FIELD = lazy(rb" {4}([A-Z_][A-Z0-9_]{0,63})=(.*)\Z")
 VALUE_MAX_BYTES = 1024 * 1024
 _WANTED = frozenset(
     (

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from .escapes import decode_hex, decode_octal
+from ..lazy import lazy
+from .escapes import decode_hex, decode_kmsg, decode_octal
 from .frame import Kind
 
 _SYSLOG_DATE = rb"[A-Z][a-z]{2} [ \d]\d [\d:]{8}(?:\.\d{6})?"
@@ -21,19 +22,18 @@ _DMESG_ISO = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d"
 _HOST = rb"(?![a-z]+[0-7]?\.(?:emerg|alert|crit|err|warn|notice|info|debug) )[^ \n]*[^ :\n] "
 _CALLER = rb" ?\[ *([TC]\d+)\]"
 
-_SAMPLE = re.compile(
+_SAMPLE = lazy(
     rb"(?P<pri><[0-7]>)?(?P<dec>kern +:\w+ *: )?(?:"
     rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|(?P<sysiso>" + _ISO_DATE + rb")) (?P<host>" + _HOST + rb")?kernel: "
     rb"|(?P<tag>kernel: )|\[(?P<ctime>" + _CTIME + rb")\] |(?P<iso>" + _DMESG_ISO + rb") )?"
     rb"(?P<stamp>\[ *\d+\.\d{6}\](?P<caller>" + _CALLER + rb")? )?"
 )
 _FOREIGN_TEXT = rb"(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: .*"
-_FOREIGN_SAMPLE = re.compile(
+_FOREIGN_SAMPLE = lazy(
     rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|(?P<sysiso>" + _ISO_DATE + rb")) "
     rb"(?P<host>" + _HOST + rb")" + _FOREIGN_TEXT
 )
-_KMSG = re.compile(rb"([0-7]),(\d+),(\d+),-(?:,caller=([TC]\d+))?;(?!,)(.*)\n|(.*)\n")
-_KMSG_SAMPLE = re.compile(rb"[0-7],\d+,\d+,-(?:,caller=[TC]\d+)?;")
+_KMSG_SAMPLE = lazy(rb"[0-7],\d+,\d+,-(,caller=[TC]\d+)?;")
 
 # What must be looked at singly: pr_cont() pieces, Android's prefixes, journalctl's host and tag behind a
 # stamp, a stamp or caller that the sample did not have.
@@ -46,11 +46,16 @@ _DIGITS, _LETTERS, _BLANK = frozenset(b"0123456789"), frozenset(string.ascii_let
 
 
 class Fast(NamedTuple):
-    """A block's pattern. Groups: level, date, uptime, caller, text, then date and text of another program's
-    line, other; for kmsg: level, seq, usec, caller, text, other."""
+    """A block's pattern."""
 
     kind: Kind
     pattern: re.Pattern[bytes]
+    fields: tuple[str, ...]
+    """What its groups are, of: level, seq, date, uptime (with a point) or usec, caller, text, then the date
+    and text of another program's line (foreign_date, foreign), and last a line that it does not fit (other).
+    A group more is a fifth of the time, so what the sample does not have is not among them."""
+    mark: str
+    """The field that is empty in no line of the framing, and in every other."""
     escape: bytes
     decode: Callable[[bytes], bytes]
     """Undoes the escapes of a text that holds `escape`."""
@@ -60,8 +65,8 @@ class Fast(NamedTuple):
 
 def fast_for(line: bytes) -> Fast | None:
     """The pattern for lines like this one, or None where there is none. `line` has no newline."""
-    if _KMSG_SAMPLE.match(line):
-        return Fast(Kind.KMSG, _KMSG, b"", decode_hex)
+    if sample := _KMSG_SAMPLE.match(line):
+        return _build_kmsg(caller=sample[1] is not None)
     found = _SAMPLE.match(line)
     if found is None:
         return None
@@ -104,31 +109,50 @@ def _shape(date: bytes) -> bytes:
 def _build(
     priority: bool, decoded: bool, dated: str | None, shape: bytes, host: bytes, stamped: bool, caller: bool
 ) -> Fast:
-    head = rb"<([0-7])>" if priority else rb"()"
-    if decoded:
-        head = rb"kern +:(\w+) *: " if not priority else rb"<([0-7])>kern +:\w+ *: "
+    fields = []
+    head = b""
+    if priority:
+        fields, head = ["level"], rb"<([0-7])>" + (rb"kern +:\w+ *: " if decoded else b"")
+    elif decoded:
+        fields, head = ["level"], rb"kern +:(\w+) *: "
     tag = re.escape(host) + rb"kernel: "
     head += {
         "sys": rb"(" + shape + rb") " + tag,
         "sysiso": rb"(" + shape + rb") " + tag,
-        "tag": rb"()kernel: ",
+        "tag": rb"kernel: ",
         "ctime": rb"\[(" + _CTIME + rb")\] ",
         "iso": rb"(" + _DMESG_ISO + rb") ",
-        None: rb"()",
+        None: rb"",
     }[dated]
-    head += rb"\[ *(\d+\.\d{6})\]" if stamped else rb"()"
-    head += _CALLER if caller else rb"()"
-    head += rb" " if stamped else rb""
+    if dated is not None and dated != "tag":
+        fields.append("date")
+    if stamped:
+        fields.append("uptime")
+        head += rb"\[ *(\d+\.\d{6})\]"
+        if caller:
+            fields.append("caller")
+            head += _CALLER
+        head += rb" "
     singly = (
         _SINGLY
         + (_SINGLY_STAMPED if stamped and dated is None else b"")
         + (b"" if stamped else _SINGLY_UNSTAMPED)
     )
-    foreign = rb"()()"
+    fields.append("text")
+    foreign = b""
     if dated in ("sys", "sysiso") and host:
-        foreign = rb"(" + shape + rb") " + re.escape(host) + rb"(" + _FOREIGN_TEXT + rb")\n"
-        foreign += rb"|"
+        fields += ["foreign_date", "foreign"]
+        foreign = rb"(" + shape + rb") " + re.escape(host) + rb"(" + _FOREIGN_TEXT + rb")\n|"
     pattern = re.compile(head + rb"(?!" + singly + rb")(.*)\n|" + foreign + rb"(.*)\n")
+    kind, escape, decode = Kind.DMESG, b"\\x", decode_hex
     if dated in ("sys", "sysiso", "tag"):
-        return Fast(Kind.SYSLOG, pattern, b"#0", decode_octal)
-    return Fast(Kind.DMESG, pattern, b"\\x", decode_hex)
+        kind, escape, decode = Kind.SYSLOG, b"#0", decode_octal
+    return Fast(kind, pattern, (*fields, "other"), "uptime" if stamped else "date", escape, decode)
+
+
+@lru_cache(maxsize=2)
+def _build_kmsg(*, caller: bool) -> Fast:
+    by = rb",caller=([TC]\d+)" if caller else b""
+    pattern = re.compile(rb"([0-7]),(\d+),(\d+),-" + by + rb";(?!,)(.*)\n|(.*)\n")
+    fields = ("level", "seq", "usec", *(("caller",) if caller else ()), "text", "other")
+    return Fast(Kind.KMSG, pattern, fields, "level", b"\\x", decode_kmsg)

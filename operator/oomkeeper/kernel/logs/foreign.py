@@ -3,7 +3,9 @@ wrote a line."""
 
 import re
 
-_SHAPES = re.compile(
+from ..lazy import lazy
+
+_SHAPES = lazy(
     rb"[IWEF]\d{4} \d\d:\d\d:\d\d"  # klog: kubelet, etcd's older logs
     rb"|(?:time|ts|level|msg|logger)=\S"  # logfmt: containerd, dockerd, cri-o
     rb"|\{\s*\""  # JSON
@@ -16,7 +18,7 @@ _SHAPES = re.compile(
     # a shell's prompt
     rb"|\S+@\S+:\S*[#$] |\[\S+@\S+ \S+\][#$] |[#$] (?:dmesg|journalctl|cat|grep|less|tail)\b"
 )
-ELISION = re.compile(
+ELISION = lazy(
     rb"\s*(?:\[?\.{3,}\]?|\[?(?:snip|\xe2\x80\xa6|cut)\]?|<snip>|-{3,}|={3,}|\.\.|\*{3,})\s*\Z", re.IGNORECASE
 )
 """What people put where they left lines out."""

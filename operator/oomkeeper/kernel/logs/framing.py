@@ -1,7 +1,6 @@
 """Finds out, line by line, which framing a line has: streams mix them."""
 
-import re
-
+from ..lazy import lazy
 from .android import parse_logcat
 from .dmesg import parse_dmesg
 from .frame import Frame
@@ -9,7 +8,13 @@ from .journal import parse_json_line
 from .rawkmsg import parse_kmsg_line
 from .syslog import parse_syslog
 
-_QUOTE = re.compile(rb"(?:>[ \t]?|\|[ \t])+")
+_MAY_BEGIN = lazy(
+    rb"[\[{\x1e<\d]|data: \{|kernel|[A-Z][a-z]{2} "
+    rb"|(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local|res)[\d ]*:"
+)
+"""What a line with a frame begins with, but for those that `|` or `: [` part into fields. Nearly all bare
+lines of a report fail here, before any framing is tried."""
+_QUOTE = lazy(rb"(?:>[ \t]?|\|[ \t])+")
 
 
 def strip_quote(line: bytes) -> bytes:
@@ -36,6 +41,8 @@ def find_frame(line: bytes) -> Frame | None:
 
 
 def _find(line: bytes) -> Frame | None:
+    if _MAY_BEGIN.match(line) is None and b"|" not in line and b": [" not in line:
+        return None
     first = line[:1]
     if first == b"[":
         return parse_dmesg(line)

@@ -9,9 +9,10 @@ to 6.18, and the wrapped logs in the wild.
 import re
 from typing import NamedTuple
 
-KNOWN_START = re.compile(
-    rb".{1,15} invoked oom(?:-killer)?(?:: |$)"
-    rb"|(?:CPU: \d+ (?:UID|PID)|Pid: \d+, comm): "
+from ..lazy import lazy
+
+KNOWN_START = lazy(
+    rb"(?:CPU: \d+ (?:UID|PID)|Pid: \d+, comm): "
     rb"|(?:Hardware name|Workqueue|Call Trace|Mem-Info|Call trace)\b"
     rb"|Node \d+ "
     rb"|(?:DMA|DMA32|Normal|HighMem|Movable|Device)(?: free:|: \d+\*| per-cpu:)"
@@ -25,6 +26,7 @@ KNOWN_START = re.compile(
     rb"|Memory limit reached of cgroup |Killed? process \d+"
     rb"|(?:memory|memory\+swap|kmem|swap): usage \d|oom_reaper: |Unreclaimable slab info:|Name +Used +Total"
     rb"|Kernel panic - not syncing|COMPACTION is disabled|sysrq: |SysRq : "
+    rb"|.{1,15} invoked oom(?:-killer)?(?:: |$)"
 )
 """The beginning of a line that only the kernel's OOM report has; comm is at most 15 bytes (TASK_COMM_LEN)."""
 
@@ -36,7 +38,8 @@ END_BYTES = 200
 class Line(NamedTuple):
     """A kind of line that is long enough to be broken."""
 
-    opens: re.Pattern[bytes]
+    opens: bytes
+    """A pattern for its beginning."""
     complete: re.Pattern[bytes] | None
     """What its end looks like when nothing is missing; None where the end is open."""
     goes_on: re.Pattern[bytes]
@@ -50,9 +53,7 @@ class Line(NamedTuple):
 
 
 def _line(opens: bytes, complete: bytes | None, goes_on: bytes, *, solid: bool = False) -> Line:
-    return Line(
-        re.compile(opens), re.compile(complete + rb"\s*\Z") if complete else None, re.compile(goes_on), solid
-    )
+    return Line(opens, lazy(complete + rb"\s*\Z") if complete else None, lazy(goes_on), solid)
 
 
 _KILL_REST = (
@@ -101,16 +102,19 @@ LINES = (
     _line(rb"Kernel panic - not", rb"(?:enabled|memory\.*|processes\.*)", rb"syncing|[a-z_]+ "),
 )
 
-MEM_INFO_REST = re.compile(
+_OPENS = lazy(b"|".join(b"(" + line.opens + b")" for line in LINES))
+"""All that open one, in their order: the number of the group is the kind's."""
+
+MEM_INFO_REST = lazy(
     rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
     rb"free):\d+(?!\d|kB)"
 )
 """The further lines of the Mem-Info record."""
-STATISTIC = re.compile(rb"\s*[a-z][a-z0-9_]* \d+\s*\Z")
+STATISTIC = lazy(rb"\s*[a-z][a-z0-9_]* \d+\s*\Z")
 """One line of a cgroup v2 memory.stat, as reports before 6.5 print them in one record."""
-TABLE_HEADER = re.compile(rb"\[ *pid *\]((?: +[a-z_]+)*) +name\s*\Z")
-TABLE_ROW = re.compile(rb"\[ *\d+\](?: +-?\d+)* *\Z|\[ *\d+\]((?: +-?\d+)*)(?: +(\S.*))?\Z")
-NUMBERS = re.compile(rb" *-?\d+(?: +-?\d+)*(?: +\S.*)?\Z")
+TABLE_HEADER = lazy(rb"\[ *pid *\]((?: +[a-z_]+)*) +name\s*\Z")
+TABLE_ROW = lazy(rb"\[ *\d+\](?: +-?\d+)* *\Z|\[ *\d+\]((?: +-?\d+)*)(?: +(\S.*))?\Z")
+NUMBERS = lazy(rb" *-?\d+(?: +-?\d+)*(?: +\S.*)?\Z")
 
 
 def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
@@ -129,7 +133,5 @@ def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
 
 def find_line(text: bytes) -> Line | None:
     """The kind of breakable line that `text` is, or None."""
-    for line in LINES:
-        if line.opens.match(text):
-            return line
-    return None
+    found = _OPENS.match(text)
+    return LINES[found.lastindex - 1] if found is not None and found.lastindex else None

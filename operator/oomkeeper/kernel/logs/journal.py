@@ -5,20 +5,26 @@ Here the writer is proved: journald itself sets the fields that begin with an un
 SYSLOG_FACILITY (absent or 0) that the kernel and no process wrote it there.
 """
 
-import json
 import re
 
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .frame import LEVELS, Frame, Kind, split_priority
 from .wall import from_realtime_usec
 
-_DIGITS = re.compile(r"\d{1,19}\Z", re.ASCII)
-_DMESG_FIELD = re.compile(rb'\s*"(fac|pri|time|caller|msg)": *(.*?),?\s*$')
+_DIGITS = lazy(r"\d{1,19}\Z", re.ASCII)
+_DMESG_FIELD = lazy(rb'\s*"(fac|pri|time|caller|msg)": *(.*?),?\s*$')
 PRETTY_MAX_BYTES = 256 * 1024
 """Longest object of several lines that is waited for."""
 
 Fields = dict[str, bytes]
+
+
+def _loads(text: str) -> object:
+    import json  # takes milliseconds that other formats need not pay
+
+    return json.loads(text)
 
 
 def parse_json_line(line: bytes) -> Frame | None:
@@ -26,7 +32,7 @@ def parse_json_line(line: bytes) -> Frame | None:
     None for broken JSON."""
     line = line.lstrip(b"\x1e")  # journalctl -o json-seq
     try:
-        entry = json.loads(line.decode("utf-8", "surrogateescape"))
+        entry = _loads(line.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(entry, dict):
@@ -146,7 +152,7 @@ class SpreadJson:
             return None
         fields, self._fields = self._fields, {}
         try:
-            text = json.loads(value.decode("utf-8", "surrogateescape"))
+            text = _loads(value.decode("utf-8", "surrogateescape"))
         except ValueError:
             return None
         return Frame(_dmesg_record(fields, text), Kind.OTHER, 0) if isinstance(text, str) else None

@@ -6,16 +6,15 @@ text format that cannot be forged: a process that writes to /dev/kmsg gets facil
 never 0, and a newline inside a record stays `\x0a`.
 """
 
-import re
-
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .escapes import decode_kmsg
 from .frame import Frame, Kind, split_priority
 
-_RECORD = re.compile(rb"(\d{1,10}),(\d{1,20}),(\d{1,20}),([^;,\s]*)((?:,[^;,]*)*);")
-_CALLER = re.compile(rb",caller=([TC]\d+)")
-DICTIONARY = re.compile(rb" [A-Z][A-Z0-9_]*=")
+_RECORD = lazy(rb"(\d{1,10}),(\d{1,20}),(\d{1,20}),([^;,\s]*)((?:,[^;,]*)*);")
+_CALLER = lazy(rb",caller=([TC]\d+)")
+DICTIONARY = lazy(rb" [A-Z][A-Z0-9_]*=")
 """A dictionary line: device and subsystem of dev_printk(), never part of the message."""
 
 

@@ -5,26 +5,25 @@ it, or after a hyphen, or anywhere in a long word; terminals break at their widt
 blank is to be put back follows from the place.
 """
 
-import re
-
+from ..lazy import lazy
 from .grammar import Line
 
-_WORD_END = re.compile(
+_WORD_END = lazy(
     rb"(?:kB|KB|\)|,|[:=]\d+(?=\Z)|\b(?:invoked|[Kk]ill(?:ed)?|process|[Oo]ut|of|[Mm]emory:?|cgroup|"
     rb"reaped|now|as|result|limit|usage|"
     rb"failcnt|score|or|sacrifice|Task|Node|Node \d+))\Z"
 )
-_WORD_START = re.compile(rb"(?!kB|KB)[A-Za-z_(=]")
-_BEFORE_NUMBER = re.compile(rb"(?:kB|KB|\)| =|,|\b(?:process|failcnt|limit|usage|score|Node))\Z")
+_WORD_START = lazy(rb"(?!kB|KB)[A-Za-z_(=]")
+_BEFORE_NUMBER = lazy(rb"(?:kB|KB|\)| =|,|\b(?:process|failcnt|limit|usage|score|Node))\Z")
 """Between these a report always has a blank, so that one was dropped even where the width says that a
 terminal cut the line."""
 TERMINAL_WIDTHS = frozenset({80, 100, 120, 132, 160})
-_IN_COMM = re.compile(rb",task=[^,]{1,15}\Z")
+_IN_COMM = lazy(rb",task=[^,]{1,15}\Z")
 _PAGE_WIDTH = 120
 """A longer line was left long by a mailer, which breaks at blanks only; and only comm has blanks in an
 oom-kill line."""
-_INSIDE_BEFORE = re.compile(rb"(?:[=|(/]|(?<=[a-z])-|\d-)\Z")
-_INSIDE_AFTER = re.compile(rb"(?:,|\)|\||kB\b|KB\b|:\d|=(?=\S))")
+_INSIDE_BEFORE = lazy(rb"(?:[=|(/]|(?<=[a-z])-|\d-)\Z")
+_INSIDE_AFTER = lazy(rb"(?:,|\)|\||kB\b|KB\b|:\d|=(?=\S))")
 
 
 def join(pieces: list[bytes], widths: list[int], *, line: Line | None, cut_at: int | None) -> bytes:

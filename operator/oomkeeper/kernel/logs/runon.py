@@ -6,14 +6,13 @@ the message before the stamp is whole and a report's own line begins after it; 1
 kernel prints around them cannot make both true.
 """
 
-import re
-
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .dmesg import parse_dmesg
 from .grammar import KNOWN_START, find_line
 
-_INNER = re.compile(
+_INNER = lazy(
     rb" ?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: )?"
     rb"(?=\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? )"
     rb"|(?<=\S) ?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: (?!\[ *\d+\.\d{6}\])"
@@ -21,7 +20,7 @@ _INNER = re.compile(
 
 RUN_ON_MAX_BYTES = 16 * 1024
 """A longer line is no paste of a report, and taking it apart would cost its length times its stamps."""
-_STAMP = re.compile(rb"\[ *\d+\.\d{6}\]")
+_STAMP = lazy(rb"\[ *\d+\.\d{6}\]")
 
 
 def split_run_on(record: LogRecord) -> list[LogRecord]:

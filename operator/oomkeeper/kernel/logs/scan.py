@@ -2,25 +2,32 @@
 
 Two searches for fixed bytes run over everything: a report's header, and its `oom-kill:` line since 5.0, hold
 `oom-kill`, and every kill, panic and failure to kill holds `ut of memory`, in all kernels since 2.6. Where
-one of them is found the log is read in full, some way back (the header may be lost, the lines be broken or be
-the further lines of another's record) and on until nothing came for a while.
+one of them is found the log is read in full.
+
+How far back: to the line itself where that is the header of a report and its own framing says that the kernel
+wrote it, for nothing before it has to do with it. Else as far as is remembered: the header may be lost, the
+lines be broken or be the further lines of another's record, which only its beginning tells.
+
+How far on: until nothing came for longer than the longest report is; after a kill line of the kernel's own,
+which ends its report, a little is enough.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from collections.abc import Iterator
 
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .assemble import Assembler
-from .blocks import BLOCK_BYTES, ByteStream, LineBlocks
+from .blocks import ByteStream, LineBlocks
 from .counts import LogCounts
-from .search import Finder, count_newlines, make_finder
+from .evidence import Trace
+from .history import History
+from .search import count_newlines
 
 NEEDLES = (b"oom-kill", b"ut of memory")
 JSON_NEEDLES = (b"111,111,109,45,107,105,108,108", b"117,116,32,111,102,32,109,101,109,111,114,121")
 """The same two as journald spells texts that are not UTF-8 in JSON: one number a byte."""
-_OF_A_REPORT = re.compile(
+OF_A_REPORT = lazy(
     rb"oom-kill(?:er)?(?::|\s*[\r\n]|\Z)"
     rb"|ut of memory(?:: (?:Kill|compulsory|system-wide|OOM victim)| \(oom_kill_| and no killable"
     rb"|:?\s*\n[\s>]*Kill|:?\s*\Z)"
@@ -28,7 +35,6 @@ _OF_A_REPORT = re.compile(
 )
 """What a needle goes on with in the kernel's words; programs say that they are out of memory too."""
 _NEAR_NEEDLES = (
-    b"oom_reaper: ",
     b" invoked oom",
     b"Killed process ",
     b"Kill process ",
@@ -39,15 +45,15 @@ _NEAR_NEEDLES = (
 )
 """Searched only while a report is near: what shows that it goes on where the two are cut off or broken
 apart."""
+_REAPER = b"oom_reaper: "
+_KILLS = (b"ut of memory: Kill", b"Killed process ")
 ALWAYS_BYTES = 1024 * 1024
 """The beginning of a log is read in full: a pasted report needs no search, and its counts are exact."""
 AHEAD_BYTES = 2 * 1024 * 1024
-"""Read after the last find: more than the longest report there is, with 20,000 tasks."""
-_BUFFERS = 3
-"""Read before a find: 512 KiB at least. Holds a report of 5,000 tasks whose header was lost, and any message
-that a syslog daemon lets a forger spread over lines."""
-_OVERLAP = 128
-"""Looked at again with the next read: a needle, and what it goes on with, may lie across two."""
+"""Read after a trace of an open report: more than the longest there is, with 20,000 tasks."""
+AFTER_BYTES = 64 * 1024
+"""Read after the kill that ends one: what belongs to it follows within a few lines, and the next kill,
+report or panic is found by itself."""
 
 
 def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[LogRecord]:
@@ -59,136 +65,65 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
     stream raises.
     """
     counts = LogCounts() if counts is None else counts
-    history = _History(stream)
+    history = History(stream)
     blocks = LineBlocks(counts)
     near: Assembler | None = Assembler(counts)
-    ahead = ALWAYS_BYTES
     needles: tuple[bytes, ...] = NEEDLES
-    last = b"\n"
+    read = 0
+    until = ALWAYS_BYTES
     while (size := history.read()) > 0:
-        piece = history.newest(size)
-        lines = count_newlines(piece)
+        lines = history.newlines(size)
         counts.lines += lines
-        last = piece[-1:]
-        if counts.lines == lines and piece[:1] == b"{":
+        if read == 0 and history.newest(size)[:1] == b"{":
             needles = (*NEEDLES, *JSON_NEEDLES)
-        found = history.holds(needles, size, scanning=near is None)
+        read += size
         if near is None:
-            counts.skipped += lines
-            if not found:
+            if (found := history.first(needles, OF_A_REPORT, size)) is None:
+                counts.skipped += lines
                 continue
-            near, pieces = Assembler(counts), history.recall()
-            counts.skipped -= sum(map(count_newlines, pieces))
+            near, pieces = Assembler(counts), _recall(history, found)
+            counts.skipped += lines - sum(map(count_newlines, pieces))
         else:
-            pieces = [piece]
+            pieces = [history.newest(size)]
+        until = max(ALWAYS_BYTES, _until(history, needles, size, read=read, until=until))
+        left = history.cut(read - until) if until < read else 0
+        if left:
+            counts.skipped += count_newlines(pieces[-1][-left:])
+            pieces[-1] = pieces[-1][:-left]
         for data in pieces:
             if (block := blocks.push(data)) is not None:
                 yield from near.feed(block)
-        ahead = max(ahead, AHEAD_BYTES) if found else ahead - size
-        if ahead <= 0:
+        if until < read:
             yield from near.finish()
             near = None
-            history.forget(begun_line=blocks.rest())
-    counts.lines += last != b"\n"
+            history.forget(left=left, begun_line=blocks.rest())
+    begun = read > 0 and not history.ends_a_line()
+    counts.lines += begun
     if near is not None:
         if rest := blocks.rest():
             yield from near.feed(rest + b"\n")
         yield from near.finish()
     else:
-        counts.skipped += last != b"\n"
+        counts.skipped += begun
 
 
-class _History:
-    """The last few hundred KiB of a stream, in buffers that are used over and over: fresh memory costs more
-    than searching it."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        readinto = getattr(stream, "readinto1", None) or getattr(stream, "readinto", None)
-        self._readinto: Callable[[memoryview], int | None] = readinto or _copying(stream)
-        self._buffers = [bytearray(_OVERLAP + BLOCK_BYTES) for _ in range(_BUFFERS)]
-        self._find: list[Finder] = []
-        self._filled = [_OVERLAP] * _BUFFERS
-        self._order: list[int] = [0]
-        """Numbers of the buffers that hold what is remembered, oldest first; the last is being filled."""
-        self._from = _OVERLAP
-        """Where what is remembered begins in the oldest."""
-        self._whole = True
-        """Whether nothing was lost since forget(), so that it begins with `_begun_line`."""
-        self._begun_line = b""
-
-    def newest(self, size: int) -> bytes:
-        """The last `size` bytes, all from one read."""
-        number = self._order[-1]
-        return bytes(memoryview(self._buffers[number])[self._filled[number] - size : self._filled[number]])
-
-    def read(self) -> int:
-        """Reads once; how many bytes came, 0 at the end of the stream."""
-        if self._filled[self._order[-1]] == _OVERLAP + BLOCK_BYTES:
-            self._next_buffer()
-        number = self._order[-1]
-        with memoryview(self._buffers[number]) as view:
-            size = self._readinto(view[self._filled[number] :]) or 0
-        self._filled[number] += size
-        return size
-
-    def holds(self, needles: tuple[bytes, ...], size: int, *, scanning: bool) -> bool:
-        """Whether the last `size` bytes, or what they complete, have to do with an OOM."""
-        number = self._order[-1]
-        end = self._filled[number]
-        start = max(0, end - size - _OVERLAP)
-        if scanning:
-            if not self._find:
-                self._find = [make_finder(buffer) for buffer in self._buffers]
-            find = self._find[number]
-            hit = [needle for needle in needles if find(needle, start, end)]
-            return bool(hit) and _is_of_a_report(self._buffers[number], hit, start, end)
-        buffer = self._buffers[number]
-        return any(buffer.find(needle, start, end) >= 0 for needle in _NEAR_NEEDLES) or _is_of_a_report(
-            buffer, needles, start, end
-        )
-
-    def recall(self) -> list[bytes]:
-        """What is remembered, oldest first, from the beginning of a line on."""
-        pieces = [bytes(self._buffers[number][_OVERLAP : self._filled[number]]) for number in self._order]
-        pieces[0] = pieces[0][self._from - _OVERLAP :]
-        if self._whole:
-            return [self._begun_line, *pieces] if self._begun_line else pieces
-        pieces[0] = pieces[0][pieces[0].find(b"\n") + 1 :]
-        return pieces
-
-    def forget(self, *, begun_line: bytes) -> None:
-        """Remembers only what is read from now on, and the line that was begun."""
-        self._order = self._order[-1:]
-        self._from = self._filled[self._order[-1]]
-        self._whole, self._begun_line = True, begun_line
-
-    def _next_buffer(self) -> None:
-        full = self._buffers[self._order[-1]]
-        if len(self._order) == _BUFFERS:
-            number = self._order.pop(0)
-            self._from = _OVERLAP
-            self._whole, self._begun_line = False, b""
-        else:
-            number = next(free for free in range(_BUFFERS) if free not in self._order)
-        self._buffers[number][:_OVERLAP] = full[-_OVERLAP:]
-        self._filled[number] = _OVERLAP
-        self._order.append(number)
+def _recall(history: History, found: int) -> list[bytes]:
+    """What is read in full of what was passed over, beginning with a line."""
+    if history.trace(found) is Trace.HEAD and not history.remembers(b"__CURSOR="):
+        # (What journalctl exports may hold a whole log as one entry's text.)
+        return [history.from_line(found)]
+    return history.recall()
 
 
-def _is_of_a_report(buffer: bytearray, needles: Sequence[bytes], start: int, end: int) -> bool:
-    for needle in needles:
-        at = buffer.find(needle, start, end)
-        while at >= 0:
-            if _OF_A_REPORT.match(buffer, at, end):
-                return True
-            at = buffer.find(needle, at + 1, end)
-    return False
-
-
-def _copying(stream: ByteStream) -> Callable[[memoryview], int]:
-    def readinto(view: memoryview) -> int:
-        data = stream.read(len(view)) or b""
-        view[: len(data)] = data
-        return len(data)
-
-    return cast(Callable[[memoryview], int], readinto)
+def _until(history: History, needles: tuple[bytes, ...], size: int, *, read: int, until: int) -> int:
+    """To where in the stream the log is to be read in full, after the last `size` bytes of the `read`."""
+    start, end = history.window(size)
+    done = history.last_line(_KILLS, Trace.KILL, start, end)
+    if done is not None:
+        start, until = done, read - end + done + AFTER_BYTES
+    if history.holds(_NEAR_NEEDLES, start, end) or history.holds_any_of(needles, OF_A_REPORT, start, end):
+        return max(until, read + AHEAD_BYTES)
+    if history.holds((_REAPER,), start, end):
+        reaped = history.last_line((_REAPER,), Trace.REAPED, start, end)
+        return max(until, read + AHEAD_BYTES if reaped is None else read - end + reaped + AFTER_BYTES)
+    return until

@@ -1,11 +1,8 @@
 """Opens a log by name: a file, standard input, or a compressed file, told by its first bytes and then by its
 name."""
 
-import contextlib
 import io
-import shutil
 import sys
-from pathlib import Path
 from typing import Any, cast
 
 _GZIP = b"\x1f\x8b"
@@ -30,7 +27,8 @@ def open_log(name: str) -> io.RawIOBase:
     if name == "-":
         return _Guarded(name, _decompress(name, _Peeked(sys.stdin.buffer)))
     try:
-        raw = Path(name).open("rb", buffering=0)  # noqa: SIM115 - handed to the caller
+        # Handed to the caller; and pathlib takes as long to import as a report to explain.
+        raw = open(name, "rb", buffering=0)  # noqa: SIM115
         head = raw.read(MAGIC_BYTES)
     except OSError as error:
         raise LogUnreadableError(f"{name}: {error.strerror or error}") from error
@@ -152,6 +150,7 @@ class _ZstdProgram(io.RawIOBase):
     """Decompresses through the `zstd` program: before Python 3.14 the standard library has no zstd."""
 
     def __init__(self, name: str, raw: Any) -> None:
+        import shutil
         import subprocess
 
         program = shutil.which("zstd") or shutil.which("zstdcat")
@@ -176,12 +175,15 @@ class _ZstdProgram(io.RawIOBase):
             )
 
     def _feed(self) -> None:
+        from shutil import copyfileobj
+
         stdin = self._process.stdin
         assert stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the program ended early; its exit status tells why
-            shutil.copyfileobj(self._raw, stdin)
-        with contextlib.suppress(BrokenPipeError):
+        try:
+            copyfileobj(self._raw, stdin)
             stdin.close()
+        except BrokenPipeError:
+            return  # the program ended early; its exit status tells why
 
     def readable(self) -> bool:
         return True

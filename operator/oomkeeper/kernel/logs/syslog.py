@@ -20,6 +20,7 @@ import re
 
 from oomkeeper.model.log import LogRecord
 
+from ..lazy import lazy
 from .dmesg import parse_dmesg, strip_stamp
 from .escapes import decode_octal
 from .frame import LEVELS, Frame, Kind, split_priority
@@ -31,25 +32,21 @@ DATE = (
     rb"[+-]\d\d:?\d\d))?"
     rb"|\d{10}\.\d{6}"
 )
-_DATED = re.compile(rb"(" + DATE + rb") +")
+_DATED = lazy(rb"(" + DATE + rb") +")
 # A host never ends with the colon that ends a tag: `app: kernel: ...` without a host is app's text.
 SELECTOR = rb"([a-z]+[0-7]?)\.(emerg|alert|crit|err|warn|notice|info|debug) +"
 """`facility.level`, as busybox prints it between host and tag."""
-_KERNEL_TAG = re.compile(
-    rb"(?!" + SELECTOR + rb")(?:[^\s]*[^\s:] +)?(?:" + SELECTOR + rb")?kernel(?:\[-\])?: ?"
-)
-_SELECTED_TAG = re.compile(SELECTOR + rb"kernel(?:\[-\])?: ?")
-_OTHER_HOST = re.compile(rb"[^\s]*[^\s:] (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )")
-_PRIORITY = re.compile(rb"<(\d{1,3})>")
-_RFC5424 = re.compile(
-    rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?"
-)
-_PIPED = re.compile(
+_KERNEL_TAG = lazy(rb"(?!" + SELECTOR + rb")(?:[^\s]*[^\s:] +)?(?:" + SELECTOR + rb")?kernel(?:\[-\])?: ?")
+_SELECTED_TAG = lazy(SELECTOR + rb"kernel(?:\[-\])?: ?")
+_OTHER_HOST = lazy(rb"[^\s]*[^\s:] (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )")
+_PRIORITY = lazy(rb"<(\d{1,3})>")
+_RFC5424 = lazy(rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?")
+_PIPED = lazy(
     rb"(?:[^|\[]{1,80}\|){0,4}(emerg|panic|alert|crit|err|error|warn|warning|notice|info|"
     rb"debug)\|([\w./-]+)\[([\d-]*)\]\|"
 )
-_TALOS = re.compile(rb"(?:\S+: +)?(kern|user|daemon): +(\w+): \[(\d{4}-[^\]]{1,40})\]: ?")
-_BARE_TAG = re.compile(rb"kernel(?:\[-\])?: ?")
+_TALOS = lazy(rb"(?:\S+: +)?(kern|user|daemon): +(\w+): \[(\d{4}-[^\]]{1,40})\]: ?")
+_BARE_TAG = lazy(rb"kernel(?:\[-\])?: ?")
 
 
 def parse_syslog(line: bytes) -> Frame | None:

@@ -12,12 +12,14 @@ A time without a zone is the clock of the machine that wrote the log; nothing is
 
 import re
 
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
-_CLOCK = re.compile(r"\b(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?\b")
-_UNIX = re.compile(r"\d{10}\.\d{6}\Z", re.ASCII)
-_YEAR = re.compile(r"\b(\d{4})\b")
-_DAY = re.compile(r"\b(\d{1,2})\b")
-_NUMBERED_MONTH = re.compile("(\\d{1,2})(?:月|월)")
+from ..lazy import lazy
+
+_ISO = lazy(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
+_CLOCK = lazy(r"\b(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?\b")
+_UNIX = lazy(r"\d{10}\.\d{6}\Z", re.ASCII)
+_YEAR = lazy(r"\b(\d{4})\b")
+_DAY = lazy(r"\b(\d{1,2})\b")
+_NUMBERED_MONTH = lazy("(\\d{1,2})(?:月|월)")
 
 # Abbreviated month names of the locales that dmesg -T meets most: glibc's localedata, LC_TIME abmon, without
 # dots.
@@ -36,7 +38,7 @@ _MONTHS = (
     "dec dez déc dic gru ara des pro дек",
 )
 _MONTH_NUMBER = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = lazy(r"[^\W\d_]+")
 
 
 def normalise(raw: bytes) -> str:

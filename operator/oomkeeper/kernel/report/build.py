@@ -1,11 +1,11 @@
 """Turn the records of one event into a `Kill`."""
 
-import re
 from collections.abc import Sequence
 
 from ...model.cause import Scope
 from ...model.kill import Kill, TaskRow, Victim
 from ...model.memory import Counter, MemoryFacts, SlabCache
+from ..lazy import lazy
 from . import memcg, slab, tasks
 from .event import Draft, Section
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
@@ -18,7 +18,7 @@ from .taskin import parse_group, parse_limit_reached, parse_task_in
 
 _PAGE_SIZES = (4096, 16384, 65536)
 _PREAMBLE_LINES = 12
-_MEMORY_LINE = re.compile(
+_MEMORY_LINE = lazy(
     rb"\s*(?:Node \d|(?:active_|inactive_)?(?:anon|file):\d|free:\d|slab_|unevictable:|mapped:|"
     rb"DMA(?:32)?[ :]|Normal[ :]|HighMem[ :]|Movable[ :]|lowmem_reserve|(?:Free|Total) swap|\d+ pages )"
 )

@@ -79,6 +79,15 @@ class Draft:
         else:
             self.body.append(text)
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so much more is within the bound, whatever it is."""
+        return self.size_bytes + size_bytes <= MAX_EVENT_BYTES
+
+    def count_body(self, known: int) -> None:
+        """Take note of the lines after the first `known` that were appended to `body` directly; only where
+        there was room for them."""
+        self.size_bytes += sum(map(len, self.body[known:])) + (len(self.body) - known) * _RECORD_BYTES
+
     def add_kill(self, record: LogRecord) -> None:
         """Note a `Killed process` line."""
         self.killed.append(record.text)

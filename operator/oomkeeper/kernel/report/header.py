@@ -9,12 +9,14 @@ Pid: 23212, comm: x Not tainted 2.6.32-642.11.1.el6.x86_64 #1                  u
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ...model.kill import Invoker
+from ..lazy import lazy
 from .text import readable
 
-_HEADER = re.compile(
+_HEADER = lazy(
     rb"(?P<comm>.*) invoked oom(?:-killer)?(?::\s*"
     rb"(?:gfp_mask=(?P<gfp>(?:0x)?[0-9a-fA-F]+(?:\([^)]*\))?))?"
     rb"(?:,\s*nodemask=(?P<nodemask>\(null\)|[\d,-]*\d))?"
@@ -23,14 +25,12 @@ _HEADER = re.compile(
     rb"(?:,\s*oom_score_adj=(?P<adj>-?\d{1,20}))?)?",
     re.DOTALL,
 )
-_REST = re.compile(rb"(?:\s*\.\.\.)?\s*|,.*|\n.*", re.DOTALL)
+_REST = lazy(rb"(?:\s*\.\.\.)?\s*|,.*|\n.*", re.DOTALL)
 """After the fields comes nothing, a field that is new or cut, or (BPF) a line of its own."""
-_CPUSET = re.compile(rb".* cpuset=(?P<cpuset>.*) mems_allowed=(?P<mems>[\d,-]+)\s*", re.DOTALL)
-_CPU = re.compile(rb"CPU: \d{1,20} (?:UID: \d{1,20} )?PID: (?P<pid>\d{1,20}) Comm: ", re.DOTALL)
-_PID = re.compile(rb"Pid: (?P<pid>\d{1,20}), comm: ", re.DOTALL)
-_RELEASE = re.compile(
-    rb".* (?:Not tainted|Tainted: [A-Z ]+?) +(?P<release>\d{1,20}\.\d{1,20}[^\s]*)", re.DOTALL
-)
+_CPUSET = lazy(rb".* cpuset=(?P<cpuset>.*) mems_allowed=(?P<mems>[\d,-]+)\s*", re.DOTALL)
+_CPU = lazy(rb"CPU: \d{1,20} (?:UID: \d{1,20} )?PID: (?P<pid>\d{1,20}) Comm: ", re.DOTALL)
+_PID = lazy(rb"Pid: (?P<pid>\d{1,20}), comm: ", re.DOTALL)
+_RELEASE = lazy(rb".* (?:Not tainted|Tainted: [A-Z ]+?) +(?P<release>\d{1,20}\.\d{1,20}[^\s]*)", re.DOTALL)
 
 _COMM_BYTES = 16
 """TASK_COMM_LEN. A longer "comm" is some other message that quotes a header, unless bytes of it were
@@ -49,6 +49,7 @@ class Header(NamedTuple):
     oom_score_adj: int | None
 
 
+@lru_cache(maxsize=8)
 def parse_header(text: bytes) -> Header | None:
     """The header of a report, or None where the line only looks like one. The source document's own spelling
     `invoked oom:` is taken too."""

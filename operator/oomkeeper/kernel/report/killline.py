@@ -11,11 +11,13 @@ kernel's.
 """
 
 import re
+from functools import lru_cache
 
 from ...model.kill import Victim
+from ..lazy import lazy
 from .text import KIB, readable
 
-_KILLED = re.compile(
+_KILLED = lazy(
     rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.*)\),?"
     rb" total-vm:(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB, file-rss:(?P<file>\d{1,20})kB"
     rb"(?:, shmem-rss:(?P<shmem>\d{1,20})kB)?(?:, UID:(?P<uid>\d{1,20}))?"
@@ -23,15 +25,14 @@ _KILLED = re.compile(
     rb"(?: oom_score_adj:(?P<adj>-?\d{1,20}))?",
     re.DOTALL,
 )
-_CHOSEN = re.compile(
-    rb".*?Kill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL
-)
-_NAMED = re.compile(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
-_CUT = re.compile(
+_CHOSEN = lazy(rb".*?Kill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL)
+_NAMED = lazy(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
+_CUT = lazy(
     rb".*?Killed process (?P<pid>\d{1,20})(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL
 )
 
 
+@lru_cache(maxsize=8)
 def parse_killed(text: bytes) -> Victim | None:
     """The victim of a `Killed process` line, or None where not even a pid can be read."""
     match = _KILLED.match(text)

@@ -15,25 +15,22 @@ import re
 from functools import lru_cache
 
 from ...model.memory import Counter
+from ..lazy import lazy
 from .text import KIB, readable
 
-_COUNTER = re.compile(
+_COUNTER = lazy(
     rb"(memory\+swap|memory|kmem|swap): usage (\d{1,20})kB, limit (\d{1,20})kB(?:, failcnt (\d{1,20}))?"
 )
-_LINE_STATS = re.compile(
-    rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d{1,20}[kK]B)+)\s*", re.DOTALL
-)
-_LINE_STAT = re.compile(rb"(\w+):(\d{1,20})[kK]B")
-_BLOCK_HEAD = re.compile(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
-_BLOCK_STAT = re.compile(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d{1,20})[ \t\r]*$", re.MULTILINE)
+_LINE_STATS = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d{1,20}[kK]B)+)\s*", re.DOTALL)
+_LINE_STAT = lazy(rb"(\w+):(\d{1,20})[kK]B")
+_BLOCK_HEAD = lazy(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
+_BLOCK_STAT = lazy(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d{1,20})[ \t\r]*$", re.MULTILINE)
 
 _UNLIMITED_KIB = 1 << 50
 """PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19)
 18014398509481983, and less with larger pages on 32 bits; no machine has an EiB."""
 
-_EVENTS = re.compile(
-    r"(?:total_)?(?:pg|workingset_|zswpin|zswpout|zswpwb|swpin_|swpout_|pswp|numa_|thp_|nr_|oom_)"
-)
+_EVENTS = lazy(r"(?:total_)?(?:pg|workingset_|zswpin|zswpout|zswpwb|swpin_|swpout_|pswp|numa_|thp_|nr_|oom_)")
 """Statistics that count events, not bytes. (`anon_thp` and its like, which are bytes, end in thp.)"""
 
 

@@ -8,16 +8,17 @@ without CONFIG_CPUSETS. T is up to 15 bytes of anything that the process likes, 
 whoever may create a cgroup chose. So the line is read from both ends: pid and uid are the last ones, a
 cgroup's *name* holds no `/` while its *path* starts with one, and B is V or an ancestor of V."""
 
-import re
+from functools import lru_cache
 from typing import NamedTuple
 
+from ..lazy import lazy
 from .text import readable
 
-_FRONT = re.compile(
+_FRONT = lazy(
     rb"oom-kill:constraint=(?P<constraint>[A-Z0-9_]+)(?:,nodemask=(?P<nodemask>\(null\)|[\d,-]*\d|))?(?=,|\Z)"
 )
-_TAIL = re.compile(rb",pid=(?P<pid>\d{1,20}),uid=(?P<uid>\d{1,20})\s*\Z")
-_MEMS = re.compile(rb",mems_allowed=(?P<mems>[\d,-]*)\Z")
+_TAIL = lazy(rb",pid=(?P<pid>\d{1,20}),uid=(?P<uid>\d{1,20})\s*\Z")
+_MEMS = lazy(rb",mems_allowed=(?P<mems>[\d,-]*)\Z")
 _COMM_BYTES = 15
 
 
@@ -36,6 +37,7 @@ class Summary(NamedTuple):
     uid: int | None
 
 
+@lru_cache(maxsize=8)
 def parse_summary(text: bytes) -> Summary | None:
     """Read the line; one that was cut gives what is left of it."""
     front = _FRONT.match(text)

@@ -6,27 +6,27 @@ absence says nothing of a node. The hugepages lines and the counts right after `
 Kernels without CONFIG_NUMA leave out `Node 0`."""
 
 import re
-from collections.abc import Iterable
 
 from ...model.memory import BuddyBlock, HugePages, Zone
+from ..lazy import lazy
 from .text import KIB
 
-_COUNTS = re.compile(rb"\s*(?:[a-z_]+:\d{1,20}(?:\s+|\Z))+")
-_COUNT = re.compile(rb"([a-z_]+):(\d{1,20})")
-_NODE = re.compile(rb"Node (\d{1,20}) (?=active_anon:)")
-_ZONE = re.compile(rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
-_FIELD = re.compile(rb"([a-z_]+(?:\([a-z]+\))?):\s*(\d{1,20})[kK]B")
-_BUDDY = re.compile(
+_COUNTS = lazy(rb"\s*(?:[a-z_]+:\d{1,20}(?:\s+|\Z))+")
+_COUNT = lazy(rb"([a-z_]+):(\d{1,20})")
+_NODE = lazy(rb"Node (\d{1,20}) (?=active_anon:)")
+_ZONE = lazy(rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
+_FIELD = lazy(r"([a-z_]+(?:\([a-z]+\))?):\s*(\d{1,20})[kK]B", re.ASCII)
+_BUDDY = lazy(
     rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): "
     rb"(?=\d{1,20}\*\d{1,20}kB)"
 )
-_BLOCK = re.compile(rb"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?")
-_HUGE = re.compile(
+_BLOCK = lazy(r"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?", re.ASCII)
+_HUGE = lazy(
     rb"(?:Node (\d{1,20}) )?hugepages_total=(\d{1,20}) hugepages_free=(\d{1,20}) "
     rb"hugepages_surp=\d{1,20} hugepages_size=(\d{1,20})kB"
 )
-_SWAP = re.compile(rb"(Free|Total) swap\s*=\s*(\d{1,20})kB")
-_PAGES = re.compile(rb"(\d{1,20}) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
+_SWAP = lazy(rb"(Free|Total) swap\s*=\s*(\d{1,20})kB")
+_PAGES = lazy(rb"(\d{1,20}) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
 
 
 class ShowMem:
@@ -105,8 +105,10 @@ class ShowMem:
         self._buddies.setdefault(
             key,
             tuple(
-                BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types.decode())
-                for count, size, types in _BLOCK.findall(line)
+                [
+                    BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types)
+                    for count, size, types in _BLOCK.findall(line.decode("latin-1"))
+                ]
             ),
         )
         return True
@@ -140,11 +142,9 @@ class ShowMem:
 
 
 def _fields(line: bytes) -> dict[str, int]:
-    fields: dict[str, int] = {}
-    for name, value in _pairs(line):
-        fields.setdefault(name.decode(), int(value) * KIB)
+    """The sizes of a line in bytes; of a name that comes twice the first counts."""
+    found = _FIELD.findall(line.decode("latin-1"))
+    fields = {name: int(value) * KIB for name, value in found}
+    if len(fields) < len(found):
+        fields = {name: int(value) * KIB for name, value in reversed(found)}
     return fields
-
-
-def _pairs(line: bytes) -> Iterable[tuple[bytes, bytes]]:
-    return _FIELD.findall(line)

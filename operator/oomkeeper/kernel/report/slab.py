@@ -6,13 +6,12 @@ node.
     kmemleak_object       878221KB     879281KB
 """
 
-import re
-
 from ...model.memory import SlabCache
+from ..lazy import lazy
 from .text import KIB, readable
 
 _ROW_BYTES = 200
-_ROW = re.compile(rb"(\S.*?)\s+(\d{1,20})KB\s+(\d{1,20})KB\s*")
+_ROW = lazy(rb"(\S.*?)\s+(\d{1,20})KB\s+(\d{1,20})KB\s*")
 
 
 def is_slab_title(line: bytes) -> bool:

@@ -7,13 +7,12 @@ Tasks in B are going to be killed due to memory.oom.group set     since 4.19 (3d
 
 import re
 
+from ..lazy import lazy
 from .text import readable
 
-_TASK_IN = re.compile(rb"Task in (?P<task>.*?) killed as a result of limit of (?P<limit>.*)", re.DOTALL)
-_LIMIT = re.compile(rb"Memory limit reached of cgroup (?P<limit>.*)", re.DOTALL)
-_GROUP = re.compile(
-    rb"Tasks in (?P<path>.*) are going to be killed due to memory\.oom\.group set\s*", re.DOTALL
-)
+_TASK_IN = lazy(rb"Task in (?P<task>.*?) killed as a result of limit of (?P<limit>.*)", re.DOTALL)
+_LIMIT = lazy(rb"Memory limit reached of cgroup (?P<limit>.*)", re.DOTALL)
+_GROUP = lazy(rb"Tasks in (?P<path>.*) are going to be killed due to memory\.oom\.group set\s*", re.DOTALL)
 
 
 def parse_task_in(text: bytes) -> tuple[str, str | None] | None:

@@ -96,15 +96,15 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
     pgtables, swap = index.get("pgtables_bytes"), index.get("swapents")
     tables = [index[name] for name in _TABLES if name in index]
     for row in rows:
-        pid_text, closing, rest = row[1:].partition(b"]")
+        pid_text, closing, rest = row.partition(b"]")
         parts = rest.split(None, numbers - 1)
         if not closing or len(parts) < numbers:
             continue
         # One blank stands before the name, which may itself begin with white space.
         parts[-1], _, comm = parts[-1].partition(b" ")
         try:
-            pid = int(pid_text)
-            values = [int(part) for part in parts]
+            pid = int(pid_text[1:])
+            values = list(map(int, parts))
         except ValueError:
             continue
         if max(values) >= _MAX_NUMBER or pid >= _MAX_NUMBER:
@@ -114,13 +114,13 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
         else:
             pgtables_bytes = sum(values[at] for at in tables) * page_size_bytes if tables else None
         yield TaskRow(
-            pid=pid,
-            uid=values[uid],
-            tgid=values[tgid],
-            total_vm_pages=values[total_vm],
-            rss_pages=values[rss],
-            pgtables_bytes=pgtables_bytes,
-            swapents_pages=values[swap] if swap is not None else None,
-            oom_score_adj=values[adj],
-            comm=readable(comm),
+            pid,
+            values[uid],
+            values[tgid],
+            values[total_vm],
+            values[rss],
+            pgtables_bytes,
+            values[swap] if swap is not None else None,
+            values[adj],
+            readable(comm),
         )

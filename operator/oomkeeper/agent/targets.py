@@ -1,0 +1,211 @@
+"""Which processes an adjustment names, now.
+
+Of pods only those in a cgroup that carries the id of a container that kubelet reports for a pod of this node:
+so never the pause container, which no status lists, and never a pod of another node on the same kernel.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.members import ContainerFolders, HostProcesses, processes_below, unit_folders
+
+from .adjustrule import AdjustRule
+from .pods import Pod, PodTable
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+"""The API server gives it to each namespace, with the namespace's name."""
+LABELS_UNKNOWN = "NamespaceUnknown"
+LOST_SECONDS = 15.0
+"""A running container without a cgroup for so long is no mere end of a container."""
+
+NamespaceLabels = Callable[[str], Mapping[str, str] | None]
+"""Labels of a namespace; None while they are not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What one rule names."""
+
+    groups: tuple[frozenset[int], ...] = ()
+    """Pids, those of one container (or unit, or comm) together: they have inherited from one another."""
+    pods: int | None = None
+    """Pods with a container among them; None for a rule about the host's processes."""
+    complete: bool = True
+    """False: processes may be named that cannot be told yet, so nothing may be given back."""
+    refused: bool = False
+    """The rule makes no sense here."""
+    reason: str | None = None
+    """CamelCase, where there is something to say."""
+    message: str | None = None
+
+
+class Targets:
+    """Used from the agent's loop."""
+
+    def __init__(
+        self,
+        *,
+        hierarchy: CgroupHierarchy,
+        cgroup_root: Path,
+        pods: PodTable | None,
+        proc: Path,
+        namespaces: NamespaceLabels = lambda _name: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cgroup_root = cgroup_root
+        self._pods = pods
+        self._proc = proc
+        self._namespaces = namespaces
+        self._clock = clock
+        self._folders = ContainerFolders(hierarchy.mount)
+        self._lost: dict[str, float] = {}
+        """Running container without a cgroup -> since when."""
+        self._looked_at = 0.0
+
+    def find(self, rules: Sequence[AdjustRule], *, host: bool) -> list[Target]:
+        """For each rule, in their order. `host`: whether the host's own processes are this node's."""
+        selected = {rule.id: self._select(rule) for rule in rules if rule.pods is not None}
+        folders = self._find_folders({one for found in selected.values() for one in found.containers})
+        members: dict[str, frozenset[int]] = {
+            one: frozenset(processes_below(folder)) for one, folder in folders.items()
+        }
+        comms = {rule.comm for rule in rules if rule.comm is not None}
+        by_comm = self._by_comm(comms) if comms and host else {}
+        targets = []
+        for rule in rules:
+            if rule.pods is not None:
+                targets.append(self._of_pods(selected[rule.id], members))
+            elif not host:
+                targets.append(
+                    Target(
+                        reason="NotThisNode",
+                        message="another node of this kernel has the host's own processes",
+                    )
+                )
+            elif rule.unit is not None:
+                targets.append(self._of_unit(rule.unit))
+            else:
+                targets.append(Target(groups=(frozenset(by_comm.get(rule.comm or "", ())),)))
+        return targets
+
+    # -- pods
+
+    def _select(self, rule: AdjustRule) -> "_Selected":
+        assert rule.pods is not None
+        if self._pods is None:
+            return _Selected(
+                refused=True,
+                reason="NoPods",
+                message="podSelector is for a cluster: this host's agent knows of no pods",
+            )
+        if not self._pods.synced:
+            return _Selected(
+                complete=False, reason="PodsUnknown", message="the node's pods are not listed yet"
+            )
+        containers: dict[str, Pod] = {}
+        unknown: set[str] = set()
+        for pod in self._pods.all():
+            if not rule.pods.matches(pod.facts.labels):
+                continue
+            running = [
+                one
+                for one, state in pod.states.items()
+                if state.running and (not rule.containers or state.container in rule.containers)
+            ]
+            if not running:
+                continue
+            matches = self._in_namespace(rule, pod.facts.namespace)
+            if matches is None:
+                unknown.add(pod.facts.namespace)
+            elif matches:
+                containers |= dict.fromkeys(running, pod)
+        if unknown:
+            return _Selected(
+                containers=containers,
+                complete=False,
+                reason=LABELS_UNKNOWN,
+                message=f"the labels of {_some(unknown)} are not known: the agent needs to get namespaces",
+            )
+        return _Selected(containers=containers)
+
+    def _in_namespace(self, rule: AdjustRule, namespace: str) -> bool | None:
+        if rule.namespaces is None:
+            return True
+        if rule.namespaces.keys <= {NAME_LABEL}:
+            return rule.namespaces.matches({NAME_LABEL: namespace})
+        labels = self._namespaces(namespace)
+        return None if labels is None else rule.namespaces.matches(labels)
+
+    def _find_folders(self, ids: set[str]) -> dict[str, Path]:
+        if not ids:
+            self._lost.clear()
+            return {}
+        now = self._clock()
+        if self._lost and now - self._looked_at >= LOST_SECONDS:
+            self._folders.look_again()
+            self._looked_at = now
+        folders = self._folders.find(ids)
+        self._lost = {one: self._lost.get(one, now) for one in ids - folders.keys()}
+        return folders
+
+    def _of_pods(self, selected: "_Selected", members: Mapping[str, frozenset[int]]) -> Target:
+        there = {one: pod for one, pod in selected.containers.items() if one in members}
+        lost = [
+            f"{pod.facts.namespace}/{pod.facts.name}"
+            for one, pod in selected.containers.items()
+            if one in self._lost and self._clock() - self._lost[one] >= LOST_SECONDS
+        ]
+        reason, message, complete = selected.reason, selected.message, selected.complete
+        if lost and reason is None:
+            reason, complete = "CgroupNotFound", False
+            message = f"no cgroup of a running container of {_some(lost)} is to be seen"
+        return Target(
+            groups=tuple(members[one] for one in there),
+            pods=len({pod.facts.cgroup_uid for pod in there.values()}),
+            complete=complete,
+            refused=selected.refused,
+            reason=reason,
+            message=message,
+        )
+
+    # -- the host's own processes
+
+    def _of_unit(self, unit: str) -> Target:
+        folders = unit_folders(self._cgroup_root, unit)
+        if not folders:
+            return Target(reason="NoSuchUnit", message=f"no cgroup of {unit} is to be seen on this node")
+        return Target(groups=tuple(frozenset(processes_below(one, containers=False)) for one in folders))
+
+    def _by_comm(self, comms: set[str]) -> dict[str, list[int]]:
+        """Processes in no container by their comm: in one, anybody who may run a pod could take it."""
+        host = HostProcesses(proc=self._proc)
+        found: dict[str, list[int]] = {}
+        for folder in self._proc.iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                comm = (folder / "comm").read_text(errors="surrogateescape").rstrip("\n")
+            except OSError:
+                continue
+            if comm in comms and host.has(int(folder.name)):
+                found.setdefault(comm, []).append(int(folder.name))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selected:
+    """The running containers of a rule about pods, and how far that is all."""
+
+    containers: Mapping[str, Pod] = field(default_factory=dict)
+    complete: bool = True
+    refused: bool = False
+    reason: str | None = None
+    message: str | None = None
+
+
+def _some(names: "set[str] | list[str]") -> str:
+    ordered = sorted(set(names))
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")

@@ -1,0 +1,137 @@
+"""Advice about language runtimes, told by the task's name: each can be told how much memory there is."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...model.cause import Remedy, Scope
+from ...model.diagnosis import Advice
+from ..case import Case, anonymous_bytes
+from ..names import printable
+from ..units import size
+
+_HELD = 0.7
+"""Part of the limit below which the runtime's own memory is not what met it."""
+_HEAP = 0.75
+"""What a heap may take: metaspace, threads, code and direct buffers need the rest (the JVM's documentation
+and the Node.js guide give the same figure)."""
+_GO_SOFT = 0.9
+"""Of the limit: https://go.dev/doc/gc-guide leaves 5 to 10 % for what the Go runtime does not know of."""
+_HEADROOM = 0.8
+"""Of the limit, for all workers together."""
+_WORKER = 2
+"""A process with less than half of what the largest holds is their parent, or has just begun."""
+_MIB = 1 << 20
+
+
+class _Holder(NamedTuple):
+    """The victim's name with all processes of that name."""
+
+    comm: str
+    held_bytes: int
+    processes: int
+    limit_bytes: int
+
+
+_Words = Callable[[_Holder], str | None]
+
+
+def lower_heap(case: Case) -> Advice | None:
+    """A runtime that leaves the limit no room, with the figure to set."""
+    holder = _holder(case)
+    if holder is None or holder.held_bytes < holder.limit_bytes * _HELD:
+        return None
+    message = next((words(holder) for names, words in _RUNTIMES if names.fullmatch(holder.comm)), None)
+    return Advice(remedy=Remedy.LOWER_HEAP, message=message) if message is not None else None
+
+
+def _holder(case: Case) -> _Holder | None:
+    victim, limit = case.victim, case.binding.limit_bytes
+    if case.scope is not Scope.MEMCG or victim is None or limit is None:
+        return None
+    pages = [task.rss_pages for task in case.kill.tasks if task.comm == victim.comm]
+    workers = [held for held in pages if held * _WORKER >= max(pages)]
+    if len(workers) > 1:
+        # Each counts the pages that forked workers share; together they cannot hold more than the limit.
+        held = min(sum(workers) * case.kill.memory.page_size_bytes, limit)
+        return _Holder(victim.comm, held, len(workers), limit)
+    alone = anonymous_bytes(victim)
+    return _Holder(victim.comm, min(alone, limit), 1, limit) if alone is not None else None
+
+
+def _held(holder: _Holder, what: str) -> str:
+    if holder.processes == 1:
+        return f"{what} held {size(holder.held_bytes)} of {size(holder.limit_bytes)}."
+    return (
+        f"{holder.processes} processes named {printable(holder.comm)} held {size(holder.held_bytes)} of "
+        f"{size(holder.limit_bytes)}."
+    )
+
+
+def _jvm(holder: _Holder) -> str:
+    heap = int(holder.limit_bytes * _HEAP) // holder.processes
+    each = " each" if holder.processes > 1 else ""
+    share = "" if holder.processes > 1 else ", or -XX:MaxRAMPercentage=75"
+    return (
+        f"{_held(holder, 'The JVM')} Keep its heap at or below {size(heap)}{each} (-Xmx{share}): threads, "
+        "metaspace and direct buffers need the rest."
+    )
+
+
+def _node(holder: _Holder) -> str | None:
+    heap = int(holder.limit_bytes * _HEAP) // holder.processes // _MIB
+    if heap == 0:
+        return None
+    each = " for each" if holder.processes > 1 else ""
+    return (
+        f"{_held(holder, 'Node.js')} Let V8 collect before the limit: --max-old-space-size={heap}{each} "
+        "(MiB, in NODE_OPTIONS). Buffers and native modules lie outside that heap and need the rest."
+    )
+
+
+def _go(holder: _Holder) -> str | None:
+    soft = int(holder.limit_bytes * _GO_SOFT) // holder.processes // _MIB
+    if soft == 0:
+        return None
+    each = " for each" if holder.processes > 1 else ""
+    return (
+        f"{_held(holder, f'{holder.comm}, a Go program,')} Set GOMEMLIMIT={soft}MiB{each}, nine tenths of "
+        "the limit: the collector then runs more often instead of letting garbage grow. What is really in "
+        "use may still pass it."
+    )
+
+
+def _python(holder: _Holder) -> str:
+    fit = int(holder.limit_bytes * _HEADROOM) // max(1, holder.held_bytes // holder.processes)
+    if holder.processes > 1 and 0 < fit < holder.processes:
+        workers = "worker" if fit == 1 else "workers"
+        how = (
+            f"At up to {size(holder.held_bytes // holder.processes)} each, and with a fifth to spare, the "
+            f"limit has room for {fit} {workers}: start fewer, or recycle them after some requests "
+            "(gunicorn --max-requests, celery --max-memory-per-child)."
+        )
+    else:
+        how = (
+            "Python has no ceiling of its own: bound what is kept (caches, whole result sets), recycle "
+            "workers (gunicorn --max-requests, celery --max-memory-per-child), and see with tracemalloc what "
+            "stays."
+        )
+    return f"{_held(holder, 'Python')} {how}"
+
+
+_GO_PROGRAMS = (
+    "go|gopls|kubelet|kube-(?:apiserver|scheduler|proxy|controller)|cloud-controll|etcd|coredns|containerd|"
+    "dockerd|cadvisor|k3s(?:-server|-agent)?|rke2|cilium-(?:agent|operator)|flanneld|calico-node|"
+    "prometheus|alertmanager|thanos|node_exporter|kube-state-metr|loki|promtail|tempo|mimir|"
+    "grafana(?:-server)?|telegraf|influxd|otelcol(?:-contrib)?|traefik|caddy|consul|vault|nomad|minio|argocd[a-z-]*|"
+    "terraform|gitea|frps|frpc"
+)
+"""Well-known ones, their names cut to the 15 bytes that a comm holds. Any other Go program cannot be told
+by its name, and gets no such advice."""
+_RUNTIMES: tuple[tuple[re.Pattern[str], _Words], ...] = (
+    (re.compile("java|jsvc"), _jvm),
+    # Since 23.7 the main thread, and so the process, is called MainThread (nodejs/node#56416).
+    (re.compile("node|nodejs|MainThread|node-MainThread"), _node),
+    (re.compile(_GO_PROGRAMS), _go),
+    (re.compile(r"python(?:\d(?:\.\d+)?)?|pypy3?|gunicorn|uwsgi|celery|uvicorn"), _python),
+)

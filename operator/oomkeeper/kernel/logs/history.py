@@ -1,0 +1,192 @@
+"""The last few hundred KiB of a stream, searched in place."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from .blocks import BLOCK_BYTES, ByteStream
+from .evidence import Trace, trace_of
+from .search import Finder, count_newlines, make_finder
+
+_BUFFERS = 3
+"""Two whole ones before that which is being filled: 512 KiB at least. Holds a report of 5,000 tasks whose
+header was lost, and any message that a syslog daemon lets a forger spread over lines."""
+OVERLAP = 128
+"""Looked at again with the next read: a needle, and what it goes on with, may lie across two."""
+
+
+class History:
+    """Buffers that are used over and over: fresh memory costs more than searching it. Offsets are those of
+    the buffer that was read into last."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        readinto = getattr(stream, "readinto1", None) or getattr(stream, "readinto", None)
+        self._readinto: Callable[[memoryview], int | None] = readinto or _copying(stream)
+        self._buffers = [bytearray(OVERLAP + BLOCK_BYTES)]
+        self._find: dict[int, Finder] = {}
+        self._filled = [OVERLAP]
+        self._order = [0]
+        """Numbers of the buffers that hold what is remembered, oldest first; the last is being filled."""
+        self._from = OVERLAP
+        """Where what is remembered begins in the oldest."""
+        self._whole = True
+        """Whether nothing was lost since forget(), so that it begins with `_begun_line`."""
+        self._begun_line = b""
+
+    @property
+    def _buffer(self) -> bytearray:
+        return self._buffers[self._order[-1]]
+
+    @property
+    def _end(self) -> int:
+        return self._filled[self._order[-1]]
+
+    @property
+    def _start(self) -> int:
+        """Where what is remembered begins in the buffer of the last read."""
+        return self._from if len(self._order) == 1 else OVERLAP
+
+    def read(self) -> int:
+        """Reads once; how many bytes came, 0 at the end of the stream."""
+        if self._end == OVERLAP + BLOCK_BYTES:
+            self._next_buffer()
+        number = self._order[-1]
+        with memoryview(self._buffers[number]) as view:
+            size = self._readinto(view[self._filled[number] :]) or 0
+        self._filled[number] += size
+        return size
+
+    def newest(self, size: int) -> bytes:
+        """The last `size` bytes, all from one read."""
+        return bytes(memoryview(self._buffer)[self._end - size : self._end])
+
+    def newlines(self, size: int) -> int:
+        """How many newlines the last `size` bytes have."""
+        if size < BLOCK_BYTES:
+            return count_newlines(self.newest(size))
+        return count_newlines(self._buffer) - self._buffer.count(b"\n", 0, OVERLAP)
+
+    def ends_a_line(self) -> bool:
+        """Whether the last byte is a newline."""
+        return self._buffer[self._end - 1 : self._end] == b"\n"
+
+    # Searching.
+
+    def window(self, size: int) -> tuple[int, int]:
+        """Where to search after a read of `size` bytes."""
+        return max(0, self._end - size - OVERLAP), self._end
+
+    def first(self, needles: Sequence[bytes], goes_on: re.Pattern[bytes], size: int) -> int | None:
+        """Where in the window the first needle stands from which `goes_on` matches."""
+        number = self._order[-1]
+        if number not in self._find:
+            self._find[number] = make_finder(self._buffer)
+        find = self._find[number]
+        start, end = self.window(size)
+        hit = [needle for needle in needles if find(needle, start, end)]
+        found = [at for needle in hit if (at := self._find_of(needle, goes_on, start, end)) >= 0]
+        return min(found, default=None)
+
+    def holds(self, needles: Sequence[bytes], start: int, end: int) -> bool:
+        """Whether one of the needles is there."""
+        return any(self._buffer.find(needle, start, end) >= 0 for needle in needles)
+
+    def holds_any_of(
+        self, needles: Sequence[bytes], goes_on: re.Pattern[bytes], start: int, end: int
+    ) -> bool:
+        """Whether one of the needles is there and `goes_on` matches from it."""
+        return any(self._find_of(needle, goes_on, start, end) >= 0 for needle in needles)
+
+    def last_line(self, needles: Sequence[bytes], trace: Trace, start: int, end: int) -> int | None:
+        """Where the last line ends that holds a needle and is such a trace."""
+        ends = [self._last_line(needle, trace, start, end) for needle in needles]
+        return max((at for at in ends if at is not None), default=None)
+
+    def trace(self, at: int) -> Trace | None:
+        """What the line at `at` is; None too where its beginning is in another buffer."""
+        start = self._line_start(at)
+        if start is None:
+            return None
+        end = self._buffer.find(b"\n", at, self._end)
+        return trace_of(bytes(self._buffer[start : end if end >= 0 else self._end]))
+
+    def remembers(self, needle: bytes) -> bool:
+        """Whether the needle is in anything remembered."""
+        return any(needle in piece for piece in self.recall())
+
+    def _find_of(self, needle: bytes, goes_on: re.Pattern[bytes], start: int, end: int) -> int:
+        at = self._buffer.find(needle, start, end)
+        while at >= 0 and not goes_on.match(self._buffer, at, end):
+            at = self._buffer.find(needle, at + 1, end)
+        return at
+
+    def _last_line(self, needle: bytes, trace: Trace, start: int, end: int) -> int | None:
+        at = self._buffer.rfind(needle, start, end)
+        while at >= 0 and self.trace(at) is not trace:
+            at = self._buffer.rfind(needle, start, at)
+        if at < 0:
+            return None
+        line_end = self._buffer.find(b"\n", at, end)
+        return line_end + 1 if line_end >= 0 else end
+
+    def _line_start(self, at: int) -> int | None:
+        """None where the line begins before what is remembered in this buffer."""
+        before = self._buffer.rfind(b"\n", self._start, at)
+        if before >= 0:
+            return before + 1
+        begins = self._whole and not self._begun_line and len(self._order) == 1
+        return self._from if begins and at >= self._from else None
+
+    # Remembering.
+
+    def recall(self) -> list[bytes]:
+        """What is remembered, oldest first, from the beginning of a line on."""
+        pieces = [bytes(self._buffers[number][OVERLAP : self._filled[number]]) for number in self._order]
+        pieces[0] = pieces[0][self._from - OVERLAP :]
+        if self._whole:
+            return [self._begun_line, *pieces] if self._begun_line else pieces
+        pieces[0] = pieces[0][pieces[0].find(b"\n") + 1 :]
+        return pieces
+
+    def from_line(self, at: int) -> bytes:
+        """What was read from the beginning of the line at `at` on."""
+        start = self._line_start(at)
+        assert start is not None
+        return bytes(self._buffer[start : self._end])
+
+    def cut(self, left: int) -> int:
+        """How many bytes, `left` at most, lie behind the first end of a line in the last `left`; 0 where
+        there is none."""
+        line_end = self._buffer.find(b"\n", max(OVERLAP, self._end - left), self._end)
+        return self._end - line_end - 1 if line_end >= 0 else 0
+
+    def forget(self, *, left: int, begun_line: bytes) -> None:
+        """Remembers only the last `left` bytes, what is read from now on, and the line that was begun."""
+        self._order = self._order[-1:]
+        self._from = self._end - left
+        self._whole, self._begun_line = True, begun_line
+
+    def _next_buffer(self) -> None:
+        full = self._buffer
+        if len(self._order) == _BUFFERS:
+            number = self._order.pop(0)
+            self._from = OVERLAP
+            self._whole, self._begun_line = False, b""
+        elif len(self._buffers) < _BUFFERS:
+            number = len(self._buffers)
+            self._buffers.append(bytearray(OVERLAP + BLOCK_BYTES))
+            self._filled.append(OVERLAP)
+        else:
+            number = next(free for free in range(_BUFFERS) if free not in self._order)
+        self._buffers[number][:OVERLAP] = full[-OVERLAP:]
+        self._filled[number] = OVERLAP
+        self._order.append(number)
+
+
+def _copying(stream: ByteStream) -> Callable[[memoryview], int]:
+    def readinto(view: memoryview) -> int:
+        data = stream.read(len(view)) or b""
+        view[: len(data)] = data
+        return len(data)
+
+    return cast(Callable[[memoryview], int], readinto)

@@ -1,0 +1,136 @@
+"""What the last kills of one incident say together: a limit filled again and again, or a peak that grows.
+
+Pure: the ring of an OOMIncident in, a sentence out; None where the kills do not carry one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from oomkeeper.diagnosis.names import printable
+from oomkeeper.diagnosis.units import percent, size
+from oomkeeper.model.cause import Cause, Remedy
+
+from .loose import text, whole
+from .times import parse_time
+
+Item = dict[str, Any]
+
+_SINCE_BOOT = re.compile(r"\+\d{1,12}(?:\.\d{1,9})?", re.ASCII)
+_MIN_KILLS = 3
+_MIN_APART_SECONDS = 5.0
+"""Closer together they are workers that died side by side, not runs that grew one after the other."""
+_FILLED = 0.5
+"""Part of the limit that the victim itself must have held, or others grew."""
+_EVEN = 1.5
+"""Longest against shortest time to the next kill that still counts as even."""
+_GROWN = 1.2
+NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY})
+_WHAT_TO_DO = "Take a heap profile of it early and late in its life and compare the two."
+
+
+class _Peak(NamedTuple):
+    """What one victim held when it died."""
+
+    seconds: float
+    pid: int
+    held_bytes: int
+    limit_bytes: int | None
+
+
+def growth_sentence(kills: Sequence[Mapping[str, Any]]) -> str | None:
+    """How a process grew over its last kills, `kills` newest first in the spelling of `status.kills`.
+
+    Only runs of one comm count, at least three, each another process, each at least 5 s after the one
+    before. The pace is a lower bound, since the time until the process was started again counts in.
+    """
+    comm = text(kills[0].get("comm")) if kills else ""
+    peaks = sorted(peak for kill in kills if text(kill.get("comm")) == comm and (peak := _peak(kill)))
+    if not comm or len(peaks) < _MIN_KILLS or len({peak.pid for peak in peaks}) < len(peaks):
+        return None
+    apart = [after.seconds - before.seconds for before, after in pairwise(peaks)]
+    if min(apart) < _MIN_APART_SECONDS:
+        return None
+    return _limit_filled(printable(comm), peaks, apart) or _peak_grows(printable(comm), peaks)
+
+
+def with_growth(advice: Sequence[Item], kills: Sequence[Mapping[str, Any]], *, cause: str) -> list[Item]:
+    """The advice on the last kill, with what all of them say in front of the advice to find the leak."""
+    grown = growth_sentence(kills) if cause not in NO_SHORTAGE else None
+    if grown is None:
+        return list(advice)
+    others = [item for item in advice if item["remedy"] != Remedy.FIND_LEAK]
+    words = next((item["message"] for item in advice if item["remedy"] == Remedy.FIND_LEAK), _WHAT_TO_DO)
+    return [{"remedy": str(Remedy.FIND_LEAK), "message": f"{grown} {words}"}, *others]
+
+
+def _peak(kill: Mapping[str, Any]) -> _Peak | None:
+    seconds, pid = _seconds(kill.get("time")), whole(kill.get("pid"))
+    held = whole(kill.get("anonRssBytes"))
+    if seconds is None or pid is None or not held:
+        return None
+    return _Peak(seconds, pid, held, whole(kill.get("limitBytes")))
+
+
+def _seconds(time: object) -> float | None:
+    """RFC 3339, or `+SECONDS` since boot where the log had no clock; the two are never compared, for a log
+    that has one has it throughout."""
+    if isinstance(time, str) and _SINCE_BOOT.fullmatch(time):
+        return float(time)
+    return parse_time(time)
+
+
+def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> str | None:
+    limits = [peak.limit_bytes for peak in peaks if peak.limit_bytes]
+    if len(limits) < len(peaks):
+        return None
+    if any(peak.held_bytes < limit * _FILLED for peak, limit in zip(peaks, limits, strict=True)):
+        return None
+    pace = min(peak.held_bytes / gap for peak, gap in zip(peaks[1:], apart, strict=True))
+    even = max(apart) <= min(apart) * _EVEN
+    raised = limits[-1] > limits[0]
+    met = (
+        f"{comm} filled its limit {len(peaks)} times, though it was raised from {size(limits[0])} to "
+        f"{size(limits[-1])}"
+        if raised
+        else f"{comm} filled its limit of {size(limits[-1])} {len(peaks)} times"
+    )
+    evenly = ", evenly, as a leak would" if even else ""
+    return (
+        f"{met}, {_between(apart)} apart{evenly}: it grows by at least {_pace(pace)}. If that is a leak, a "
+        "higher limit only postpones the next kill."
+    )
+
+
+def _peak_grows(comm: str, peaks: Sequence[_Peak]) -> str | None:
+    held = [peak.held_bytes for peak in peaks]
+    rising = all(before < after for before, after in pairwise(held))
+    if not rising or held[-1] < held[0] * _GROWN:
+        return None
+    lifetime = peaks[-1].seconds - peaks[0].seconds
+    return (
+        f"{comm} held {', '.join(map(size, held))} at its last {len(peaks)} kills: within "
+        f"{_duration(lifetime)} its peak grew by {size(held[-1] - held[0])} "
+        f"({percent(held[-1] / held[0] - 1)})."
+    )
+
+
+def _between(apart: Sequence[float]) -> str:
+    shortest, longest = _duration(min(apart)), _duration(max(apart))
+    return shortest if shortest == longest else f"{shortest} to {longest}"
+
+
+def _duration(seconds: float) -> str:
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def _pace(bytes_per_second: float) -> str:
+    """In the unit of time in which it is at least a MiB, so that the figure can be compared with a limit."""
+    for unit, name in ((1, "second"), (60, "minute"), (3600, "hour")):
+        if bytes_per_second * unit >= 1 << 20:
+            return f"{size(int(bytes_per_second * unit))} a {name}"
+    return f"{size(int(bytes_per_second * 86_400))} a day"

@@ -1,0 +1,103 @@
+"""Who may do what: an agent for its own node, a namespace's people in their namespace."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from .bed import GROUP, NAMESPACE, RELEASE, VERSION, Cluster, Json, eventually
+
+FORBIDDEN = 403
+
+
+def as_agent_of(cluster: Cluster, node: str) -> client.ApiClient:
+    """With a token as the pod of that node's agent has it, bound to the pod."""
+    pod = cluster.core.read_namespaced_pod(cluster.agent_pod(node), NAMESPACE)
+    bound = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": pod.metadata.name,
+        "uid": pod.metadata.uid,
+    }
+    request = {"spec": {"audiences": [], "boundObjectRef": bound, "expirationSeconds": 600}}
+    made = cluster.core.create_namespaced_service_account_token(f"{RELEASE}-agent", NAMESPACE, request)
+    return with_token(cluster, made.status.token)
+
+
+def with_token(cluster: Cluster, token: str) -> client.ApiClient:
+    mine = cluster.api.configuration
+    theirs = client.Configuration()
+    theirs.host, theirs.ssl_ca_cert = mine.host, mine.ssl_ca_cert
+    theirs.api_key = {"authorization": f"Bearer {token}"}
+    return client.ApiClient(theirs)
+
+
+def status_code(error: pytest.ExceptionInfo[ApiException]) -> int:
+    return int(error.value.status)
+
+
+def test_an_agents_token_writes_for_its_node_and_is_refused_for_another(cluster: Cluster) -> None:
+    own, other = cluster.nodes[-2:]
+    api = client.CustomObjectsApi(as_agent_of(cluster, own))
+    nothing: Json = {"status": {}}
+    api.patch_cluster_custom_object_status(GROUP, VERSION, "oomnodes", own, nothing)
+    with pytest.raises(ApiException) as caught:
+        api.patch_cluster_custom_object_status(GROUP, VERSION, "oomnodes", other, nothing)
+    assert status_code(caught) == FORBIDDEN
+    assert f"the agent of node {own} may not write for node {other}" in str(caught.value.body)
+
+
+def test_an_agents_token_cannot_forge_an_incident_of_another_node(cluster: Cluster, space: str) -> None:
+    own, other = cluster.nodes[-2:]
+    api = client.CustomObjectsApi(as_agent_of(cluster, own))
+    forged: Json = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "OOMIncident",
+        "metadata": {"name": "forged"},
+        "spec": {"nodeName": other, "cause": "NodeMemory", "cgroup": "/forged"},
+    }
+    with pytest.raises(ApiException) as caught:
+        api.create_namespaced_custom_object(GROUP, VERSION, space, "oomincidents", forged)
+    assert status_code(caught) == FORBIDDEN
+    assert "may not write for node" in str(caught.value.body)
+    own_word = {**forged, "spec": {**forged["spec"], "nodeName": own}}
+    api.create_namespaced_custom_object(GROUP, VERSION, space, "oomincidents", own_word)
+    for act in ("oompolicies", "oomnodes", "oomreports"):
+        with pytest.raises(ApiException) as caught:
+            api.delete_cluster_custom_object(GROUP, VERSION, act, "whatever")
+        assert status_code(caught) == FORBIDDEN
+
+
+def test_who_may_view_a_namespace_sees_its_incidents_and_no_others(cluster: Cluster, space: str) -> None:
+    account = "reader"
+    cluster.core.create_namespaced_service_account(space, {"metadata": {"name": account}})
+    cluster.kubectl(
+        "create",
+        "rolebinding",
+        "reader",
+        "--clusterrole=view",
+        f"--serviceaccount={space}:{account}",
+        f"--namespace={space}",
+    )
+    made = cluster.core.create_namespaced_service_account_token(account, space, {"spec": {"audiences": []}})
+    api = client.CustomObjectsApi(with_token(cluster, made.status.token))
+    eventually(lambda: "items" in api.list_namespaced_custom_object(GROUP, VERSION, space, "oomincidents"))
+    with pytest.raises(ApiException) as caught:
+        api.list_namespaced_custom_object(GROUP, VERSION, NAMESPACE, "oomincidents")
+    assert status_code(caught) == FORBIDDEN
+    for plural in ("oomincidents", "oomnodes", "oompolicies", "oomreports"):
+        with pytest.raises(ApiException) as caught:
+            api.list_cluster_custom_object(GROUP, VERSION, plural)
+        assert status_code(caught) == FORBIDDEN
+    with pytest.raises(ApiException) as caught:
+        api.delete_collection_namespaced_custom_object(GROUP, VERSION, space, "oomincidents")
+    assert status_code(caught) == FORBIDDEN
+
+
+def test_every_object_is_listed_by_its_category(cluster: Cluster) -> None:
+    found = json.loads(cluster.kubectl("get", "oom", "-A", "-o", "json"))["items"]
+    assert {"OOMNode", "OOMReport"} <= {one["kind"] for one in found}
+    assert {one["metadata"]["name"] for one in found if one["kind"] == "OOMNode"} == set(cluster.nodes)

@@ -1,0 +1,37 @@
+"""The tests refuse a cluster that nobody has given them. Needs none."""
+
+from pathlib import Path
+
+import pytest
+
+from .choosing import CONTEXT, KUBECONFIG, Chosen, RefusedError, chosen
+
+
+def kubeconfig(folder: Path, *contexts: str) -> Path:
+    path = folder / "config"
+    names = "".join(f"- name: {name}\n  context: {{cluster: c, user: u}}\n" for name in contexts)
+    path.write_text(f"current-context: {contexts[0]}\ncontexts:\n{names}")
+    return path
+
+
+def test_nothing_named_is_the_clusters_of_the_testbed() -> None:
+    assert chosen({}) is None
+
+
+def test_a_kind_context_is_taken(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, "kind-mine", "production")
+    assert chosen({KUBECONFIG: str(path)}) == Chosen(path, "kind-mine")
+
+
+def test_any_other_context_is_refused_until_it_is_spelled_out(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, "production", "kind-mine")
+    with pytest.raises(RefusedError, match=f"production of .* is not kind's.*set {CONTEXT}=production"):
+        chosen({KUBECONFIG: str(path)})
+    assert chosen({KUBECONFIG: str(path), CONTEXT: "production"}) == Chosen(path, "production")
+    assert chosen({KUBECONFIG: str(path), CONTEXT: "kind-mine"}) == Chosen(path, "kind-mine")
+
+
+def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, "kind-mine")
+    with pytest.raises(RefusedError, match="no context 'kind-other'"):
+        chosen({KUBECONFIG: str(path), CONTEXT: "kind-other"})

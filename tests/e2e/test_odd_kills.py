@@ -1,0 +1,194 @@
+"""Kills that kubelet's status tells little of, or that are none of this cluster's."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from tests.kernel.bed import Eater, cgroups
+from tests.kernel.bed import why_not as why_no_kills
+from tests.testbed.cache import Say
+from tests.testbed.kind import KindCluster, kind_cluster
+
+from .bed import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
+from .pods import EAT, EAT_IN_CHILD, container, deployment, pod
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+Await = Callable[[int], None]
+
+
+def test_a_crash_loop_is_one_incident_that_counts_up(
+    cluster: Cluster, space: str, await_reports: Await
+) -> None:
+    await_reports(3)
+    cluster.apply(deployment("leaky", container("app", EAT)), namespace=space)
+    # kubelet waits 10 s, then 20 s between two starts.
+    one = eventually(lambda: (i := cluster.only_incident(space))["status"]["count"] >= 3 and i, seconds=90)
+    assert one["spec"]["workload"] == {"kind": "Deployment", "name": "leaky"}
+    name = one["spec"]["pod"]["name"]
+    cluster.kubectl("scale", "deployment/leaky", "--replicas=0", f"--namespace={space}")
+    eventually(lambda: not cluster.core.list_namespaced_pod(space).items)
+    last = cluster.only_incident(space)
+    assert last["metadata"]["uid"] == one["metadata"]["uid"]
+    status = last["status"]
+    assert len({kill["id"] for kill in status["kills"]}) == min(status["count"], 5)
+    assert sum(hour["kills"] for hour in status["history"]) == status["count"]
+    [event] = eventually(
+        lambda: [e for e in cluster.events(space, of=name) if e["count"] == status["count"]], seconds=20
+    )
+    assert event["reason"] == "OOMKilled"
+
+
+def test_a_static_pod_is_known_by_its_mirror(cluster: Cluster, space: str, await_reports: Await) -> None:
+    kind = cluster.need_nodes()
+    node = kind.workers[0]
+    name = f"static-{uuid4().hex[:6]}"
+    manifest = pod(name, container("app", EAT_IN_CHILD), restart="Always")
+    manifest["metadata"]["namespace"] = space
+    path = f"/etc/kubernetes/manifests/{name}.yaml"
+    await_reports(2)
+    kind.write_in_node(node, path, yaml.safe_dump(manifest))
+    try:
+        one = eventually(lambda: cluster.only_incident(space, visibility="Invisible"), seconds=90)
+        assert one["spec"]["pod"]["name"] == f"{name}-{node}"
+        assert one["spec"]["workload"] == {"kind": "Pod", "name": f"{name}-{node}"}
+        assert (one["spec"]["container"], one["spec"]["nodeName"]) == ("app", node)
+        assert one["status"]["evidence"]["limitBytes"] == 32 * MIB
+        mirror = cluster.pod(space, f"{name}-{node}")
+        assert one["spec"]["pod"]["uid"] == mirror["metadata"]["uid"]
+        assert "running" in container_status(mirror, "app")["state"]
+    finally:
+        kind.exec_in_node(node, ["rm", "-f", path])
+        # Else the namespace could not go.
+        eventually(lambda: not cluster.core.list_namespaced_pod(space).items)
+
+
+@contextlib.contextmanager
+def best_effort_limit(kind: KindCluster, node: str, *, above: int) -> Iterator[int]:
+    """A limit on what all BestEffort pods of a node may have together; kubelet sets none by itself."""
+    find = "find /sys/fs/cgroup -type d -name '*besteffort.slice' -path '*{}*' | head -1"
+    v1 = kind.exec_in_node(node, ["sh", "-c", find.format("/memory/")]).strip()
+    folder = v1 or kind.exec_in_node(node, ["sh", "-c", find.format("/kubelet")]).strip()
+    usage, limit, none = (
+        ("memory.usage_in_bytes", "memory.limit_in_bytes", "-1")
+        if v1
+        else ("memory.current", "memory.max", "max")
+    )
+    used = int(kind.exec_in_node(node, ["cat", f"{folder}/{usage}"]))
+    number = (used + above) // MIB * MIB
+    kind.exec_in_node(node, ["sh", "-c", f"echo {number} > {folder}/{limit}"])
+    try:
+        yield number
+    finally:
+        kind.exec_in_node(node, ["sh", "-c", f"echo {none} > {folder}/{limit}"])
+
+
+def test_a_best_effort_pod_dies_at_the_limit_of_its_qos_class(
+    cluster: Cluster, space: str, await_reports: Await
+) -> None:
+    """It has no limit of its own; here the class is given one."""
+    kind = cluster.need_nodes()
+    node = kind.workers[0]
+    eater = pod("best-effort", container("app", f"sleep 3; {EAT}", limit=None), nodeName=node)
+    await_reports(2)
+    with best_effort_limit(kind, node, above=64 * MIB) as limit:
+        cluster.apply(eater, namespace=space)
+        one = eventually(lambda: cluster.only_incident(space, visibility="Reported"))
+    assert cluster.pod(space, "best-effort")["status"]["qosClass"] == "BestEffort"
+    status = one["status"]
+    assert (status["cause"], status["level"], one["spec"]["container"]) == ("QOSLimit", "QOS", "app")
+    assert status["evidence"]["limitBytes"] == limit
+    assert "BestEffort" in status["summary"]
+
+
+def test_a_process_of_a_node_outside_of_any_pod_is_that_nodes(cluster: Cluster, await_reports: Await) -> None:
+    kind = cluster.need_nodes()
+    node, name = kind.workers[-1], f"e2e-{uuid4().hex[:8]}"
+    base = "/sys/fs/cgroup/memory" if _is_v1(kind, node) else "/sys/fs/cgroup"
+    limit = "memory.limit_in_bytes" if _is_v1(kind, node) else "memory.max"
+    await_reports(2)
+    script = (
+        f"mkdir {base}/{name} && echo {32 * MIB} > {base}/{name}/{limit} && "
+        f"sh -c 'echo $$ > {base}/{name}/cgroup.procs; exec tail /dev/zero'; rmdir {base}/{name}"
+    )
+    kind.exec_in_node(node, ["sh", "-c", script])
+    [one] = eventually(lambda: _of_cgroup(cluster, name))
+    assert (one["spec"]["nodeName"], one["metadata"]["namespace"]) == (node, NAMESPACE)
+    assert (one["status"]["cause"], one["status"]["visibility"]) == ("CgroupLimit", "Host")
+    assert one["status"]["evidence"]["limitBytes"] == 32 * MIB
+    [event] = eventually(lambda: [e for e in cluster.events("default", of=node) if name in e["message"]])
+    assert event["involvedObject"]["kind"] == "Node"
+
+
+def _is_v1(kind: KindCluster, node: str) -> bool:
+    return bool(kind.exec_in_node(node, ["ls", "-d", "/sys/fs/cgroup/memory"], check=False).strip())
+
+
+def _of_cgroup(cluster: Cluster, name: str) -> list[Json]:
+    found = [one for one in cluster.incidents() if name in one["spec"].get("cgroup", "")]
+    return [one for one in found if one.get("status", {}).get("visibility")]
+
+
+@pytest.mark.skipif(why_no_kills() is not None, reason=why_no_kills() or "")
+def test_a_process_of_the_machine_is_published_by_one_node(cluster: Cluster, await_reports: Await) -> None:
+    cluster.need_nodes()
+    await_reports(2)
+    with cgroups() as top:
+        limited, victim = top.child("limited", limit_bytes=32 * MIB), Eater()
+        try:
+            victim.do("join", procs=limited.procs)
+            with pytest.raises(ChildProcessError):
+                victim.do("eat", bytes=64 * MIB)
+        finally:
+            victim.end()
+        [one] = eventually(lambda: _of_cgroup(cluster, limited.path))
+    assert one["spec"]["cgroup"] == limited.path
+    appointed = [node for node in cluster.nodes if cluster.oomnode(node)["spec"]["hostKills"]]
+    assert [one["spec"]["nodeName"]] == appointed
+    assert (one["status"]["cause"], one["status"]["count"]) == ("CgroupLimit", 1)
+
+
+@pytest.fixture(scope="module")
+def neighbour(cluster: Cluster, say: Say) -> Iterator[KindCluster]:
+    """Another cluster on the same kernel, without oomkeeper."""
+    cluster.need_nodes()
+    with kind_cluster(name="neighbour", workers=0, say=say) as other:
+        yield other
+
+
+def test_kills_in_another_cluster_on_the_same_kernel_are_not_ours(
+    cluster: Cluster, neighbour: KindCluster, await_reports: Await
+) -> None:
+    before = {node: cluster.account(node)["recorded"] for node in cluster.nodes}
+    known = {one["metadata"]["uid"] for one in cluster.incidents()}
+    await_reports(2)
+    import json
+
+    neighbour.kubectl("apply", "-f", "-", input=json.dumps(pod("stranger", container("app", EAT))))
+    try:
+        uid = eventually(
+            lambda: (
+                neighbour.kubectl(
+                    "get",
+                    "pod",
+                    "stranger",
+                    "-o",
+                    "jsonpath={.status.containerStatuses[0].state.terminated.reason}",
+                )
+                == "OOMKilled"
+                and neighbour.kubectl("get", "pod", "stranger", "-o", "jsonpath={.metadata.uid}")
+            )
+        )
+    finally:
+        neighbour.kubectl("delete", "pod", "stranger", "--grace-period=0", "--force")
+    # The kernel is the same: every account has the kill, and it closes.
+    for node in cluster.nodes:
+        eventually(lambda node=node: cluster.closed_account(node)["recorded"] > before[node])
+    fresh = [one for one in cluster.incidents() if one["metadata"]["uid"] not in known]
+    assert [one for one in fresh if uid in str(one) or uid.replace("-", "_") in str(one)] == []
+    assert kills([one for one in fresh if "neighbour" in str(one)]) == 0

@@ -1,0 +1,63 @@
+"""The life of the release: changed values, and its end. The last of all, for it takes oomkeeper away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+
+from tests.testbed.cache import Say
+from tests.testbed.kind import install_operator
+from tests.testbed.kind.installing import CHART
+
+from .bed import NAMESPACE, RELEASE, Cluster, eventually
+from .pods import EAT, container, pod
+
+KINDS_OF_THE_RELEASE = (
+    "deployments,daemonsets,pods,serviceaccounts,clusterroles,clusterrolebindings,"
+    "validatingadmissionpolicies,validatingadmissionpolicybindings,oomreports"
+)
+
+
+@pytest.fixture
+def put_back(cluster: Cluster, say: Say) -> Callable[[], None]:
+    kind = cluster.need_nodes()
+    return lambda: install_operator(kind, say=say)
+
+
+def test_an_upgrade_with_changed_values_is_rolled_out_and_works_on(
+    cluster: Cluster, space: str, await_reports: Callable[[int], None]
+) -> None:
+    kind = cluster.need_nodes()
+    values = ("--set", "agent.logLevel=debug", "--set", "report.window=48h")
+    options = ("--namespace", NAMESPACE, "--reuse-values", "--wait", "--timeout", "120s")
+    before = {node: cluster.agent_pod(node) for node in cluster.nodes}
+    kind.helm("upgrade", RELEASE, CHART, *options, *values)
+    for node in cluster.nodes:
+        assert eventually(lambda node=node: cluster.agent_pod(node)) != before[node]
+    assert cluster.get("oomreports", "cluster")["spec"]["window"] == "48h"
+    await_reports(2)
+    cluster.apply(pod("after", container("app", EAT)), namespace=space)
+    eventually(lambda: cluster.only_incident(space, visibility="Reported"))
+
+
+def test_uninstall_leaves_what_the_docs_say_and_gives_no_sysctl_back_unasked(
+    cluster: Cluster, put_back: Callable[[], None]
+) -> None:
+    kind = cluster.need_nodes()
+    incidents = {one["metadata"]["uid"] for one in cluster.incidents()}
+    kind.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "120s")
+    try:
+        left = cluster.kubectl("get", KINDS_OF_THE_RELEASE, "--all-namespaces", "-o", "name").split()
+        assert [name for name in left if "oomkeeper" in name] == []
+        with pytest.raises(ApiException, match="404"):
+            cluster.get("oomreports", "cluster")
+        # The custom resources, with what was recorded, and each node's state folder stay.
+        assert {one["metadata"]["uid"] for one in cluster.incidents()} == incidents
+        for node in kind.nodes:
+            assert "oomkeeper.db" in kind.exec_in_node(node, ["ls", "/var/lib/oomkeeper"])
+    finally:
+        put_back()
+    for node in cluster.nodes:
+        eventually(lambda node=node: cluster.closed_account(node))

@@ -1,0 +1,49 @@
+"""What holds for any bytes: nothing raises, nothing unprintable comes out, numbers stay within reason, and
+an event names no process that the log does not."""
+
+import io
+import json
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.diagnosis.whatif import Settings, simulate
+from oomkeeper.kernel.logs import LogCounts, read_relevant_records
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.kill import Kill
+from oomkeeper.reporting.kill_html import render_html
+from oomkeeper.reporting.kill_json import KillJson, kill_to_json
+from oomkeeper.reporting.kill_markdown import render_markdown
+from oomkeeper.reporting.kill_text import render_text
+
+_RENDERERS = (render_text, render_markdown, render_html)
+_SETTINGS = Settings(adjustments=(("1", 500), ("a", -1000)), kill_allocating_task=True, panic_on_oom=1)
+
+
+def kills_of(data: bytes) -> list[Kill]:
+    """Every event that `explain` finds."""
+    return list(parse_records(read_relevant_records(io.BytesIO(data), counts=LogCounts())))
+
+
+def check(data: bytes) -> int:
+    """Run the whole of `explain` and `simulate` on `data`; how many events there were. Raises
+    AssertionError where a property does not hold, and whatever the code raises."""
+    kills = kills_of(data)
+    for kill in kills:
+        page = kill_to_json(kill, diagnose(kill))
+        check_kill(kill, page, data)
+        simulate(kill, _SETTINGS)
+        # One dress an event, by what it is, so that every one gets its turn at a third of the cost.
+        _RENDERERS[len(data) % len(_RENDERERS)]([page])
+    return len(kills)
+
+
+def check_kill(kill: Kill, page: KillJson, data: bytes) -> None:
+    """The properties of one event of `data`."""
+    assert kill.kill_lines <= data.count(b"Kill"), "more kills than kill lines"
+    assert page["summary"], "an event without a summary"
+    assert page["summary"].isprintable()
+    assert all(0 <= part["share"] <= 1 and part["bytes"] >= 0 for part in page["contributors"])
+    text = json.dumps(page, ensure_ascii=False)
+    text.encode("utf-8")
+    assert len(text) < 200_000 + 4 * len(data), "an event larger than its log"
+    for victim in kill.victims:
+        assert 0 <= victim.pid < 1 << 68

@@ -1,0 +1,8 @@
+#: panics: compulsory panic_on_oom is enabled
+# vm.panic_on_oom=2 and the limit of one cgroup: the whole machine goes. The log then names the cgroup at its limit, and
+# neither a victim nor that victim's cgroup, so whose limit it was stays open.
+sysctl vm.panic_on_oom=2
+cgroup own limit=64M
+expect cause=UnknownCgroupLimit outcome=Panicked counter=Memory oom_memcg=/own limit="$(limit_of own)"
+start memhog own anon 100
+await

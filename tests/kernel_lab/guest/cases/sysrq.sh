@@ -1,0 +1,6 @@
+# A kill by hand.
+expect cause=ManualTrigger outcome=Killed
+start innocent - anon 60
+filled innocent
+echo f >/proc/sysrq-trigger
+await

@@ -1,0 +1,91 @@
+"""Labels of namespaces, got one by one from an API server and kept for a while."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from oomkeeper.agent.kube.client import ApiConfig
+from oomkeeper.agent.namespaces import FRESH_SECONDS, RETRY_SECONDS, NamespaceCache
+
+from .adjust_bed import Clock
+from .kube_server import Exchange, server
+
+
+class Cluster:
+    """Namespaces, and what was asked for."""
+
+    def __init__(self) -> None:
+        self.labels: dict[str, dict[str, str]] = {"shop": {"team": "a"}}
+        self.status = 200
+        self.asked: list[str] = []
+        self._answered = threading.Semaphore(0)
+
+    def answer(self, exchange: Exchange) -> None:
+        self.asked.append(exchange.path)
+        name = exchange.path.partition("?")[0].rpartition("/")[2]
+        if self.status != 200 or name not in self.labels:
+            exchange.json({"message": "no"}, status=self.status if self.status != 200 else 404)
+        else:
+            exchange.json({"metadata": {"name": name, "labels": self.labels[name]}})
+        self._answered.release()
+
+    def wait(self) -> None:
+        assert self._answered.acquire(timeout=10)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+class Bed:
+    def __init__(self, url: str) -> None:
+        self.clock = Clock()
+        self._changes = threading.Semaphore(0)
+        self.cache = NamespaceCache(
+            config=ApiConfig(server=url), changed=self._changes.release, clock=self.clock
+        )
+
+    def wait(self) -> None:
+        """Until labels have become known or different."""
+        assert self._changes.acquire(timeout=10)
+
+
+@pytest.fixture
+def bed(cluster: Cluster) -> Iterator[Bed]:
+    with server(cluster.answer) as url:
+        yield Bed(url)
+
+
+def test_labels_are_asked_for_once_and_again_when_they_are_old(bed: Bed, cluster: Cluster) -> None:
+    assert bed.cache.labels("shop") is None
+    bed.wait()
+    for _ in range(5):
+        assert bed.cache.labels("shop") == {"team": "a"}
+    assert cluster.asked == ["/api/v1/namespaces/shop?resourceVersion=0"]
+    cluster.labels["shop"] = {"team": "b"}
+    bed.clock.now += FRESH_SECONDS * 1.2 + 1
+    assert bed.cache.labels("shop") == {"team": "a"}
+    bed.wait()
+    assert bed.cache.labels("shop") == {"team": "b"}
+
+
+def test_what_was_known_holds_while_the_api_server_says_no_and_it_is_asked_again_soon(
+    bed: Bed, cluster: Cluster
+) -> None:
+    bed.cache.labels("shop")
+    bed.wait()
+    cluster.status = 403
+    bed.clock.now += FRESH_SECONDS * 1.2 + 1
+    bed.cache.labels("shop")
+    for _ in range(2):
+        cluster.wait()
+    assert bed.cache.labels("shop") == {"team": "a"}
+    cluster.status, cluster.labels["shop"] = 200, {"team": "c"}
+    bed.clock.now += FRESH_SECONDS * 1.2 + RETRY_SECONDS
+    bed.cache.labels("shop")
+    bed.wait()
+    assert bed.cache.labels("shop") == {"team": "c"}

@@ -1,0 +1,214 @@
+"""Advice with numbers, from reports that real kernels printed.
+
+`6.18-v1-*`: this project's own kills in cgroups of known limits, raw /dev/kmsg. `6.1-v2-*`: a virtual machine
+of two NUMA nodes of 256 MiB with Debian's cloud kernel, its console.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.cause import REMEDY_OF, Cause, Remedy
+from oomkeeper.model.diagnosis import Diagnosis
+from tests.kernel_lab.logs import load
+from tests.unit.test_corpus import CORPUS
+
+DATA = Path(__file__).parent / "data"
+REPORTS = Path(__file__).parents[1] / "report" / "data"
+CLASSIC = {Remedy.FIND_LEAK, Remedy.FIT_LIMIT, Remedy.GROW_NODE}
+
+
+def verdicts(path: Path) -> list[Diagnosis]:
+    with path.open("rb") as stream:
+        return [diagnose(kill) for kill in parse_records(read_records(stream))]
+
+
+def advice(path: Path, *, at: int = 0) -> dict[Remedy, str]:
+    return {item.remedy: item.message for item in verdicts(path)[at].advice}
+
+
+def corpus(number: str) -> Path:
+    found = sorted(CORPUS.glob(f"{number}-*.log"))
+    if not found:
+        pytest.skip(f"no corpus at {CORPUS} (set OOMKEEPER_CORPUS)")
+    return found[0]
+
+
+# Fit the limit
+
+
+def test_the_new_limit_is_a_fifth_above_what_was_used_and_comes_with_its_command() -> None:
+    message = advice(DATA / "6.18-v1-go.kmsg")[Remedy.FIT_LIMIT]
+    assert "from 96 MiB to about 120 MiB: 96 MiB were in use when it was met, plus a fifth" in message
+    assert message.endswith("echo 120M > /sys/fs/cgroup/memory/oomkeeper-try/memory.limit_in_bytes")
+
+
+def test_a_containers_limit_is_not_to_be_set_behind_kubelets_back() -> None:
+    for name in ("6.18-v1-container.log", "6.18-v1-pod.log"):
+        assert "echo" not in advice(REPORTS / name)[Remedy.FIT_LIMIT]
+
+
+def test_a_cgroup_with_a_shells_words_for_a_name_gets_no_command() -> None:
+    text = (DATA / "6.18-v1-go.kmsg").read_bytes().replace(b"/oomkeeper-try", b"/$(reboot)")
+    (kill,) = parse_records(read_records(io.BytesIO(text)))
+    (message,) = [one.message for one in diagnose(kill).advice if one.remedy is Remedy.FIT_LIMIT]
+    assert "At once" not in message
+
+
+def test_what_was_swapped_out_counts_towards_the_new_limit() -> None:
+    message = advice(corpus("023"))[Remedy.FIT_LIMIT]
+    assert "512 MiB were in use and 2020 MiB swapped out" in message
+    assert "to about 3072 MiB" in message
+
+
+# Runtimes
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("java", "The JVM held 159 MiB of 160 MiB. Keep its heap at or below 120 MiB"),
+        ("node", "--max-old-space-size=120 (MiB, in NODE_OPTIONS)"),
+        ("go", "telegraf, a Go program, held 95.6 MiB of 96 MiB. Set GOMEMLIMIT=86MiB"),
+    ],
+)
+def test_a_runtime_gets_the_figure_to_set(log: str, said: str) -> None:
+    assert said in advice(DATA / f"6.18-v1-{log}.kmsg")[Remedy.LOWER_HEAP]
+
+
+def test_python_workers_are_counted_against_what_the_limit_has_room_for() -> None:
+    message = advice(DATA / "6.18-v1-python-workers.kmsg")[Remedy.LOWER_HEAP]
+    # The fourth had just been forked, and their parent holds little.
+    assert message.startswith("3 processes named python3 held 64 MiB of 64 MiB. At up to 21.3 MiB each")
+    assert "room for 2 workers" in message
+
+
+def test_a_program_of_no_known_runtime_gets_no_figure_for_a_heap() -> None:
+    assert Remedy.LOWER_HEAP not in advice(REPORTS / "6.18-v1-own.log")
+
+
+# What filled the memory
+
+
+def test_a_memory_volume_gets_a_size_limit_that_leaves_room_for_the_rest() -> None:
+    (verdict,) = verdicts(REPORTS / "6.18-v1-tmpfs.log")
+    (message,) = [one.message for one in verdict.advice if one.remedy is Remedy.MOVE_TMPFS]
+    found = re.search(r"sizeLimit of at most ([\d.]+) MiB", message)
+    assert found is not None
+    assert verdict.limit_bytes is not None
+    assert 0 < float(found[1]) * 2**20 < verdict.limit_bytes * 0.9
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [("016", "set memory.high to about 25.6 MiB"), ("019", "lower vm.dirty_bytes below 512 MiB")],
+)
+def test_a_writer_faster_than_its_storage_is_slowed_down_as_its_cgroup_version_can(
+    number: str, said: str
+) -> None:
+    with_cache = [one for one in verdicts(corpus(number)) if one.contributors]
+    messages = [item.message for item in with_cache[0].advice if item.remedy is Remedy.SLOW_STORAGE]
+    assert messages
+    assert said in messages[0]
+
+
+# The node, its NUMA nodes, zones and free blocks
+
+
+def test_a_full_node_is_told_its_shortfall_with_and_without_swap() -> None:
+    plain = advice(DATA / "6.1-v2-global.log")[Remedy.GROW_NODE]
+    assert plain.startswith(
+        "At the kill the zones lacked 108 KiB to their minimum; the largest process, test2"
+    )
+    swapped = advice(corpus("001"))[Remedy.GROW_NODE]
+    assert "short of at least 24.0 GiB: 48.6 MiB to the zones' minimum and 24.0 GiB that was swapped out" in (
+        swapped
+    )
+
+
+@pytest.mark.parametrize("log", ["numa-policy", "numa-cpuset"])
+def test_the_numa_node_that_was_full_is_named_with_what_others_had(log: str) -> None:
+    message = advice(DATA / f"6.1-v2-{log}.log")[Remedy.SPREAD_NUMA]
+    assert "Node 1 had 1.2 MiB free of 220 MiB, at a minimum of 1.2 MiB." in message
+    assert re.search(r"22[58] MiB were free elsewhere", message)
+
+
+def test_a_full_zone_below_a_free_movable_one_is_not_blamed_on_highmem() -> None:
+    (verdict,) = verdicts(DATA / "6.1-v2-zone.log")
+    assert verdict.cause is Cause.ZONE_MEMORY
+    (message,) = [one.message for one in verdict.advice if one.remedy is Remedy.GROW_NODE]
+    assert "284 MiB were free outside them" in message
+    assert "movablecore=" in message
+    assert "highmem" not in message
+
+
+def test_fragmentation_names_the_largest_block_and_a_value_for_min_free_kbytes() -> None:
+    message = advice(DATA / "6.1-v2-fragmentation.log")[Remedy.COMPACT_MEMORY]
+    assert (
+        "wanted 16 KiB in one piece (order 2), and the largest free block it could use was 8 KiB" in message
+    )
+    # 88 + 1400 + 1252 KiB: each zone's minimum without its boost.
+    assert "vm.min_free_kbytes from about 2740 to 5480" in message
+
+
+# All of it
+
+
+def test_every_remedy_says_which_of_the_classic_ones_it_makes_concrete() -> None:
+    assert set(REMEDY_OF) == set(Remedy)
+    assert {one for one in REMEDY_OF.values() if one is not None} == CLASSIC
+    assert all(REMEDY_OF[one] is one for one in CLASSIC)
+
+
+@pytest.mark.parametrize("log", sorted(path.name for path in DATA.iterdir()))
+def test_advice_is_a_printable_sentence_and_each_remedy_comes_once(log: str) -> None:
+    for verdict in verdicts(DATA / log):
+        remedies = [item.remedy for item in verdict.advice]
+        assert remedies
+        assert len(set(remedies)) == len(remedies)
+        assert all(item.message.isprintable() and len(item.message) < 1024 for item in verdict.advice)
+
+
+# Kernel memory, by the kernel lab's recordings
+
+
+def lab(case: str, *, kernel: str = "6.1-v2") -> dict[Remedy, str]:
+    [recording] = [one for one in load(kernel) if one.name == case]
+    kill = next(iter(parse_records(read_records(io.BytesIO(recording.log)))))
+    return {item.remedy: item.message for item in diagnose(kill).advice}
+
+
+def test_a_cache_is_named_where_slab_is_most_of_the_kernels_memory() -> None:
+    assert (
+        "299 MiB (92 %) belong to the kernel, most of it in slab cache kmalloc-cg-4k"
+        in (lab("slab-node")[Remedy.FREE_KERNEL_MEMORY])
+    )
+
+
+def test_page_tables_are_not_blamed_on_a_slab_cache() -> None:
+    message = lab("tables-node")[Remedy.FREE_KERNEL_MEMORY]
+    assert "299 MiB (92 %) belong to the kernel, 249 MiB of it page tables" in message
+    assert "slab" not in message
+
+
+def test_memory_that_no_counter_explains_is_said_to_be_that() -> None:
+    assert lab("pipes-node")[Remedy.FREE_KERNEL_MEMORY].startswith("284 MiB (87 %) no counter explains")
+
+
+def test_nodes_are_taken_from_the_zones_where_a_panic_left_their_list_out() -> None:
+    message = lab("panic2-mbind", kernel="5.10-v2")[Remedy.SPREAD_NUMA]
+    assert "(node 1 only, of 0, 1). Node 1 had 1.1 MiB free of 171 MiB" in message
+    assert "numactl" in message
+    assert "cpuset.mems" in message
+    assert "(node " not in lab("panic2-mbind")[Remedy.SPREAD_NUMA]
+
+
+def test_dirty_page_cache_has_a_figure_for_memory_high() -> None:
+    message = lab("dirty", kernel="5.10-v2")[Remedy.SLOW_STORAGE]
+    assert "8.4 MiB (52 %) are page cache that waits to be written" in message
+    assert "set memory.high to about 12.8 MiB" in message

@@ -1,0 +1,162 @@
+"""What several kills of one incident say of a leak."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomkeeper.agent.attribution import Subject
+from oomkeeper.agent.incidents import add_kill, for_api, new_incident
+from oomkeeper.api.oomincident import OOMIncident
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.reporting.growth import growth_sentence, with_growth
+from oomkeeper.reporting.kill_html import html_parts
+from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_markdown import markdown_pages
+from oomkeeper.reporting.kill_overview import Overview
+from oomkeeper.reporting.kill_text import text_pages
+
+MIB = 1 << 20
+LEAK = Path(__file__).parents[1] / "diagnosis" / "data" / "6.18-v1-leak.kmsg"
+"""A real leak of about 8 MiB a second at a limit of 40 MiB, started again after each of four kills."""
+REPORTS = Path(__file__).parents[1] / "report" / "data"
+START = datetime(2026, 1, 1, 10, tzinfo=UTC)
+
+
+def ring(*runs: tuple[float, int, int | None], comm: str = "app") -> list[dict[str, Any]]:
+    """(seconds, held MiB, limit MiB), oldest first; a ring has the newest first."""
+    kills = [
+        {
+            "id": f"b-{number}",
+            "time": (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "comm": comm,
+            "pid": 100 + number,
+            "anonRssBytes": held * MIB,
+        }
+        | ({"limitBytes": limit * MIB} if limit else {})
+        for number, (seconds, held, limit) in enumerate(runs)
+    ]
+    return kills[::-1]
+
+
+def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
+    subject = Subject(node="n", cgroup="/oomkeeper-try")
+    document = new_incident(subject, cause="CgroupLimit", operator_namespace="ops")
+    with LEAK.open("rb") as stream:
+        for number, kill in enumerate(parse_records(read_records(stream))):
+            assert kill.usec is not None
+            document = add_kill(
+                document,
+                record=kill_to_json(kill, diagnose(kill)),
+                kill_id=f"b-{number}",
+                time=(START + timedelta(microseconds=kill.usec)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                subject=subject,
+                new=True,
+            )
+            said = document["status"]["advice"][0]["message"]
+            assert ("filled its limit" in said) == (number >= 2)
+    assert document["status"]["advice"][0]["remedy"] == "FindLeak"
+    assert said.startswith(
+        "python3 filled its limit of 40 MiB 4 times, 5 s apart, evenly, as a leak would: it grows by at "
+        "least 7.7 MiB a second."
+    )
+    assert "python3 alone holds" in said
+    remedies = [item["remedy"] for item in document["status"]["advice"]]
+    assert len(remedies) == len(set(remedies))
+    OOMIncident.model_validate_json(json.dumps(for_api(document)))
+
+
+def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_people() -> None:
+    with LEAK.open("rb") as stream:
+        kills = [kill_to_json(kill, diagnose(kill)) for kill in parse_records(read_records(stream))]
+    said = "/oomkeeper-try: python3 filled its limit of 40 MiB 4 times"
+    assert said in " ".join("".join(text_pages(kills, width=100)).split())
+    assert said in "".join(markdown_pages(kills))
+    assert said in "".join(html_parts(kills))
+    assert "filled its limit" not in "".join(text_pages(kills[:2], width=100))
+
+
+def test_a_container_that_starts_again_is_known_by_its_pod() -> None:
+    overview = Overview()
+    for number in range(3):
+        overview.add(
+            {
+                "time": f"+{100 * number}.5",
+                "cause": "ContainerLimit",
+                "podUid": "0f3c",
+                "containerId": str(number) * 64,
+                "limitBytes": 40 * MIB,
+                "victims": [{"comm": "app", "pid": number + 1, "anonRssBytes": 39 * MIB}],
+            }
+        )
+    assert [said.partition(",")[0] for said in overview.growth()] == [
+        "pod 0f3c: app filled its limit of 40 MiB 3 times"
+    ]
+
+
+def test_a_storm_of_kills_is_no_growth() -> None:
+    overview = Overview()
+    with (REPORTS / "6.18-v1-storm.log").open("rb") as stream:
+        for kill in parse_records(read_records(stream)):
+            overview.add(kill_to_json(kill, diagnose(kill)))
+    assert overview.total == 16
+    assert overview.growth() == []
+
+
+def test_a_limit_raised_and_met_again_is_said_so() -> None:
+    said = growth_sentence(ring((0, 500, 512), (3600, 505, 512), (10_800, 1010, 1024)))
+    assert said is not None
+    assert (
+        "filled its limit 3 times, though it was raised from 512 MiB to 1024 MiB, 60 min to 2 h apart" in said
+    )
+    assert "evenly" not in said
+    assert "at least 505 MiB a hour" not in said
+    assert "at least 8.4 MiB a minute" in said
+
+
+def test_without_a_limit_the_peaks_are_compared() -> None:
+    said = growth_sentence(ring((0, 200, None), (600, 300, None), (4000, 500, None)))
+    assert said == (
+        "app held 200 MiB, 300 MiB, 500 MiB at its last 3 kills: within 67 min its peak grew by 300 MiB "
+        "(150 %)."
+    )
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [],
+        ring((0, 40, 40), (60, 40, 40)),
+        # Workers that died side by side.
+        ring((0, 40, 40), (0.2, 40, 40), (0.4, 40, 40)),
+        # The victim held little of what filled the limit.
+        ring((0, 5, 40), (60, 5, 40), (120, 5, 40)),
+        # Peaks that go up and down, and ones that hardly grow.
+        ring((0, 200, None), (600, 300, None), (1200, 250, None)),
+        ring((0, 200, None), (600, 201, None), (1200, 202, None)),
+        [*ring((0, 40, 40), (60, 40, 40)), *ring((120, 40, 40), comm="other")],
+        [{**kill, "pid": 7} for kill in ring((0, 40, 40), (60, 40, 40), (120, 40, 40))],
+        [{**kill, "time": "yesterday"} for kill in ring((0, 40, 40), (60, 40, 40), (120, 40, 40))],
+    ],
+)
+def test_kills_that_show_no_growth_say_nothing(kills: list[dict[str, Any]]) -> None:
+    assert growth_sentence(kills) is None
+    assert with_growth([{"remedy": "FitLimit", "message": "x"}], kills, cause="CgroupLimit") == [
+        {"remedy": "FitLimit", "message": "x"}
+    ]
+
+
+def test_a_kill_asked_for_by_hand_shows_no_leak() -> None:
+    kills = ring((0, 40, 40), (60, 40, 40), (120, 40, 40))
+    assert with_growth([], kills, cause="ManualTrigger") == []
+    assert [item["remedy"] for item in with_growth([], kills, cause="PodLimit")] == ["FindLeak"]
+
+
+def test_a_hostile_name_is_escaped() -> None:
+    said = growth_sentence(ring((0, 40, 40), (60, 40, 40), (120, 40, 40), comm="x\n\x1b[2J"))
+    assert said is not None
+    assert said.isprintable()
