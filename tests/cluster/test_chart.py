@@ -31,7 +31,17 @@ from .chart_bed import (
     of_kind,
     rules_of,
 )
-from .controller_bed import NODES, OOM, OOM_NODES, POLICIES, REPORTS, Controller, Json, eventually
+from .controller_bed import (
+    NODES,
+    OOM,
+    OOM_NODES,
+    POLICIES,
+    REPORTS,
+    ROOT,
+    Controller,
+    Json,
+    eventually,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -94,9 +104,7 @@ def test_every_option_that_the_pods_pass_is_one_of_the_program(renderer: Helm) -
             parser.parse_args(options)
 
 
-def test_the_agent_mounts_its_state_the_cgroups_what_a_panic_left_and_the_drop_ins_alone(
-    renderer: Helm,
-) -> None:
+def test_the_agent_mounts_no_more_of_its_host_than_the_docs_say(renderer: Helm) -> None:
     def mounted(*settings: str) -> dict[str, bool]:
         [agent] = of_kind(renderer.rendered(*settings), "DaemonSet")
         spec = agent["spec"]["template"]["spec"]
@@ -106,14 +114,16 @@ def test_the_agent_mounts_its_state_the_cgroups_what_a_panic_left_and_the_drop_i
         mounts = spec["containers"][0]["volumeMounts"]
         return {paths[one["name"]]: one.get("readOnly", False) for one in mounts if one["name"] in paths}
 
-    always = {
+    fewer = {
         "/var/lib/oomkeeper": False,
         "/sys/fs/cgroup": True,
         "/sys/fs": True,
         "/var/lib/systemd/pstore": True,
     }
-    assert mounted() == {**always, "/etc/sysctl.d": False}
-    assert mounted("--set", "agent.persistence=false") == always
+    assert mounted() == fewer | {"/etc/sysctl.d": False}
+    assert mounted("--set", "agent.persistence=false") == fewer
+    docs = (ROOT / "docs" / "install.md").read_text()
+    assert all(f"| `{path}`" in docs for path in mounted())
 
 
 def test_the_agent_runs_on_every_linux_node_whatever_its_taints(renderer: Helm) -> None:
@@ -323,11 +333,22 @@ def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_
     node = "node-c"
     chart.bed.node(node)
     head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
-    chart.bed.apply(f"{OOM_NODES}/{node}", head | {"spec": {"hostKills": True}})
+    batch = {
+        "name": "batch",
+        "policy": "batch-first",
+        "value": 900,
+        "podSelector": {},
+        "namespaceSelector": {"matchLabels": {"tier": "batch"}},
+    }
+    chart.bed.apply(
+        f"{OOM_NODES}/{node}", head | {"spec": {"hostKills": True, "oomScoreAdjustments": [batch]}}
+    )
     agent = Agent(tmp_path / "agent", kubeconfig=chart.kubeconfig("agent", node=node), node=node)
     agent.start()
     try:
         eventually(lambda: chart.bed.status(f"{OOM_NODES}/{node}")["conditions"])
+        _say_it_runs(chart, pod=f"{RELEASE}-agent-on-{node}")
+        eventually(lambda: ("", "namespaces", "get") in chart.used("agent"))
         await_reports(1)
         with cgroups() as top:
             victim = Eater()
@@ -348,6 +369,15 @@ def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_
     # The other tests have tried what is forbidden, as another node.
     assert "403" not in agent.log
     assert chart.used("agent") == chart.granted("agent")
+
+
+def _say_it_runs(chart: ChartBed, *, pod: str) -> None:
+    """As kubelet would: labels are asked for only where a policy may find processes."""
+    state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    main = {"name": "main", "containerID": f"containerd://{'a' * 64}", "state": state}
+    main |= {"image": "", "imageID": "", "ready": True, "restartCount": 0}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/status"
+    chart.bed.merge(path, {"status": {"containerStatuses": [main]}})
 
 
 def _kill(victim: Eater, procs: str) -> None:

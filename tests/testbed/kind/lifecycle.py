@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import packages, recipes
+from .. import machine, packages, recipes
 from ..binaries import binaries
 from ..cache import Say, cache_folder, locked, silent
 from ..commands import run, run_saying
@@ -67,6 +67,7 @@ def up(*, name: str = DEFAULT_NAME, workers: int = 2, say: Say = silent) -> Kind
         raise TestbedError(f"{reason}; run it as root, or start Docker")
     with one_at_a_time(say=say):
         record_machine()
+        machine.let_watch()
         docker = have_docker(say=say)
         cluster = known.attach(docker, name=name, say=say)
         if cluster is not None and _is_healthy(cluster):
