@@ -66,7 +66,7 @@ class Sightings:
     """When each kill id was first seen in a watch of the incidents, and each pod as OOMKilled in one of the
     pods: seconds of CLOCK_MONOTONIC."""
 
-    def __init__(self, node: NativeNode) -> None:
+    def __init__(self, config: ApiConfig) -> None:
         self.kills: dict[str, float] = {}
         self.first: set[str] = set()
         """Kills that made their incident."""
@@ -74,7 +74,6 @@ class Sightings:
         """Kill id -> pod uid."""
         self.pods: dict[str, float] = {}
         self._lock = threading.Lock()
-        config = api_config(node)
         self._watchers = [
             Watcher(config=config, path=INCIDENTS, query={}, listed=_nothing, changed=self._incident),
             Watcher(config=config, path="/api/v1/pods", query={}, listed=_nothing, changed=self._pod),
@@ -176,10 +175,13 @@ def get(node: NativeNode, path: str) -> Json:
 __all__ = [
     "INCIDENTS",
     "NAMESPACE",
+    "ApiClient",
+    "ApiConfig",
     "ApiError",
     "Json",
     "KernelKills",
     "Sightings",
+    "api_config",
     "apply",
     "await_until",
     "children",

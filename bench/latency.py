@@ -18,7 +18,17 @@ from pathlib import Path
 
 from tests.testbed import NativeNode, TestbedError
 
-from .agent_node import NAMESPACE, KernelKills, Sightings, apply, await_until, children, cluster, pod
+from .agent_node import (
+    NAMESPACE,
+    KernelKills,
+    Sightings,
+    api_config,
+    apply,
+    await_until,
+    children,
+    cluster,
+    pod,
+)
 
 
 def main() -> int:
@@ -42,7 +52,7 @@ def _measure(node: NativeNode, *, folder: Path, kills: int, pods: int) -> None:
         agent = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         time.sleep(3)
-        kernel, seen = KernelKills(), Sightings(node)
+        kernel, seen = KernelKills(), Sightings(api_config(node))
         time.sleep(1)
         apply(node, pod("children", children(kills, pause_seconds=0.7)))
         await_until(lambda: len(seen.kills) >= kills, seconds=60 + kills * 1.5, what="repeated kills")
@@ -67,20 +77,22 @@ def _measure(node: NativeNode, *, folder: Path, kills: int, pods: int) -> None:
         if uid in seen.pods and kill in stamps
     ]
     print(f"{os.uname().release}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    print("repeated: " + _figures(others))
-    print("first:    " + _figures(first))
-    ratio = _quantile(kubelet, 0.5) / _quantile(first, 0.5)
-    print(f"kubelet:  {_figures(kubelet)}: {ratio:.0f} times as long as `first`")
+    print("repeated: " + figures(others))
+    print("first:    " + figures(first))
+    ratio = quantile(kubelet, 0.5) / quantile(first, 0.5)
+    print(f"kubelet:  {figures(kubelet)}: {ratio:.0f} times as long as `first`")
 
 
-def _figures(delays: Sequence[float]) -> str:
+def figures(delays: Sequence[float]) -> str:
+    """How many, and how they lie; milliseconds."""
     return (
-        f"{len(delays)} kills, median {_quantile(delays, 0.5):.1f} ms, p99 {_quantile(delays, 0.99):.1f} ms, "
+        f"{len(delays)} kills, median {quantile(delays, 0.5):.1f} ms, p99 {quantile(delays, 0.99):.1f} ms, "
         f"max {max(delays):.1f} ms"
     )
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which that share of them lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

@@ -94,7 +94,9 @@ def test_every_option_that_the_pods_pass_is_one_of_the_program(renderer: Helm) -
             parser.parse_args(options)
 
 
-def test_the_agent_mounts_its_state_the_cgroups_and_the_drop_ins_alone(renderer: Helm) -> None:
+def test_the_agent_mounts_its_state_the_cgroups_what_a_panic_left_and_the_drop_ins_alone(
+    renderer: Helm,
+) -> None:
     def mounted(*settings: str) -> dict[str, bool]:
         [agent] = of_kind(renderer.rendered(*settings), "DaemonSet")
         spec = agent["spec"]["template"]["spec"]
@@ -104,11 +106,14 @@ def test_the_agent_mounts_its_state_the_cgroups_and_the_drop_ins_alone(renderer:
         mounts = spec["containers"][0]["volumeMounts"]
         return {paths[one["name"]]: one.get("readOnly", False) for one in mounts if one["name"] in paths}
 
-    assert mounted() == {"/var/lib/oomkeeper": False, "/sys/fs/cgroup": True, "/etc/sysctl.d": False}
-    assert mounted("--set", "agent.persistence=false") == {
+    always = {
         "/var/lib/oomkeeper": False,
         "/sys/fs/cgroup": True,
+        "/sys/fs": True,
+        "/var/lib/systemd/pstore": True,
     }
+    assert mounted() == {**always, "/etc/sysctl.d": False}
+    assert mounted("--set", "agent.persistence=false") == always
 
 
 def test_the_agent_runs_on_every_linux_node_whatever_its_taints(renderer: Helm) -> None:

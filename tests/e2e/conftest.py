@@ -27,7 +27,7 @@ NEEDS_NO_CLUSTER = ("test_choosing.py",)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a cluster: it is left out unless it is asked for."""
     for item in items:
-        if HERE in item.path.parents and item.path.name not in NEEDS_NO_CLUSTER:
+        if item.path.parent == HERE and item.path.name not in NEEDS_NO_CLUSTER:
             item.add_marker(pytest.mark.e2e)
 
 
@@ -99,7 +99,7 @@ def space(cluster: Any, request: pytest.FixtureRequest) -> Iterator[str]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
     cluster = getattr(item, "funcargs", {}).get("cluster")
-    if call.when == "call" and report.failed and cluster is not None:
+    if item.path.parent == HERE and call.when == "call" and report.failed and cluster is not None:
         from .looking import seen
 
         report.sections.append(("the cluster", seen(cluster, namespace=item.funcargs.get("space"))))

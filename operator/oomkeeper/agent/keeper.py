@@ -184,7 +184,7 @@ class Keeper:
             **note,
             "applied": wanted.value,
             "boot": self._boot_id,
-            "kubeletStart": kubelet.start_time if kubelet else None,
+            "kubeletStart": self._kubelet_at_write(note, kubelet=kubelet, in_sync=actual == wanted.value),
         }
         if actual == wanted.value or drifted:
             note = applied
@@ -215,6 +215,19 @@ class Keeper:
             drifted,
         )
         return replace(view, actual=wanted.value)
+
+    def _kubelet_at_write(
+        self, note: dict[str, Any], *, kubelet: KubeletFacts | None, in_sync: bool
+    ) -> int | None:
+        """Start of the kubelet that ran when the value was last set.
+
+        A kubelet that has started since is not taken note of while the value is in force: it writes its own
+        some seconds after its start (container manager, setupKernelTunables), and is the suspect until then.
+        """
+        known = note.get("kubeletStart")
+        if in_sync and known is not None and note.get("boot") == self._boot_id:
+            return int(known)
+        return kubelet.start_time if kubelet else None
 
     def _note_drift(
         self, wanted: DesiredSysctl, note: dict[str, Any], *, actual: int, kubelet: KubeletFacts | None

@@ -46,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("--node-name is missing (the DaemonSet sets NODE_NAME from spec.nodeName)")
     try:
         api = (
-            _from_kubeconfig(args.kubeconfig)
-            if args.kubeconfig
-            else ApiConfig.in_cluster(environ=dict(os.environ))
+            api_config(args.kubeconfig) if args.kubeconfig else ApiConfig.in_cluster(environ=dict(os.environ))
         )
         agent = Agent(
             AgentConfig(
@@ -84,7 +82,7 @@ def _fail(failure: threading.ExceptHookArgs, agent: Agent) -> None:
     agent.stop()
 
 
-def _from_kubeconfig(path: Path) -> ApiConfig:
+def api_config(path: Path) -> ApiConfig:
     """The current context of a kubeconfig with a token or a client certificate; exec plugins are for
     people, not for agents.
     """

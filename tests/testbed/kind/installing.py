@@ -32,6 +32,8 @@ def install_operator(
     }
     options = [option for name, value in values.items() for option in ("--set", f"{name}={value}")]
     say(f"installing the chart into {NAMESPACE}")
+    # Helm never renews them, and the chart refuses schemas of another version.
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
     command: list[str | Path] = [
         "upgrade",
         "--install",

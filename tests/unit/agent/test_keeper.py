@@ -135,6 +135,22 @@ def test_a_kubelet_that_started_again_is_named_as_the_writer(host: Host) -> None
     assert (view.drift_count, host.value("vm.overcommit_memory")) == (1, 2)
 
 
+def test_a_kubelet_is_the_suspect_also_when_it_was_seen_before_it_wrote(host: Host) -> None:
+    """It writes some seconds after its start; and only then."""
+    host.put("vm.overcommit_memory", 1)
+    host.kubelet = KubeletFacts(pid=5, start_time=100)
+    wanted = DesiredSysctl(
+        key="vm.overcommit_memory", value=2, policy="p", acknowledge=frozenset({"KubeletConflict"})
+    )
+    host.pass_(wanted)
+    host.kubelet = KubeletFacts(pid=9, start_time=200)
+    host.pass_(wanted)
+    host.put("vm.overcommit_memory", 1)
+    assert host.view(wanted).suspected_writer == "kubelet (started again, pid 9)"
+    host.put("vm.overcommit_memory", 1)
+    assert host.view(wanted).suspected_writer == "kubelet or another writer of its value"
+
+
 def test_a_key_that_becomes_refused_is_given_back(host: Host) -> None:
     host.put("vm.overcommit_memory", 1)
     wanted = DesiredSysctl(
