@@ -32,6 +32,7 @@ from .state import one_at_a_time, record_machine, restore_machine
 DEFAULT_NAME = "oomkeeper"
 _READY_SECONDS = 180
 _HEALTHY_SECONDS = 30
+_LATE_SECONDS = 8
 
 
 def why_not() -> str | None:
@@ -164,10 +165,16 @@ def _busybox(*, say: Say) -> Path:
 
 
 def _delete(docker: Docker, *, name: str, kind: Path, say: Say) -> None:
-    if node_containers(docker, name):
-        say(f"deleting cluster {name}")
-        known.note_unfinished(name)
-        options: list[str | Path] = ["--name", name, "--kubeconfig", known.kubeconfig_path(name)]
-        environment = clusters_environment(docker)
-        run([kind, "delete", "cluster", *options], environment=environment, seconds=120)
+    # A killed client leaves the daemon at work: the container that it asked for may come late.
+    is_in_pieces = name in known.names() and not known.is_finished(name)
+    settled = time.monotonic() + (_LATE_SECONDS if is_in_pieces else 0)
+    options: list[str | Path] = ["--name", name, "--kubeconfig", known.kubeconfig_path(name)]
+    while True:
+        if node_containers(docker, name):
+            say(f"deleting cluster {name}")
+            known.note_unfinished(name)
+            run([kind, "delete", "cluster", *options], environment=clusters_environment(docker), seconds=120)
+        elif time.monotonic() >= settled:
+            break
+        time.sleep(0.2)
     known.forget(name)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from oomkeeper.model.cause import ContributorName
 from tests.kernel_lab.cases import cases
 from tests.kernel_lab.logs import CANNOT, SETS, load
 from tests.kernel_lab.truth import Recording
-from tests.kernel_lab.verdict import differences
+from tests.kernel_lab.verdict import differences, events
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "kernel-lab.md"
 RECORDINGS = [(name, recording) for name in SETS for recording in load(name)]
@@ -33,3 +34,11 @@ def test_the_page_tells_of_every_case_in_its_own_words() -> None:
     rows = PAGE.read_text().splitlines()
     for case in cases():
         assert any(row.startswith(f"| `{case.name}` | {case.says} |") for row in rows), case.name
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_files_that_cannot_be_reclaimed_are_page_cache_and_no_processs_memory(name: str) -> None:
+    [order3] = [recording for recording in load(name) if recording.name == "order3"]
+    sizes = {part.name: part.bytes for part in events(order3.log)[0][1].contributors}
+    assert sizes[ContributorName.PAGE_CACHE] > 100 << 20
+    assert sizes.get(ContributorName.ANONYMOUS, 0) < 10 << 20
