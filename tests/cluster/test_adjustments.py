@@ -212,8 +212,9 @@ def test_at_a_pods_limit_the_kernel_kills_whom_the_policy_names_though_another_i
     eventually(lambda: entry(bed, native_node, "rest").get("overridden"))
     assert entry(bed, native_node, "rest")["overriddenBy"] == f"{policy}/first"
     native_node.kubectl("-n", space, "exec", "three", "-c", "grows", "--", "touch", "/tmp/go")
-    eventually(lambda: incidents(bed, space), seconds=60)
-    first = min(incidents(bed, space), key=lambda one: one["status"]["firstSeen"])
+    first = eventually(
+        lambda: min(incidents(bed, space), default={}, key=lambda one: one["status"]["firstSeen"]), seconds=60
+    )
     assert first["spec"]["container"] == "small"
     assert first["status"]["cause"] == "PodLimit"
 
@@ -224,7 +225,7 @@ def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
     program = tmp_path / "oomk-adj-host"
     program.write_bytes(Path("/bin/sleep").resolve().read_bytes())
     program.chmod(0o755)
-    script = "echo oomk-adj-host > /proc/self/comm; while true; do sleep 100000; done"
+    script = "echo -n oomk-adj-host > /proc/self/comm; while true; do sleep 100000; done"
     inside = ready(native_node, bed, space, pod("impostor", container("app", script)))
     eventually(
         lambda: "oomk-adj-host\n" in {Path(f"/proc/{pid}/comm").read_text() for pid in inside.pids("app")}

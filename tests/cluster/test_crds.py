@@ -317,7 +317,7 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
             "KILLS": "12",
             "UNATTRIBUTED": "1",
         },
-        {"LOST": "4", "BOOT-ID": "6f9f3f0e-1111-4222-8333-444455556666"},
+        {"LOST": "4", "PANICS": "1", "BOOT-ID": "6f9f3f0e-1111-4222-8333-444455556666"},
     ),
     (
         "oomi",

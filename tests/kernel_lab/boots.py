@@ -22,6 +22,8 @@ _ATTEMPTS = 6
 """6.12 fails to come up in every other boot under emulation."""
 _ATTEMPTS_AT_A_CASE = 2
 """When a guest that is up stops in a case without any sign of a broken kernel, it is likely the case."""
+_CASES_A_BOOT = 10
+"""A boot takes seconds; what it has done is kept when it is over."""
 _BOOT_SECONDS = 120.0
 _QUIET_SECONDS = 240.0
 """The longest that a guest may say nothing: a case's two minutes, and room for a busy machine."""
@@ -35,7 +37,7 @@ def record(kernel: Kernel, *, cgroups: str, wanted: Sequence[Case], say: Say) ->
     to its end has `failure` set.
     """
     together = [case for case in wanted if not case.alone]
-    groups = [together] if together else []
+    groups = [together[at : at + _CASES_A_BOOT] for at in range(0, len(together), _CASES_A_BOOT)]
     groups += [[case] for case in wanted if case.alone]
     for group in groups:
         left, attempts = list(group), 0

@@ -17,7 +17,7 @@ from .cases import GUEST
 GCC = Requirement(package="gcc", program="gcc")
 _SWAP_BYTES = 96 << 20
 _FILES_BYTES = 64 << 20
-_FILES_BYTES_PER_SECOND = 16 << 10
+_FILES_BYTES_PER_SECOND = 64 << 10
 
 
 def require_programs(*, say: Say) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from .truth import Recording, Truth
 
 LOGS = Path(__file__).parent / "logs"
-SETS = ("5.10-v1", "5.10-v2", "6.1-v1", "6.1-v2", "6.12-v2", "7.3-v2")
+SETS = ("5.10-v1", "5.10-v2", "6.1-v2", "6.12-v2", "7.3-v2")
 """KERNEL-CGROUPVERSION. Debian builds 6.12 and 7.3 without CONFIG_MEMCG_V1."""
 CANNOT: dict[str, dict[str, str]] = {}
 """Set -> case -> why that kernel cannot show it."""

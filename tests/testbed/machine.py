@@ -30,7 +30,12 @@ SYSCTLS = (
     "kernel.keys.root_maxbytes",
     # the CNI plugin ptp
     "net.ipv4.ip_forward",
+    # let_watch()
+    "fs.inotify.max_user_instances",
 )
+_INOTIFY_INSTANCES = 512
+"""Each containerd, kubelet and systemd of a node has some, all of them root's: at the kernel's 128 the second
+cluster's containerd starts without its CRI (kind: "too many open files" among its known issues)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,13 @@ def _restore(folder: Path, found: Record) -> list[str]:
     if found.boot_id != _BOOT_ID.read_text().strip():
         return []  # the reboot has put back all that is not in a file
     return cgroups.remove() + restore_sysctls(found.sysctls)
+
+
+def let_watch() -> None:
+    """Let root have as many inotify instances as several nodes on one machine need."""
+    path = _path("fs.inotify.max_user_instances")
+    if int(path.read_text()) < _INOTIFY_INSTANCES:
+        path.write_text(str(_INOTIFY_INSTANCES))
 
 
 def sysctls_now(keys: Iterable[str] = SYSCTLS) -> dict[str, str]:

@@ -54,6 +54,7 @@ class Supervisor:
         try:
             if self._plan.changes_machine:
                 machine.record(self._plan.folder)
+                machine.let_watch()
             self._start_all()
             _tell("ready", "")
             self._stand_by()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 import threading
@@ -17,7 +18,7 @@ import pytest
 
 from tests.testbed import envtest, golang, recipes
 from tests.testbed.binaries import binaries
-from tests.testbed.cache import locked, silent
+from tests.testbed.cache import drop_old, locked, silent
 from tests.testbed.errors import BuildError
 from tests.testbed.images import image_archive
 from tests.testbed.progress import Progress
@@ -154,6 +155,15 @@ def test_progress_says_seconds_packages_and_what_is_compiled() -> None:
         assert re.fullmatch(
             r"building etcd: \d+ s, 1 of at most 300 packages, now go\.etcd\.io/bbolt", progress.line()
         )
+
+
+def test_of_old_files_those_used_last_stay(tmp_path: Path) -> None:
+    for age, name in enumerate(("a-1.tar", "a-2.tar", "a-3.tar", "other.tar")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    (tmp_path / "a-3.tar").touch()
+    drop_old(tmp_path, "a-*.tar", keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-1.tar", "a-3.tar", "other.tar"]
 
 
 def test_who_waits_for_a_lock_says_so(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ class Targets:
             if not folder.name.isdigit():
                 continue
             try:
-                comm = (folder / "comm").read_text(errors="surrogateescape").rstrip("\n")
+                comm = (folder / "comm").read_text(errors="surrogateescape").removesuffix("\n")
             except OSError:
                 continue
             if comm in comms and host.has(int(folder.name)):

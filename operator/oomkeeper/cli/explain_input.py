@@ -54,6 +54,18 @@ class TextInput:
         self._progress(self._seen)
         return data
 
+    def readinto(self, buffer: memoryview, /) -> int:
+        """The same into `buffer`, never more than it holds."""
+        if not self._head and self._decoder is None:
+            size = self._raw.readinto(buffer) or 0
+        else:
+            data = self._head or self._next(len(buffer))
+            size = min(len(data), len(buffer))
+            buffer[:size], self._head = data[:size], data[size:]
+        self._seen += size
+        self._progress(self._seen)
+        return size
+
     def _next(self, size: int) -> bytes:
         while data := self._raw.read(size):
             if self._decoder is None:

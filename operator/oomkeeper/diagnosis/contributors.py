@@ -147,11 +147,15 @@ def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:
 
     shmem = get("shmem")
     file = get("active_file", "inactive_file", "isolated_file")
+    unevictable = get("unevictable")
+    # tmpfs lies on the anonymous lists. What mlock() took off the lists, and a ramfs, are on `unevictable`:
+    # pages of files as far as the page cache is larger than what the lists and tmpfs hold of it.
+    cached = (memory.pagecache_pages or 0) * unit
+    locked_file = min(unevictable, max(0, cached - shmem - file))
+    file += locked_file
     dirty = min(get("dirty", "writeback", "unstable"), file)
     lru = get("active_anon", "inactive_anon", "isolated_anon")
-    unevictable = get("unevictable")
-    # tmpfs lies on the anonymous lists; pages that mlock() took off them are on `unevictable`.
-    anon = max(0, lru + unevictable - shmem)
+    anon = max(0, lru + unevictable - locked_file - shmem)
     huge = sum(line.total * line.size_bytes for line in memory.huge_pages)
     parts: Parts = {
         ContributorName.ANONYMOUS: (anon, None),

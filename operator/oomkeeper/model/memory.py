@@ -87,6 +87,8 @@ class MemoryFacts:
     ram_pages: int | None = None
     highmem_pages: int | None = None
     reserved_pages: int | None = None
+    pagecache_pages: int | None = None
+    """`total pagecache pages` without those in swap cache: files, tmpfs and ramfs, on whatever list."""
     slabs: tuple[SlabCache, ...] = ()
     slab_dumped: bool = False
     """`Unreclaimable slab info:` was printed, with or without rows left: since 4.15 (852d8be0ad8b) the

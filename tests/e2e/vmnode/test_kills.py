@@ -28,7 +28,8 @@ def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_
     assert (incident["spec"]["container"], status["evidence"]["limitBytes"]) == ("hog", 48 * MIB)
     assert status["evidence"]["reason"] == "OOMKilled"
     victims = distinct(incident)
-    assert victims == 3  # sh, sleep, tail
+    # tail and sh; sleep as well, where it has not yet died of sh, its namespace's init, before its turn.
+    assert victims in (2, 3)
     # The kernel prints, and counts, the first victim twice.
     kills = bed.vmstat_oom_kill() - counted
     assert kills == victims + 1
@@ -50,7 +51,7 @@ def test_at_a_pods_own_limit_the_container_that_holds_the_victim_dies_and_the_ot
     assert (status["cause"], status["level"], status["outcome"]) == ("PodLimit", "Pod", "KilledGroup")
     assert incident["spec"]["container"] == "hog"
     assert (status["evidence"]["limitBytes"], status["evidence"]["specLimitBytes"]) == (64 * MIB, 64 * MIB)
-    assert distinct(incident) == 3
+    assert distinct(incident) in (2, 3)
     states = {one["name"]: one["state"] for one in bed.get("pod", "shared")["status"]["containerStatuses"]}
     assert "running" in states["side"]
     bed.counters()

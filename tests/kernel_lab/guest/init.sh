@@ -28,5 +28,5 @@ echo "LAB-UP $(uname -r) $(cut -d' ' -f1 /proc/uptime)" >&3
 for name in $cases; do
 	sh /lab/run.sh "$name"
 done
-# Without a sync: the disk for dirty pages takes minutes.
+# Without a sync: the disk for dirty pages takes its time.
 poweroff -n -f

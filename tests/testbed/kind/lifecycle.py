@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import packages, recipes
+from .. import machine, packages, recipes
 from ..binaries import binaries
 from ..cache import Say, cache_folder, locked, silent
 from ..commands import run, run_saying
@@ -32,6 +32,7 @@ from .state import one_at_a_time, record_machine, restore_machine
 DEFAULT_NAME = "oomkeeper"
 _READY_SECONDS = 180
 _HEALTHY_SECONDS = 30
+_LATE_SECONDS = 8
 
 
 def why_not() -> str | None:
@@ -66,6 +67,7 @@ def up(*, name: str = DEFAULT_NAME, workers: int = 2, say: Say = silent) -> Kind
         raise TestbedError(f"{reason}; run it as root, or start Docker")
     with one_at_a_time(say=say):
         record_machine()
+        machine.let_watch()
         docker = have_docker(say=say)
         cluster = known.attach(docker, name=name, say=say)
         if cluster is not None and _is_healthy(cluster):
@@ -164,10 +166,16 @@ def _busybox(*, say: Say) -> Path:
 
 
 def _delete(docker: Docker, *, name: str, kind: Path, say: Say) -> None:
-    if node_containers(docker, name):
-        say(f"deleting cluster {name}")
-        known.note_unfinished(name)
-        options: list[str | Path] = ["--name", name, "--kubeconfig", known.kubeconfig_path(name)]
-        environment = clusters_environment(docker)
-        run([kind, "delete", "cluster", *options], environment=environment, seconds=120)
+    # A killed client leaves the daemon at work: the container that it asked for may come late.
+    is_in_pieces = name in known.names() and not known.is_finished(name)
+    settled = time.monotonic() + (_LATE_SECONDS if is_in_pieces else 0)
+    options: list[str | Path] = ["--name", name, "--kubeconfig", known.kubeconfig_path(name)]
+    while True:
+        if node_containers(docker, name):
+            say(f"deleting cluster {name}")
+            known.note_unfinished(name)
+            run([kind, "delete", "cluster", *options], environment=clusters_environment(docker), seconds=120)
+        elif time.monotonic() >= settled:
+            break
+        time.sleep(0.2)
     known.forget(name)

@@ -105,7 +105,8 @@ class Buildah:
         self._run("build", "--layers", "--pull-never", "--tag", image, *_options(arguments, secrets), context)
 
     def save(self, image: str, target: Path) -> None:
-        self._run("push", "--quiet", image, f"oci-archive:{target}:{image}")
+        # Nodes unpack it at once: this kind is not compressed, which would be most of the build's time.
+        self._run("push", "--quiet", image, f"docker-archive:{target}:{image}")
 
     def _run(self, *arguments: str | Path) -> None:
         run([*self._command, *arguments], environment=self._environment, seconds=_BUILD_SECONDS)

@@ -41,6 +41,19 @@ def test_text_arrives_as_utf8_however_it_is_cut(encoding: str, step: int) -> Non
     assert read_all(data, step=step) == TEXT.encode("utf-8")
 
 
+@pytest.mark.parametrize("room", [7, 1000, 1 << 18])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_buffer_gets_no_more_than_it_holds_though_an_encoding_swells(encoding: str, room: int) -> None:
+    text = "内存不足 " * (600 if room < 1000 else 100_000)
+    stream = TextInput("log", io.BytesIO(text.encode(encoding)), progress=lambda _: None)  # type: ignore[arg-type]
+    buffer = bytearray(room)
+    out = b""
+    while size := stream.readinto(memoryview(buffer)):
+        out += buffer[:size]
+
+    assert out == text.encode()
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "gbk", "shift_jis"])
 def test_text_in_an_old_encoding_is_text(encoding: str) -> None:
     data = ("内存不足 メモリ" if encoding != "latin-1" else "Speicher für").encode(encoding) * 500

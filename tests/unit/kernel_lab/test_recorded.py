@@ -1,13 +1,17 @@
 """Every cause made on real kernels, and the verdict on the guest's own log; without a guest, for the logs and
 what the lab did are those that `make kernel-lab` keeps."""
 
+from pathlib import Path
+
 import pytest
 
+from oomkeeper.model.cause import ContributorName
 from tests.kernel_lab.cases import cases
 from tests.kernel_lab.logs import CANNOT, SETS, load
 from tests.kernel_lab.truth import Recording
-from tests.kernel_lab.verdict import differences
+from tests.kernel_lab.verdict import differences, events
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "kernel-lab.md"
 RECORDINGS = [(name, recording) for name in SETS for recording in load(name)]
 
 
@@ -24,3 +28,17 @@ def test_the_verdict_is_what_the_lab_did(recording: Recording) -> None:
 def test_every_case_is_recorded_or_said_to_be_impossible(name: str) -> None:
     expected = {case.name for case in cases(cgroups=name[-2:])} - CANNOT.get(name, {}).keys()
     assert {recording.name for recording in load(name)} == expected
+
+
+def test_the_page_tells_of_every_case_in_its_own_words() -> None:
+    rows = PAGE.read_text().splitlines()
+    for case in cases():
+        assert any(row.startswith(f"| `{case.name}` | {case.says} |") for row in rows), case.name
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_files_that_cannot_be_reclaimed_are_page_cache_and_no_processs_memory(name: str) -> None:
+    [order3] = [recording for recording in load(name) if recording.name == "order3"]
+    sizes = {part.name: part.bytes for part in events(order3.log)[0][1].contributors}
+    assert sizes[ContributorName.PAGE_CACHE] > 100 << 20
+    assert sizes.get(ContributorName.ANONYMOUS, 0) < 10 << 20

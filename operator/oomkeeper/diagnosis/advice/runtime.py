@@ -1,6 +1,5 @@
 """Advice about language runtimes, told by the task's name: each can be told how much memory there is."""
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -41,7 +40,8 @@ def lower_heap(case: Case) -> Advice | None:
     holder = _holder(case)
     if holder is None or holder.held_bytes < holder.limit_bytes * _HELD:
         return None
-    message = next((words(holder) for names, words in _RUNTIMES if names.fullmatch(holder.comm)), None)
+    words = _words_for(holder.comm)
+    message = words(holder) if words is not None else None
     return Advice(remedy=Remedy.LOWER_HEAP, message=message) if message is not None else None
 
 
@@ -119,19 +119,26 @@ def _python(holder: _Holder) -> str:
     return f"{_held(holder, 'Python')} {how}"
 
 
-_GO_PROGRAMS = (
-    "go|gopls|kubelet|kube-(?:apiserver|scheduler|proxy|controller)|cloud-controll|etcd|coredns|containerd|"
-    "dockerd|cadvisor|k3s(?:-server|-agent)?|rke2|cilium-(?:agent|operator)|flanneld|calico-node|"
-    "prometheus|alertmanager|thanos|node_exporter|kube-state-metr|loki|promtail|tempo|mimir|"
-    "grafana(?:-server)?|telegraf|influxd|otelcol(?:-contrib)?|traefik|caddy|consul|vault|nomad|minio|argocd[a-z-]*|"
-    "terraform|gitea|frps|frpc"
-)
+_GO_PROGRAMS = frozenset({
+    "go", "gopls", "kubelet", "kube-apiserver", "kube-scheduler", "kube-proxy", "kube-controller",
+    "cloud-controlle", "etcd", "coredns", "containerd", "dockerd", "cadvisor", "k3s", "k3s-server",
+    "k3s-agent", "rke2", "cilium-agent", "cilium-operator", "flanneld", "calico-node", "prometheus",
+    "alertmanager", "thanos", "node_exporter", "kube-state-metr", "loki", "promtail", "tempo", "mimir",
+    "grafana", "grafana-server", "telegraf", "influxd", "otelcol", "otelcol-contrib", "traefik", "caddy",
+    "consul", "vault", "nomad", "minio", "argocd-applicat", "argocd-server", "argocd-repo-ser",
+    "terraform", "gitea", "frps", "frpc",
+})  # fmt: skip
 """Well-known ones, their names cut to the 15 bytes that a comm holds. Any other Go program cannot be told
 by its name, and gets no such advice."""
-_RUNTIMES: tuple[tuple[re.Pattern[str], _Words], ...] = (
-    (re.compile("java|jsvc"), _jvm),
+_RUNTIMES: tuple[tuple[frozenset[str], _Words], ...] = (
+    (frozenset({"java", "jsvc"}), _jvm),
     # Since 23.7 the main thread, and so the process, is called MainThread (nodejs/node#56416).
-    (re.compile("node|nodejs|MainThread|node-MainThread"), _node),
-    (re.compile(_GO_PROGRAMS), _go),
-    (re.compile(r"python(?:\d(?:\.\d+)?)?|pypy3?|gunicorn|uwsgi|celery|uvicorn"), _python),
+    (frozenset({"node", "nodejs", "MainThread", "node-MainThread"}), _node),
+    (_GO_PROGRAMS, _go),
+    (frozenset({"python", "pypy", "pypy3", "gunicorn", "uwsgi", "celery", "uvicorn"}), _python),
 )
+
+
+def _words_for(comm: str) -> _Words | None:
+    name = comm.rstrip("0123456789.") if comm.startswith("python") else comm
+    return next((words for names, words in _RUNTIMES if name in names), None)

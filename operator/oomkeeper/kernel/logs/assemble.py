@@ -11,7 +11,7 @@ from oomkeeper.model.log import LogRecord
 
 from ..lazy import lazy
 from .blocks import clean
-from .columns import RUN_ON_BYTES, Columns
+from .columns import RUN_ON_BYTES, Columns, Taken
 from .counts import LogCounts
 from .escapes import decode_octal
 from .export import ExportReader, VerboseReader
@@ -44,6 +44,12 @@ _BARE_ROW = lazy(
     rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
 )
 """The bulk of an unstamped report: table rows and the call trace."""
+_BARE_PLAIN = lazy(
+    rb"(?:Node \d+ |lowmem_reserve\[\]:|active_anon:\d+ |\d+ (?:total pagecache|pages )"
+    rb"|(?:Free|Total) swap\b)[^|#\\\[]*\Z"
+)
+"""What else begins as only a report's line does, and has nothing in it that a framing, a quote or an escape
+is told by: `_line` could but take it as it is."""
 _new = tuple.__new__
 _IS_KERNEL = itemgetter(LogRecord._fields.index("kernel"))
 _INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
@@ -123,28 +129,34 @@ class Assembler:
 
     def _feed_framed(self, block: bytes, fast: Fast) -> None:
         lines = Columns(block, fast)
-        begin = 0
-        for at in lines.others():
-            if at > begin:
-                self._out += lines.records(begin, at)
-            begin = at + 1
-            if (record := lines.foreign(at)) is not None:
-                self._out.append(record)
+        for taken, begin, end in lines.runs():
+            if taken is Taken.KERNEL:
+                self._out += lines.records(begin, end)
+            elif taken is Taken.FOREIGN:
+                self._out += lines.foreign(begin, end)
             else:
-                self._catch_up(fast.kind)
-                self._line(lines.other(at))
-        self._out += lines.records(begin, len(lines))
+                for at in range(begin, end):
+                    self._catch_up(fast.kind)
+                    self._line(lines.other(at))
         self._catch_up(fast.kind)
 
     def _feed_bare(self, block: bytes) -> None:
-        append, is_row = self._out.append, _BARE_ROW.match
+        append, is_row, is_plain = self._out.append, _BARE_ROW.match, _BARE_PLAIN.match
         for line in block.split(b"\n"):
             if self._kind is None and is_row(line):
                 append(_new(LogRecord, (line, None, None, None, None, None, True)))
+                continue
+            self._catch_up(None)
+            if self._kind is None and is_plain(line) and not self._waits():
+                self._plain(line, len(line))
+                self._seen = len(self._out)
             else:
-                self._catch_up(None)
                 self._line(line)
         self._catch_up(None)
+
+    def _waits(self) -> bool:
+        """Whether the next line may belong to what was begun, whatever it looks like."""
+        return self._verbose.active or self._json.active or (self._last >= 0 and self._announced())
 
     def _catch_up(self, kind: Kind | None) -> None:
         """Takes note of records that a fast loop appended."""

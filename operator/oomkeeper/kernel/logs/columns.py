@@ -5,7 +5,8 @@ Between the pattern and the records no step is taken line by line: a column is c
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import repeat
+from enum import Enum, auto
+from itertools import groupby, repeat
 
 from oomkeeper.model.log import LogRecord
 
@@ -20,6 +21,17 @@ _LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
 _new = tuple.__new__
 
 
+class Taken(Enum):
+    """How a line is taken."""
+
+    KERNEL = auto()
+    """As the kernel's record in the block's framing."""
+    FOREIGN = auto()
+    """As another program's."""
+    SINGLY = auto()
+    """Not here: it must be looked at by itself."""
+
+
 class Columns:
     """The fields of a block's lines, as `fast` names them."""
 
@@ -30,33 +42,43 @@ class Columns:
         self._of: dict[str, tuple[bytes, ...]] = dict(
             zip(fast.fields, zip(*found, strict=True), strict=False)
         )
-        self._foreign = self._of.get("foreign", ())
         self._escaped = fast.escape in block
-        self._last_date, self._last_wall = b"", ""
 
     def __len__(self) -> int:
         return self._size
 
-    def others(self) -> list[int]:
-        """Places of the lines that are no record of the kernel's in this framing."""
+    def runs(self) -> Iterator[tuple[Taken, int, int]]:
+        """The lines from the first on, in runs that are to be taken alike: what they are, where the run
+        begins, and where the next one does."""
         marks = self._of.get(self._fast.mark, ())
-        return [at for at, mark in enumerate(marks) if not mark] if b"" in marks else []
+        if b"" not in marks:
+            yield Taken.KERNEL, 0, self._size
+            return
+        foreign = self._of.get("foreign") or repeat(b"", self._size)
+        taken = [
+            Taken.KERNEL if mark else Taken.FOREIGN if text else Taken.SINGLY
+            for mark, text in zip(marks, foreign, strict=True)
+        ]
+        begin = 0
+        for what, run in groupby(taken):
+            end = begin + sum(1 for _ in run)
+            yield what, begin, end
+            begin = end
 
-    def foreign(self, at: int) -> LogRecord | None:
-        """The record of a line of another program, where the framing shows that it is one."""
-        if not self._foreign or not (text := self._foreign[at]):
-            return None
-        date = self._of["foreign_date"][at]
-        if date != self._last_date:
-            self._last_date, self._last_wall = date, normalise(date)
-        return _new(LogRecord, (text, None, self._last_wall, None, None, None, False))
+    def foreign(self, begin: int, end: int) -> list[LogRecord]:
+        """Records of lines that the framing shows to be another program's."""
+        walls = self._walls("foreign_date", begin, end)
+        nothing = repeat(None)
+        texts = self._of["foreign"][begin:end]
+        rows = zip(texts, nothing, walls, nothing, nothing, nothing, repeat(False, end - begin), strict=False)
+        return list(map(_new, repeat(LogRecord), rows))
 
     def other(self, at: int) -> bytes:
         """A line that must be looked at singly."""
         return self._of["other"][at]
 
     def records(self, begin: int, end: int) -> list[LogRecord]:
-        """The kernel's records of the lines from `begin` to before `end`, among which none is of `others`."""
+        """The kernel's records of a run of lines."""
         if begin >= end:
             return []
         texts: Iterable[bytes] = self._of["text"][begin:end]
@@ -67,7 +89,7 @@ class Columns:
         rows = zip(
             texts,
             self._usecs(begin, end),
-            self._walls(begin, end),
+            self._walls("date", begin, end),
             map(int, self._of["seq"][begin:end]) if "seq" in self._of else repeat(None),
             self._of["caller"][begin:end] if "caller" in self._of else repeat(None),
             map(_LEVEL_OF.get, self._of["level"][begin:end]) if "level" in self._of else repeat(None),
@@ -84,10 +106,10 @@ class Columns:
             return map(int, b"\n".join(self._of["uptime"][begin:end]).replace(b".", b"").split(b"\n"))
         return repeat(None)
 
-    def _walls(self, begin: int, end: int) -> Iterator[str | None]:
-        if "date" not in self._of:
+    def _walls(self, field: str, begin: int, end: int) -> Iterator[str | None]:
+        if field not in self._of:
             return repeat(None)
-        dates = self._of["date"][begin:end]
+        dates = self._of[field][begin:end]
         # Lines of one second, and most of a report are, have one date.
         walls = {date: normalise(date) for date in set(dates)}
         return map(walls.__getitem__, dates)

@@ -277,9 +277,15 @@ def _memory(report: _Report, page_size: int) -> MemoryFacts:
         ram_pages=show.totals_pages.get(b"RAM"),
         highmem_pages=show.totals_pages.get(b"High"),
         reserved_pages=show.totals_pages.get(b"rese"),
+        pagecache_pages=_pagecache(show),
         slabs=tuple(report.slabs),
         slab_dumped=report.marks.slab_table,
     )
+
+
+def _pagecache(show: ShowMem) -> int | None:
+    pages = show.totals_pages.get(b"page")
+    return None if pages is None else max(0, pages - show.totals_pages.get(b"swap", 0))
 
 
 def _complete(draft: Draft, report: _Report) -> bool:

@@ -26,7 +26,9 @@ _HUGE = lazy(
     rb"hugepages_surp=\d{1,20} hugepages_size=(\d{1,20})kB"
 )
 _SWAP = lazy(rb"(Free|Total) swap\s*=\s*(\d{1,20})kB")
-_PAGES = lazy(rb"(\d{1,20}) pages (RAM|HighMem(?:/MovableOnly)?|reserved)")
+_PAGES = lazy(
+    rb"(\d{1,20}) (?:pages (?:in )?|total )(RAM|HighMem(?:/MovableOnly)?|reserved|pagecache|swap cache)"
+)
 
 
 class ShowMem:
@@ -60,7 +62,7 @@ class ShowMem:
             return match is not None
         if head == b"huge":
             return self._huge(line)
-        if b" pages " in line and line[:1].isdigit():
+        if b" pages" in line and line[:1].isdigit():
             match = _PAGES.match(line)
             if match is not None:
                 self.totals_pages.setdefault(match[2][:4], int(match[1]))

@@ -1,0 +1,80 @@
+"""A virtual node whose holder or supervisor is killed leaves no process and no folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.checking import hold, supervisor_of, within
+from tests.testbed.processes import is_running, of_run
+from tests.testbed.runs import sweep
+from tests.testbed.vmnode import why_not
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from tests.testbed.launch import launched
+from tests.testbed.vmnode import attach_vm, prepare_vm
+with launched(prepare_vm(say=lambda _: None), level="vmnode", exclusive=False, say=lambda _: None,
+              folder=Path(sys.argv[1])) as plan:
+    while "Linux version" not in attach_vm(plan.folder).console():
+        time.sleep(0.1)
+    print(plan.folder, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def runs() -> Iterator[Path]:
+    """A folder for run folders; tmp_path is too long a name for the sockets in them."""
+    with tempfile.TemporaryDirectory(prefix="tb-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def held(runs: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A process that holds a virtual node which is booting; its run folder."""
+    holder, line = hold(HOLDER, str(runs))
+    try:
+        yield holder, Path(line)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def emulators(folder: Path) -> set[int]:
+    return of_run(folder, only="qemu-system-x86_64")
+
+
+def test_the_guest_ends_with_whoever_held_it(held: tuple[subprocess.Popen[str], Path]) -> None:
+    holder, folder = held
+    assert len(emulators(folder)) == 1
+    holder.kill()
+    holder.wait()
+    for _ in within(30, "the supervisor has put all back"):
+        if not folder.exists():
+            break
+    assert of_run(folder) == set()
+
+
+def test_the_guest_ends_with_its_supervisor(runs: Path, held: tuple[subprocess.Popen[str], Path]) -> None:
+    holder, folder = held
+    [emulator] = emulators(folder)
+    holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
+    os.kill(supervisor_of(folder), signal.SIGKILL)
+    for _ in within(10, "QEMU is gone"):
+        if not is_running(emulator):
+            break
+    for _ in within(10, "the others are gone"):
+        if not of_run(folder):
+            break
+    sweep(runs, say=lambda _: None)
+    assert not folder.exists()
