@@ -118,7 +118,9 @@ SCENARIOS = {
         # Each within its own limit, both together beyond the pod's.
         obj=pod(
             "pod-resources",
-            container("holds", f"{_HOLD}; touch /mark/held; {REST}", limit="40Mi", request="8Mi", **_MARK),
+            container(
+                "holds", f"{_HOLD}; touch /mark/held; sleep 100000", limit="40Mi", request="8Mi", **_MARK
+            ),
             container("eats", f"{_AFTER}; {EAT}", limit="40Mi", request="8Mi", **_MARK),
             resources={"limits": {"memory": "48Mi"}},
             volumes=[_MARK_VOLUME],
