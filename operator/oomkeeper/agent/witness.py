@@ -37,8 +37,10 @@ SETTLE_SECONDS = 0.25
 """A decided event is closed when the kernel has printed nothing more for this long."""
 UNDECIDED_SECONDS = 20.0
 """A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
-ATTRIBUTE_SECONDS = 15.0
-"""How long a kill waits for its pod or container to appear in the API before it is published without."""
+PATIENCE_SECONDS = {"pod": 15.0, "container": 60.0}
+"""How long a kill waits for its pod to appear in the API, or for the container's id in the status of a known
+pod, before it is published without. kubelet may write the ids only once all containers of the pod have been
+started, which a node short of CPU takes its time for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +158,17 @@ class Witness:
     def retry_waiting(self) -> None:
         """Attribute what waits for its pod or container, as far as the pod table knows more now."""
         for waiting in list(self._waiting.values()):
-            overdue = self._clock() - waiting.since >= ATTRIBUTE_SECONDS
-            if overdue or self._attributed(waiting.kill):
+            missing = self._missing(waiting.kill)
+            if missing is None or self._overdue(waiting, missing):
                 self._record(waiting.kill, closed=True)
 
-    def _attributed(self, kill: Kill) -> bool:
-        return (
-            self._pods is not None and attribute(kill, node=self._node, pods=self._pods).waiting_for is None
-        )
+    def _missing(self, kill: Kill) -> str | None:
+        if self._pods is None:
+            return None
+        return attribute(kill, node=self._node, pods=self._pods).waiting_for
+
+    def _overdue(self, waiting: _Waiting, missing: str) -> bool:
+        return self._clock() - waiting.since >= PATIENCE_SECONDS[missing]
 
     def _move_cursor(self) -> None:
         open_seqs = [waiting.kill.first_seq for waiting in self._waiting.values()]
@@ -242,7 +247,7 @@ class Witness:
             return None, True
         if attribution.waiting_for is not None:
             waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
-            if self._clock() - waiting.since < ATTRIBUTE_SECONDS:
+            if not self._overdue(waiting, attribution.waiting_for):
                 self._waiting[kill_id] = _Waiting(kill, waiting.since)
                 return attribution.subject, False
         self._waiting.pop(kill_id, None)

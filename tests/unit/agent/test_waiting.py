@@ -1,0 +1,87 @@
+"""A kill waits for what the API has yet to say of its pod, and no longer than it may take."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oomkeeper.agent.pods import PodTable
+from oomkeeper.agent.state import Store
+from oomkeeper.agent.witness import PATIENCE_SECONDS, Witness
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+
+from .pod_samples import IDS, UID, pod, running, status
+from .test_shared_kernel import FACTS, Log
+
+PAIR = ("app", "sidecar")
+
+
+class WaitingNode:
+    """A witness on a clock of the test's, with a kill in a container of a pod."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "cgroup" / "memory").mkdir(parents=True)
+        (folder / "cgroup" / "memory" / "memory.usage_in_bytes").write_text("0")
+        self.store = Store.open(folder / "state")
+        self.pods = PodTable()
+        self._now = 0.0
+        self._witness = Witness(
+            store=self.store,
+            facts=FACTS,
+            node="node-a",
+            boot=self.store.start_boot(
+                boot_id="boot", since="2026-01-01T00:00:00Z", cursor=0, vmstat_base=0, counters={}
+            ),
+            hierarchy=CgroupHierarchy.find(root=folder / "cgroup", proc=folder),
+            pods=self.pods,
+            operator_namespace="oomkeeper-system",
+            sink=lambda _record: None,
+            clock=lambda: self._now,
+        )
+        self._witness.feed(Log().full(f"/kubepods/burstable/pod{UID}/{IDS[0]}"), lost=lambda: 0)
+
+    def at(self, seconds: float) -> None:
+        self._now = seconds
+        self._witness.tick()
+
+    @property
+    def subjects(self) -> list[tuple[str | None, str | None]]:
+        """Pod and container of each incident."""
+        specs = [document["spec"] for _, document in self.store.incidents()]
+        return [(spec.get("pod", {}).get("name"), spec.get("container")) for spec in specs]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[WaitingNode]:
+    made = WaitingNode(tmp_path)
+    yield made
+    made.store.close()
+
+
+def starting(node: WaitingNode) -> None:
+    """The pod is known; which container has which id is not."""
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    node.pods.put(pod(*(status(name, now=waiting) for name in PAIR), containers=PAIR))
+
+
+def test_a_pod_slow_to_start_gives_its_container_a_name_after_all(node: WaitingNode) -> None:
+    starting(node)
+    node.at(PATIENCE_SECONDS["container"] - 1)
+    assert node.subjects == []
+    named = (status(name, now=running(), container_id=IDS[n]) for n, name in enumerate(PAIR))
+    node.pods.put(pod(*named, containers=PAIR))
+    node.at(PATIENCE_SECONDS["container"] - 0.5)
+    assert node.subjects == [("web-1", "app")]
+
+
+def test_an_id_that_never_comes_is_done_without(node: WaitingNode) -> None:
+    starting(node)
+    node.at(PATIENCE_SECONDS["container"])
+    assert node.subjects == [("web-1", None)]
+
+
+def test_a_pod_that_is_never_shown_is_done_without_sooner(node: WaitingNode) -> None:
+    node.at(PATIENCE_SECONDS["pod"] - 0.5)
+    assert node.subjects == []
+    node.at(PATIENCE_SECONDS["pod"])
+    assert [pod_name for pod_name, _ in node.subjects] == [None]
