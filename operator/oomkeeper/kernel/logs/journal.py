@@ -137,6 +137,9 @@ class SpreadJson:
         if stripped == b'"dmesg": [':
             self._lines, self._in_dmesg = None, True
             return True, None
+        if not self._may_hold(line, stripped):
+            self._lines = None  # a brace of somebody's text: what comes after it is looked at for itself
+            return False, None
         self._lines.append(line)
         self._bytes += len(line)
         if stripped == b"}":
@@ -145,6 +148,14 @@ class SpreadJson:
         if self._bytes > PRETTY_MAX_BYTES:
             self._lines = None  # no journal entry; what follows is looked at line by line again
         return True, None
+
+    def _may_hold(self, line: bytes, stripped: bytes) -> bool:
+        """Whether the line may belong to the object: a member first; then members, the indented numbers of a
+        value that is no text, and closing brackets."""
+        assert self._lines is not None
+        if stripped.startswith((b'"', b"}")):
+            return True
+        return len(self._lines) > 1 and line[:1].isspace() and stripped[:1] in b"0123456789[]{"
 
     def _dmesg_field(self, name: bytes, value: bytes) -> Frame | None:
         self._fields[name] = value
