@@ -45,8 +45,8 @@ _ONE_LIMIT = ("PodLimit", "ContainerLimit")
 _MARK: dict[str, Any] = {"volumeMounts": [{"name": "mark", "mountPath": "/mark"}]}
 _MARK_VOLUME: Json = {"name": "mark", "emptyDir": {}}
 _MEMORY_VOLUME: Json = {"name": "scratch", "emptyDir": {"medium": "Memory"}}
-# A good part of a pod's memory, held in a shell variable for as long as the shell has a command to come; and to
-# wait for it.
+# A good part of a pod's memory, held in a shell variable for as long as the shell has a command to come; and
+# to wait for it.
 _HOLD = "held=$(yes | head -c 12000000)"
 _AFTER = "until [ -e /mark/held ]; do sleep 0.2; done"
 
