@@ -134,3 +134,14 @@ def test_memory_does_not_grow_with_the_number_of_events() -> None:
     peak(2)
     # The blocks that are read at once fill up first.
     assert peak(900) < peak(300) * 1.2
+
+
+def test_more_reserved_than_there_is_makes_no_negative_share() -> None:
+    events = check(
+        b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\nMem-Info:\n"
+        b"active_anon:1000 inactive_anon:1 isolated_anon:0\n"
+        b" slab_reclaimable:9 slab_unreclaimable:9\n"
+        b"100 pages RAM\n500 pages reserved\n"
+        b"Out of memory: Killed process 7 (x) total-vm:9kB, anon-rss:9kB, file-rss:0kB, shmem-rss:0kB\n"
+    )
+    assert events == 1

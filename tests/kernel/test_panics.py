@@ -15,7 +15,7 @@ def test_a_panic_is_printed_and_stored_once_over_a_sigkill(node: Node, tmp_path:
     write_erst(tmp_path / "pstore", parts(panic_lines(), cuts=(9,)), written=time.time() - 60)
     where = ("--pstore", tmp_path / "pstore", "--pstore-archive", tmp_path / "none")
     node.start(*where)
-    eventually(lambda: next(kill for kill in node.printed if kill["outcome"] == "Panicked"))
+    eventually(lambda: [kill for kill in node.printed if kill["outcome"] == "Panicked"])
     node.kill()
     node.start(*where)
     assert node.stop() == 0

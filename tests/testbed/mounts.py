@@ -19,10 +19,11 @@ def below(folder: Path) -> list[Path]:
     return [Path(point) for point in points if point.startswith(f"{folder}/")]
 
 
-def unmount_below(folder: Path) -> list[str]:
-    """Detach them all, the newest first; gives what could not be."""
+def unmount_below(folder: Path, *, itself: bool = False) -> list[str]:
+    """Detach them all, the newest first, and then `itself` as often as it is one; gives what could not be."""
     left: list[str] = []
-    for point in reversed(below(folder)):
+    points = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in [*reversed(below(folder)), *(one for one in points if itself and one == folder)]:
         if _libc.umount2(os.fsencode(point), _MNT_DETACH) != 0:
             left.append(f"mount {point}: {os.strerror(ctypes.get_errno())}")
     return left

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,9 +165,9 @@ def untouched() -> Iterator[None]:
     found = machine_now()
     yield
     assert find_docker() is None
-    for _ in within(20, "the machine is as it was"):
-        if machine_now() == found:
-            return
+    deadline = time.monotonic() + 20
+    while machine_now() != found and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert machine_now() == found
 
 

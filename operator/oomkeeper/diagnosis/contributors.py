@@ -49,7 +49,10 @@ def managed_bytes(memory: MemoryFacts) -> int | None:
 def _ranked(parts: Parts, total: int | None) -> tuple[Contributor, ...]:
     found = [
         Contributor(
-            name=name, bytes=size, share=round(min(1.0, size / total), 4) if total else 0.0, detail=detail
+            name=name,
+            bytes=size,
+            share=round(min(1.0, size / total), 4) if total and total > 0 else 0.0,
+            detail=detail,
         )
         for name, (size, detail) in parts.items()
         if size > 0

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from oomkeeper.model.log import LogRecord
 
+from .fragments import FragmentJoiner
+
 RECORD_MAX_BYTES = 8192
 """Room for one formatted record: CONSOLE_EXT_LOG_MAX is 8192 (kernel/printk/internal.h)."""
 
@@ -64,6 +66,7 @@ class KmsgReader:
         except OSError as error:
             raise KmsgUnreadableError(_why_unreadable(path, error)) from error
         self._last_seq = after_seq
+        self._joiner = FragmentJoiner()
         self.lost = 0
 
     @classmethod
@@ -86,18 +89,20 @@ class KmsgReader:
         os.close(self._fd)
 
     def read_available(self) -> Iterator[LogRecord]:
-        """Every record that is there now and was not given before, in order. Adds to `lost` before it gives
-        the next one."""
+        """Every record that is there now and was not given before, in order, each with its pr_cont() pieces.
+        Adds to `lost` before it gives the next one."""
         while True:
             try:
                 raw = os.read(self._fd, RECORD_MAX_BYTES)
             except OSError as error:
                 if error.errno == errno.EAGAIN:
+                    yield from self._joiner.drain()
                     return
                 if error.errno in (errno.EPIPE, errno.EINVAL):
                     continue  # overwritten, or longer than the kernel's own maximum: the gap counts it
                 raise
             if not raw:
+                yield from self._joiner.drain()
                 return
             record = parse_kmsg(raw)
             if record is None or record.seq is None:
@@ -110,7 +115,12 @@ class KmsgReader:
                 if self._last_seq >= 0:
                     self.lost += record.seq - self._last_seq - 1
             self._last_seq = record.seq
-            yield record
+            yield from self._joiner.feed(record, fragment=_is_fragment(raw))
+
+
+def _is_fragment(raw: bytes) -> bool:
+    fields = raw.partition(b";")[0].split(b",", 4)
+    return len(fields) > 3 and fields[3] in (b"c", b"+")
 
 
 def _why_unreadable(path: str | Path, error: OSError) -> str:

@@ -23,8 +23,6 @@ from typing import NamedTuple
 
 from oomkeeper.model.log import LogRecord
 
-from .logs import read_records
-
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 4 << 20
@@ -69,6 +67,9 @@ class Dump:
 
     def records(self) -> Iterator[LogRecord]:
         """The dump's log records, oldest first."""
+        # A MiB of modules that an agent needs only after a panic.
+        from .logs import read_records
+
         return read_records(io.BytesIO(self.text))
 
 

@@ -22,10 +22,11 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from tests.testbed.launch import launched
-from tests.testbed.vmnode import attach_vm, prepare_vm
+from tests.testbed.processes import of_run
+from tests.testbed.vmnode import prepare_vm
 with launched(prepare_vm(say=lambda _: None), level="vmnode", exclusive=False, say=lambda _: None,
               folder=Path(sys.argv[1])) as plan:
-    while "Linux version" not in attach_vm(plan.folder).console():
+    while not of_run(plan.folder, only="qemu-system-x86_64"):
         time.sleep(0.1)
     print(plan.folder, flush=True)
     time.sleep(600)
@@ -41,7 +42,7 @@ def runs() -> Iterator[Path]:
 
 @pytest.fixture
 def held(runs: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A process that holds a virtual node which is booting; its run folder."""
+    """A process that holds a virtual node, which is about to boot; its run folder."""
     holder, line = hold(HOLDER, str(runs))
     try:
         yield holder, Path(line)

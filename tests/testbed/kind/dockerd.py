@@ -71,7 +71,8 @@ def _sweep() -> list[str]:
     left = [
         f"process {pid} does not end (kill -9 {pid})" for pid in sorted(kill_all_and_wait(pids, seconds=15))
     ]
-    left += unmount_below(folder) + unmount_below(data)
+    # dockerd mounts its store over itself.
+    left += unmount_below(folder) + unmount_below(data, itself=True)
     if not left:
         remove_tree(folder)
     return left

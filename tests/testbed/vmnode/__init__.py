@@ -17,8 +17,8 @@ The operator is installed from its chart: the agent as a pod of its DaemonSet in
 the guest, with the roles and the admission policy of the chart, the controller as a process of this machine,
 since importing kopf takes half a minute under emulation. The image that the agent's pod runs is none built
 from the Dockerfile: it has Debian's Python and takes the package from the run's disk, so that a changed line
-costs no new disk. Not to be had: logs and exec by the API server, which does not reach into the guest; use
-`sh`.
+costs no new disk (a node that stays up keeps the package as it was when it came up). Not to be had: logs and
+exec by the API server, which does not reach into the guest; use `sh`.
 
 The first use fetches a kernel, makes a Debian root and boots once to import the images: some minutes, into
 the cache. From a shell: `make vmnode`, `make vmnode-down`.

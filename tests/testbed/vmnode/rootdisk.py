@@ -31,6 +31,11 @@ BINARIES = ("kubelet", "containerd", "containerd-shim-runc-v2", "ctr")
 APPEND = "root=/dev/nvme0n1 rw rootfstype=ext4 loglevel=6 printk.devkmsg=on log_buf_len=4M panic=5"
 _SIZE_BYTES = 4 << 30
 _IMPORT_SECONDS = 900.0
+_STEPS = (
+    *("booted", "containerd answers", "imported busybox.tar", "imported pause.tar", "imported python.tar"),
+    "disk made",
+)
+"""What the guest says while its disk is made, in this order (guest/opt/testbed/kubelet-run)."""
 
 
 def root_disk(*, kernel: Kernel, found: Mapping[str, Path], say: Say) -> Path:
@@ -93,7 +98,9 @@ def _make(disk: Path, *, kernel: Kernel, found: Mapping[str, Path], say: Say) ->
             disks=(Disk(path=node, format="qcow2"),),
         )
         with guest(machine, work / "boot") as running:
-            running.wait_for("TESTBED .* disk made", seconds=_IMPORT_SECONDS)
+            for step in _STEPS:
+                running.wait_for(f"TESTBED .* {step}", seconds=_IMPORT_SECONDS)
+                say(f"in the guest: {step}")
             if "FAILED" in running.console:
                 raise StartError(f"the images cannot be imported; console ends: {running.console[-600:]}")
             running.wait_end(seconds=60)

@@ -109,6 +109,41 @@ def test_a_record_too_long_for_its_buffer_and_one_of_rubbish_stop_nothing(device
     assert (seqs(reader), reader.lost) == ([3], 1)
 
 
+OOM_KILL = b"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null)"
+REST = b",cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a,task=x,pid=7,uid=0"
+
+
+def test_a_piece_that_another_cpu_cut_off_is_put_to_its_line(device: Device) -> None:
+    reader = KmsgReader(path=device.path, after_seq=1)
+    device.answers = [
+        b"6,2,20,-,caller=T7;" + OOM_KILL + b"\n",
+        b"6,3,21,-,caller=T9;eth0: link\n",
+        b"12,4,21,c,caller=T7;,forged\n",
+        b"6,5,21,c,caller=T9;,of another\n",
+        b"6,6,22,c,caller=T7;" + REST + b"\n",
+        b"3,7,23,-,caller=T7;Killed process 7 (x)\n",
+    ]
+    records = list(reader.read_available())
+    assert [record.seq for record in records] == [2, 3, 4, 5, 7]
+    assert records[0].text == OOM_KILL + REST
+    assert reader.lost == 0
+
+
+def test_a_line_whose_end_never_comes_is_given_all_the_same(device: Device) -> None:
+    reader = KmsgReader(path=device.path, after_seq=1)
+    device.answers = [b"6,2,20,-;" + OOM_KILL + b"\n"]
+    assert seqs(reader) == [2]
+    device.answers = [b"6,3,20,-;" + OOM_KILL + b"\n", *device.records(*range(4, 12))]
+    assert seqs(reader) == list(range(3, 12))
+
+
+def test_a_reader_that_stops_in_between_loses_nothing_that_was_held(device: Device) -> None:
+    reader = KmsgReader(path=device.path, after_seq=1)
+    device.answers = [b"6,2,20,-;" + OOM_KILL + b"\n", *device.records(3, 4, 5)]
+    taken = [next(reader.read_available()).seq for _ in range(4)]
+    assert taken == [2, 3, 4, 5]
+
+
 def test_another_failure_is_not_hidden(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=1)
     device.answers = [errno.EIO]
