@@ -45,8 +45,9 @@ _ONE_LIMIT = ("PodLimit", "ContainerLimit")
 _MARK: dict[str, Any] = {"volumeMounts": [{"name": "mark", "mountPath": "/mark"}]}
 _MARK_VOLUME: Json = {"name": "mark", "emptyDir": {}}
 _MEMORY_VOLUME: Json = {"name": "scratch", "emptyDir": {"medium": "Memory"}}
-# A good part of a pod's memory, held in a shell variable; and to wait for it.
-_HOLD = "held=$(head -c 12000000 /dev/zero | tr '\\0' x)"
+# A good part of a pod's memory, held in a shell variable for as long as the shell has a command to come; and
+# to wait for it.
+_HOLD = "held=$(yes | head -c 12000000)"
 _AFTER = "until [ -e /mark/held ]; do sleep 0.2; done"
 
 SCENARIOS = {
@@ -119,7 +120,11 @@ SCENARIOS = {
         obj=pod(
             "pod-resources",
             container(
-                "holds", f"{_HOLD}; touch /mark/held; sleep 100000", limit="40Mi", request="8Mi", **_MARK
+                "holds",
+                f"{_HOLD}; touch /mark/held; sleep 100000; exit",
+                limit="40Mi",
+                request="8Mi",
+                **_MARK,
             ),
             container("eats", f"{_AFTER}; {EAT}", limit="40Mi", request="8Mi", **_MARK),
             resources={"limits": {"memory": "48Mi"}},
