@@ -126,7 +126,7 @@ def test_the_kernels_own_entry_is_told_by_journalds_trusted_fields() -> None:
     assert (record.kernel, record.level, record.text) == (True, 4, REPORT[0].text)
 
 
-@pytest.mark.parametrize("brace", [b"{", b"  { ", b"{\n{", b'{\n"key": 1,'])
+@pytest.mark.parametrize("brace", [b"{", b"  { ", b'{\n"key": 1,'])
 def test_a_brace_of_somebodys_text_hides_nothing_that_follows(brace: bytes) -> None:
     texts = [record.text for record in REPORT]
     for place in range(len(texts)):
