@@ -38,7 +38,8 @@ def check(data: bytes) -> int:
 
 def check_kill(kill: Kill, page: KillJson, data: bytes) -> None:
     """The properties of one event of `data`."""
-    assert kill.kill_lines <= data.count(b"Kill"), "more kills than kill lines"
+    # The reader drops zero bytes, which a torn write leaves in a log.
+    assert kill.kill_lines <= data.replace(b"\0", b"").count(b"Kill"), "more kills than kill lines"
     assert page["summary"], "an event without a summary"
     assert page["summary"].isprintable()
     assert all(0 <= part["share"] <= 1 and part["bytes"] >= 0 for part in page["contributors"])
