@@ -43,7 +43,7 @@ def test_an_upgrade_with_changed_values_is_rolled_out_and_works_on(
 
 
 def _left(cluster: Cluster) -> list[str]:
-    """What is there of the release. A node's name may hold the release's, and its static pods hold the node's."""
+    """What is there of the release. A node may be named like it, and static pods are named for their node."""
     names = cluster.kubectl("get", KINDS_OF_THE_RELEASE, "--all-namespaces", "-o", "name").split()
     return [name for name in names if RELEASE in name and not name.endswith(tuple(cluster.nodes))]
 

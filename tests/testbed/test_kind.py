@@ -165,7 +165,9 @@ def untouched() -> Iterator[None]:
     found = machine_now()
     yield
     assert find_docker() is None
-    deadline = time.monotonic() + 20
+    # Connections of processes that were killed hold their network namespace, and so its interfaces, until TCP
+    # has given them up (net.ipv4.tcp_fin_timeout: 60 s, after retransmissions).
+    deadline = time.monotonic() + 180
     while machine_now() != found and time.monotonic() < deadline:
         time.sleep(0.2)
     assert machine_now() == found
