@@ -47,7 +47,7 @@ kind-down: venv  ## remove every kind cluster made here, and put the machine bac
 	@$(BIN)/python -m tests.testbed.kind down
 
 e2e: venv  ## oomkeeper on kind, killed for real: on the cluster of `make kind`, else on one of its own
-	$(BIN)/python -m pytest -m 'e2e and not vmnode' tests/testbed tests/e2e $(PYTEST)
+	$(BIN)/python -m pytest -m 'e2e and not vmnode' tests/testbed tests/e2e
 
 vmnode: venv  ## a virtual machine as a Kubernetes node that may panic, with oomkeeper in it
 	@$(BIN)/python -m tests.testbed up --level vmnode
@@ -56,7 +56,7 @@ vmnode-down: venv  ## remove every virtual node made here
 	@$(BIN)/python -m tests.testbed down --level vmnode
 
 vmnode-test: venv  ## oomkeeper on a virtual node that is made to panic and comes back
-	$(BIN)/python -m pytest -m vmnode tests/e2e/vmnode $(PYTEST)
+	$(BIN)/python -m pytest -m vmnode tests/e2e/vmnode
 
 kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
 	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
