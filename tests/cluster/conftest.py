@@ -11,19 +11,13 @@ from tests.testbed import control_plane as run_control_plane
 from tests.testbed import native_node as run_native_node
 from tests.testbed.cache import Say
 from tests.testbed.node import why_not
+from tests.testbed.saying import to_terminal
 
 
 @pytest.fixture(scope="session")
 def testbed_say(request: pytest.FixtureRequest) -> Say:
     """Write a line to the terminal even while pytest captures: a first build takes minutes."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-
-    def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            reporter.write_line(f"testbed: {text}")
-
-    return say
+    return to_terminal(request)
 
 
 @pytest.fixture(scope="session")

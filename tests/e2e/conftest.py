@@ -17,6 +17,7 @@ from tests.testbed import recipes
 from tests.testbed.binaries import binaries
 from tests.testbed.cache import Say
 from tests.testbed.kind import find, install_operator, kind_cluster, why_not
+from tests.testbed.saying import to_terminal
 
 from .choosing import Chosen, chosen
 
@@ -34,14 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Say:
     """Write a line to the terminal even while pytest captures: making a cluster takes minutes."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-
-    def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            reporter.write_line(f"testbed: {text}")
-
-    return say
+    return to_terminal(request)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.cache import Say
+from tests.testbed.saying import to_terminal
 from tests.testbed.vmnode import find_vm, vm_node, why_not
 
 from .bed import Bed
@@ -29,14 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def vm_say(request: pytest.FixtureRequest) -> Say:
     """Write a line to the terminal even while pytest captures: the first disk takes minutes."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-
-    def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            reporter.write_line(f"testbed: {text}")
-
-    return say
+    return to_terminal(request)
 
 
 @pytest.fixture(scope="session")
