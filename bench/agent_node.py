@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import select
 import threading
 import time
@@ -118,6 +119,8 @@ class KernelKills(threading.Thread):
         self._boot_id = read_node_facts().boot_id
         self._first_offset = self._offset()
         self._stamps: dict[str, float] = {}
+        self.pids: dict[str, int] = {}
+        """Kill id -> the victim's pid."""
         self._stopping = False
         self.start()
 
@@ -127,7 +130,10 @@ class KernelKills(threading.Thread):
             select.select([self._reader], [], [], 0.5)
             for record in self._reader.read_available():
                 if record.kernel and b"Killed process" in record.text:
-                    self._stamps[f"{self._boot_id}-{record.seq}"] = (record.usec or 0) / 1e6
+                    kill = f"{self._boot_id}-{record.seq}"
+                    self._stamps[kill] = (record.usec or 0) / 1e6
+                    if (pid := killed_pid(record.text.decode(errors="replace"))) is not None:
+                        self.pids[kill] = pid
 
     def stop(self) -> dict[str, float]:
         """All since the start. printk's clock and CLOCK_MONOTONIC drift apart: the distance is measured at
@@ -152,6 +158,12 @@ class KernelKills(threading.Thread):
             reader.close()
             tries.append((after - before, (before + after) / 2 - (stamp or 0) / 1e6))
         return min(tries)[1]
+
+
+def killed_pid(text: str) -> int | None:
+    """The pid in a kernel's kill line, wherever it is quoted."""
+    found = re.search(r"Killed process (\d+)", text)
+    return None if found is None else int(found[1])
 
 
 def await_until(done: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -187,5 +199,6 @@ __all__ = [
     "children",
     "cluster",
     "get",
+    "killed_pid",
     "pod",
 ]

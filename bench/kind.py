@@ -2,6 +2,7 @@
 
 kill -> incident    from the kernel's own stamp of a pod's first kill to the incident in a watch
 kubelet             its OOMKilled status of the same pods, in a watch of the same process: the yardstick
+detector            node-problem-detector's OOMKilling Event of the same kills, likewise
 memory              working set of the agents' and the controller's containers in kubelet's /stats/summary
 """
 
@@ -9,14 +10,17 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from oomkeeper.cli.agent import api_config
 from tests.testbed import TestbedError
 from tests.testbed.kind import KindCluster, install_operator, kind_cluster
 
+from . import detector
 from .agent_node import ApiClient, ApiConfig, Json, KernelKills, Sightings, await_until, pod
 from .latency import figures, quantile
 
@@ -28,7 +32,9 @@ SPACE = "oomkeeper-bench"
 def main() -> int:
     """Print the figures; exit 0 whatever they are."""
     parser = argparse.ArgumentParser(prog="python -m bench.kind", description="Latency and memory on kind.")
-    parser.add_argument("--pods", type=int, default=25, help="pods killed once each (default %(default)s)")
+    parser.add_argument(
+        "--pods", type=int, default=detector.MOST_EVENTS, help="pods killed once each (default %(default)s)"
+    )
     parser.add_argument(
         "--name", default="oomkeeper", help="the cluster (default: %(default)s, made if absent)"
     )
@@ -36,8 +42,8 @@ def main() -> int:
     try:
         with kind_cluster(name=args.name, say=lambda text: print(f"  ({text})", flush=True)) as cluster:
             install_operator(cluster)
-            with _space(cluster):
-                _measure(cluster, pods=args.pods)
+            with _space(cluster), tempfile.TemporaryDirectory() as folder:
+                _measure(cluster, pods=args.pods, folder=Path(folder))
     except TestbedError as error:
         print(f"kind: skipped: {error}")
     return 0
@@ -53,14 +59,21 @@ def _space(cluster: KindCluster) -> Iterator[None]:
         cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
 
 
-def _measure(cluster: KindCluster, *, pods: int) -> None:
+def _measure(cluster: KindCluster, *, pods: int, folder: Path) -> None:
     config = _config(cluster)
-    kernel, seen = KernelKills(), Sightings(config)
     print("idle:  " + _memory(cluster, config), flush=True)
-    _kill(cluster, pods=pods)
-    await_until(lambda: len(seen.first) >= pods, seconds=60, what="first kills")
-    time.sleep(5)  # kubelet may be slower; what it misses is left out
-    seen.stop()
+    peer = detector.detector(
+        server=config.server, kubeconfig=cluster.kubeconfig, node=cluster.nodes[0], folder=folder
+    )
+    with peer as process:
+        kernel, seen, events = KernelKills(), Sightings(config), detector.Events(config)
+        time.sleep(1)
+        _kill(cluster, pods=pods)
+        await_until(lambda: len(seen.first) >= pods, seconds=60, what="first kills")
+        time.sleep(5)  # kubelet may be slower; what it misses is left out
+        seen.stop()
+        events.stop()
+        resident = detector.resident_mib(process)
     stamps = kernel.stop()
     delays = {kill: 1000 * (seen.kills[kill] - stamps[kill]) for kill in seen.first if kill in stamps}
     kubelet = [
@@ -68,10 +81,17 @@ def _measure(cluster: KindCluster, *, pods: int) -> None:
         for kill, uid in seen.pod_of.items()
         if kill in stamps and uid in seen.pods
     ]
+    detected = [
+        1000 * (events.pids[kernel.pids[kill]] - stamps[kill])
+        for kill in delays
+        if kernel.pids.get(kill) in events.pids
+    ]
     print(f"{os.uname().release}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     print("kill -> incident: " + figures([*delays.values()]))
     ratio = quantile(kubelet, 0.5) / quantile([*delays.values()], 0.5)
-    print(f"kubelet:          {figures(kubelet)}: {ratio:.0f} times as long")
+    print(f"kubelet:          {figures(kubelet)}: {ratio:.1f} times as long")
+    ratio = quantile(detected, 0.5) / quantile([*delays.values()], 0.5)
+    print(f"detector's Event: {figures(detected)}: {ratio:.1f} times as long; {resident:.0f} MiB resident")
     print(f"after {pods} kills: " + _memory(cluster, config), flush=True)
 
 

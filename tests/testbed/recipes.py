@@ -24,6 +24,7 @@ PAUSE_VERSION = "3.10.2"
 ETCD_IMAGE_TAG = "3.7.0-0"
 """These three as kubeadm of KUBERNETES_VERSION wants them: its app/constants/constants.go."""
 HELM_VERSION = "v3.22.0"
+NODE_PROBLEM_DETECTOR_VERSION = "v1.34.0"
 GO_VERSION = "1.26.6"
 """The highest `go` line among gomodules/*/go.mod."""
 
@@ -119,6 +120,14 @@ HELM = Recipe(
     module="helm",
     packages={"helm": "helm.sh/helm/v3/cmd/helm"},
     typical_seconds=200,
+)
+# For bench.kind alone: the peer that says something of every kill at once.
+NODE_PROBLEM_DETECTOR = Recipe(
+    name="node-problem-detector",
+    version=NODE_PROBLEM_DETECTOR_VERSION,
+    module="node-problem-detector",
+    packages={"nodeproblemdetector": "k8s.io/node-problem-detector/cmd/nodeproblemdetector"},
+    typical_seconds=150,
 )
 
 CONTROL_PLANE = (ETCD, APISERVER)
