@@ -96,16 +96,15 @@ class Publisher(threading.Thread):
                 self._publish_incident(document)
             except ApiError as error:
                 meta = document["metadata"]
-                if error.status in HOPELESS or _namespace_gone(error):
-                    log.error(
-                        "incident refused namespace=%s name=%s problem=%s",
-                        meta["namespace"],
-                        meta["name"],
-                        error,
-                    )
+                words = (meta["namespace"], meta["name"], error)
+                if error.status in HOPELESS:
+                    log.error("incident refused namespace=%s name=%s problem=%s", *words)
                     self._refused[key] = version
                     continue
-                raise
+                if not _namespace_gone(error):
+                    raise
+                # For good, not only until the next start; one more kill would be another version.
+                log.warning("incident given up: no such namespace=%s name=%s problem=%s", *words)
             store.mark_published(key, version)
 
     def _publish_incident(self, document: dict[str, Any]) -> None:
