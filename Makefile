@@ -32,7 +32,7 @@ format: venv  ## let ruff lay out the code
 	$(BIN)/ruff format .
 
 test: venv  ## every test: units, this kernel, a real API server and (as root) a real kubelet
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 image: venv  ## oomkeeper's image, with docker, buildah or podman; prints its name and the archive's path
 	@$(BIN)/python -m tests.testbed.operatorimage
@@ -47,7 +47,7 @@ kind-down: venv  ## remove every kind cluster made here, and put the machine bac
 	@$(BIN)/python -m tests.testbed.kind down
 
 e2e: venv  ## oomkeeper on kind, killed for real: on the cluster of `make kind`, else on one of its own
-	$(BIN)/python -m pytest -m 'e2e and not vmnode' tests/testbed tests/e2e
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m 'e2e and not vmnode' tests/testbed tests/e2e
 
 vmnode: venv  ## a virtual machine as a Kubernetes node that may panic, with oomkeeper in it
 	@$(BIN)/python -m tests.testbed up --level vmnode
@@ -56,7 +56,7 @@ vmnode-down: venv  ## remove every virtual node made here
 	@$(BIN)/python -m tests.testbed down --level vmnode
 
 vmnode-test: venv  ## oomkeeper on a virtual node that is made to panic and comes back
-	$(BIN)/python -m pytest -m vmnode tests/e2e/vmnode
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m vmnode tests/e2e/vmnode
 
 kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
 	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)

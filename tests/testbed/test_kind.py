@@ -72,8 +72,13 @@ def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: 
     run_pod(cluster, "client", "sleep", "3600", node=cluster.control_plane)
     cluster.kubectl("expose", "pod", "server", "--port=80")
     address = cluster.kubectl("get", "pod", "server", "--output=jsonpath={.status.podIP}")
-    assert fetched(cluster, address)
-    assert fetched(cluster, service_address(cluster))
+    for _ in within(60, "the server is up"):
+        if fetched(cluster, address):
+            break
+    service = service_address(cluster)
+    for _ in within(60, "kube-proxy knows the service as well"):
+        if fetched(cluster, service):
+            break
 
 
 def test_no_two_pods_of_a_cluster_have_one_address(cluster: KindCluster) -> None:
