@@ -237,7 +237,19 @@ def test_html_loads_nothing_from_anywhere() -> None:
     assert not re.search(r"""(?:src|href|url|@import)\s*[=(]""", page)
     assert "http" not in page.replace("http-equiv", "")
     assert "prefers-color-scheme: dark" in page
-    assert page.count("<svg") == 7
+    assert page.count('class="chart"') == 7
+
+
+def test_on_a_telephone_every_figure_of_the_html_has_its_name_and_none_is_off_the_screen() -> None:
+    page = render_html([CONTAINER, GLOBAL])
+
+    assert "@media (max-width: 720px)" in page
+    assert re.search(r'<td data-column="resident">[\d.]+ MiB</td>', page)
+    assert all("data-column" in cell for cell in re.findall(r"<td[^>]*>", page.split("<details")[0]))
+    # Figures are text that wraps, never part of a drawing of fixed width.
+    assert "<text" not in page
+    assert '<span class="value">512 MiB of 512 MiB <span class="note hot">100 % reached</span>' in page
+    assert not re.search(r"min-width: \d{3,}px|overflow-x", page)
 
 
 def test_html_says_so_where_nothing_was_found() -> None:
