@@ -6,6 +6,7 @@ from ..kernel.cgroup.kubepods import parse_kube_cgroup
 from ..model.cause import Cause, ContributorName, Level, Outcome, Scope
 from ..model.diagnosis import Contributor
 from ..model.kill import Kill, TaskRow, Victim
+from ..model.memory import SlabCache
 from ..model.node import NodeFacts
 from ..model.pod import ContainerFacts, KubeCgroup, PodFacts
 from .allocator import Shortage
@@ -87,9 +88,10 @@ class Case:
         """The same in bytes."""
         return sum(part.bytes for part in self.contributors if part.name in names)
 
-    def detail(self, name: ContributorName) -> str | None:
-        """A contributor's own name, such as a slab cache's."""
-        return next((part.detail for part in self.contributors if part.name is name), None)
+    def largest_slab(self) -> SlabCache | None:
+        """The largest of the caches that the report lists: those that cannot be reclaimed, and only where
+        they outweigh all else (dump_unreclaimable_slab())."""
+        return max(self.kill.memory.slabs, key=lambda cache: cache.total_bytes, default=None)
 
     def largest_task(self) -> TaskRow | None:
         """The process of the table with the most memory, resident and swapped."""

@@ -10,6 +10,7 @@ from ..model.diagnosis import Contributor
 from ..model.kill import Kill
 from ..model.memory import MemoryFacts
 from ..model.node import NodeFacts
+from .nodes import leaves_out_nodes
 
 _WORTH_NAMING = 0.005
 _UNACCOUNTED = 0.03
@@ -170,7 +171,8 @@ def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:
         ContributorName.KERNEL_STACK: (_kernel_stack(memory), None),
         ContributorName.HUGE_PAGES: (huge, None),
     }
-    if managed:
+    if managed and not leaves_out_nodes(memory):
+        # Else huge pages of nodes that are not shown would pass for memory that nobody counts.
         rest = managed - get("free", "free_pcp") - sum(size for size, _ in parts.values())
         if rest > managed * _UNACCOUNTED:
             parts[ContributorName.UNACCOUNTED] = (rest, None)

@@ -24,6 +24,10 @@ def filled(case: Case) -> str:
     phrase = _FILLED.get(top.name)
     if phrase is None or (top.share < 0.3 and not (top.share == 0 and top.detail)):
         return ""
-    detail = f" {printable(top.detail)}" if top.detail and top.name is ContributorName.KERNEL_SLAB else ""
     share = f" ({percent(top.share)})" if top.share else ""
-    return f", mostly filled by {phrase}{detail}: {size(top.bytes)}{share}"
+    cache = case.largest_slab()
+    named = top.name is ContributorName.KERNEL_SLAB and cache is not None
+    detail = (
+        f", {size(cache.total_bytes)} of it in slab cache {printable(cache.name)}" if named and cache else ""
+    )
+    return f", mostly filled by {phrase}: {size(top.bytes)}{share}{detail}"

@@ -29,14 +29,29 @@ def container_name(case: Case) -> str:
     return f"a container of {pod_name(case)}"
 
 
+def swap_limit_is_memory_limit(case: Case) -> bool:
+    """Whether memory+swap was at its limit, and that limit is no other number than memory's: how runtimes
+    forbid swap on cgroup v1. Of the two, which a charge asks first is the one that fails it."""
+    memory, both = case.kill.memory.memory, case.kill.memory.memory_swap
+    return (
+        case.binding.counter is BindingCounter.MEMORY_SWAP
+        and memory is not None
+        and both is not None
+        and memory.limit_bytes == both.limit_bytes
+    )
+
+
 def limit_phrase(case: Case, what: str = "its memory limit") -> str:
     """`its memory limit of 80 MiB (usage 80 MiB)`."""
     limit, usage = case.binding.limit_bytes, case.binding.usage_bytes
-    if case.binding.counter is BindingCounter.MEMORY_SWAP:
+    also = ""
+    if swap_limit_is_memory_limit(case):
+        also = " (memory+swap is limited to the same)"
+    elif case.binding.counter is BindingCounter.MEMORY_SWAP:
         what = what.replace("memory limit", "memory+swap limit")
     elif case.binding.counter is BindingCounter.KMEM:
         what = what.replace("memory limit", "kernel memory limit")
     if limit is None:
         return what + (f" (usage {size(usage)})" if usage is not None else "")
     used = f" (usage {size(usage)})" if usage is not None and usage != limit else ""
-    return f"{what} of {size(limit)}{used}"
+    return f"{what} of {size(limit)}{used}{also}"

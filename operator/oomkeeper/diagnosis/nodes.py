@@ -10,6 +10,8 @@ _RANGE = lazy(r"(\d{1,5})(?:-(\d{1,5}))?")
 _MAX_NODES = 4096
 """Above CONFIG_NODES_SHIFT's 10 bits; a damaged list must not cost memory."""
 
+_NOTHING_SHARE = 0.02
+
 
 def parse_nodes(text: str | None) -> frozenset[int] | None:
     """`0-1,4` as a set; None for `(null)`, for nothing, and for what is no list."""
@@ -36,12 +38,25 @@ def allowed_nodes(kill: Kill) -> frozenset[int] | None:
 
 
 def nodes_with_memory(memory: MemoryFacts, node: NodeFacts | None) -> frozenset[int] | None:
-    """From the host where known; else from the hugepages lines, the only ones that show_mem() never filters
-    by node; else, with no filter in sight, from the zones."""
+    """From the host where known; else from the hugepages lines, where the report shows that they are of all
+    nodes; else, with no filter in sight, from the zones."""
     if node is not None and node.online_nodes:
         return frozenset(node.online_nodes)
     if memory.huge_pages:
-        return frozenset(pages.node for pages in memory.huge_pages)
+        return None if leaves_out_nodes(memory) else frozenset(pages.node for pages in memory.huge_pages)
     if memory.zones and not memory.node_fields_bytes:
         return frozenset(zone.node for zone in memory.zones)
     return None
+
+
+def leaves_out_nodes(memory: MemoryFacts) -> bool:
+    """Whether not even the hugepages lines are of all nodes: since 6.0 show_mem() prints them for the nodes
+    that the request could use (hugetlb_show_meminfo_node()), as it always did the zones. `pages RAM` is never
+    filtered, so zones that do not add up to it are not all; before, the hugepages lines named the others."""
+    if memory.ram_pages is None or not memory.zones or not memory.huge_pages:
+        return False
+    if {pages.node for pages in memory.huge_pages} - {zone.node for zone in memory.zones}:
+        return False
+    shown = sum(zone.fields_bytes.get("present", 0) for zone in memory.zones)
+    ram = memory.ram_pages * memory.page_size_bytes
+    return ram - shown > ram * _NOTHING_SHARE

@@ -74,6 +74,8 @@ class Kill:
     scope: Scope = Scope.UNKNOWN
     header_seen: bool = False
     invoker: Invoker | None = None
+    sysrq: bool = False
+    """The call trace shows moom_callback() (drivers/tty/sysrq.c): kernels before 4.3 print order 0 for it."""
     kernel_release: str | None = None
     constraint: str | None = None
     """`CONSTRAINT_MEMCG` and the like, as printed."""

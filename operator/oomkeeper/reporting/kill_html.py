@@ -10,7 +10,7 @@ from typing import Any
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
 from .kill_page import OTHERWISE_COLUMNS, OTHERWISE_TITLE, VICTIM_COLUMNS, Page, kill_page
 from .kill_style import STYLE
-from .kill_svg import chart_svg
+from .kill_svg import chart_html
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -45,7 +45,7 @@ def html_parts(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if overview.total > 1:
             yield (
                 f'<section class="overview"><h1>{escape(title)}</h1>'
-                f'<div class="scroll">{chart_svg(overview.causes())}</div>'
+                f"{chart_html(overview.causes())}"
                 f"{_table(OVERVIEW_COLUMNS, overview.rows())}"
                 f"{''.join(f'<p>{escape(said)}</p>' for said in overview.growth())}</section>\n"
             )
@@ -65,7 +65,7 @@ def _article(page: Page, *, number: int | None) -> Iterator[str]:
     yield f"<h2>Why</h2><p>{escape(page.why)}</p><h2>Who died</h2>"
     yield _table(VICTIM_COLUMNS, page.victims) if page.victims else f"<p>{escape(page.no_victim)}</p>"
     for chart in page.charts:
-        yield f'<h2>{escape(chart.title)}</h2><div class="scroll">{chart_svg(chart)}</div>'
+        yield f"<h2>{escape(chart.title)}</h2>{chart_html(chart)}"
         if chart.caption:
             yield f'<p class="caption">{escape(chart.caption)}</p>'
     if page.advice:
@@ -93,5 +93,13 @@ def _article(page: Page, *, number: int | None) -> Iterator[str]:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
+    return f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cells(columns: Sequence[str], row: Sequence[str]) -> str:
+    """Each with its column's name, which a narrow page shows beside it."""
+    return "".join(
+        f'<td data-column="{escape(column)}">{escape(cell)}</td>'
+        for column, cell in zip(columns, row, strict=True)
+    )

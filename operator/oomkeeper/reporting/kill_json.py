@@ -6,12 +6,14 @@ kill stored a week ago reads exactly as it did when it happened. Keys are camelC
 resources, sizes are bytes with the unit in the key, and what the log did not print is null.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from oomkeeper.diagnosis.allocator import judge_allocator
+from oomkeeper.diagnosis.zones import ZoneState
 from oomkeeper.kernel.cgroup.kubepods import parse_kube_cgroup
 from oomkeeper.kernel.lazy import lazy
-from oomkeeper.model.cause import Outcome
+from oomkeeper.model.cause import Outcome, Scope
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill, TaskRow, Victim
 from oomkeeper.model.memory import Counter, Zone
@@ -98,7 +100,7 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
         if memory.swap_total_bytes is None and memory.swap_free_bytes is None
         else {"freeBytes": memory.swap_free_bytes, "totalBytes": memory.swap_total_bytes},
         "ramBytes": None if memory.ram_pages is None else memory.ram_pages * memory.page_size_bytes,
-        "zones": _zones(memory.zones),
+        "zones": _zones(kill),
         "tasks": _tasks(kill),
         "taskCount": len(kill.tasks),
         "whatIf": _what_if(kill),
@@ -204,7 +206,11 @@ def _counters(counters: Mapping[str, Counter | None]) -> list[dict[str, Any]]:
     ]
 
 
-def _zones(zones: Iterable[Zone]) -> list[dict[str, Any]]:
+def _zones(kill: Kill) -> list[dict[str, Any]]:
+    """The zones as printed, and what each was for this request: `usableFreeBytes` (0 where it may not
+    allocate there) against `markBytes`, its min watermark and what is kept from those that could use a higher
+    zone."""
+    states = _zone_states(kill)
     rows = [
         {
             "node": zone.node,
@@ -212,10 +218,26 @@ def _zones(zones: Iterable[Zone]) -> list[dict[str, Any]]:
             "freeBytes": zone.fields_bytes.get("free"),
             "minBytes": zone.fields_bytes.get("min"),
             "managedBytes": zone.fields_bytes.get("managed", zone.fields_bytes.get("present")),
+            "usableFreeBytes": _usable_bytes(states, zone),
+            "markBytes": state.mark_bytes if (state := states.get((zone.node, zone.name))) else None,
         }
-        for zone in zones
+        for zone in kill.memory.zones
     ]
     return rows[:MAX_ZONES]
+
+
+def _zone_states(kill: Kill) -> dict[tuple[int, str], ZoneState]:
+    if kill.scope is not Scope.GLOBAL:
+        return {}
+    judged = judge_allocator(kill, None).zones
+    return {(state.zone.node, state.zone.name): state for state in judged.eligible} if judged else {}
+
+
+def _usable_bytes(states: Mapping[tuple[int, str], ZoneState], zone: Zone) -> int | None:
+    state = states.get((zone.node, zone.name))
+    if state is not None:
+        return max(0, state.usable_free_bytes)
+    return 0 if states else None
 
 
 def _tasks(kill: Kill) -> list[dict[str, Any]]:

@@ -57,6 +57,8 @@ class Page(NamedTuple):
 
 
 _MOST_ABOVE_LIMIT = 1.5
+_NEARLY = 0.95
+"""Less of a zone's free memory than this and what the request could use of it is another figure."""
 
 OTHERWISE_TITLE = "If settings had been otherwise"
 OTHERWISE_COLUMNS = ("setting", "what happens", "why")
@@ -190,21 +192,7 @@ def _zones(kill: Mapping[str, Any]) -> Chart:
     """
     if kill.get("scope") != "Global":
         return Chart(title="", bars=())
-    bars = []
-    for zone in kill.get("zones") or ():
-        free, low = zone.get("freeBytes"), zone.get("minBytes")
-        if free is None or not low:
-            continue
-        below = free <= low
-        bars.append(
-            Bar(
-                label=f"node {_str(zone.get('node'))} {_str(zone.get('zone'))}",
-                value=f"{bytes_text(free)} free, min {bytes_text(low)}",
-                share=free / low / 2,
-                note="at or below min" if below else "",
-                hot=below,
-            )
-        )
+    bars = [bar for zone in kill.get("zones") or () if (bar := _zone_bar(zone)) is not None]
     swap = kill.get("swap")
     if bars and swap and swap.get("totalBytes"):
         free, total = swap.get("freeBytes") or 0, swap["totalBytes"]
@@ -219,7 +207,35 @@ def _zones(kill: Mapping[str, Any]) -> Chart:
     return Chart(
         title="Free memory against the watermark",
         bars=tuple(bars),
-        caption="Half a bar is the zone's min watermark; a full bar is twice that or more.",
+        caption=(
+            "Half a bar is what this request had to leave free: the zone's min watermark, and what is kept "
+            "from requests that could use a higher zone; a full bar is twice that or more."
+            if any("+ kept" in bar.value for bar in bars)
+            else "Half a bar is the zone's min watermark; a full bar is twice that or more."
+        ),
+    )
+
+
+def _zone_bar(zone: Mapping[str, Any]) -> Bar | None:
+    free, low = zone.get("freeBytes"), zone.get("minBytes")
+    if free is None or not low:
+        return None
+    label = f"node {_str(zone.get('node'))} {_str(zone.get('zone'))}"
+    usable, mark = zone.get("usableFreeBytes"), zone.get("markBytes")
+    if mark is None and usable == 0:
+        return Bar(label=label, value=f"{bytes_text(free)} free", share=None, note="not for this request")
+    held = f"{bytes_text(free)} free"
+    if usable is None or mark is None:
+        usable, mark = free, low
+    elif usable < free * _NEARLY or usable <= mark < free:
+        held = f"{bytes_text(usable)} usable"
+    below = usable <= mark
+    return Bar(
+        label=label,
+        value=f"{held}, min {'+ kept ' if mark > low else ''}{bytes_text(mark)}",
+        share=usable / mark / 2,
+        note=("at or below" if mark > low else "at or below min") if below else "",
+        hot=below,
     )
 
 
@@ -237,7 +253,8 @@ def _contributors(kill: Mapping[str, Any]) -> Chart:
             )
         )
         if detail:
-            details.append(f"{label}: {detail}.")
+            cache = name == "KernelSlab" and " " not in detail
+            details.append(f"{label}: largest cache {detail}." if cache else f"{label}: {detail}.")
     return Chart(title="What the memory was", bars=tuple(bars), caption=" ".join(details))
 
 

@@ -34,31 +34,50 @@ h2 { font-size: .95rem; margin: 24px 0 8px; }
 .badge.cause { color: var(--hot); border-color: var(--hot); }
 p { margin: 6px 0; }
 .caption, footer { font-size: .85rem; }
-.scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
 th, td {
-  padding: 4px 18px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap;
+  padding: 4px 18px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: anywhere;
 }
+table.rows { max-width: 100%; }
+table.rows td { min-width: 2.5rem; }
+table.rows th, table.details th { white-space: nowrap; }
 tr:last-child > * { border-bottom: 0; }
 thead tr > * { border-bottom: 1px solid var(--line); }
 table.details td {
   white-space: normal; overflow-wrap: anywhere; font-size: .85rem;
   font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace;
 }
-svg.chart { width: 100%; min-width: 640px; max-width: 860px; height: auto; display: block; }
-svg { overflow: visible; }
-svg text { font-size: 14px; fill: var(--ink); }
-svg .track { fill: var(--track); }
-svg .note { fill: var(--soft); }
-svg .fill.plain { fill: var(--plain); }
-svg .fill.hot, svg .note.hot { fill: var(--hot); }
-svg .note.hot { font-weight: 600; }
+.bar {
+  display: grid; grid-template-columns: 13rem 15rem minmax(0, 1fr); gap: 0 14px; align-items: center;
+  font-size: .9rem; padding: 2px 0;
+}
+.bar .label, .bar .value { overflow-wrap: anywhere; }
+.drawn { display: block; width: 100%; height: 16px; }
+.drawn .track { fill: var(--track); }
+.drawn .fill.plain { fill: var(--plain); }
+.drawn .fill.hot { fill: var(--hot); }
+.bar .note { color: var(--soft); margin-left: 6px; }
+.bar .note.hot { color: var(--hot); font-weight: 600; }
 ol { padding-left: 22px; margin: 6px 0; }
 li { margin: 4px 0; overflow-wrap: anywhere; }
 .doubt { background: var(--notebg); border-left: 3px solid var(--note); padding: 6px 14px; }
 .doubt ul { margin: 0; padding-left: 18px; }
 details { margin-top: 18px; }
 summary { cursor: pointer; }
+@media (max-width: 720px) {
+  main { padding: 12px 8px 48px; }
+  article, section.overview { padding: 14px 14px 16px; }
+  .bar { grid-template-columns: minmax(0, 1fr); padding: 5px 0; }
+  .nobar { display: none; }
+  table.rows, table.rows tbody, table.rows tr, table.rows td { display: block; }
+  table.rows thead { display: none; }
+  table.rows tr { border-bottom: 1px solid var(--line); padding: 6px 0; }
+  table.rows td { border: 0; padding: 1px 0 1px 8.5rem; position: relative; }
+  table.rows td::before { content: attr(data-column); position: absolute; left: 0; color: var(--soft); }
+  table.details, table.details tbody, table.details tr, table.details th, table.details td { display: block; }
+  table.details th { border: 0; padding-bottom: 0; }
+}
 @media print { body { background: #fff; } article { break-inside: avoid; } }
 """

@@ -185,7 +185,9 @@ def lab(case: str, *, kernel: str = "6.1-v2") -> dict[Remedy, str]:
 
 def test_a_cache_is_named_where_slab_is_most_of_the_kernels_memory() -> None:
     message = lab("slab-node")[Remedy.FREE_KERNEL_MEMORY]
-    assert re.match(r"\d+ MiB \(\d+ %\) belong to the kernel, most of it in slab cache kmalloc-", message)
+    assert re.match(
+        r"\d+ MiB \(\d+ %\) belong to the kernel, most of it \(\d+ MiB\) in slab cache kmalloc-", message
+    )
 
 
 def test_page_tables_are_not_blamed_on_a_slab_cache() -> None:
@@ -208,3 +210,10 @@ def test_nodes_are_taken_from_the_zones_where_a_panic_left_their_list_out(kernel
     assert "(node  only" not in message
     assert "numactl" in message
     assert "cpuset.mems" in message
+
+
+def test_a_kernel_before_4_3_prints_order_0_for_sysrq() -> None:
+    [recording] = [one for one in load("5.10-v1") if one.name == "sysrq"]
+    log = recording.log.replace(b"order=-1", b"order=0")
+    verdicts = [diagnose(kill) for kill in parse_records(read_records(io.BytesIO(log)))]
+    assert [verdict.cause for verdict in verdicts] == [Cause.MANUAL_TRIGGER]

@@ -1,10 +1,12 @@
 """The page allocator's causes: node, zone, NUMA, fragmentation."""
 
+from dataclasses import replace
+
 import pytest
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.diagnosis.gfp import parse_request
-from oomkeeper.diagnosis.nodes import parse_nodes
+from oomkeeper.diagnosis.nodes import nodes_with_memory, parse_nodes
 from oomkeeper.model.cause import Cause, Confidence, ContributorName, Remedy
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import BuddyBlock, HugePages, MemoryFacts, SlabCache
@@ -203,8 +205,58 @@ def test_a_slab_cache_that_filled_the_node_is_named_first() -> None:
     )
     assert verdict.contributors[0].name is ContributorName.KERNEL_SLAB
     assert verdict.contributors[0].detail == "kmemleak_object"
-    assert "kmemleak_object" in verdict.summary
-    assert Remedy.FREE_KERNEL_MEMORY in {advice.remedy for advice in verdict.advice}
+    assert "kernel memory: 1562 MiB (80 %), 900 MiB of it in slab cache kmemleak_object" in verdict.summary
+    [advice] = [one.message for one in verdict.advice if one.remedy is Remedy.FREE_KERNEL_MEMORY]
+    assert "most of it (900 MiB) in slab cache kmemleak_object" in advice
+
+
+def test_a_cache_that_is_the_largest_is_not_said_to_hold_all_of_the_kernels_memory() -> None:
+    facts = MemoryFacts(
+        mem_info_pages={"active_anon": 1000, "slab_reclaimable": 200_000, "slab_unreclaimable": 200_000},
+        ram_pages=500_000,
+        slabs=(SlabCache(name="dentry", used_bytes=300 * MIB, total_bytes=300 * MIB),),
+        slab_dumped=True,
+    )
+    verdict = diagnose(Kill(scope=global_kill().scope, constraint="CONSTRAINT_NONE", memory=facts))
+    [advice] = [one.message for one in verdict.advice if one.remedy is Remedy.FREE_KERNEL_MEMORY]
+    assert "300 MiB of it in dentry, the largest slab cache that cannot be reclaimed" in advice
+
+
+def _two_nodes(*huge_nodes: int) -> MemoryFacts:
+    """Node 1 of two with 2 GiB each, as the report of a request that was bound to it shows them."""
+    return MemoryFacts(
+        zones=(zone("Normal", 10_000, 20_000, node=1, present=2 << 20),),
+        mem_info_pages={"active_anon": 100_000, "free": 5000},
+        ram_pages=1 << 20,
+        reserved_pages=0,
+        huge_pages=tuple(HugePages(node=one, total=700, free=0, size_bytes=2 * MIB) for one in huge_nodes),
+    )
+
+
+def test_lines_of_huge_pages_that_leave_out_nodes_do_not_count_them() -> None:
+    assert nodes_with_memory(_two_nodes(0, 1), None) == {0, 1}
+    assert nodes_with_memory(_two_nodes(1), None) is None
+
+
+@pytest.mark.parametrize(("shown", "unaccounted"), [((0, 1), True), ((1,), False)])
+def test_huge_pages_of_a_node_that_is_not_shown_are_not_called_unexplained(
+    shown: tuple[int, ...], unaccounted: bool
+) -> None:
+    kill = Kill(
+        scope=global_kill().scope,
+        constraint="CONSTRAINT_CPUSET",
+        mems_allowed="1",
+        memory=_two_nodes(*shown),
+        victims=(VICTIM,),
+        kill_lines=1,
+    )
+    names = {part.name for part in diagnose(kill).contributors}
+    assert (ContributorName.UNACCOUNTED in names) is unaccounted
+
+
+def test_sysrq_is_told_by_its_call_trace_where_the_kernel_prints_order_0() -> None:
+    asked = replace(global_kill(zone("Normal", 900_000, 20_000)), sysrq=True)
+    assert cause(asked) == (Cause.MANUAL_TRIGGER, Confidence.HIGH)
 
 
 def test_memory_that_no_counter_explains_is_shown() -> None:

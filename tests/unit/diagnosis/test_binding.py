@@ -3,7 +3,7 @@
 import pytest
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.model.cause import BindingCounter, Confidence, ContributorName
+from oomkeeper.model.cause import BindingCounter, Confidence, ContributorName, Remedy
 from oomkeeper.model.memory import Counter, MemoryFacts
 
 from .material import MIB, counter, memcg_kill, task
@@ -78,3 +78,21 @@ def test_swap_is_a_contributor_where_memory_and_swap_binds() -> None:
     )
     parts = {part.name: part.bytes for part in diagnose(memcg_kill("/a", "/a", memory=facts)).contributors}
     assert parts == {ContributorName.SWAP: 300 * MIB, ContributorName.ANONYMOUS: 300 * MIB}
+
+
+def test_one_limit_for_memory_and_for_both_is_called_the_memory_limit() -> None:
+    verdict = diagnose(memcg_kill("/a", "/a", memory=memory(counter(80, 80), counter(80, 80))))
+    assert "its own memory limit of 80 MiB (memory+swap is limited to the same)" in verdict.summary
+    [fit] = [one.message for one in verdict.advice if one.remedy is Remedy.FIT_LIMIT]
+    assert "(memory.memsw.limit_in_bytes, then memory.limit_in_bytes)" in fit
+
+    apart = diagnose(memcg_kill("/a", "/a", memory=memory(counter(50, 80), counter(100, 100))))
+    assert "its own memory+swap limit of 100 MiB;" in apart.summary
+
+
+def test_a_kernel_memory_limit_is_the_file_to_raise() -> None:
+    verdict = diagnose(
+        memcg_kill("/a", "/a", memory=memory(counter(100, 300), counter(200, None), counter(50, 50)))
+    )
+    [fit] = [one.message for one in verdict.advice if one.remedy is Remedy.FIT_LIMIT]
+    assert "the kernel memory limit of /a (memory.kmem.limit_in_bytes) from 50 MiB to about 60 MiB" in fit

@@ -82,10 +82,12 @@ def test_any_text_of_one_line_survives_every_format(writer: Writer, text: str, u
 
 _BY_NAME = {writer.__name__: writer for writer in WHOLE}
 _WIDTHS = "journal_short_precise kmsg dmesg kmsg kmsg kmsg kmsg kmsg kmsg kmsg journal_json journal_short"
+_TAGGED = "dmesg journal_short_monotonic" + 9 * " kmsg" + " dmesg"
 
 
 @given(st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
 @example([_BY_NAME[name] for name in _WIDTHS.split()])  # dates of two widths
+@example([_BY_NAME[name] for name in _TAGGED.split()])  # a tag behind one stamp, none behind the other
 def test_formats_may_change_within_one_stream(writers: list[Writer]) -> None:
     mixed = [
         (writer, said)

@@ -158,3 +158,78 @@ def test_a_shells_prompt_and_elisions_are_no_part_of_a_kernel_line() -> None:
         b"[  1.000002] Killed process 4 (a) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB\n"
     )
     assert [text[:20] for text in kernel_texts(log)] == [b"a invoked oom-killer", b"Killed process 4 (a)"]
+
+
+_CLOUD = b"Nov 23 09:09:20 ip-10-11-12-213.eu-west-1.compute.internal kernel: [%5d.%06d] "
+"""So long that little of a line is left before the break."""
+_STATISTICS = (
+    b"worker:12 invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO), order=3, "
+    b"oom_score_adj=-997",
+    b"CPU: 1 UID: 0 PID: 4711 Comm: worker:12 Not tainted 6.12.1 #1",
+    b"memory+swap: usage 65444kB, limit 65536kB, failcnt 31",
+    b"inactive_anon 33386496",
+    b"file_writeback 0",
+    b" active_file:12 inactive_file:340 isolated_file:0",
+    b" slab_reclaimable:1825 slab_unreclaimable:1399",
+    b"Node 1 active_anon:139600kB inactive_anon:0kB isolated(file):0kB mapped:2376kB all_unreclaimable? no",
+    b"Node 0 DMA free:14336kB boost:0kB min:44676kB low:55844kB present:15992kB managed:15360kB",
+    b"lowmem_reserve[]: 0 137 3911 3911 3911",
+    b"Node 0 DMA: 2*4kB (UM) 1*8kB (U) 0*16kB = 16kB",
+    b"Node 1 hugepages_total=8 hugepages_free=8 hugepages_surp=0 hugepages_size=2048kB",
+    b"704 total pagecache pages",
+    b"Total swap = 98300kB",
+    b"Out of memory (oom_kill_allocating_task): Killed process 4711 (worker:12) total-vm:741728kB, "
+    b"anon-rss:199204kB, file-rss:0kB, shmem-rss:0kB, UID:1000 pgtables:760kB oom_score_adj:-997",
+    b"Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled",
+)
+
+
+@pytest.mark.parametrize("keep_blank", [False, True])
+@pytest.mark.parametrize("width", [72, 76, 78, 80])
+def test_what_is_left_after_a_long_host_name_joins_the_rest(width: int, *, keep_blank: bool) -> None:
+    pieces = []
+    for number, text in enumerate(_STATISTICS):
+        parts = _by_mailer(_CLOUD % (1475, number) + text, width)
+        pieces += [part + b" " for part in parts[:-1]] if keep_blank else parts[:-1]
+        pieces.append(parts[-1])
+    got = [text.strip() for text in kernel_texts(b"\n".join(pieces) + b"\n")]
+    assert got == [text.strip() for text in _STATISTICS]
+
+
+@pytest.mark.parametrize("width", range(72, 81))
+def test_a_cut_inside_a_word_or_number_of_a_report_shows(width: int) -> None:
+    pieces = [
+        piece
+        for number, text in enumerate(_STATISTICS)
+        for piece in _by_terminal(b"[%5d.%06d] " % (1475, number) + text, width)
+    ]
+    assert kernel_texts(b"\n".join(pieces) + b"\n") == list(_STATISTICS)
+
+
+@pytest.mark.parametrize("width", range(60, 90))
+def test_a_cut_between_two_columns_of_the_table_keeps_them_apart(width: int) -> None:
+    table = [
+        b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name",
+        b"[    102]     0   102      565      455    28672        0         -1000 sh",
+        b"[    107]     0   107    51483    51365   446464        0             0 large one",
+    ]
+    pieces = [
+        piece
+        for number, row in enumerate(table)
+        for piece in _by_terminal(b"[%5d.%06d] " % (1475, number) + row, width)
+    ]
+    got = [text.split() for text in kernel_texts(b"\n".join(pieces) + b"\n")]
+    assert [row[:7] for row in got[1:]] == [row.split()[:7] for row in table[1:]]
+
+
+@pytest.mark.parametrize("width", [72, 76, 80])
+def test_a_record_of_several_lines_that_kmsg_keeps_on_one_may_be_broken(width: int) -> None:
+    pieces = [piece for said in REPORT for piece in _by_mailer(kmsg(said)[:-1], width)]
+    want = [said.text.split() for said in REPORT if b"\n" in said.text]
+    got = [text.split() for text in kernel_texts(b"\n".join(pieces) + b"\n") if b"\n" in text]
+    assert got == want
+
+
+def test_a_paste_behind_a_tab_keeps_its_further_lines() -> None:
+    log = b"".join(b"\t" + line + b"\n" for said in REPORT for line in dmesg(said).splitlines())
+    assert kernel_texts(log) == [said.text for said in REPORT]

@@ -5,7 +5,7 @@ import pytest
 from oomkeeper.kernel.report.header import parse_cpu_line, parse_cpuset, parse_header
 from oomkeeper.kernel.report.killline import parse_chosen, parse_killed
 from oomkeeper.kernel.report.kinds import Kind, kind_of
-from oomkeeper.kernel.report.memcg import parse_counter, parse_line_stats
+from oomkeeper.kernel.report.memcg import parse_block_head, parse_counter, parse_line_stats
 from oomkeeper.kernel.report.oomkill import parse_summary
 from oomkeeper.kernel.report.showmem import ShowMem
 from oomkeeper.kernel.report.tasks import columns_of, parse_rows
@@ -125,6 +125,24 @@ def test_kill_lines(text: bytes, pid: int, uid: int | None, anon_kib: int, shmem
     assert kind_of(text) is Kind.KILLED
 
 
+def test_kill_lines_before_2_6_36() -> None:
+    bare = parse_killed(b"Killed process 2145 (apache2)")
+    sized = parse_killed(b"Killed process 2099 (mysqld) vsz:1234567kB, anon-rss:612345kB, file-rss:120kB")
+    assert bare is not None
+    assert sized is not None
+    assert (bare.pid, sized.pid, sized.anon_rss_bytes) == (2145, 2099, 612_345 << 10)
+    chosen = b"Memory cgroup out of memory: kill process 2099 (mysqld) score 131072 or a child"
+    assert kind_of(chosen) is Kind.CHOSEN
+    assert parse_chosen(chosen) == (2099, "mysqld")
+
+
+def test_half_a_pid_or_half_a_comm_is_none() -> None:
+    assert parse_killed(b"Out of memory: Killed process 134") is None
+    victim = parse_killed(b"Out of memory: Killed process 13432 (mem_on")
+    assert victim is not None
+    assert (victim.pid, victim.comm) == (13432, "")
+
+
 def test_a_kill_line_cut_short_still_has_its_pid() -> None:
     victim = parse_killed(b"Out of memory: Killed process 13432 (mem_on_node1)")
     assert victim is not None
@@ -138,6 +156,21 @@ def test_the_process_chosen_by_old_kernels() -> None:
         1,
         "a) score 2",
     )
+
+
+@pytest.mark.parametrize("cut", range(len(b"oom-kill:constraint="), len(SUMMARY)))
+def test_no_field_of_a_summary_that_was_cut_is_half_a_field(cut: int) -> None:
+    whole, part = parse_summary(SUMMARY), parse_summary(SUMMARY[:cut])
+    assert whole is not None
+    assert part is not None
+    for name in ("constraint", "nodemask", "oom_memcg", "task_memcg", "comm", "pid"):
+        assert getattr(part, name) in (getattr(whole, name), None), name
+
+
+def test_a_path_of_a_statistics_line_that_was_cut_is_none() -> None:
+    assert parse_block_head(b"Memory cgroup stats for /a/b:") == "/a/b"
+    assert parse_block_head(b"Memory cgroup stats for /a/b: cache:12KB rss:3") == "/a/b"
+    assert parse_block_head(b"Memory cgroup stats for /a") is None
 
 
 def test_a_summary_of_a_memory_cgroup() -> None:

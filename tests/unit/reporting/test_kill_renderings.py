@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.kill import Invoker
 from oomkeeper.model.log import LogRecord
+from oomkeeper.model.memory import Zone
 from oomkeeper.reporting.kill_glyphs import cells
 from oomkeeper.reporting.kill_html import render_html
 from oomkeeper.reporting.kill_json import kill_to_json
@@ -28,6 +31,7 @@ from .kill_samples import (
     HOSTILE_KILL,
     KILL,
     KUBE,
+    MIB,
     POD_UID,
 )
 
@@ -64,7 +68,7 @@ def test_a_page_says_what_why_who_how_much_and_what_to_do() -> None:
         "none allowed",
         "java (811)",
         "98 %, killed",
-        "Kernel slab: dentry.",
+        "Kernel slab: largest cache dentry.",
         "1. Find the leak: java alone held 98 % of the limit.",
         "2. Fit the limit: Set limits.memory to 640Mi.",
         "The log does not show how long the growth took.",
@@ -79,6 +83,27 @@ def test_a_page_on_the_node_shows_free_memory_against_the_watermark() -> None:
     assert re.search(r"node 0 Normal .* 36 MiB free, min 37 MiB +at or below min", page)
     assert re.search(r"node 0 DMA32 .* 44 MiB free, min 11 MiB$", page, re.MULTILINE)
     assert "0 B free of 1024 MiB" in page
+
+
+def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
+    zones = (
+        Zone(
+            node=0,
+            name="DMA",
+            fields_bytes={"free": 13 * MIB, "min": MIB},
+            lowmem_reserve_pages=(0, 5000, 5000, 5000, 5000),
+        ),
+        Zone(node=0, name="Normal", fields_bytes={"free": 90 * MIB, "min": 40 * MIB, "free_cma": 60 * MIB}),
+        Zone(node=0, name="Movable", fields_bytes={"free": 500 * MIB, "min": MIB}),
+    )
+    unmovable = Invoker(comm="java", pid=811, order=0, gfp="0xcc0(GFP_KERNEL)", oom_score_adj=0)
+    kill = replace(GLOBAL_KILL, invoker=unmovable, memory=replace(GLOBAL_KILL.memory, zones=zones))
+
+    page = render_text([kill_to_json(kill, GLOBAL_DIAGNOSIS)], width=100)
+
+    assert re.search(r"node 0 DMA .* 13 MiB free, min \+ kept 20.5 MiB +at or below$", page, re.MULTILINE)
+    assert re.search(r"node 0 Normal .* 30 MiB usable, min 40 MiB +at or below min$", page, re.MULTILINE)
+    assert re.search(r"node 0 Movable +500 MiB free +not for this request$", page, re.MULTILINE)
 
 
 def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
@@ -212,7 +237,19 @@ def test_html_loads_nothing_from_anywhere() -> None:
     assert not re.search(r"""(?:src|href|url|@import)\s*[=(]""", page)
     assert "http" not in page.replace("http-equiv", "")
     assert "prefers-color-scheme: dark" in page
-    assert page.count("<svg") == 7
+    assert page.count('class="chart"') == 7
+
+
+def test_on_a_telephone_every_figure_of_the_html_has_its_name_and_none_is_off_the_screen() -> None:
+    page = render_html([CONTAINER, GLOBAL])
+
+    assert "@media (max-width: 720px)" in page
+    assert re.search(r'<td data-column="resident">[\d.]+ MiB</td>', page)
+    assert all("data-column" in cell for cell in re.findall(r"<td[^>]*>", page.split("<details")[0]))
+    # Figures are text that wraps, never part of a drawing of fixed width.
+    assert "<text" not in page
+    assert '<span class="value">512 MiB of 512 MiB <span class="note hot">100 % reached</span>' in page
+    assert not re.search(r"min-width: \d{3,}px|overflow-x", page)
 
 
 def test_html_says_so_where_nothing_was_found() -> None:

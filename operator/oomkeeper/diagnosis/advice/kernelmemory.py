@@ -3,6 +3,7 @@ not count at all."""
 
 from ...model.cause import ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
+from ...model.memory import SlabCache
 from ..case import NO_SHORTAGE, Case
 from ..names import printable
 from ..units import percent, size
@@ -21,10 +22,9 @@ def free_kernel_memory(case: Case) -> Advice | None:
     share, used = case.share(*_KERNEL), case.size(*_KERNEL)
     if case.cause in NO_SHORTAGE or used == 0:
         return None
-    slab = case.size(ContributorName.KERNEL_SLAB)
-    named = case.detail(ContributorName.KERNEL_SLAB) if case.kill.memory.slabs else None
+    cache = case.largest_slab()
     # Without the counters the table of slabs is there only where they outweighed all else.
-    if share < _SHARE and not (share == 0 and named):
+    if share < _SHARE and not (share == 0 and cache is not None):
         return _unexplained(case)
     shown = f"{size(used)} ({percent(share)})" if share else size(used)
     if case.size(ContributorName.PAGE_TABLES) * 2 > used:
@@ -34,7 +34,7 @@ def free_kernel_memory(case: Case) -> Advice | None:
             "pages, and an area mapped sparsely wants to be smaller.",
         )
     else:
-        what = f", most of it in slab cache {printable(named)}" if named and slab * 2 > used else ""
+        what = _cache(cache, used) if cache is not None else ""
         how = (
             "Compare `slabtop` over time; a cache that only grows is a leak in a driver or file system, or "
             "an object (sockets, open files, dentries) that some process holds."
@@ -43,6 +43,13 @@ def free_kernel_memory(case: Case) -> Advice | None:
         remedy=Remedy.FREE_KERNEL_MEMORY,
         message=f"{shown} belong to the kernel{what}; no kill of another process gives them back. {how}",
     )
+
+
+def _cache(cache: SlabCache, used_bytes: int) -> str:
+    name, held = printable(cache.name), size(cache.total_bytes)
+    if cache.total_bytes * 2 > used_bytes:
+        return f", most of it ({held}) in slab cache {name}"
+    return f", {held} of it in {name}, the largest slab cache that cannot be reclaimed"
 
 
 def _unexplained(case: Case) -> Advice | None:

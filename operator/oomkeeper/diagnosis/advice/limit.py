@@ -5,7 +5,7 @@ from oomkeeper.kernel.lazy import lazy
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
 from ...model.diagnosis import Advice
 from ..case import Case
-from ..names import printable
+from ..names import printable, swap_limit_is_memory_limit
 from ..units import round_up, size
 
 _LIMIT_CAUSES = frozenset(
@@ -24,6 +24,8 @@ _HEADROOM = 0.2
 _PLAIN_PATH = lazy(r"(?:/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*)+")
 """A cgroup's path that may stand in a command: whoever makes cgroups may call them `$(reboot)`."""
 _OWN_COMMAND = frozenset({Cause.CGROUP_LIMIT, Cause.ANCESTOR_CGROUP_LIMIT})
+_WITHOUT_SWAP = (BindingCounter.MEMORY_SWAP, BindingCounter.KMEM)
+"""Counters that hold what is swapped already, or never do."""
 _MANAGED = (".service", ".slice", ".scope")
 
 
@@ -53,16 +55,16 @@ def _swapped_bytes(case: Case) -> int:
     memory = case.kill.memory
     if memory.swap is not None:
         return memory.swap.usage_bytes
-    if (
-        memory.memory_swap is None
-        or memory.memory is None
-        or case.binding.counter is BindingCounter.MEMORY_SWAP
-    ):
+    if memory.memory_swap is None or memory.memory is None or case.binding.counter in _WITHOUT_SWAP:
         return 0
     return max(0, memory.memory_swap.usage_bytes - memory.memory.usage_bytes)
 
 
 def _where(case: Case) -> str:
+    if case.binding.counter is BindingCounter.KMEM:
+        # Kubernetes has no field for it; whoever set it wrote the file.
+        cgroup = printable(case.kill.oom_memcg) if case.kill.oom_memcg is not None else "that cgroup"
+        return f"the kernel memory limit of {cgroup} (memory.kmem.limit_in_bytes)"
     equal = case.equal_container
     if equal is not None:
         return f"the memory limit of container {equal.name} (the pod's follows it)"
@@ -83,6 +85,8 @@ def _where(case: Case) -> str:
 
 
 def _file(case: Case) -> str:
+    if swap_limit_is_memory_limit(case):
+        return "memory.memsw.limit_in_bytes, then memory.limit_in_bytes"
     if case.binding.counter is BindingCounter.MEMORY_SWAP:
         return "memory.memsw.limit_in_bytes"
     v1 = case.kill.memory.memory_swap is not None or case.kill.memory.kmem is not None

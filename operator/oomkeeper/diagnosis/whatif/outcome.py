@@ -64,7 +64,7 @@ _End = tuple[Outcome | None, Scored | None, str | None, str]
 
 def is_sysrq(kill: Kill) -> bool:
     """Asked for by sysrq-f: is_sysrq_oom()."""
-    return kill.invoker is not None and kill.invoker.order == -1
+    return kill.sysrq or (kill.invoker is not None and kill.invoker.order == -1)
 
 
 def _adjusted(table: Table, settings: Settings) -> tuple[Mapping[int, int], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from ..lazy import lazy
 from .blocks import clean
 from .columns import RUN_ON_BYTES, Columns, Taken
 from .counts import LogCounts
-from .escapes import decode_octal
+from .escapes import decode_kmsg, decode_octal
 from .export import ExportReader, VerboseReader
 from .fast import Fast, fast_for
 from .foreign import ELISION, looks_foreign
@@ -30,7 +30,7 @@ from .grammar import (
 )
 from .journal import SpreadJson
 from .rawkmsg import DICTIONARY
-from .rejoin import TERMINAL_WIDTHS, join
+from .rejoin import TERMINAL_WIDTHS, breaks_token, join
 from .runon import split_run_on
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -112,7 +112,7 @@ class Assembler:
         for number in range(_PROBES):
             start = block.rfind(b"\n", 0, len(block) * number // _PROBES) + 1
             line = block[start : block.find(b"\n", start)]
-            if (fast := fast_for(line)) is not None:
+            if (fast := fast_for(line)) is not None and fast.takes(line):
                 votes[fast] = votes.get(fast, 0) + 1
                 sample[fast] = line
         if not votes:
@@ -200,7 +200,9 @@ class Assembler:
             return False
         if self._kind is Kind.KMSG and DICTIONARY.match(line):
             return True
-        indent = len(line) - len(line.lstrip(b" "))
+        if self._last >= 0 and TABLE_ROW.match(self._out[self._last].text):
+            return False  # a row is one line; what looks indented was cut between two columns
+        indent = len(line) - len(line.lstrip(b" \t"))
         if not max(8, self._prefix_bytes - 1) <= indent:
             return False
         if not self._owner_kernel:
@@ -260,7 +262,7 @@ class Assembler:
         elif (
             self._last >= 0
             and (not known or self._announced())
-            and self._rest(line if line[:2].lstrip() else stripped, len(line))
+            and self._rest(self._unindented(line, stripped), len(line))
         ):
             return
         elif (
@@ -279,6 +281,13 @@ class Assembler:
             self._extend(line)
         else:
             self._foreign(line)
+
+    def _unindented(self, line: bytes, stripped: bytes) -> bytes:
+        """The line without its indentation, of which one blank may be the broken line's own. Between the
+        columns of a table one always is."""
+        if line[:1].isspace() and TABLE_ROW.match(self._out[self._last].text):
+            return b" " + stripped
+        return line if line[:2].lstrip() else stripped
 
     def _announced(self) -> bool:
         """Whether the last line breaks off where one that looks like a beginning goes on: `Out of memory:`
@@ -321,6 +330,10 @@ class Assembler:
         """Joins `rest` to the last record if it is what was broken off there. One blank before it may be the
         line's own."""
         text = self._out[self._last].text
+        if self._kind is Kind.KMSG and b"\\x" in rest:
+            rest = decode_kmsg(rest)
+        if text.strip() == b"[" and self._stamp_was_cut(rest, width):
+            return True
         if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
             self._extend(rest if rest[:1] == b" " else b" " + rest)
             return True
@@ -343,11 +356,25 @@ class Assembler:
                 self._columns = len(header[1].split())
         return True
 
+    def _stamp_was_cut(self, rest: bytes, width: int) -> bool:
+        """Takes `1475.123456] text` after a line that ends at the blank inside the stamp."""
+        frame = find_frame(b"[" + rest)
+        if frame is None or frame.record.usec is None:
+            return False
+        text, usec, caller = frame.record.text, frame.record.usec, frame.record.caller
+        self._out[self._last] = self._out[self._last]._replace(text=text, usec=usec, caller=caller)
+        self._pieces, self._widths = [text], [width]
+        return True
+
     def _belongs(self, text: bytes, rest: bytes) -> bool:
         if not text.strip():
             return self._kind is not None  # a mailer left the stamp alone before a word that did not fit
+        if self._kind is Kind.KMSG and self._pieces_of_lines(text, rest):
+            return True
         line = find_line(text)
         if line is None:
+            if self._kind is not None and len(text) <= 15 and rest.startswith(b"invoked oom"):
+                return True  # the stamp and the comm alone fitted
             return (
                 TABLE_ROW.match(text) is not None
                 and not KNOWN_START.match(rest)
@@ -360,15 +387,25 @@ class Assembler:
         if line.complete is not None and line.is_whole(text) and not rest.startswith(b","):
             # Whole as far as it goes, but a terminal may have cut its last number.
             return at_edge and text[-1:].isdigit() and rest.isdigit() and len(rest) <= 6
-        if line.goes_on.match(rest.lstrip()) or (at_edge and self._kind is not None):
+        if (
+            line.goes_on.match(rest.lstrip())
+            or breaks_token(text, rest)
+            or (at_edge and self._kind is not None)
+        ):
             return True
         # Among framed lines a bare one cannot be a record, so it need only be that it did not fit before.
         first_word = len(rest.split(None, 1)[0])
         return (
             self._kind is not None
             and line.complete is not None
-            and self._prefix_bytes + len(text) + first_word >= 60
+            and max(width, self._prefix_bytes + len(text)) + first_word >= 60
         )
+
+    def _pieces_of_lines(self, text: bytes, rest: bytes) -> bool:
+        """Whether `rest` is from a record of several lines, which /dev/kmsg keeps on one: nothing else there
+        has an escaped newline, and nothing else is too long to go on in the line before."""
+        first_word = len(rest.split(None, 1)[0])
+        return b"\n" in rest or (b"\n" in text and self._width() + first_word >= 60)
 
     def _cut_at(self) -> int | None:
         """The width at which a terminal cuts this stream's lines, or None where they were broken

@@ -62,6 +62,11 @@ class Fast(NamedTuple):
     foreign: bool = False
     """Made from a line of another program than the kernel."""
 
+    def takes(self, line: bytes) -> bool:
+        """Whether the pattern takes the line apart; not even its own sample need be among those."""
+        found = self.pattern.match(line + b"\n")
+        return found is not None and not found[len(self.fields)]
+
 
 def fast_for(line: bytes) -> Fast | None:
     """The pattern for lines like this one, or None where there is none. `line` has no newline."""

@@ -22,11 +22,12 @@ KNOWN_START = lazy(
     rb"|(?:Swap cache stats|Free swap|Total swap)\b"
     rb"|\[ *pid *\]|\[ *\d+\] +\d+ +\d+ "
     rb"|Tasks? (?:state|in )|oom-kill:constraint="
-    rb"|Out of memory(?: \(|: |\b and no )|Memory cgroup (?:out of memory|stats for |(?:min|low) protection)"
+    rb"|Out of memory(?: \(|: |\b and no )"
+    rb"|Memory cgroup (?:out of memory|stats for(?: |$)|(?:min|low) protection)"
     rb"|Memory limit reached of cgroup |Killed? process \d+"
     rb"|(?:memory|memory\+swap|kmem|swap): usage \d|oom_reaper: |Unreclaimable slab info:|Name +Used +Total"
     rb"|Kernel panic - not syncing|COMPACTION is disabled|sysrq: |SysRq : "
-    rb"|.{1,15} invoked oom(?:-killer)?(?:: |$)"
+    rb"|.{1,15} invoked oom(?:-killer)?(?::\s|:?$)"
 )
 """The beginning of a line that only the kernel's OOM report has; comm is at most 15 bytes (TASK_COMM_LEN)."""
 
@@ -62,13 +63,13 @@ _KILL_REST = (
     rb"score|or sacrifice|sacrifice|child|kB\b|(?:out )?of memory|out of|memory\b|and no|no killable|killable"
 )
 _ZONE_REST = (
-    rb"(?:(?:[\w]+(?:\(\w+\))?:)?-?\d+ ?[kK]B|[kK]B|\w+(?:\(\w+\))?:|all_unreclaimable\?|yes|no|"
+    rb"(?:(?:[\w]*(?:\(\w+\))?:)?-?\d+ ?[kK]B|[kK]?B|\w+(?:\(\w+\))?:|all_unreclaimable\?|yes|no|"
     rb"pages_scanned:\d+)(?=[ \r]|\Z)"
 )
 
 LINES = (
     _line(
-        rb".{1,20} invoked(?: oom.*)?\Z",
+        rb".{1,20} invoked(?: oom.*|\s*)\Z",
         rb"(?:oom_score_adj=-?\d+|oomkilladj=-?\d+|(?<=\d, )order=-?\d+|\), ?order=-?\d+)",
         rb"(?:oom-?)?kill(?:er)?:|er:|oom\b|oom-|gfp_mask|order=|nodemask=|oom_|adj=|score_adj|[|(]|"
         rb"\|?(?:__)?GFP_|0x[0-9a-f]|-?\d+(?:,|\Z)",
@@ -79,19 +80,43 @@ LINES = (
         rb"(?:oom_score_adj:-?\d+|rss:\d+kB|sacrifice child|killable processes\.*|is enabled|OOM victim .*)",
         _KILL_REST,
     ),
-    _line(rb"(?:Node \d+ )?(?:\w+ )?(?:free|active_anon):\d+kB|Node \d+(?: \w+)?\s*\Z", None, _ZONE_REST),
-    _line(rb"active_anon:\d+(?!\d|kB)", None, rb"\s*[a-z_]+(?:\(\w+\))?:(?:\d+)?(?=[\s#]|\Z)"),
     _line(
-        rb"(?:Node \d+ )?\w+: \d+\*\d+kB", rb"= \d+kB", rb"\d+\*\d+kB|\([A-Z]+\)|= ?\d+kB|\d+kB|\*\d|kB\b|=\Z"
+        rb"(?:Node \d+ (?:\w+ )?|\w+ )(?:free|active_anon):|Node \d+(?: \w+)?\s*\Z",
+        None,
+        _ZONE_REST + rb"|hugepages_total=\d",
     ),
+    _line(
+        rb"\s*(?:active_anon|active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|"
+        rb"sec_pagetables|free):\d+(?!\d|kB)",
+        None,
+        rb"\s*[a-z_]+(?:\(\w+\))?:(?:\d+)?(?=[\s#]|\Z)",
+    ),
+    _line(
+        rb"(?:Node \d+ )?(?:\w+: \d+\*\d+kB|(?:DMA|DMA32|Normal|HighMem|Movable|Device):\s*\Z)",
+        rb"= \d+kB",
+        rb"\d+\*\d+kB|\([A-Z]+\)|= ?\d+kB|\d+kB|\*\d|kB\b|=\Z",
+    ),
+    _line(rb"lowmem_reserve\[\]:", None, rb"\d+(?: \d+)*\s*\Z"),
+    _line(
+        rb"\d+ (?:total|pages)\b",
+        rb"(?:pages|RAM|reserved|cma|cache|Only|poisoned)",
+        rb"pages|in swap|[\w/]+\s*\Z",
+    ),
+    _line(rb"(?:Free|Total) swap\b", rb"\d+kB", rb"swap\b|= ?\d|\d+kB"),
+    _line(rb"Node \d+ hugepages_total=\d", rb"hugepages_size=\d+kB", rb"hugepages_\w+=|\d*kB\Z|=\d|\w+=\d"),
     _line(rb"Task in /", rb"limit of \S+", rb"killed|as a |a result|result|limit|of |/|in /"),
     _line(rb"Memory cgroup stats", None, rb"for |/\S*:|\w+:\d+[KM]B|for\Z|[KM]B\b"),
-    _line(rb"(?:memory|memory\+swap|kmem|swap): usage", rb"failcnt \d+", rb"limit|failcnt|\d+kB|\d+\Z"),
+    _line(
+        rb"(?:memory|memory\+swap|kmem|swap):(?= |\Z)",
+        rb"failcnt \d+",
+        rb"usage|limit|failcnt|:? ?\d+kB|\d+\Z",
+    ),
+    _line(rb"[a-z][a-z0-9_]{2,40}(?: \d+)?\s*\Z", rb" \d+", rb"\d{1,20}\s*\Z"),
     _line(rb"\[ *pid *\]", rb" name", rb"[a-z_][a-z_ ]*\Z"),
     _line(
         rb"CPU: \d+ ",
         rb"#\d+.*",
-        rb"(?:UID|PID|Comm): |Tainted|Not |tainted|Kdump|\d+\.\d+[.-]|#\d|[A-Z] +[A-Z ]*\d+\.\d+",
+        rb"(?:\d+ )?(?:UID|PID|Comm): |Tainted|Not |tainted|Kdump|\d+\.\d+[.-]|#\d|[A-Z] +[A-Z ]*\d+\.\d+",
     ),
     _line(
         rb"Tasks in ",
@@ -99,7 +124,11 @@ LINES = (
         rb"are going|going|to be|be killed|killed|due|memory\.oom|set\b|/",
     ),
     _line(rb"oom_reaper:", rb"shmem-rss:\d+kB", rb"reaped|process|\d|\(|now|" + _KILL_REST),
-    _line(rb"Kernel panic - not", rb"(?:enabled|memory\.*|processes\.*)", rb"syncing|[a-z_]+ "),
+    _line(
+        rb"Kernel panic\b",
+        rb"(?:enabled|memory\.*|processes\.*)",
+        rb"- not\b|not syncing|syncing|[a-z_]+ |enabled\b|memory\b",
+    ),
 )
 
 _OPENS = lazy(b"|".join(b"(" + line.opens + b")" for line in LINES))

@@ -23,7 +23,28 @@ _PAGE_WIDTH = 120
 """A longer line was left long by a mailer, which breaks at blanks only; and only comm has blanks in an
 oom-kill line."""
 _INSIDE_BEFORE = lazy(rb"(?:[=|(/]|(?<=[a-z])-|\d-)\Z")
-_INSIDE_AFTER = lazy(rb"(?:,|\)|\||kB\b|KB\b|:\d|=(?=\S))")
+_WORDS = frozenset(
+    (
+        b"invoked oom-killer gfp_mask nodemask order oom_score_adj memory cgroup process killed limit "
+        b"result usage failcnt total-vm anon-rss file-rss shmem-rss pgtables score sacrifice child "
+        b"killable processes oom_kill_allocating_task compulsory system-wide panic_on_oom enabled "
+        b"deadlocked syncing kernel panic going memory.oom.group group oom_reaper reaped free boost "
+        b"min low high reserved_highatomic free_highatomic active_anon inactive_anon isolated_anon "
+        b"active_file inactive_file isolated_file unevictable writepending present managed mlocked "
+        b"bounce free_pcp local_pcp free_cma slab_reclaimable slab_unreclaimable mapped shmem "
+        b"pagetables sec_pagetables kernel_misc_reclaimable dirty writeback hugepages_total "
+        b"hugepages_free hugepages_surp hugepages_size total_vm rss_anon rss_file rss_shmem "
+        b"pgtables_bytes nr_ptes nr_pmds swapents tainted"
+    ).split()
+)
+"""Words of the lines that are long enough to be broken."""
+_GFP_FLAG = lazy(rb"_{0,2}gfp_[a-z_]+")
+_LETTERS_BEFORE = lazy(rb"[A-Za-z_.-]+\Z")
+_LETTERS_AFTER = lazy(rb"[A-Za-z_.-]+")
+_HEX_BEFORE, _HEX_AFTER = lazy(rb"=0(?:x[0-9a-fA-F]*)?\Z"), lazy(rb"x?[0-9a-fA-F]+(?:[(,]|\Z)")
+_NUMBER_BEFORE = lazy(rb"(?:[:=(]-?|\b(?:process|usage|limit|failcnt|score) )\d+\Z")
+"""A number that no other one follows without a word between."""
+_INSIDE_AFTER = lazy(rb"(?:,|\)|\||[kK]?B\b|:\d|=(?=\S))")
 
 
 def join(pieces: list[bytes], widths: list[int], *, line: Line | None, cut_at: int | None) -> bytes:
@@ -39,10 +60,25 @@ def join(pieces: list[bytes], widths: list[int], *, line: Line | None, cut_at: i
     return text
 
 
+def breaks_token(before: bytes, after: bytes) -> bool:
+    """Whether the break went through the middle of a word or a number that a report's lines have: `or` before
+    `der=0`, `free:14` before `96kB`."""
+    near = max(0, len(before) - 40)
+    if _HEX_AFTER.match(after) and _HEX_BEFORE.search(before, near):
+        return True
+    if after[:1].isdigit():
+        return _NUMBER_BEFORE.search(before, near) is not None
+    head, tail = _LETTERS_BEFORE.search(before, near), _LETTERS_AFTER.match(after)
+    if head is None or tail is None:
+        return False
+    word = (head[0] + tail[0]).lower()
+    return word in _WORDS or _GFP_FLAG.fullmatch(word) is not None
+
+
 def _between(before: bytes, after: bytes, *, solid: bool, cut: bool) -> bytes:
     if not before or before[-1:].isspace() or after[:1].isspace():
         return b""
-    if solid:
+    if solid or breaks_token(before, after):
         return b""
     near = max(0, len(before) - 40)
     if (_WORD_START.match(after) and _WORD_END.search(before, near)) or (

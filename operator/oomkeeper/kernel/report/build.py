@@ -156,6 +156,7 @@ def build(draft: Draft, *, closed: bool) -> Kill:
         scope=_scope(report, oom_memcg),
         header_seen=report.header is not None,
         invoker=invoker_of(report.header, report.invoker_pid) if report.header else None,
+        sysrq=report.marks.sysrq,
         kernel_release=report.release,
         constraint=summary.constraint if summary else None,
         nodemask=summary.nodemask if summary else (report.header.nodemask if report.header else None),

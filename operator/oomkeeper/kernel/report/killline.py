@@ -1,6 +1,8 @@
 """The lines that name processes: chosen, killed, reaped, already exiting.
 
     Killed process 1, UID 27, (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB             el6's 2.6.32
+    Killed process 1 (x)                                                               2.6.32
+    Killed process 1 (x) vsz:1kB, anon-rss:1kB, file-rss:1kB                           2.6.33 to 2.6.35
     Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB                      until 4.4
     Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB       since 4.5
     Out of memory: Killed process 1 (x) total-vm:1kB, ...                              since 5.1
@@ -19,17 +21,18 @@ from .text import KIB, readable
 
 _KILLED = lazy(
     rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.*)\),?"
-    rb" total-vm:(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB, file-rss:(?P<file>\d{1,20})kB"
+    rb" (?:total-vm|vsz):(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB, file-rss:(?P<file>\d{1,20})kB"
     rb"(?:, shmem-rss:(?P<shmem>\d{1,20})kB)?(?:, UID:(?P<uid>\d{1,20}))?"
     rb"(?: pgtables:(?P<pgtables>\d{1,20})kB)?"
     rb"(?: oom_score_adj:(?P<adj>-?\d{1,20}))?",
     re.DOTALL,
 )
-_CHOSEN = lazy(rb".*?Kill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL)
+_CHOSEN = lazy(rb".*?[Kk]ill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL)
 _NAMED = lazy(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
 _CUT = lazy(
-    rb".*?Killed process (?P<pid>\d{1,20})(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)(?:\)|\Z))?", re.DOTALL
+    rb".*?Killed process (?P<pid>\d{1,20})(?=[ ,])(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)\))?", re.DOTALL
 )
+"""A pid or a comm that runs into the end may lack its rest, and be another's."""
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,8 @@ class Kind(IntEnum):
     LIMIT_REACHED = auto()
     """`Memory limit reached of cgroup B`: the same without a victim (3.17 to 4.20)."""
     CHOSEN = auto()
-    """`...: Kill process N (comm) score S or sacrifice child` (until 5.1: bbbe48029720)."""
+    """`...: Kill process N (comm) score S or sacrifice child` (until 5.1: bbbe48029720; until 2.6.35 with a
+    small k, and `or a child`)."""
     KILLED = auto()
     """`...Killed process N (comm) total-vm:...` (__oom_kill_process()): one per kill that vmstat's oom_kill
     counts."""
@@ -62,7 +63,7 @@ def _out_of_memory(text: bytes) -> Kind | None:
 def _verdict(text: bytes, at: int) -> Kind | None:
     if text.startswith(b"Killed process ", at):
         return Kind.KILLED
-    if text.startswith(b"Kill process ", at):
+    if text.startswith((b"Kill process ", b"kill process "), at):
         return Kind.CHOSEN
     if text.startswith(b"OOM victim ", at):
         return Kind.EXITING

@@ -23,7 +23,8 @@ _COUNTER = lazy(
 )
 _LINE_STATS = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d{1,20}[kK]B)+)\s*", re.DOTALL)
 _LINE_STAT = lazy(rb"(\w+):(\d{1,20})[kK]B")
-_BLOCK_HEAD = lazy(rb"Memory cgroup stats for (?P<path>.*?):?\s*", re.DOTALL)
+_BLOCK_HEAD = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?: \w+:\d.*)?\s*", re.DOTALL)
+"""Without its colon the path was cut."""
 _BLOCK_STAT = lazy(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d{1,20})[ \t\r]*$", re.MULTILINE)
 
 _UNLIMITED_KIB = 1 << 50

@@ -15,7 +15,8 @@ from ..lazy import lazy
 from .text import readable
 
 _FRONT = lazy(
-    rb"oom-kill:constraint=(?P<constraint>[A-Z0-9_]+)(?:,nodemask=(?P<nodemask>\(null\)|[\d,-]*\d|))?(?=,|\Z)"
+    rb"oom-kill:constraint=(?:(?P<constraint>[A-Z0-9_]+)(?=,)|[A-Z0-9_]*\Z)"
+    rb"(?:,nodemask=(?:(?P<nodemask>\(null\)|[\d,-]*\d|)(?=,)|[\d(nul,)-]*\Z))?(?=,|\Z)"
 )
 _TAIL = lazy(rb",pid=(?P<pid>\d{1,20}),uid=(?P<uid>\d{1,20})\s*\Z")
 _MEMS = lazy(rb",mems_allowed=(?P<mems>[\d,-]*)\Z")
@@ -23,9 +24,9 @@ _COMM_BYTES = 15
 
 
 class Summary(NamedTuple):
-    """What the line says; None for what it lacks."""
+    """What the line says; None for what it lacks, and for what its end was cut off."""
 
-    constraint: str
+    constraint: str | None
     nodemask: str | None
     cpuset: str | None
     mems_allowed: str | None
@@ -43,12 +44,14 @@ def parse_summary(text: bytes) -> Summary | None:
     front = _FRONT.match(text)
     if front is None:
         return None
-    body, comm, pid, uid = _split_task(text[front.end() :])
+    rest = text[front.end() :]
+    body, comm, pid, uid = _split_task(rest)
     place, memcg_part, global_oom = _split_memcg(body)
-    oom_memcg, task_memcg = _split_paths(memcg_part, global_oom=global_oom)
+    whole = len(body) < len(rest)
+    oom_memcg, task_memcg = _split_paths(memcg_part, global_oom=global_oom, whole=whole)
     cpuset, mems = _split_cpuset(place)
     return Summary(
-        constraint=readable(front["constraint"]),
+        constraint=readable(front["constraint"]) if front["constraint"] is not None else None,
         nodemask=readable(front["nodemask"]) if front["nodemask"] is not None else None,
         cpuset=cpuset,
         mems_allowed=mems,
@@ -90,22 +93,24 @@ def _split_memcg(body: bytes) -> tuple[bytes, bytes, bool]:
     return body, b"", False
 
 
-def _split_paths(text: bytes, *, global_oom: bool) -> tuple[str | None, str | None]:
+def _split_paths(text: bytes, *, global_oom: bool, whole: bool) -> tuple[str | None, str | None]:
+    """B and V. The one that runs into the end of a line that was cut is not known: half of a container's path
+    is its pod's."""
     if not text:
         return None, None
     if global_oom:
-        return None, readable(text)
+        return None, readable(text) if whole else None
     separator = b",task_memcg="
     at = text.find(separator + b"/")
     first = at
     while at >= 0:
         limit, task = text[:at], text[at + len(separator) :]
         if task == limit or task.startswith(limit.rstrip(b"/") + b"/"):
-            return readable(limit), readable(task)
+            return readable(limit), readable(task) if whole else None
         at = text.find(separator + b"/", at + 1)
     if first >= 0:
-        return readable(text[:first]), readable(text[first + len(separator) :])
-    return readable(text), None
+        return readable(text[:first]), readable(text[first + len(separator) :]) if whole else None
+    return (readable(text) if whole else None), None
 
 
 def _split_cpuset(text: bytes) -> tuple[str | None, str | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...model.cause import Scope
 
 _MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
+_SYSRQ = b"moom_callback+0x"
 _ALLOCATOR = (b"__alloc_pages", b"__alloc_frozen_pages", b"pagefault_out_of_memory", b"moom_callback")
 
 
@@ -26,6 +27,7 @@ class Marks:
     allocator_stack: bool = False
     memcg_verdict: bool = False
     global_verdict: bool = False
+    sysrq: bool = False
     slab_table: bool = False
     """Printed for global shortages only (dump_header())."""
 
@@ -36,6 +38,7 @@ class Marks:
             self.memcg_stack = True
         elif any(name in trace for name in _ALLOCATOR):
             self.allocator_stack = True
+            self.sysrq = self.sysrq or _SYSRQ in trace
 
     def verdict_line(self, text: bytes) -> None:
         """Note how the kernel opens its verdict."""
