@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs import read_relevant_records
+from oomkeeper.kernel.logs import read_relevant_log
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
 from oomkeeper.reporting.kill_json import kill_to_json
@@ -60,7 +60,7 @@ def _reports(name: str, path: Path) -> None:
     report = path.read_bytes().rstrip(NEWLINE) + NEWLINE
     text = report * REPORTS
     lines = text.count(NEWLINE)
-    reading = _best(lambda: _drain(read_relevant_records(io.BytesIO(text))))
+    reading = _best(lambda: _drain(read_relevant_log(io.BytesIO(text))))
     parsing = _best(lambda: _drain(_kills(text)))
     judging = _best(lambda: [kill_to_json(kill, diagnose(kill)) for kill in _kills(text)])
     print(f"{name}: {lines / parsing:,.0f} lines/s to kills, {lines / judging:,.0f} lines/s to verdicts")
@@ -105,7 +105,7 @@ def _start() -> None:
 
 
 def _kills(text: bytes) -> Iterator[Kill]:
-    return parse_records(read_relevant_records(io.BytesIO(text)))
+    return parse_records(read_relevant_log(io.BytesIO(text)))
 
 
 def _drain(items: Iterator[object]) -> None:

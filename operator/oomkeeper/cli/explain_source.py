@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Protocol
 
-from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_records
+from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_log
 from oomkeeper.kernel.logs.blocks import ByteStream
 from oomkeeper.model.kill import Kill
-from oomkeeper.model.log import LogRecord
+from oomkeeper.model.log import Logged
 
 from .errors import BadInput, complain
 from .explain_input import BinaryFileError, Progress, TextInput
@@ -28,7 +28,7 @@ class LogSource(Protocol):
     error: str | None
     """Why reading ended before the log did; None where it did not."""
 
-    def records(self) -> Iterator[LogRecord]: ...
+    def records(self) -> Iterator[Logged]: ...
 
     def dated(self, kill: Kill) -> Kill:
         """The kill with the time of day, where the source can tell it."""
@@ -72,9 +72,9 @@ class TextLog:
         except (LogUnreadableError, BinaryFileError) as error:
             raise BadInput(str(error)) from error
 
-    def records(self) -> Iterator[LogRecord]:
+    def records(self) -> Iterator[Logged]:
         try:
-            yield from read_relevant_records(self._stream(), counts=self.counts)
+            yield from read_relevant_log(self._stream(), counts=self.counts)
         except LogUnreadableError as error:
             # What was read so far is worth explaining: a rotated .gz is often cut.
             self.error = str(error)
@@ -135,7 +135,7 @@ class HostLog:
         # CLOCK_MONOTONIC does (kernel/time/sched_clock.c); dmesg -T reckons the same way.
         self._booted_at = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
 
-    def records(self) -> Iterator[LogRecord]:
+    def records(self) -> Iterator[Logged]:
         from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 
         try:
@@ -154,7 +154,7 @@ class HostLog:
         if reader.lost:
             complain(PROG, f"{reader.lost} records were overwritten while the log was read")
 
-    def _dmesg(self, why: str) -> Iterator[LogRecord]:
+    def _dmesg(self, why: str) -> Iterator[Logged]:
         import io
         import subprocess
 
@@ -170,7 +170,7 @@ class HostLog:
             raise BadInput(
                 f"cannot read this host's kernel log: {why}; {said}; or name a log file, or - for stdin"
             )
-        yield from read_relevant_records(io.BytesIO(done.stdout), counts=self.counts)
+        yield from read_relevant_log(io.BytesIO(done.stdout), counts=self.counts)
 
     def dated(self, kill: Kill) -> Kill:
         if kill.usec is None or kill.wall is not None:

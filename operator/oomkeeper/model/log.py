@@ -1,5 +1,6 @@
 """One record of the kernel's log, whatever text or device it was read from."""
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -26,3 +27,54 @@ class LogRecord(NamedTuple):
     """Log level 0 to 7 where the source gave it."""
     kernel: bool = True
     """False for text that a process wrote (/dev/kmsg facility other than 0): never evidence."""
+
+
+class LogRun:
+    """Consecutive records of the kernel, of which only the texts are there yet.
+
+    Nine in ten lines of a report do nothing but fill its sections: to make a record of each costs more than
+    all that is done with its text.
+    """
+
+    __slots__ = ("_record", "caller", "longest", "texts")
+
+    def __init__(
+        self,
+        texts: list[bytes],
+        *,
+        caller: bytes | None = None,
+        record: Callable[[int], LogRecord] | None = None,
+    ) -> None:
+        self.texts = texts
+        """Never empty."""
+        self.caller = caller
+        """The one that all records have."""
+        self.longest = max(map(len, texts))
+        """Bytes of the longest text, or more."""
+        self._record = record
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def record(self, at: int) -> LogRecord:
+        """The record of the text at `at`."""
+        if self._record is None:
+            return LogRecord(self.texts[at], caller=self.caller)
+        return self._record(at)
+
+    def records(self) -> Iterator[LogRecord]:
+        """All of them."""
+        return map(self.record, range(len(self.texts)))
+
+
+Logged = LogRecord | LogRun
+"""What a log comes in as: records, many at once where they are plain."""
+
+
+def singly(logged: Iterable[Logged]) -> Iterator[LogRecord]:
+    """Every record by itself."""
+    for item in logged:
+        if isinstance(item, LogRun):
+            yield from item.records()
+        else:
+            yield item

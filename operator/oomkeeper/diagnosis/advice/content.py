@@ -1,10 +1,8 @@
 """Advice about what the memory was filled with."""
 
-from collections import Counter as Tally
-
 from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
-from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes, task_pages
+from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes
 from ..children import outside_children_bytes
 from ..names import printable
 from ..units import percent, size
@@ -129,14 +127,21 @@ def find_leak(case: Case) -> Advice | None:
 def _holder(case: Case) -> tuple[str, int, int] | None:
     """(comm, bytes, processes) of those of one name that hold most; a single process where it has nearly all
     of that."""
-    names: Tally[str] = Tally()
-    pages: Tally[str] = Tally()
+    names: dict[str, int] = {}
+    pages: dict[str, int] = {}
+    largest: dict[str, int] = {}
     for task in case.kill.tasks:
-        names[task.comm] += 1
-        pages[task.comm] += task_pages(task)
+        comm, own = task.comm, task.rss_pages + (task.swapents_pages or 0)
+        if comm in names:
+            names[comm] += 1
+            pages[comm] += own
+            if own > largest[comm]:
+                largest[comm] = own
+        else:
+            names[comm], pages[comm], largest[comm] = 1, own, own
     if pages:
-        comm, most = pages.most_common(1)[0]
-        single = max(task_pages(task) for task in case.kill.tasks if task.comm == comm)
+        comm = max(pages, key=pages.__getitem__)
+        most, single = pages[comm], largest[comm]
         alone = single >= most * _NEARLY_ALL
         held = (single if alone else most) * case.kill.memory.page_size_bytes
         return comm, _own(case, comm, held) if alone else held, 1 if alone else names[comm]

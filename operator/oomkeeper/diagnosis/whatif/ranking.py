@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ...model.kill import Kill, TaskRow
 from ...model.node import NodeFacts
 from .domain import KERNEL_CONSTRAINTS, domain_of
 from .formula import ADJ_MIN, formula_of, own_pages
 
+_T = TypeVar("_T")
 _BEYOND_PAGES = 1 << 44
 """More than any machine's memory and swap: 64 PiB of 4-KiB pages."""
 _NO_DOMAIN_PAGES = 1000
@@ -31,12 +32,14 @@ class Table:
     """What of one event stays the same whatever is asked about it."""
 
     def __init__(self, kill: Kill, node: NodeFacts | None = None) -> None:
-        self.rows: Sequence[TaskRow] = list(kill.tasks)
+        self.rows: Sequence[TaskRow] = tuple(kill.tasks)
         self.formula = formula_of(kill.kernel_release)
         self.domain = domain_of(kill, node)
         self.pages = own_pages(self.rows, page_size_bytes=kill.memory.page_size_bytes)
         self.adjs = [row.oom_score_adj or 0 for row in self.rows]
         self.roots = [row.uid == 0 for row in self.rows]
+        self.able = [place for place, row in enumerate(self.rows) if row.tgid != 1]
+        """Places of all but init, which the kernel never kills."""
 
     def places(self, pid: int) -> list[int]:
         """Where a process stands: by its own pid or, for a thread that stands in for it, its group's."""
@@ -51,27 +54,42 @@ class Ranking:
         self._table = table
         self.formula, self.domain = table.formula, table.domain
         self._adjs = [adj.get(place, own) for place, own in enumerate(table.adjs)] if adj else table.adjs
-        self._places = [
-            place
-            for place, (row, value) in enumerate(zip(table.rows, self._adjs, strict=True))
-            if value > ADJ_MIN and row.tgid != 1
-        ]
-        self._values = {self._adjs[place] for place in self._places}
-        self.known: bool = self.domain.constraint in KERNEL_CONSTRAINTS and (
-            self.domain.pages is not None or self._values <= {0}
-        )
+        self._total = _NO_DOMAIN_PAGES if self.domain.pages is None else self.domain.pages
+
+    # Worked out when first asked for: what a panic makes of an event, nobody's points tell.
+
+    @cached_property
+    def _places(self) -> list[int]:
+        """Of the eligible."""
+        adjs = self._adjs
+        if min(adjs, default=0) > ADJ_MIN:
+            return self._table.able
+        return [place for place in self._table.able if adjs[place] > ADJ_MIN]
+
+    @cached_property
+    def _values(self) -> set[int]:
+        """Every oom_score_adj that an eligible task has."""
+        return set(_of(self._adjs, self._places))
+
+    @cached_property
+    def known(self) -> bool:
         """False where points cannot be compared: different oom_score_adj, and a domain that the log does not
         print; or somebody else's policy chose."""
-        self._total = _NO_DOMAIN_PAGES if self.domain.pages is None else self.domain.pages
-        self._points = self._score(self._total, root=True) if self.known else []
+        return self.domain.constraint in KERNEL_CONSTRAINTS and (
+            self.domain.pages is not None or self._values <= {0}
+        )
+
+    @cached_property
+    def _points(self) -> list[int]:
+        return self._score(self._total, root=True) if self.known else []
 
     def _score(self, total_pages: int, *, root: bool) -> list[int]:
         """Points of the eligible, in their order."""
-        table = self._table
+        table, places = self._table, self._places
         return self.formula.points(
-            [table.pages[place] for place in self._places],
-            [self._adjs[place] for place in self._places],
-            [table.roots[place] for place in self._places] if root else None,
+            _of(table.pages, places),
+            _of(self._adjs, places),
+            _of(table.roots, places) if root and self.formula.root_bonus else None,
             total_pages=total_pages,
         )
 
@@ -153,6 +171,10 @@ class Ranking:
         if self.formula.last_of_equals:
             return len(points) - 1 - points[::-1].index(most)
         return points.index(most)
+
+
+def _of(column: Sequence[_T], places: Sequence[int]) -> list[_T]:
+    return [column[place] for place in places]
 
 
 def rank(kill: Kill, *, adj: Mapping[int, int] | None = None, node: NodeFacts | None = None) -> Ranking:

@@ -27,8 +27,16 @@ Times: `usec` from the uptime stamp, `wall` as said in wall.py.
 """
 
 from .counts import LogCounts
-from .records import read_records
-from .scan import read_relevant_records
+from .records import read_log, read_records
+from .scan import read_relevant_log, read_relevant_records
 from .source import LogUnreadableError, open_log
 
-__all__ = ["LogCounts", "LogUnreadableError", "open_log", "read_records", "read_relevant_records"]
+__all__ = [
+    "LogCounts",
+    "LogUnreadableError",
+    "open_log",
+    "read_log",
+    "read_records",
+    "read_relevant_log",
+    "read_relevant_records",
+]

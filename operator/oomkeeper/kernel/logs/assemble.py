@@ -5,9 +5,11 @@ Most lines of a log have one framing. One pattern per framing takes all of a blo
 only the lines that it leaves over, and those that may belong to the record before, are looked at one by one.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from operator import itemgetter
 
-from oomkeeper.model.log import LogRecord
+from oomkeeper.model.log import Logged, LogRecord, LogRun
 
 from ..lazy import lazy
 from .blocks import clean
@@ -15,7 +17,7 @@ from .columns import RUN_ON_BYTES, Columns, Taken
 from .counts import LogCounts
 from .escapes import decode_kmsg, decode_octal
 from .export import ExportReader, VerboseReader
-from .fast import Fast, fast_for
+from .fast import Fast, fast_for, layout_for
 from .foreign import ELISION, looks_foreign
 from .frame import Frame, Kind
 from .framing import find_frame, strip_quote
@@ -32,24 +34,13 @@ from .journal import SpreadJson
 from .rawkmsg import DICTIONARY
 from .rejoin import TERMINAL_WIDTHS, breaks_token, join
 from .runon import split_run_on
+from .runs import BARE_PLAIN, BARE_ROW, KEPT_RECORDS, LEAST_BYTES, RECORD_MAX_BYTES, bare_run, framed_run
 
-RECORD_MAX_BYTES = 64 * 1024
-"""Continuation lines beyond it are dropped; printk's own bound is 1 KiB, the largest memcg statistics are 5
-KiB."""
 _MAX_BETWEEN = 8
 _MAX_PIECES = 64
 _PROBES = 6
+_PATIENCE_BYTES = 4096
 
-_BARE_ROW = lazy(
-    rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]\Z| (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
-)
-"""The bulk of an unstamped report: table rows and the call trace."""
-_BARE_PLAIN = lazy(
-    rb"(?:Node \d+ |lowmem_reserve\[\]:|active_anon:\d+ |\d+ (?:total pagecache|pages )"
-    rb"|(?:Free|Total) swap\b)[^|#\\\[]*\Z"
-)
-"""What else begins as only a report's line does, and has nothing in it that a framing, a quote or an escape
-is told by: `_line` could but take it as it is."""
 _new = tuple.__new__
 _IS_KERNEL = itemgetter(LogRecord._fields.index("kernel"))
 _INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
@@ -61,6 +52,8 @@ class Assembler:
 
     def __init__(self, counts: LogCounts) -> None:
         self._counts = counts
+        self._done: list[Logged] = []
+        """What comes before `_out`, and nothing can be added to any more."""
         self._out: list[LogRecord] = []
         self._seen = 0
         """Length of `_out` when a line was last looked at singly."""
@@ -83,8 +76,8 @@ class Assembler:
         self._verbose = VerboseReader()
         self._export = ExportReader()
 
-    def feed(self, block: bytes) -> list[LogRecord]:
-        """Records that the block completed."""
+    def feed(self, block: bytes) -> list[Logged]:
+        """Records that the block completed, the plain ones in runs."""
         if self._export.active or self._export.begins(block):
             for frame in self._export.feed(block):
                 self._begin(frame, 0)
@@ -94,10 +87,10 @@ class Assembler:
         if fast is None:
             self._feed_bare(block)
         else:
-            self._feed_framed(block, fast)
+            self._feed_framed(block, *fast)
         return self._take(keep=True)
 
-    def finish(self) -> list[LogRecord]:
+    def finish(self) -> list[Logged]:
         """The records held back, at the end of the stream."""
         for frame in self._export.finish():
             self._begin(frame, 0)
@@ -105,8 +98,8 @@ class Assembler:
             self._begin(entry, 0)
         return self._take(keep=False)
 
-    def _probe(self, block: bytes) -> Fast | None:
-        """The fast pattern that fits the most of a few lines spread over the block."""
+    def _probe(self, block: bytes) -> tuple[Fast, bytes] | None:
+        """The fast pattern that fits the most of a few lines spread over the block, and one of them."""
         votes: dict[Fast, int] = {}
         sample: dict[Fast, bytes] = {}
         for number in range(_PROBES):
@@ -123,11 +116,28 @@ class Assembler:
         if (frame := find_frame(sample[best])) is None:
             return None
         self._fast_prefix_bytes = frame.prefix_bytes
-        return best
+        return best, sample[best]
 
     # The fast ways. Each appends whole records and hands what it cannot take to _line().
 
-    def _feed_framed(self, block: bytes, fast: Fast) -> None:
+    def _feed_framed(self, block: bytes, fast: Fast, sample: bytes) -> None:
+        layout = layout_for(sample)
+        at, patience = 0, _PATIENCE_BYTES
+        while at < len(block):
+            if layout is not None and (found := layout.pattern.match(block, at)):
+                end = found.end()
+                if end - at >= LEAST_BYTES and (run := framed_run(block[at:end], layout, fast)) is not None:
+                    self._append_run(run)
+                    at, patience = end, _PATIENCE_BYTES
+                    continue
+            # What does not fit is taken with what stands around it, the more the more often.
+            end = len(block) if layout is None else block.find(b"\n", at + patience) + 1 or len(block)
+            patience *= 2
+            self._feed_columns(block[at:end], fast)
+            at = end
+        self._catch_up(fast.kind)
+
+    def _feed_columns(self, block: bytes, fast: Fast) -> None:
         lines = Columns(block, fast)
         for taken, begin, end in lines.runs():
             if taken is Taken.KERNEL:
@@ -138,21 +148,42 @@ class Assembler:
                 for at in range(begin, end):
                     self._catch_up(fast.kind)
                     self._line(lines.other(at))
-        self._catch_up(fast.kind)
 
     def _feed_bare(self, block: bytes) -> None:
-        append, is_row, is_plain = self._out.append, _BARE_ROW.match, _BARE_PLAIN.match
-        for line in block.split(b"\n"):
-            if self._kind is None and is_row(line):
-                append(_new(LogRecord, (line, None, None, None, None, None, True)))
-                continue
-            self._catch_up(None)
-            if self._kind is None and is_plain(line) and not self._waits():
-                self._plain(line, len(line))
-                self._seen = len(self._out)
-            else:
-                self._line(line)
+        at = again = 0
+        while at < len(block):
+            if at >= again and self._kind is None and self._prefix_bytes == self._fast_prefix_bytes:
+                self._catch_up(None)
+                if not self._waits():
+                    run, again = bare_run(block, at)
+                    if run is not None:
+                        self._append_run(run)
+                        at = again
+                        continue
+            end = block.find(b"\n", at)
+            self._bare_line(block[at:end])
+            at = end + 1
         self._catch_up(None)
+
+    def _bare_line(self, line: bytes) -> None:
+        if self._kind is None and BARE_ROW.match(line):
+            self._out.append(_new(LogRecord, (line, None, None, None, None, None, True)))
+            return
+        self._catch_up(None)
+        if self._kind is None and BARE_PLAIN.match(line) and not self._waits():
+            self._plain(line, len(line))
+            self._seen = len(self._out)
+        else:
+            self._line(line)
+
+    def _append_run(self, run: LogRun) -> None:
+        self._done += self._out
+        self._out = [run.record(at) for at in range(max(0, len(run) - KEPT_RECORDS), len(run))]
+        self._last, self._seen = -1, 0
+        del run.texts[-KEPT_RECORDS:]
+        if run.texts:
+            self._done.append(run)
+            self._counts.kernel += len(run)
 
     def _waits(self) -> bool:
         """Whether the next line may belong to what was begun, whatever it looks like."""
@@ -427,18 +458,28 @@ class Assembler:
         return width
 
     def _table_columns(self) -> int:
-        for record in reversed(self._out):
-            if record.text[:1] == b"[" and (header := TABLE_HEADER.match(record.text)) is not None:
+        texts = (record.text for record in reversed(self._out))
+        for text in chain(texts, self._done_texts()):
+            if text[:1] == b"[" and (header := TABLE_HEADER.match(text)) is not None:
                 self._columns = len(header[1].split())
                 break
         return self._columns
 
-    def _take(self, *, keep: bool) -> list[LogRecord]:
+    def _done_texts(self) -> Iterator[bytes]:
+        for item in reversed(self._done):
+            yield from reversed(item.texts) if isinstance(item, LogRun) else (item.text,)
+
+    def _take(self, *, keep: bool) -> list[Logged]:
         held = self._last if keep and self._last >= 0 else len(self._out)
         done, self._out = self._out[:held], self._out[held:]
         self._last = 0 if self._out else -1
         self._seen = len(self._out)
+        if self._done:
+            ready, self._done = self._done + done, []
+            done = [item for item in ready if not isinstance(item, LogRun)]
+        else:
+            ready = [*done]
         kernel = sum(map(_IS_KERNEL, done))
         self._counts.kernel += kernel
         self._counts.foreign += len(done) - kernel
-        return done
+        return ready

@@ -17,7 +17,7 @@ from .wall import normalise
 
 RUN_ON_BYTES = 160
 """A line that lost its end and runs on into the next one is at least as long."""
-_LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
+LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
 _new = tuple.__new__
 
 
@@ -92,7 +92,7 @@ class Columns:
             self._walls("date", begin, end),
             map(int, self._of["seq"][begin:end]) if "seq" in self._of else repeat(None),
             self._of["caller"][begin:end] if "caller" in self._of else repeat(None),
-            map(_LEVEL_OF.get, self._of["level"][begin:end]) if "level" in self._of else repeat(None),
+            map(LEVEL_OF.get, self._of["level"][begin:end]) if "level" in self._of else repeat(None),
             repeat(True, end - begin),
             strict=False,
         )

@@ -37,10 +37,12 @@ _KMSG_SAMPLE = lazy(rb"[0-7],\d+,\d+,-(,caller=[TC]\d+)?;")
 
 # What must be looked at singly: pr_cont() pieces, Android's prefixes, journalctl's host and tag behind a
 # stamp, a stamp or caller that the sample did not have.
-_SINGLY = rb"[,(]| \(| ?\[\d+: | ?\[ *[TC]\d+\] "
-_SINGLY_STAMPED = rb"|[\w.-]+ (?:kernel: |[\w@./-]+\[\d)"
+_SINGLY = rb"[,(]| (?:\(|\[\d+: |\[ *[TC]\d+\] )|\[(?:\d+: | *[TC]\d+\] )"
+_SINGLY_STAMPED = rb"|[\w.-]++ (?:kernel: |[\w@./-]++\[\d)"
 _SINGLY_UNSTAMPED = rb"|\[ *\d+\.\d"
 
+_MAX_SECONDS_WIDTH = 10
+"""Three hundred years since boot."""
 
 _DIGITS, _LETTERS, _BLANK = frozenset(b"0123456789"), frozenset(string.ascii_letters.encode()), ord(" ")
 
@@ -138,26 +140,106 @@ def _build(
             fields.append("caller")
             head += _CALLER
         head += rb" "
-    singly = (
-        _SINGLY
-        + (_SINGLY_STAMPED if stamped and dated is None else b"")
-        + (b"" if stamped else _SINGLY_UNSTAMPED)
-    )
     fields.append("text")
     foreign = b""
     if dated in ("sys", "sysiso") and host:
         fields += ["foreign_date", "foreign"]
         foreign = rb"(" + shape + rb") " + re.escape(host) + rb"(" + _FOREIGN_TEXT + rb")\n|"
-    pattern = re.compile(head + rb"(?!" + singly + rb")(.*)\n|" + foreign + rb"(.*)\n")
+    singly = _singly(stamped=stamped, dated=dated)
+    pattern = lazy(head + singly + rb"(.*)\n|" + foreign + rb"(.*)\n")
     kind, escape, decode = Kind.DMESG, b"\\x", decode_hex
     if dated in ("sys", "sysiso", "tag"):
         kind, escape, decode = Kind.SYSLOG, b"#0", decode_octal
     return Fast(kind, pattern, (*fields, "other"), "uptime" if stamped else "date", escape, decode)
 
 
+def _singly(*, stamped: bool, dated: str | None) -> bytes:
+    return (
+        rb"(?!"
+        + _SINGLY
+        + (_SINGLY_STAMPED if stamped and dated is None else b"")
+        + (b"" if stamped else _SINGLY_UNSTAMPED)
+        + rb")"
+    )
+
+
+class Layout(NamedTuple):
+    """How lines begin that all have a prefix of one width, and where its parts stand."""
+
+    pattern: re.Pattern[bytes]
+    """As many such lines as follow one another, each of which `Fast.pattern` takes for the kernel's."""
+    width: int
+    level: bool
+    """`<4>` stands first."""
+    date: slice | None
+    uptime: slice | None
+    """Blanks, seconds, a point, six digits."""
+    caller: bytes | None
+    """That of every line."""
+
+
+def layout_for(line: bytes) -> Layout | None:
+    """The layout of lines like this one, or None where such lines have prefixes of several widths."""
+    found = _SAMPLE.match(line)
+    if found is None or found["dec"] or found["ctime"] or found["iso"]:
+        return None
+    dated = next((name for name in ("sys", "sysiso", "tag") if found[name]), None)
+    if not found["stamp"] and dated in (None, "tag"):
+        return None
+    date = found[dated] if dated in ("sys", "sysiso") else b""
+    stamp, caller = found["stamp"] or b"", found["caller"] or b""
+    seconds_width = stamp.index(b".") - 1 if stamp else 0
+    if seconds_width > _MAX_SECONDS_WIDTH:
+        return None
+    return _layout(
+        bool(found["pri"]),
+        dated,
+        _shape(date),
+        len(date),
+        found["host"] or b"",
+        seconds_width,
+        caller,
+    )
+
+
+@lru_cache(maxsize=64)
+def _layout(
+    priority: bool,
+    dated: str | None,
+    shape: bytes,
+    date_width: int,
+    host: bytes,
+    seconds_width: int,
+    caller: bytes,
+) -> Layout:
+    head, width, date, uptime = b"", 0, None, None
+    if priority:
+        head, width = rb"<[0-7]>", 3
+    if date_width:
+        date = slice(width, width + date_width)
+        head, width = head + shape + rb" " + re.escape(host), date.stop + 1 + len(host)
+    if dated is not None:
+        head, width = head + rb"kernel: ", width + len("kernel: ")
+    if seconds_width:
+        # ` *\d+` of one width: as many blanks as there may be, the most digits first.
+        seconds = (rb" " * blanks + rb"\d" * (seconds_width - blanks) for blanks in range(seconds_width))
+        head += rb"\[(?:" + b"|".join(seconds) + rb")\.\d{6}\]" + re.escape(caller) + rb" "
+        uptime = slice(width + 1, width + 1 + seconds_width + len(".123456"))
+        width = uptime.stop + 1 + len(caller) + 1
+    line = head + _singly(stamped=bool(seconds_width), dated=dated) + rb".*\n"
+    return Layout(
+        pattern=lazy(rb"(?:" + line + rb")++"),
+        width=width,
+        level=priority,
+        date=date,
+        uptime=uptime,
+        caller=caller.strip(b" []") or None,
+    )
+
+
 @lru_cache(maxsize=2)
 def _build_kmsg(*, caller: bool) -> Fast:
     by = rb",caller=([TC]\d+)" if caller else b""
-    pattern = re.compile(rb"([0-7]),(\d+),(\d+),-" + by + rb";(?!,)(.*)\n|(.*)\n")
+    pattern = lazy(rb"([0-7]),(\d+),(\d+),-" + by + rb";(?!,)(.*)\n|(.*)\n")
     fields = ("level", "seq", "usec", *(("caller",) if caller else ()), "text", "other")
     return Fast(Kind.KMSG, pattern, fields, "level", b"\\x", decode_kmsg)

@@ -134,10 +134,11 @@ LINES = (
 _OPENS = lazy(b"|".join(b"(" + line.opens + b")" for line in LINES))
 """All that open one, in their order: the number of the group is the kind's."""
 
-MEM_INFO_REST = lazy(
+MEM_INFO_REST_TEXT = (
     rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
     rb"free):\d+(?!\d|kB)"
 )
+MEM_INFO_REST = lazy(MEM_INFO_REST_TEXT)
 """The further lines of the Mem-Info record."""
 STATISTIC = lazy(rb"\s*[a-z][a-z0-9_]* \d+\s*\Z")
 """One line of a cgroup v2 memory.stat, as reports before 6.5 print them in one record."""

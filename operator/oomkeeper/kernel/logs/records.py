@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from oomkeeper.model.log import LogRecord
+from oomkeeper.model.log import Logged, LogRecord, singly
 
 from .assemble import Assembler
 from .blocks import BLOCK_BYTES, ByteStream, LineBlocks
@@ -16,6 +16,11 @@ def read_records(stream: ByteStream, *, counts: LogCounts | None = None) -> Iter
     Raises what reading the stream raises (`LogUnreadableError` for one from `open_log`), and nothing for any
     content.
     """
+    return singly(read_log(stream, counts=counts))
+
+
+def read_log(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[Logged]:
+    """The same records, the plain ones many at once: for `parse_records`, which is the quicker for it."""
     counts = LogCounts() if counts is None else counts
     assembler = Assembler(counts)
     lines = LineBlocks(counts)

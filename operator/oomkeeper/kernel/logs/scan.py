@@ -14,7 +14,7 @@ which ends its report, a little is enough.
 
 from collections.abc import Iterator
 
-from oomkeeper.model.log import LogRecord
+from oomkeeper.model.log import Logged, LogRecord, singly
 
 from ..lazy import lazy
 from .assemble import Assembler
@@ -64,6 +64,11 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
     `counts.lines` counts all lines, `counts.skipped` those that were passed over. Raises what reading the
     stream raises.
     """
+    return singly(read_relevant_log(stream, counts=counts))
+
+
+def read_relevant_log(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[Logged]:
+    """The same records, the plain ones many at once: for `parse_records`, which is the quicker for it."""
     counts = LogCounts() if counts is None else counts
     history = History(stream)
     blocks = LineBlocks(counts)

@@ -12,7 +12,7 @@ get what follows a kill (`_done`): further victims of a group, the reaper, a pan
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...model.kill import Kill
-from ...model.log import LogRecord
+from ...model.log import Logged, LogRecord, LogRun
 from .build import build
 from .event import Draft
 from .killline import parse_killed
@@ -84,7 +84,43 @@ class ReportAssembler:
                 return self._check_stale(draft)
         return _NONE
 
-    def feed_all(self, records: Iterable[LogRecord]) -> Iterator[Kill]:
+    def feed_run(self, run: LogRun) -> Sequence[Kill]:
+        """What `feed` gives for one record after the other."""
+        texts = run.texts
+        kills: tuple[Kill, ...] = ()
+        begin = 0
+        for at in [at for at, text in enumerate(texts) if text[:5] in HEADS or HEADER_MARK in text]:
+            if begin < at:
+                kills += self._fill(run, begin, at)
+            kills += tuple(self.feed(run.record(at)))
+            begin = at + 1
+        return kills + self._fill(run, begin, len(texts))
+
+    def _fill(self, run: LogRun, begin: int, end: int) -> tuple[Kill, ...]:
+        """Take lines that no event hangs on."""
+        kills: tuple[Kill, ...] = ()
+        while begin < end:
+            draft = self._open
+            known = room = 0
+            if draft is None:
+                if self._done is None and not self._lost:
+                    self._seen_any, self._cached = True, None
+                    return kills
+            elif run.caller is None or draft.caller is None or run.caller == draft.caller:
+                known = len(draft.body)
+                # Up to the next line at which feed() looks whether this is a report at all.
+                room = (known // _CHECK_EVERY + 1) * _CHECK_EVERY - 1 - known
+            if draft is not None and room and draft.has_room(_ROOM_BYTES) and run.longest <= _MAX_LINE_BYTES:
+                self._seen_any, self._cached = True, None
+                draft.body += run.texts[begin : min(end, begin + room)]
+                draft.count_body(known)
+                begin += room
+            else:
+                kills += tuple(self.feed(run.record(begin)))
+                begin += 1
+        return kills
+
+    def feed_all(self, records: Iterable[Logged]) -> Iterator[Kill]:
         """What `feed` gives for one record after the other.
 
         Nine in ten lines of a report do nothing but fill the section that is open. They are appended right
@@ -95,6 +131,15 @@ class ReportAssembler:
         known = room = 0
         owner: bytes | None = None
         for record in records:
+            if isinstance(record, LogRun):
+                if draft is not None:
+                    draft.count_body(known)
+                yield from self.feed_run(record)
+                draft = self._open
+                room = 0
+                if draft is not None:
+                    known = len(draft.body)
+                continue
             text = record.text
             if (
                 len(body) < room
@@ -293,7 +338,7 @@ class ReportAssembler:
         return (build(draft, closed=True),) if draft is not None else _NONE
 
 
-def parse_records(records: Iterable[LogRecord]) -> Iterator[Kill]:
+def parse_records(records: Iterable[Logged]) -> Iterator[Kill]:
     """Every OOM event in a stream of records, in order, each as soon as it is closed."""
     assembler = ReportAssembler()
     yield from assembler.feed_all(records)

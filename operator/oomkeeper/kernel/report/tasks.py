@@ -8,7 +8,10 @@
 [  pid  ] ... rss rss_anon rss_file rss_shmem pgtables_bytes swapents ... name        6.8
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import repeat
 from typing import overload
 
 from ...model.kill import TaskRow
@@ -27,6 +30,8 @@ _LAYOUTS: dict[bytes, tuple[str, ...]] = {
 }
 _DEFAULT = _LAYOUTS[b"uidtgidtotal_vmrsspgtables_bytesswapentsoom_score_adjname"]
 _MAX_NUMBER = 1 << 64
+_MANY_ROWS = 16
+"""Of fewer, a pattern is slower to compile than to do without."""
 _TABLES = ("nr_ptes", "nr_pmds", "nr_puds")
 
 
@@ -87,8 +92,51 @@ class TaskTable(Sequence[TaskRow]):
         return f"TaskTable({list(self._read())!r})"
 
 
-def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterator[TaskRow]:
+@cache
+def _plain_rows(columns: int) -> re.Pattern[bytes]:
+    """Rows with as many columns, as the kernel prints them: whole, and no number beyond 64 bits."""
+    return re.compile(rb"^\[ *(\d{1,19})\]" + rb" +(-?\d{1,19})" * (columns - 1) + rb" (.*)$", re.MULTILINE)
+
+
+def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterable[TaskRow]:
     """Read rows `[  pid]  ...`; one that is cut or is none is passed over."""
+    text = b"\n".join(rows)
+    if text.count(b"\n") + 1 == len(rows) >= _MANY_ROWS:
+        found = _plain_rows(len(columns)).findall(text)
+        if len(found) == len(rows):
+            return _read_columns(found, columns, page_size_bytes=page_size_bytes)
+    return _read_singly(rows, columns, page_size_bytes=page_size_bytes)
+
+
+def _read_columns(
+    found: Sequence[tuple[bytes, ...]], columns: Sequence[str], *, page_size_bytes: int
+) -> Iterable[TaskRow]:
+    """What `_read_singly` gives, column by column."""
+    pids, *texts, comms = zip(*found, strict=True)
+    values = {name: list(map(int, column)) for name, column in zip(columns, texts, strict=False)}
+    pgtables: Iterable[int | None] = repeat(None)
+    if "pgtables_bytes" in values:
+        pgtables = values["pgtables_bytes"]
+    elif tables := [values[name] for name in _TABLES if name in values]:
+        pgtables = [sum(counts) * page_size_bytes for counts in zip(*tables, strict=True)]
+    return map(
+        TaskRow._make,
+        zip(
+            map(int, pids),
+            values["uid"],
+            values["tgid"],
+            values["total_vm"],
+            values["rss"],
+            pgtables,
+            values.get("swapents") or repeat(None),
+            values["oom_score_adj"],
+            map(readable, comms),
+            strict=False,
+        ),
+    )
+
+
+def _read_singly(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterator[TaskRow]:
     index = {name: at for at, name in enumerate(columns)}
     numbers = len(columns) - 1
     uid, tgid, total_vm, rss = index["uid"], index["tgid"], index["total_vm"], index["rss"]

@@ -1,0 +1,109 @@
+"""Stretches of plain lines, taken in one call: the same records, and the same events, as line by line."""
+
+import io
+import re
+from random import Random
+
+import pytest
+
+from oomkeeper.kernel.logs import LogCounts, assemble, read_log, read_records, runs
+from oomkeeper.kernel.report import ReportAssembler, parse_records
+from oomkeeper.model.log import Logged, LogRecord, LogRun, singly
+from tests.fuzz import seeds, shapes
+
+_STAMP = re.compile(rb"^\[ *\d+\.\d{6}\] ", re.MULTILINE)
+_FRAMES = (
+    b"",
+    b"[%5d.%06d] ",
+    b"[%5d.%06d][ T%d] ",
+    b"Nov 23 09:%02d:%02d node-7 kernel: ",
+    b"Nov 23 09:%02d:%02d node-7 kernel: [ 1000.%06d] ",
+    b"<4>[%5d.%06d] ",
+    b"<6>kernel: [%5d.%06d] ",
+    b"2026-11-23T09:%02d:%02d.%06d+00:00 host kernel: ",
+)
+
+
+def _framed(log: bytes, frame: bytes) -> bytes:
+    def prefix(number: int) -> bytes:
+        return frame % (number // 60 % 60, number % 60, 7)[: frame.count(b"%")]
+
+    lines = _STAMP.sub(b"", log).split(b"\n")
+    return b"\n".join(prefix(number) + line for number, line in enumerate(lines))
+
+
+def _log(seed: int) -> bytes:
+    """A hostile log out of a real one, some of whose lines were framed before they were altered."""
+    random = Random(seed)
+    log = random.choice(seeds.logs())
+    if random.random() < 0.8:
+        log = _framed(log, random.choice(_FRAMES))
+    for _ in range(random.randrange(3)):
+        log = shapes.alter(log, random)
+    return log * random.randrange(1, 3)
+
+
+def _logged(log: bytes, monkeypatch: pytest.MonkeyPatch, *, least: int) -> tuple[list[Logged], LogCounts]:
+    monkeypatch.setattr(runs, "LEAST_BYTES", least)
+    monkeypatch.setattr(assemble, "LEAST_BYTES", least)
+    counts = LogCounts()
+    return list(read_log(io.BytesIO(log), counts=counts)), counts
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_runs_hold_what_the_lines_give_one_by_one(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_runs = 0
+    for seed in range(part * 60, part * 60 + 60):
+        log = _log(seed)
+        quick, quick_counts = _logged(log, monkeypatch, least=0)
+        slow, slow_counts = _logged(log, monkeypatch, least=1 << 30)
+        assert list(singly(quick)) == slow, seed
+        assert quick_counts == slow_counts, seed
+        assert not any(isinstance(item, LogRun) for item in slow)
+        in_runs += sum(len(item) for item in quick if isinstance(item, LogRun))
+    assert in_runs > 1000, "there was nothing to compare"
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_events_of_runs_are_those_of_their_records(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(1000 + part * 60, 1060 + part * 60):
+        logged, _ = _logged(_log(seed), monkeypatch, least=0)
+        one_by_one = ReportAssembler()
+        kills = [kill for record in singly(logged) for kill in one_by_one.feed(record)]
+        assert list(parse_records(logged)) == [*kills, *one_by_one.flush()], seed
+
+
+@pytest.mark.parametrize("frame", _FRAMES)
+def test_a_plain_report_comes_in_runs(frame: bytes) -> None:
+    (log,) = (log for log in seeds.logs() if log.startswith(b"[ 1330.878670] tail invoked"))
+    records = list(read_log(io.BytesIO(_framed(log, frame) if frame else log)))
+    assert sum(len(item) for item in records if isinstance(item, LogRun)) > 80
+    assert list(singly(records)) == list(read_records(io.BytesIO(_framed(log, frame) if frame else log)))
+
+
+def test_a_table_beyond_the_first_check_fills_one_section() -> None:
+    rows = [
+        b"[%7d]     0 %7d      100       10    40960        0             0 task" % (n, n)
+        for n in range(9000)
+    ]
+    head = [b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"]
+    title = [b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"]
+    kill = [
+        b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
+    ]
+    (killed,) = parse_records([LogRun(head + title + rows), *map(LogRecord, kill)])
+    assert len(killed.tasks) == 9000
+
+
+def test_records_of_another_caller_stay_out_of_a_report() -> None:
+    head = LogRecord(
+        b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0", caller=b"T1"
+    )
+    foreign = LogRun([b"CPU: 1 UID: 0 PID: 7 Comm: y Not tainted 6.18.0 #1"] * 20, caller=b"T2")
+    own = LogRun([b"CPU: 1 UID: 0 PID: 9 Comm: x Not tainted 6.18.0 #1"] * 20, caller=b"T1")
+    kill = LogRecord(
+        b"Out of memory: Killed process 9 (x) total-vm:4kB, anon-rss:4kB, file-rss:0kB", caller=b"T1"
+    )
+    (killed,) = parse_records([head, foreign, own, kill])
+    assert killed.invoker is not None
+    assert killed.invoker.pid == 9
