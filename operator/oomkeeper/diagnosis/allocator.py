@@ -48,6 +48,12 @@ def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
         return _without_request(kill, zones)
     order = kill.invoker.order if kill.invoker and kill.invoker.order else 0
     found = _by_watermarks(zones, request, order)
+    if ends_early(kill):
+        return found._replace(
+            confidence=min(found.confidence, Confidence.MEDIUM, key=_CONFIDENCE.index),
+            uncertain="The log ends before the kernel says whether a cpuset or a memory policy applied, and "
+            "maybe before all zones are shown; others may have had room.",
+        )
     if kill.memory.mem_info_pages or found.confidence is not Confidence.HIGH:
         return found
     # An excerpt: which zones it leaves out is not known.
@@ -55,6 +61,13 @@ def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
         confidence=Confidence.MEDIUM,
         uncertain="The log shows only part of the state of memory; other zones may have had room.",
     )
+
+
+def ends_early(kill: Kill) -> bool:
+    """Whether the report breaks off before its outcome: what would have told the causes apart may be in the
+    part that is missing."""
+    outcome = kill.kill_lines or kill.victims or kill.panic or kill.no_killable or kill.already_exiting
+    return kill.constraint is None and not outcome
 
 
 def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:

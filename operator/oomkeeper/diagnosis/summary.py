@@ -65,7 +65,10 @@ def _whereabouts(case: Case) -> str:
 
 
 def _manual(_: Case) -> str:
-    return "Somebody asked the kernel to kill a process (SysRq f); memory had not run out"
+    # Who did may have had reason to: the request says nothing of how much memory was left.
+    return (
+        "Somebody asked the kernel to kill a process (SysRq f); it did not do so by itself for want of memory"
+    )
 
 
 def _external(case: Case) -> str:

@@ -1,6 +1,7 @@
 """The half of a summary that says how the page allocator ran out: one function per cause."""
 
 from ..model.cause import Cause
+from .allocator import ends_early
 from .case import Case
 from .filling import filled
 from .names import printable
@@ -14,7 +15,8 @@ def node(case: Case) -> str:
     zones = case.shortage.zones if case.shortage else None
     free = ""
     if zones is not None and zones.eligible and all(state.short for state in zones.eligible):
-        shown = "" if case.kill.memory.mem_info_pages else " shown"
+        whole = case.kill.memory.mem_info_pages and not ends_early(case.kill)
+        shown = "" if whole else " shown"
         free = f" (free memory was below the minimum of every zone{shown})"
     return f"The node ran out of memory{free}{_swap(case)}{filled(case)}"
 

@@ -8,6 +8,8 @@ known.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from oomkeeper.kernel.lazy import lazy
+
 from . import kill_words as words
 from .kill_escape import printable
 from .units import bytes_text, count_text, share_text
@@ -56,6 +58,7 @@ class Page(NamedTuple):
     """(what, value): paths, ids and flags, for whoever digs on."""
 
 
+_RFC3339 = lazy(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 _MOST_ABOVE_LIMIT = 1.5
 _NEARLY = 0.95
 """Less of a zone's free memory than this and what the request could use of it is another figure."""
@@ -100,10 +103,12 @@ def when_text(kill: Mapping[str, Any]) -> str:
 
 
 def moment_text(kill: Mapping[str, Any]) -> str:
-    """The same in few characters, for a table: `33 days 19:05:20`."""
+    """The same in few characters, for a table: `33 days 19:05:20`, `11-23 09:09:20Z`."""
     time = _str(kill.get("time"))
     if time.startswith("+"):
         return _str(kill.get("timeText")) or _clock(time)
+    if dated := _RFC3339.fullmatch(time):
+        return f"{dated[1]} {dated[2]}{dated[3]}"
     return time or _str(kill.get("timeText")) or "-"
 
 

@@ -1,11 +1,15 @@
 """Every cause made on real kernels, and the verdict on the guest's own log; without a guest, for the logs and
 what the lab did are those that `make kernel-lab` keeps."""
 
+import io
 from pathlib import Path
 
 import pytest
 
-from oomkeeper.model.cause import ContributorName
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.cause import Confidence, ContributorName
 from tests.kernel_lab.cases import cases
 from tests.kernel_lab.logs import CANNOT, SETS, load
 from tests.kernel_lab.truth import Recording
@@ -42,3 +46,17 @@ def test_files_that_cannot_be_reclaimed_are_page_cache_and_no_processs_memory(na
     sizes = {part.name: part.bytes for part in events(order3.log)[0][1].contributors}
     assert sizes[ContributorName.PAGE_CACHE] > 100 << 20
     assert sizes.get(ContributorName.ANONYMOUS, 0) < 10 << 20
+
+
+@pytest.mark.parametrize(
+    "case", ["cpuset", "mempolicy", "mbind", "zone", "order3", "own", "kube-pod", "three"]
+)
+def test_a_report_that_breaks_off_is_never_explained_with_certainty_and_wrongly(case: str) -> None:
+    [recording] = [one for one in load("6.12-v2") if one.name == case]
+    lines = recording.log.splitlines(keepends=True)
+    begin = next(at for at, line in enumerate(lines) if b"invoked oom-killer" in line)
+    for end in range(begin + 1, len(lines)):
+        for kill in parse_records(read_records(io.BytesIO(b"".join(lines[begin:end])))):
+            verdict = diagnose(kill)
+            sure = verdict.confidence is Confidence.HIGH
+            assert not sure or verdict.cause == recording.truth.facts["cause"], lines[end - 1]

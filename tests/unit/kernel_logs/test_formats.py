@@ -17,7 +17,14 @@ from tests.unit.kernel_logs.formats import (
     Writer,
     bare,
     dmesg,
+    dmesg_caller,
+    dmesg_ctime,
+    dmesg_decode,
+    dmesg_iso,
+    journal_short_precise,
     kmsg,
+    rsyslog,
+    rsyslog_iso,
     syslog2,
 )
 from tests.unit.kernel_logs.report import REPORT
@@ -182,9 +189,27 @@ def test_pieces_of_one_printk_line_are_put_together() -> None:
     assert second.text == b"eth0: link up"
 
 
-def test_messages_that_lost_their_line_ends_are_parted() -> None:
+@pytest.mark.parametrize("at_once", [2, 3, 5, 40])
+@pytest.mark.parametrize(
+    "writer",
+    [
+        dmesg,
+        dmesg_caller,
+        dmesg_ctime,
+        dmesg_decode,
+        dmesg_iso,
+        syslog2,
+        rsyslog,
+        rsyslog_iso,
+        journal_short_precise,
+    ],
+    ids=lambda writer: writer.__name__,
+)
+def test_messages_that_lost_their_line_ends_are_parted(writer: Writer, at_once: int) -> None:
     said = [record for record in REPORT if b"\n" not in record.text and record.text[:1] != b" "]
-    texts = [record.text for record in records_of(b" ".join(dmesg(record)[:-1] for record in said))]
+    written = [writer(record)[:-1] for record in said]
+    lines = [b" ".join(written[at : at + at_once]) for at in range(0, len(written), at_once)]
+    texts = [record.text for record in records_of(b"\n".join(lines))]
     kept = b"\x00".join(texts)
     for record in said:
         if record.text.startswith((b"oom-kill", b"Memory cgroup out", b"[", b"memory:", b"oom_reaper")):

@@ -136,6 +136,14 @@ def test_kill_lines_before_2_6_36() -> None:
     assert parse_chosen(chosen) == (2099, "mysqld")
 
 
+def test_two_kill_lines_in_one_text_do_not_mix() -> None:
+    tail = b" total-vm:9kB, anon-rss:%dkB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:4kB oom_score_adj:0"
+    text = b"Killed process 222 (third)" + tail % 7 + b" Killed process 221 (second)" + tail % 8
+    victim = parse_killed(text)
+    assert victim is not None
+    assert (victim.pid, victim.comm, victim.anon_rss_bytes) == (222, "third", 7 << 10)
+
+
 def test_half_a_pid_or_half_a_comm_is_none() -> None:
     assert parse_killed(b"Out of memory: Killed process 134") is None
     victim = parse_killed(b"Out of memory: Killed process 13432 (mem_on")

@@ -15,7 +15,7 @@ from .frame import LEVELS
 from .runon import split_run_on
 from .wall import normalise
 
-RUN_ON_BYTES = 160
+RUN_ON_BYTES = 96
 """A line that lost its end and runs on into the next one is at least as long."""
 LEVEL_OF = {**LEVELS, **{b"%d" % level: level for level in range(8)}}
 _new = tuple.__new__

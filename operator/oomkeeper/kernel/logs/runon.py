@@ -10,23 +10,33 @@ from oomkeeper.model.log import LogRecord
 
 from ..lazy import lazy
 from .dmesg import parse_dmesg
-from .grammar import KNOWN_START, find_line
+from .grammar import KNOWN_START, MEM_INFO_REST, find_line
 
+_TAG = (
+    rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    rb"|\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:?\d\d)) (?:\S*[^\s:] )?kernel: "
+)
+"""As a syslog daemon or journalctl begins a line."""
+_DATE = (
+    rb"(?:\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?"
+    rb"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d ?)"
+)
+"""As dmesg -T and --time-format iso do."""
 _INNER = lazy(
-    rb" ?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: )?"
-    rb"(?=\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? )"
-    rb"|(?<=\S) ?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:\S*[^\s:] )?kernel: (?!\[ *\d+\.\d{6}\])"
+    rb" ?(?:" + _TAG + rb"|<[0-7]>|kern +:\w+ *: )?(?=\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? )"
+    rb"|(?<=\S) ?(?:" + _TAG + rb"(?!\[ *\d+\.\d{6}\])|" + _DATE + rb")"
 )
 
 RUN_ON_MAX_BYTES = 16 * 1024
 """A longer line is no paste of a report, and taking it apart would cost its length times its stamps."""
-_STAMP = lazy(rb"\[ *\d+\.\d{6}\]")
+_STAMP_END = lazy(rb"(?:\.\d{6}|:\d\d \d{4})\](?: ?\[ *[TC]\d+\])? ")
+_ISO_END = lazy(rb",\d{6}[+-]\d\d:\d\d ")
 
 
 def split_run_on(record: LogRecord) -> list[LogRecord]:
     """The record itself, or the several that its text holds."""
     text = record.text
-    if len(text) > RUN_ON_MAX_BYTES or (_STAMP.search(text) is None and b" kernel: " not in text):
+    if len(text) > RUN_ON_MAX_BYTES or not _may_run_on(text):
         return [record]
     parts: list[LogRecord] = []
     current, begin = record, 0
@@ -36,7 +46,7 @@ def split_run_on(record: LogRecord) -> list[LogRecord]:
         frame = parse_dmesg(rest)
         stamped = frame.record if frame is not None and frame.record.usec is not None else None
         after = stamped.text if stamped is not None else rest
-        if not before or not KNOWN_START.match(after) or not _whole(before):
+        if not before or not (KNOWN_START.match(after) or MEM_INFO_REST.match(after)) or not _whole(before):
             continue
         parts.append(current._replace(text=before))
         current = (
@@ -47,6 +57,13 @@ def split_run_on(record: LogRecord) -> list[LogRecord]:
         begin = len(text) - len(after)
     parts.append(current._replace(text=text[begin:]))
     return parts
+
+
+def _may_run_on(text: bytes) -> bool:
+    """Quickly: whether something ends inside the text as a stamp, a tag or a date does."""
+    if b" kernel: " in text:
+        return True
+    return _ISO_END.search(text) is not None or (b"] " in text and _STAMP_END.search(text) is not None)
 
 
 def _whole(text: bytes) -> bool:

@@ -8,8 +8,8 @@
     Out of memory: Killed process 1 (x) total-vm:1kB, ...                              since 5.1
     ..., shmem-rss:0kB, UID:0 pgtables:40kB oom_score_adj:0                            since 5.4
 
-A comm is at most 15 bytes and cannot hold the whole tail `) total-vm:1kB, anon-rss:`, so the last one is the
-kernel's.
+A comm is at most 15 bytes (four times as many where a log escapes them) and cannot hold the whole tail
+`) total-vm:1kB, anon-rss:`, so the last one within reach is the kernel's; one further on is another line's.
 """
 
 import re
@@ -20,7 +20,7 @@ from ..lazy import lazy
 from .text import KIB, readable
 
 _KILLED = lazy(
-    rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.*)\),?"
+    rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.{0,64})\),?"
     rb" (?:total-vm|vsz):(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB, file-rss:(?P<file>\d{1,20})kB"
     rb"(?:, shmem-rss:(?P<shmem>\d{1,20})kB)?(?:, UID:(?P<uid>\d{1,20}))?"
     rb"(?: pgtables:(?P<pgtables>\d{1,20})kB)?"
