@@ -8,7 +8,6 @@ same cgroup named within the same window.
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -81,8 +80,8 @@ class Headerless:
         if memory.memory is None and found.limit_bytes is not None:
             # At its limit is where the usage was.
             at_limit = Counter(usage_bytes=found.limit_bytes, limit_bytes=found.limit_bytes)
-            memory = replace(memory, memory=at_limit)
-        return replace(kill, task_memcg=found.task, oom_memcg=found.oom, memory=memory), found.said
+            memory = memory._replace(memory=at_limit)
+        return kill._replace(task_memcg=found.task, oom_memcg=found.oom, memory=memory), found.said
 
     def _find(self, kill: Kill, stored: Mapping[str, Any] | None) -> _Found | None:
         if stored is not None and stored.get("taskMemcg"):

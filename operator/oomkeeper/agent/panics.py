@@ -12,7 +12,7 @@ What was counted is noted in the store, in the transaction that counts it.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,7 @@ class PanicWatch:
         return attribution.subject if self._clock() - waiting.since >= ATTRIBUTE_SECONDS else None
 
     def _count(self, identity: str, waiting: _Waiting, subject: Subject) -> dict[str, Any]:
-        kill = replace(waiting.kill, wall=waiting.when)
+        kill = waiting.kill._replace(wall=waiting.when)
         diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
         kill_id = f"pstore-{identity}"
         record: dict[str, Any] = {"id": kill_id, **kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))}
@@ -203,4 +203,4 @@ def oom_panic(dump: Dump) -> Kill | None:
     kill = next((kill for kill in parse_records(dump.records()) if kill.panic is not None), None)
     if kill is None or dump.whole:
         return kill
-    return replace(kill, complete=False)
+    return kill._replace(complete=False)

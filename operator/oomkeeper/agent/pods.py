@@ -208,8 +208,7 @@ _KEPT_IDS = 8
 def _with_history(pod: Pod, known: Pod) -> Pod:
     older = {container.name: container.container_ids for container in known.facts.containers}
     containers = tuple(
-        replace(
-            container,
+        container._replace(
             container_ids=(
                 *container.container_ids,
                 *(one for one in older.get(container.name, ()) if one not in container.container_ids),
@@ -219,4 +218,4 @@ def _with_history(pod: Pod, known: Pod) -> Pod:
     )
     live_ids = {one for container in containers for one in container.container_ids}
     states = {**{one: state for one, state in known.states.items() if one in live_ids}, **pod.states}
-    return replace(pod, facts=replace(pod.facts, containers=containers), states=states)
+    return replace(pod, facts=pod.facts._replace(containers=containers), states=states)

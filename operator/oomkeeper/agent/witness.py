@@ -9,7 +9,7 @@ kill still waiting for its pod.
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from oomkeeper.diagnosis import diagnose
@@ -197,7 +197,7 @@ class Witness:
                 self._note(kill, kill_id=kill_id)
             return
         when = stored.time if stored else rfc3339(_wall(kill))
-        kill = replace(kill, wall=when)
+        kill = kill._replace(wall=when)
         diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
         if inferred is not None:
             diagnosis = _less_certain(diagnosis, inferred)
@@ -320,4 +320,4 @@ def _wall(kill: Kill) -> float:
 
 def _less_certain(diagnosis: Diagnosis, why: str) -> Diagnosis:
     confidence = Confidence.MEDIUM if diagnosis.confidence is Confidence.HIGH else diagnosis.confidence
-    return replace(diagnosis, confidence=confidence, uncertain=(*diagnosis.uncertain, why))
+    return diagnosis._replace(confidence=confidence, uncertain=(*diagnosis.uncertain, why))

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from typing import Protocol
 
 from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_log
@@ -176,7 +175,7 @@ class HostLog:
         if kill.usec is None or kill.wall is not None:
             return kill
         moment = time.gmtime(self._booted_at + kill.usec / 1_000_000)
-        return replace(kill, wall=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
+        return kill._replace(wall=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
 
     def found(self) -> None:
         return

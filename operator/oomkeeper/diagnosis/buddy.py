@@ -14,7 +14,7 @@ def has_block(zone: Zone, *, order: int, page_size_bytes: int, movable: bool) ->
         return None
     wanted = page_size_bytes << order
     for block in zone.buddy:
-        if block.count and block.size_bytes >= wanted:
+        if block.free and block.size_bytes >= wanted:
             types = set(block.types)
             if not types or types & _USABLE or (movable and "C" in types):
                 return True
@@ -26,6 +26,6 @@ def largest_block_bytes(zone: Zone, *, movable: bool) -> int | None:
     sizes = [
         block.size_bytes
         for block in zone.buddy
-        if block.count and (not block.types or set(block.types) & _USABLE or (movable and "C" in block.types))
+        if block.free and (not block.types or set(block.types) & _USABLE or (movable and "C" in block.types))
     ]
     return max(sizes, default=None)

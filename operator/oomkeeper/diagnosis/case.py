@@ -1,6 +1,6 @@
 """Everything that has been decided or is known of one event, as summary and advice need it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..kernel.cgroup.kubepods import parse_kube_cgroup
 from ..model.cause import Cause, ContributorName, Level, Outcome, Scope
@@ -16,8 +16,7 @@ NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAG
 """Causes for which it does not matter what the memory was filled with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(NamedTuple):
     """One event with the decisions taken so far."""
 
     kill: Kill

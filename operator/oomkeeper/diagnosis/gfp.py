@@ -4,7 +4,7 @@ The four zone bits have kept their values since 2.6.31 (include/linux/gfp_types.
 0x02 HIGHMEM, 0x04 DMA32, 0x08 MOVABLE; so the number decides, and the flags' names, which change, are not
 needed."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oomkeeper.kernel.lazy import lazy
 
@@ -13,8 +13,7 @@ ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 _MASK = lazy(r"(?:0x)?([0-9a-fA-F]+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """The zones and page blocks that an allocation may take."""
 
     highest_zone: str

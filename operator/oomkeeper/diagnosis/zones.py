@@ -1,15 +1,14 @@
 """The zones that an allocation could use, each against the mark it had to stay above
 (__zone_watermark_ok())."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..model.memory import MemoryFacts, Zone
 from .buddy import has_block
 from .gfp import Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneState:
+class ZoneState(NamedTuple):
     """One eligible zone."""
 
     zone: Zone
@@ -38,8 +37,7 @@ class ZoneState:
         return max(0, self.mark_bytes - self.usable_free_bytes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZonesState:
+class ZonesState(NamedTuple):
     """All zones of a report, split by whether the request could use them."""
 
     eligible: tuple[ZoneState, ...]

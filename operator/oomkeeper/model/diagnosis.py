@@ -1,12 +1,11 @@
 """The verdict on one Kill."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .cause import BindingCounter, Cause, Confidence, ContributorName, Level, Outcome, Remedy, Scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contributor:
+class Contributor(NamedTuple):
     """One part of what filled the memory."""
 
     name: ContributorName
@@ -17,16 +16,14 @@ class Contributor:
     """The slab cache's name, the tmpfs..., where the report names it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+class Advice(NamedTuple):
     """One thing to do, with its numbers."""
 
     remedy: Remedy
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Cause and circumstances of one Kill, with what to do."""
 
     scope: Scope

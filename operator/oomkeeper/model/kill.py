@@ -1,15 +1,13 @@
 """One OOM event as the kernel reported it: a Kill. Facts only; the verdict on it is a `Diagnosis`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .cause import Scope
 from .memory import MemoryFacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Victim:
+class Victim(NamedTuple):
     """One `Killed process` line. Sizes in bytes, None where that kernel does not print them."""
 
     pid: int
@@ -54,8 +52,7 @@ class TaskRow(NamedTuple):
     comm: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kill:
+class Kill(NamedTuple):
     """Everything that the kernel log says of one OOM event, whether or not a process died of it.
 
     A header that the kernel's rate limit (10 per 5 s, mm/oom_kill.c oom_rs) left out gives a Kill with
@@ -107,7 +104,7 @@ class Kill:
     no_killable: bool = False
     sacrificed_parent_pid: int | None = None
     """Before 5.1: the pid in `Kill process A (x) score N or sacrifice child` where the victim is another."""
-    memory: MemoryFacts = field(default_factory=MemoryFacts)
+    memory: MemoryFacts = MemoryFacts()
     tasks: Sequence[TaskRow] = ()
     """The task table; parsed from the log, it is read when first looked at."""
     complete: bool = True

@@ -30,25 +30,28 @@ class LogRecord(NamedTuple):
 
 
 class LogRun:
-    """Consecutive records of the kernel, of which only the texts are there yet.
+    """Consecutive records of one writer, of which only the texts are there yet.
 
     Nine in ten lines of a report do nothing but fill its sections: to make a record of each costs more than
     all that is done with its text.
     """
 
-    __slots__ = ("_record", "caller", "longest", "texts")
+    __slots__ = ("_record", "caller", "kernel", "longest", "texts")
 
     def __init__(
         self,
         texts: list[bytes],
         *,
         caller: bytes | None = None,
+        kernel: bool = True,
         record: Callable[[int], LogRecord] | None = None,
     ) -> None:
         self.texts = texts
         """Never empty."""
         self.caller = caller
         """The one that all records have."""
+        self.kernel = kernel
+        """The same: either all are the kernel's or none is."""
         self.longest = max(map(len, texts))
         """Bytes of the longest text, or more."""
         self._record = record
@@ -59,7 +62,7 @@ class LogRun:
     def record(self, at: int) -> LogRecord:
         """The record of the text at `at`."""
         if self._record is None:
-            return LogRecord(self.texts[at], caller=self.caller)
+            return LogRecord(self.texts[at], caller=self.caller, kernel=self.kernel)
         return self._record(at)
 
     def records(self) -> Iterator[LogRecord]:

@@ -2,7 +2,6 @@
 not printed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -30,11 +29,11 @@ class Zone(NamedTuple):
     """The zone's free lists, smallest block first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuddyBlock:
+class BuddyBlock(NamedTuple):
     """One entry of a buddy line: `3*32kB (UME)`."""
 
-    count: int
+    free: int
+    """How many blocks of that size."""
     size_bytes: int
     types: str
     """Migrate types with a free block: U unmovable, M movable, E reclaimable, H highatomic, C CMA, I
@@ -58,8 +57,7 @@ class SlabCache(NamedTuple):
     total_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryFacts:
+class MemoryFacts(NamedTuple):
     """Everything a report says of memory, unjudged."""
 
     page_size_bytes: int = 4096
@@ -70,15 +68,15 @@ class MemoryFacts:
     kmem: Counter | None = None
     swap: Counter | None = None
     """cgroup v2 swap alone."""
-    stats_bytes: Mapping[str, int] = field(default_factory=dict)
+    stats_bytes: Mapping[str, int] = {}
     """The OOM cgroup's statistics by the kernel's own names, in bytes: v2 `anon`, `file`,
     `slab_unreclaimable`...; v1 `cache`, `rss`, `shmem`... (v1 names as printed in `Memory cgroup stats for
     /x: cache:0KB rss:...`). Counts of events (pgfault...) are left out."""
-    child_stats_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    child_stats_bytes: Mapping[str, Mapping[str, int]] = {}
     """cgroup v1 prints one statistics line per descendant: path -> statistics."""
-    mem_info_pages: Mapping[str, int] = field(default_factory=dict)
+    mem_info_pages: Mapping[str, int] = {}
     """The counts after `Mem-Info:` in pages: active_anon, slab_unreclaimable, free, free_cma..."""
-    node_fields_bytes: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    node_fields_bytes: Mapping[int, Mapping[str, int]] = {}
     """The per-node line of show_mem() (4.8 and newer): node -> fields in bytes."""
     zones: tuple[Zone, ...] = ()
     huge_pages: tuple[HugePages, ...] = ()

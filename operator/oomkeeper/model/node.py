@@ -1,10 +1,9 @@
 """Facts of one node."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
+class NodeFacts(NamedTuple):
     """What a kernel and its host say of themselves; read once per start."""
 
     kernel_release: str

@@ -1,11 +1,10 @@
 """What the agent knows of a pod, its containers, and a path under kubepods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubeCgroup:
+class KubeCgroup(NamedTuple):
     """A cgroup path read as kubelet's: which pod and container it belongs to.
 
     Shapes: research of kubelet's pkg/kubelet/cm (cgroupfs and systemd drivers), containerd, CRI-O, docker,
@@ -26,8 +25,7 @@ class KubeCgroup:
     """64 hex digits, without the runtime's scheme."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerFacts:
+class ContainerFacts(NamedTuple):
     """One container of a pod: spec and status together."""
 
     name: str
@@ -40,8 +38,7 @@ class ContainerFacts:
     restart_count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodFacts:
+class PodFacts(NamedTuple):
     """One pod of the agent's node, as far as OOM kills need it."""
 
     namespace: str
@@ -54,7 +51,7 @@ class PodFacts:
     """Deployment, StatefulSet, DaemonSet, Job, CronJob...; Pod where nothing owns it."""
     workload_name: str
     qos: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     containers: tuple[ContainerFacts, ...] = ()
     limit_bytes: int | None = None
     """spec.resources.limits.memory of the pod itself (pod-level resources), where set."""

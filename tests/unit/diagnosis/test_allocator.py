@@ -15,10 +15,10 @@ from .material import KIB, MIB, VICTIM, global_kill, node, zone
 
 KERNEL = "0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO)"
 SMALL_BLOCKS = (
-    BuddyBlock(count=900, size_bytes=4 * KIB, types="UME"),
-    BuddyBlock(count=900, size_bytes=8 * KIB, types="UE"),
-    BuddyBlock(count=8, size_bytes=32 * KIB, types="CH"),
-    BuddyBlock(count=9, size_bytes=64 * KIB, types="H"),
+    BuddyBlock(free=900, size_bytes=4 * KIB, types="UME"),
+    BuddyBlock(free=900, size_bytes=8 * KIB, types="UE"),
+    BuddyBlock(free=8, size_bytes=32 * KIB, types="CH"),
+    BuddyBlock(free=9, size_bytes=64 * KIB, types="H"),
 )
 
 
@@ -93,7 +93,7 @@ def test_no_block_of_the_order_though_much_is_free_is_fragmentation() -> None:
 
 
 def test_a_tiny_zone_just_above_its_mark_has_no_room_for_a_block_of_the_order() -> None:
-    whole = (BuddyBlock(count=1, size_bytes=64 * KIB, types="U"),)
+    whole = (BuddyBlock(free=1, size_bytes=64 * KIB, types="U"),)
     dma = zone("DMA", 1_216, 32, reserve_pages=(0, 290, 290, 290), buddy=whole)
     full = zone("DMA32", 106_384, 40_864, buddy=SMALL_BLOCKS)
     assert cause(global_kill(dma, full, gfp=KERNEL, order=3)) == (Cause.FRAGMENTATION, Confidence.HIGH)
@@ -114,7 +114,7 @@ def test_a_tiny_zone_just_above_its_mark_has_no_room_for_a_block_of_the_order() 
     ],
 )
 def test_which_blocks_count(types: str, gfp: str, expected: Cause) -> None:
-    blocks = (BuddyBlock(count=1, size_bytes=64 * KIB, types=types),)
+    blocks = (BuddyBlock(free=1, size_bytes=64 * KIB, types=types),)
     assert cause(global_kill(zone("Normal", 106_384, 40_864, buddy=blocks), gfp=gfp, order=3))[0] is expected
 
 

@@ -1,7 +1,5 @@
 """Outcome, names, words and advice."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +34,7 @@ def remedies(verdict: Diagnosis) -> dict[Remedy, str]:
 
 
 def victim(comm: str, mib: int, adj: int = 0) -> Victim:
-    return dataclasses.replace(VICTIM, comm=comm, anon_rss_bytes=mib * MIB, oom_score_adj=adj)
+    return VICTIM._replace(comm=comm, anon_rss_bytes=mib * MIB, oom_score_adj=adj)
 
 
 # Pods
@@ -111,7 +109,7 @@ def test_an_unknown_container_is_named_by_its_id() -> None:
 
 
 def test_a_whole_group_killed() -> None:
-    kill = memcg_kill("/a", "/a", victims=(VICTIM, dataclasses.replace(VICTIM, pid=43)), oom_group="/a")
+    kill = memcg_kill("/a", "/a", victims=(VICTIM, VICTIM._replace(pid=43)), oom_group="/a")
     verdict = diagnose(kill)
     assert verdict.outcome is Outcome.KILLED_GROUP
     assert "all 2 processes of the group" in verdict.summary
@@ -119,7 +117,7 @@ def test_a_whole_group_killed() -> None:
 
 def test_a_panic_keeps_the_cause_that_led_to_it() -> None:
     panic = "Out of memory: compulsory panic_on_oom is enabled"
-    verdict = diagnose(dataclasses.replace(memcg_kill("/a", "/a", victims=()), panic=panic))
+    verdict = diagnose(memcg_kill("/a", "/a", victims=())._replace(panic=panic))
     assert (verdict.outcome, verdict.cause) == (Outcome.PANICKED, Cause.CGROUP_LIMIT)
     assert panic in verdict.summary
 
@@ -127,7 +125,7 @@ def test_a_panic_keeps_the_cause_that_led_to_it() -> None:
 def test_nothing_killable() -> None:
     verdict = diagnose(Kill(scope=Scope.GLOBAL, no_killable=True, panic="System is deadlocked on memory"))
     assert (verdict.cause, verdict.outcome) == (Cause.NO_KILLABLE_PROCESS, Outcome.PANICKED)
-    within = diagnose(dataclasses.replace(memcg_kill("/a", None, victims=()), no_killable=True))
+    within = diagnose(memcg_kill("/a", None, victims=())._replace(no_killable=True))
     assert (within.cause, within.outcome, within.limit_bytes) == (
         Cause.NO_KILLABLE_PROCESS,
         Outcome.NO_VICTIM,
@@ -136,21 +134,20 @@ def test_nothing_killable() -> None:
 
 
 def test_a_victim_that_was_exiting_already_is_no_kill() -> None:
-    verdict = diagnose(dataclasses.replace(memcg_kill("/a", "/a", victims=()), already_exiting=(42,)))
+    verdict = diagnose(memcg_kill("/a", "/a", victims=())._replace(already_exiting=(42,)))
     assert verdict.outcome is Outcome.NO_VICTIM
     assert "exiting" in verdict.summary
 
 
 def test_a_kill_asked_for_by_hand() -> None:
-    kill = dataclasses.replace(global_kill(zone("Normal", 900_000, 1000)), invoker=invoker(order=-1))
+    kill = global_kill(zone("Normal", 900_000, 1000))._replace(invoker=invoker(order=-1))
     verdict = diagnose(kill)
     assert (verdict.cause, verdict.confidence) == (Cause.MANUAL_TRIGGER, Confidence.HIGH)
     assert list(remedies(verdict)) == [Remedy.CHECK_TRIGGER]
 
 
 def test_a_constraint_that_the_kernel_does_not_have_is_a_policy_of_others() -> None:
-    kill = dataclasses.replace(
-        memcg_kill("/a", "/a", memory=MemoryFacts(memory=counter(40, None))),
+    kill = memcg_kill("/a", "/a", memory=MemoryFacts(memory=counter(40, None)))._replace(
         constraint="CONSTRAINT_BPF_PSI_MEM",
     )
     verdict = diagnose(kill)
@@ -163,7 +160,7 @@ def test_a_constraint_that_the_kernel_does_not_have_is_a_policy_of_others() -> N
 
 
 def test_lost_records_are_said_and_lower_the_confidence() -> None:
-    verdict = diagnose(dataclasses.replace(memcg_kill("/a", "/a"), lost_before=9))
+    verdict = diagnose(memcg_kill("/a", "/a")._replace(lost_before=9))
     assert verdict.confidence is Confidence.MEDIUM
     assert any("9 log records" in sentence for sentence in verdict.uncertain)
 
@@ -296,7 +293,7 @@ def test_who_died_for_its_oom_score_adj_is_told() -> None:
 
 
 def test_a_pod_above_its_request_on_a_full_node_is_told_so() -> None:
-    kill = dataclasses.replace(global_kill(zone("Normal", 1000, 2000)), task_memcg=CONTAINER_PATH)
+    kill = global_kill(zone("Normal", 1000, 2000))._replace(task_memcg=CONTAINER_PATH)
     assert (
         "used 80 MiB and requests 40 MiB"
         in remedies(diagnose(kill, pod=pod(container())))[Remedy.MATCH_REQUESTS]

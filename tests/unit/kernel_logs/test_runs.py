@@ -22,6 +22,11 @@ _FRAMES = (
     b"<6>kernel: [%5d.%06d] ",
     b"2026-11-23T09:%02d:%02d.%06d+00:00 host kernel: ",
 )
+_NOISE = b"".join(
+    b"Nov 23 09:00:00 node-7 " + words + b"\n"
+    for number in range(300)
+    for words in (b"sshd[%d]: closed" % number, b"systemd[1]: Started Session %d." % number)
+)
 
 
 def _framed(log: bytes, frame: bytes) -> bytes:
@@ -38,6 +43,8 @@ def _log(seed: int) -> bytes:
     log = random.choice(seeds.logs())
     if random.random() < 0.8:
         log = _framed(log, random.choice(_FRAMES))
+    if random.random() < 0.3:
+        log = _NOISE[: random.randrange(len(_NOISE))] + log + b"\n" + _NOISE
     for _ in range(random.randrange(3)):
         log = shapes.alter(log, random)
     return log * random.randrange(1, 3)

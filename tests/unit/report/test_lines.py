@@ -311,7 +311,7 @@ def test_zones_with_and_without_a_node() -> None:
     low, high = show.zones()
     assert (low.node, low.name, low.fields_bytes["reserved_highatomic"]) == (1, "DMA32", 4096)
     assert low.lowmem_reserve_pages == (0, 0, 816, 816)
-    assert [(block.count, block.size_bytes, block.types) for block in low.buddy] == [
+    assert [(block.free, block.size_bytes, block.types) for block in low.buddy] == [
         (5, 65536, "UME"),
         (0, 131072, ""),
     ]

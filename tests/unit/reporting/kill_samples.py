@@ -1,7 +1,5 @@
 """Kills and verdicts to render: an ordinary one, and one whose every text is an attack."""
 
-from dataclasses import replace
-
 from oomkeeper.model.cause import (
     BindingCounter,
     Cause,
@@ -103,8 +101,7 @@ DIAGNOSIS = Diagnosis(
     uncertain=("The log does not show how long the growth took.",),
 )
 
-HOSTILE_KILL = replace(
-    KILL,
+HOSTILE_KILL = KILL._replace(
     invoker=Invoker(comm=HOSTILE, pid=811, order=0, gfp=HOSTILE, oom_score_adj=0),
     kernel_release=HOSTILE,
     constraint=HOSTILE,
@@ -121,16 +118,14 @@ HOSTILE_KILL = replace(
     tasks=(task(811, HOSTILE, rss_mib=502), task(7, "漢字", rss_mib=3)),
 )
 
-HOSTILE_DIAGNOSIS = replace(
-    DIAGNOSIS,
+HOSTILE_DIAGNOSIS = DIAGNOSIS._replace(
     summary=f"{HOSTILE} was killed.",
     advice=(Advice(remedy=Remedy.FIND_LEAK, message=HOSTILE),),
     uncertain=(HOSTILE,),
     contributors=(Contributor(name=ContributorName.KERNEL_SLAB, bytes=MIB, share=0.5, detail=HOSTILE),),
 )
 
-GLOBAL_KILL = replace(
-    KILL,
+GLOBAL_KILL = KILL._replace(
     scope=Scope.GLOBAL,
     constraint="CONSTRAINT_NONE",
     oom_memcg=None,
@@ -151,8 +146,7 @@ GLOBAL_KILL = replace(
     ),
 )
 
-GLOBAL_DIAGNOSIS = replace(
-    DIAGNOSIS,
+GLOBAL_DIAGNOSIS = DIAGNOSIS._replace(
     scope=Scope.GLOBAL,
     cause=Cause.NODE_MEMORY,
     level=None,

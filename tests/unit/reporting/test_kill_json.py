@@ -1,7 +1,6 @@
 """The edge contract: keys, nesting, types and nulls of one kill's JSON object."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,7 +179,7 @@ def test_a_containers_kill_carries_what_the_log_said() -> None:
 def test_pod_and_container_come_from_the_cgroup_paths(
     task_memcg: str | None, oom_memcg: str | None, pod: str | None, container: str | None
 ) -> None:
-    kill = kill_to_json(replace(KILL, task_memcg=task_memcg, oom_memcg=oom_memcg), DIAGNOSIS)
+    kill = kill_to_json(KILL._replace(task_memcg=task_memcg, oom_memcg=oom_memcg), DIAGNOSIS)
 
     assert (kill["podUid"], kill["containerId"]) == (pod, container)
 
@@ -201,7 +200,7 @@ def test_pod_and_container_come_from_the_cgroup_paths(
 def test_time_is_rfc3339_else_seconds_since_boot_else_null(
     usec: int | None, wall: str | None, time: str | None
 ) -> None:
-    assert kill_time(replace(KILL, usec=usec, wall=wall)) == time
+    assert kill_time(KILL._replace(usec=usec, wall=wall)) == time
 
 
 def test_no_text_of_the_object_holds_a_control_character_or_a_lone_surrogate() -> None:
@@ -220,7 +219,7 @@ def test_no_text_of_the_object_holds_a_control_character_or_a_lone_surrogate() -
 
 
 def test_a_victim_that_only_the_oom_kill_line_names_is_still_a_victim() -> None:
-    cut = replace(KILL, victims=(), kill_lines=0)
+    cut = KILL._replace(victims=(), kill_lines=0)
 
     victim = kill_to_json(cut, DIAGNOSIS)["victims"][0]
 
@@ -229,15 +228,15 @@ def test_a_victim_that_only_the_oom_kill_line_names_is_still_a_victim() -> None:
 
 
 def test_a_panic_makes_no_victim_of_the_chosen_task() -> None:
-    panicked = replace(DIAGNOSIS, outcome=Outcome.PANICKED)
+    panicked = DIAGNOSIS._replace(outcome=Outcome.PANICKED)
 
-    assert kill_to_json(replace(KILL, victims=(), kill_lines=0), panicked)["victims"] == []
+    assert kill_to_json(KILL._replace(victims=(), kill_lines=0), panicked)["victims"] == []
 
 
 def test_the_task_table_is_cut_to_the_largest_and_the_rest_is_counted() -> None:
     tasks = tuple(task(pid, f"t{pid}", rss_mib=pid) for pid in range(1, 200))
 
-    kill = kill_to_json(replace(KILL, tasks=tasks), DIAGNOSIS)
+    kill = kill_to_json(KILL._replace(tasks=tasks), DIAGNOSIS)
 
     assert [row["pid"] for row in kill["tasks"]] == list(range(199, 199 - MAX_TASKS, -1))
     assert kill["taskCount"] == 199
@@ -246,6 +245,6 @@ def test_the_task_table_is_cut_to_the_largest_and_the_rest_is_counted() -> None:
 def test_task_sizes_use_the_kernels_own_page_size() -> None:
     memory = MemoryFacts(page_size_bytes=65536)
 
-    kill = kill_to_json(replace(KILL, memory=memory, tasks=(task(1, "a", rss_mib=1),)), DIAGNOSIS)
+    kill = kill_to_json(KILL._replace(memory=memory, tasks=(task(1, "a", rss_mib=1),)), DIAGNOSIS)
 
     assert kill["tasks"][0]["rssBytes"] == 256 * 65536

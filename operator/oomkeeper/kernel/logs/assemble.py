@@ -34,7 +34,16 @@ from .journal import SpreadJson
 from .rawkmsg import DICTIONARY
 from .rejoin import TERMINAL_WIDTHS, breaks_token, join
 from .runon import split_run_on
-from .runs import BARE_PLAIN, BARE_ROW, KEPT_RECORDS, LEAST_BYTES, RECORD_MAX_BYTES, bare_run, framed_run
+from .runs import (
+    BARE_PLAIN,
+    BARE_ROW,
+    KEPT_RECORDS,
+    LEAST_BYTES,
+    RECORD_MAX_BYTES,
+    bare_run,
+    foreign_run,
+    framed_run,
+)
 
 _MAX_BETWEEN = 8
 _MAX_PIECES = 64
@@ -130,6 +139,12 @@ class Assembler:
                     self._append_run(run)
                     at, patience = end, _PATIENCE_BYTES
                     continue
+            if layout is not None and layout.foreign and (found := layout.foreign.match(block, at)):
+                end = found.end()
+                if end - at >= LEAST_BYTES:
+                    self._append_run(foreign_run(block[at:end], layout))
+                    at, patience = end, _PATIENCE_BYTES
+                    continue
             # What does not fit is taken with what stands around it, the more the more often.
             end = len(block) if layout is None else block.find(b"\n", at + patience) + 1 or len(block)
             patience *= 2
@@ -183,7 +198,10 @@ class Assembler:
         del run.texts[-KEPT_RECORDS:]
         if run.texts:
             self._done.append(run)
-            self._counts.kernel += len(run)
+            if run.kernel:
+                self._counts.kernel += len(run)
+            else:
+                self._counts.foreign += len(run)
 
     def _waits(self) -> bool:
         """Whether the next line may belong to what was begun, whatever it looks like."""

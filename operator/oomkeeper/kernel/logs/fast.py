@@ -176,11 +176,18 @@ class Layout(NamedTuple):
     """Blanks, seconds, a point, six digits."""
     caller: bytes | None
     """That of every line."""
+    foreign: re.Pattern[bytes] | None
+    """As many lines of the same date and host as follow one another, each of which `Fast.pattern` takes for
+    another program's; None where those are not told from the kernel's."""
+    foreign_width: int
 
 
 def layout_for(line: bytes) -> Layout | None:
     """The layout of lines like this one, or None where such lines have prefixes of several widths."""
     found = _SAMPLE.match(line)
+    if found is not None and not found[0] and (other := _FOREIGN_SAMPLE.match(line)):
+        date = other["sys"] or other["sysiso"]
+        return _layout(False, "sys", _shape(date), len(date), other["host"], 0, b"")
     if found is None or found["dec"] or found["ctime"] or found["iso"]:
         return None
     dated = next((name for name in ("sys", "sysiso", "tag") if found[name]), None)
@@ -234,6 +241,10 @@ def _layout(
         date=date,
         uptime=uptime,
         caller=caller.strip(b" []") or None,
+        foreign=lazy(rb"(?:" + shape + rb" " + re.escape(host) + _FOREIGN_TEXT + rb"\n)++")
+        if date_width and host
+        else None,
+        foreign_width=date_width + 1 + len(host),
     )
 
 

@@ -57,6 +57,22 @@ def framed_run(block: bytes, layout: Layout, fast: Fast) -> LogRun | None:
     return LogRun(texts, caller=caller, record=record)
 
 
+def foreign_run(block: bytes, layout: Layout) -> LogRun:
+    """The records of a block, all of whose lines `layout.foreign` took."""
+    lines = block[:-1].split(b"\n")
+    date_end = layout.date.stop - layout.date.start if layout.date is not None else 0
+    walls: dict[bytes, str] = {}
+    texts = [line[layout.foreign_width :] for line in lines]
+
+    def record(at: int) -> LogRecord:
+        date = lines[at][:date_end]
+        if (wall := walls.get(date)) is None:
+            wall = walls[date] = normalise(date)
+        return LogRecord(text=texts[at], wall=wall, kernel=False)
+
+    return LogRun(texts, kernel=False, record=record)
+
+
 _ROW = rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]"
 _FRAME = rb" (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
 BARE_ROW = lazy(_ROW + rb"\Z|" + _FRAME)

@@ -9,7 +9,9 @@ further victims.
 At most two events are held: one whose report is being read (`_open`), and one that is decided and may still
 get what follows a kill (`_done`): further victims of a group, the reaper, a panic."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from ...model.kill import Kill
 from ...model.log import Logged, LogRecord, LogRun
@@ -86,10 +88,12 @@ class ReportAssembler:
 
     def feed_run(self, run: LogRun) -> Sequence[Kill]:
         """What `feed` gives for one record after the other."""
+        if not run.kernel:
+            return _NONE
         texts = run.texts
         kills: tuple[Kill, ...] = ()
         begin = 0
-        for at in [at for at, text in enumerate(texts) if text[:5] in HEADS or HEADER_MARK in text]:
+        for at in _marked(texts):
             if begin < at:
                 kills += self._fill(run, begin, at)
             kills += tuple(self.feed(run.record(at)))
@@ -281,7 +285,7 @@ class ReportAssembler:
     # -------------------------------------------------------------------------------------------------
 
     def _begin(self, record: LogRecord) -> Draft:
-        draft = Draft.begin(record)
+        draft = Draft(record)
         draft.lost_before, self._lost = self._lost, 0
         draft.head_cut = not self._seen_any
         self._open = draft
@@ -343,6 +347,23 @@ def parse_records(records: Iterable[Logged]) -> Iterator[Kill]:
     assembler = ReportAssembler()
     yield from assembler.feed_all(records)
     yield from assembler.flush()
+
+
+def _marked(texts: list[bytes]) -> list[int]:
+    """Places of all lines that an event may hang on, and of a few others."""
+    marked = [at for at, text in enumerate(texts) if text[:5] in HEADS]
+    # One search over all texts is quicker than one in each. It may find a mark that is parted by two lines,
+    # which does no harm.
+    whole = b"".join(texts)
+    found = whole.find(HEADER_MARK)
+    if found >= 0:
+        ends = list(accumulate(map(len, texts)))
+        places = set(marked)
+        while found >= 0:
+            places.add(bisect_right(ends, found))
+            found = whole.find(HEADER_MARK, found + 1)
+        marked = sorted(places)
+    return marked
 
 
 def _bounded(text: bytes) -> bytes:

@@ -4,7 +4,6 @@ A report is a sequence of sections, each opened by a line that `kinds` knows: th
 the counters, the statistics, Mem-Info, the slab table, the task table, the summary. Nothing of them is read
 before the event is complete or asked for."""
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...model.log import LogRecord
@@ -25,45 +24,35 @@ class Section(NamedTuple):
     body: list[bytes]
 
 
-@dataclass(slots=True)
 class Draft:
     """Mutable; only `assemble` writes it and only `build` reads it."""
 
-    caller: bytes | None = None
-    usec: int | None = None
-    wall: str | None = None
-    first_seq: int | None = None
-    last_seq: int | None = None
-    last_usec: int | None = None
-    sections: list[Section] = field(default_factory=list)
-    body: list[bytes] = field(default_factory=list)
-    """The body of the last section."""
-    kinds: dict[Kind, int] = field(default_factory=dict)
-    """How many lines of each kind."""
-    killed: list[bytes] = field(default_factory=list)
-    kill_seqs: list[int] = field(default_factory=list)
-    after: list[tuple[Kind, bytes]] = field(default_factory=list)
-    """Lines after the decision: group, reaped, already exiting, panic."""
-    size_bytes: int = 0
-    truncated: bool = False
-    head_cut: bool = False
-    """The text began inside this event."""
-    lost_before: int = 0
-    table_pids: frozenset[bytes] | None = None
-    """The pids of the task table, once somebody asked."""
-    idle: int = 0
-    """Records since the last one that belonged here."""
-
-    @classmethod
-    def begin(cls, record: LogRecord) -> "Draft":
-        """An empty draft that takes its time and place from `record`."""
-        return cls(
-            caller=record.caller,
-            usec=record.usec,
-            wall=record.wall,
-            first_seq=record.seq,
-            last_seq=record.seq,
-        )
+    def __init__(self, record: LogRecord) -> None:
+        """Takes its time and place from the first record."""
+        self.caller = record.caller
+        self.usec = record.usec
+        self.wall = record.wall
+        self.first_seq = record.seq
+        self.last_seq = record.seq
+        self.last_usec: int | None = None
+        self.sections: list[Section] = []
+        self.body: list[bytes] = []
+        """The body of the last section."""
+        self.kinds: dict[Kind, int] = {}
+        """How many lines of each kind."""
+        self.killed: list[bytes] = []
+        self.kill_seqs: list[int] = []
+        self.after: list[tuple[Kind, bytes]] = []
+        """Lines after the decision: group, reaped, already exiting, panic."""
+        self.size_bytes = 0
+        self.truncated = False
+        self.head_cut = False
+        """The text began inside this event."""
+        self.lost_before = 0
+        self.table_pids: frozenset[bytes] | None = None
+        """The pids of the task table, once somebody asked."""
+        self.idle = 0
+        """Records since the last one that belonged here."""
 
     def open_section(self, kind: Kind, record: LogRecord) -> None:
         """Begin the part of the report that this line opens."""

@@ -3,8 +3,6 @@
 `constraint=` is no evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02
 in 5.2)."""
 
-from dataclasses import dataclass
-
 from ...model.cause import Scope
 
 _MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
@@ -12,7 +10,6 @@ _SYSRQ = b"moom_callback+0x"
 _ALLOCATOR = (b"__alloc_pages", b"__alloc_frozen_pages", b"pagefault_out_of_memory", b"moom_callback")
 
 
-@dataclass(slots=True)
 class Marks:
     """What in a report speaks for either."""
 

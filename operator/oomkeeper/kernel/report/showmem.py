@@ -6,6 +6,8 @@ absence says nothing of a node. The hugepages lines and the counts right after `
 Kernels without CONFIG_NUMA leave out `Node 0`."""
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...model.memory import BuddyBlock, HugePages, Zone
 from ..lazy import lazy
@@ -36,8 +38,8 @@ class ShowMem:
 
     def __init__(self) -> None:
         self.counts_pages: dict[str, int] = {}
-        self.node_fields_bytes: dict[int, dict[str, int]] = {}
-        self._zones: dict[tuple[int, str], dict[str, int]] = {}
+        self.node_fields_bytes: dict[int, Fields] = {}
+        self._zones: dict[tuple[int, str], Fields] = {}
         self._reserves: dict[tuple[int, str], tuple[int, ...]] = {}
         self._buddies: dict[tuple[int, str], tuple[BuddyBlock, ...]] = {}
         self._last_zone: tuple[int, str] | None = None
@@ -80,7 +82,7 @@ class ShowMem:
         match = _NODE.match(line)
         if match is None:
             return False
-        self.node_fields_bytes.setdefault(int(match[1]), _fields(line))
+        self.node_fields_bytes.setdefault(int(match[1]), Fields(line))
         return True
 
     def _zone(self, line: bytes) -> bool:
@@ -89,7 +91,7 @@ class ShowMem:
             return False
         key = int(match["node"] or 0), match["zone"].decode()
         self._last_zone = key if key not in self._zones else None
-        self._zones.setdefault(key, _fields(line))
+        self._zones.setdefault(key, Fields(line))
         return True
 
     def _reserve(self, line: bytes) -> None:
@@ -108,8 +110,8 @@ class ShowMem:
             key,
             tuple(
                 [
-                    BuddyBlock(count=int(count), size_bytes=int(size) * KIB, types=types)
-                    for count, size, types in _BLOCK.findall(line.decode("latin-1"))
+                    BuddyBlock(int(free), int(size) * KIB, types)
+                    for free, size, types in _BLOCK.findall(line.decode("latin-1"))
                 ]
             ),
         )
@@ -143,8 +145,45 @@ class ShowMem:
         return next((blocks[0].size_bytes for blocks in self._buddies.values() if blocks), None)
 
 
+class Fields(Mapping[str, int]):
+    """The sizes of a line in bytes; of a name that comes twice the first counts. Read when first looked at:
+    a node's own line tells nothing that most verdicts need."""
+
+    __slots__ = ("_line", "_read")
+
+    def __init__(self, line: bytes) -> None:
+        self._line = line
+        self._read: dict[str, int] | None = None
+
+    def _fields(self) -> dict[str, int]:
+        if self._read is None:
+            self._read = _fields(self._line)
+        return self._read
+
+    def __getitem__(self, name: str) -> int:
+        return self._fields()[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dict's."""
+        return self._fields().get(name, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields())
+
+    def __len__(self) -> int:
+        return len(self._fields())
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields() == (other._fields() if isinstance(other, Fields) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._line)
+
+    def __repr__(self) -> str:
+        return repr(self._fields())
+
+
 def _fields(line: bytes) -> dict[str, int]:
-    """The sizes of a line in bytes; of a name that comes twice the first counts."""
     found = _FIELD.findall(line.decode("latin-1"))
     fields = {name: int(value) * KIB for name, value in found}
     if len(fields) < len(found):
