@@ -1,7 +1,5 @@
 """The page allocator's causes: node, zone, NUMA, fragmentation."""
 
-from dataclasses import replace
-
 import pytest
 
 from oomkeeper.diagnosis import diagnose
@@ -255,7 +253,7 @@ def test_huge_pages_of_a_node_that_is_not_shown_are_not_called_unexplained(
 
 
 def test_sysrq_is_told_by_its_call_trace_where_the_kernel_prints_order_0() -> None:
-    asked = replace(global_kill(zone("Normal", 900_000, 20_000)), sysrq=True)
+    asked = global_kill(zone("Normal", 900_000, 20_000))._replace(sysrq=True)
     assert cause(asked) == (Cause.MANUAL_TRIGGER, Confidence.HIGH)
 
 

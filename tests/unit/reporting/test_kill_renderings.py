@@ -4,7 +4,6 @@ import html
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -97,7 +96,7 @@ def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
         Zone(node=0, name="Movable", fields_bytes={"free": 500 * MIB, "min": MIB}),
     )
     unmovable = Invoker(comm="java", pid=811, order=0, gfp="0xcc0(GFP_KERNEL)", oom_score_adj=0)
-    kill = replace(GLOBAL_KILL, invoker=unmovable, memory=replace(GLOBAL_KILL.memory, zones=zones))
+    kill = GLOBAL_KILL._replace(invoker=unmovable, memory=GLOBAL_KILL.memory._replace(zones=zones))
 
     page = render_text([kill_to_json(kill, GLOBAL_DIAGNOSIS)], width=100)
 

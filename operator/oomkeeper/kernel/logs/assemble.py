@@ -6,7 +6,7 @@ only the lines that it leaves over, and those that may belong to the record befo
 """
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 
 from oomkeeper.model.log import Logged, LogRecord, LogRun
@@ -64,6 +64,10 @@ class Assembler:
         self._done: list[Logged] = []
         """What comes before `_out`, and nothing can be added to any more."""
         self._out: list[LogRecord] = []
+        self._before = 0
+        """Records of the stream before `_out`."""
+        self._searched = 0
+        """Records of the stream in which the header of a table was looked for."""
         self._seen = 0
         """Length of `_out` when a line was last looked at singly."""
         self._last = -1
@@ -193,10 +197,12 @@ class Assembler:
 
     def _append_run(self, run: LogRun) -> None:
         self._done += self._out
+        self._before += len(self._out)
         self._out = [run.record(at) for at in range(max(0, len(run) - KEPT_RECORDS), len(run))]
         self._last, self._seen = -1, 0
         del run.texts[-KEPT_RECORDS:]
         if run.texts:
+            self._before += len(run)
             self._done.append(run)
             if run.kernel:
                 self._counts.kernel += len(run)
@@ -476,11 +482,15 @@ class Assembler:
         return width
 
     def _table_columns(self) -> int:
+        """Of the table that the last record is in. A record is searched for its header once, but for the last
+        one, which may not be whole yet."""
+        last = self._before + len(self._out) - 1
         texts = (record.text for record in reversed(self._out))
-        for text in chain(texts, self._done_texts()):
+        for text in islice(chain(texts, self._done_texts()), last + 1 - self._searched):
             if text[:1] == b"[" and (header := TABLE_HEADER.match(text)) is not None:
                 self._columns = len(header[1].split())
                 break
+        self._searched = last
         return self._columns
 
     def _done_texts(self) -> Iterator[bytes]:
@@ -490,6 +500,7 @@ class Assembler:
     def _take(self, *, keep: bool) -> list[Logged]:
         held = self._last if keep and self._last >= 0 else len(self._out)
         done, self._out = self._out[:held], self._out[held:]
+        self._before += held
         self._last = 0 if self._out else -1
         self._seen = len(self._out)
         if self._done:
