@@ -1,12 +1,12 @@
-"""What holds for any bytes: nothing raises, nothing unprintable comes out, numbers stay within reason, and
-an event names no process that the log does not."""
+"""What holds for any bytes: nothing raises, nothing unprintable comes out, numbers stay within reason, an
+event names no process that the log does not, and what is read in stretches is what is read line by line."""
 
 import io
 import json
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.diagnosis.whatif import Settings, simulate
-from oomkeeper.kernel.logs import LogCounts, read_relevant_records
+from oomkeeper.kernel.logs import LogCounts, assemble, read_relevant_log, runs
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
 from oomkeeper.reporting.kill_html import render_html
@@ -18,15 +18,25 @@ _RENDERERS = (render_text, render_markdown, render_html)
 _SETTINGS = Settings(adjustments=(("1", 500), ("a", -1000)), kill_allocating_task=True, panic_on_oom=1)
 
 
-def kills_of(data: bytes) -> list[Kill]:
-    """Every event that `explain` finds."""
-    return list(parse_records(read_relevant_records(io.BytesIO(data), counts=LogCounts())))
+_ALWAYS, _NEVER = 0, 1 << 40
+
+
+def kills_of(data: bytes, *, least_bytes: int | None = None) -> list[Kill]:
+    """Every event that `explain` finds. `least_bytes` makes it take any stretch of plain lines at once, or
+    none."""
+    before = runs.LEAST_BYTES
+    try:
+        runs.LEAST_BYTES = assemble.LEAST_BYTES = before if least_bytes is None else least_bytes  # type: ignore[misc,attr-defined]
+        return list(parse_records(read_relevant_log(io.BytesIO(data), counts=LogCounts())))
+    finally:
+        runs.LEAST_BYTES = assemble.LEAST_BYTES = before  # type: ignore[misc,attr-defined]
 
 
 def check(data: bytes) -> int:
     """Run the whole of `explain` and `simulate` on `data`; how many events there were. Raises
     AssertionError where a property does not hold, and whatever the code raises."""
-    kills = kills_of(data)
+    kills = kills_of(data, least_bytes=_ALWAYS)
+    assert kills == kills_of(data, least_bytes=_NEVER), "in stretches it is another event"
     for kill in kills:
         page = kill_to_json(kill, diagnose(kill))
         check_kill(kill, page, data)
