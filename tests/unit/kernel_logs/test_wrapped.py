@@ -233,3 +233,9 @@ def test_a_record_of_several_lines_that_kmsg_keeps_on_one_may_be_broken(width: i
 def test_a_paste_behind_a_tab_keeps_its_further_lines() -> None:
     log = b"".join(b"\t" + line + b"\n" for said in REPORT for line in dmesg(said).splitlines())
     assert kernel_texts(log) == [said.text for said in REPORT]
+
+
+def test_a_kmsg_fragment_of_nothing_but_an_escaped_newline_belongs_to_nothing() -> None:
+    log = b"4,1,1000000,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),\n\\x0a\n"
+    texts = [record.text for record in records_of(log)]
+    assert texts[0] == b"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),"

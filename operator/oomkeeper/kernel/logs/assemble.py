@@ -387,6 +387,8 @@ class Assembler:
         text = self._out[self._last].text
         if self._kind is Kind.KMSG and b"\\x" in rest:
             rest = decode_kmsg(rest)
+            if not rest.strip():
+                return False
         if text.strip() == b"[" and self._stamp_was_cut(rest, width):
             return True
         if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
