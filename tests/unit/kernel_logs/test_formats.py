@@ -89,11 +89,16 @@ def test_any_text_of_one_line_survives_every_format(writer: Writer, text: str, u
 
 _BY_NAME = {writer.__name__: writer for writer in WHOLE}
 _WIDTHS = "journal_short_precise kmsg dmesg kmsg kmsg kmsg kmsg kmsg kmsg kmsg journal_json journal_short"
+_LANGUAGES = (
+    "dmesg_ctime dmesg_ctime dmesg_crlf dmesg_color rsyslog_without_host dmesg_ctime_german "
+    "kmsg_with_dictionary tag_alone journal_short rsyslog_iso dmesg_color dmesg_ctime"
+)
 _TAGGED = "dmesg journal_short_monotonic" + 9 * " kmsg" + " dmesg"
 
 
 @given(st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
 @example([_BY_NAME[name] for name in _WIDTHS.split()])  # dates of two widths
+@example([_BY_NAME[name] for name in _LANGUAGES.split()])  # days of two widths
 @example([_BY_NAME[name] for name in _TAGGED.split()])  # a tag behind one stamp, none behind the other
 def test_formats_may_change_within_one_stream(writers: list[Writer]) -> None:
     mixed = [

@@ -85,11 +85,16 @@ def fast_for(line: bytes) -> Fast | None:
     dated = next((name for name in ("sys", "sysiso", "tag", "ctime", "iso") if parts[name]), None)
     if (dated is None or dated == "tag") and not parts["stamp"]:
         return None
+    shape = b""
+    if dated in ("sys", "sysiso"):
+        shape = _shape(parts[dated])
+    elif dated == "ctime":
+        shape = _as_wide(parts[dated])
     return _build(
         bool(parts["pri"]),
         bool(parts["dec"]),
         dated,
-        _shape(parts[dated]) if dated in ("sys", "sysiso") else b"",
+        shape,
         parts["host"] or b"",
         bool(parts["stamp"]),
         bool(parts["caller"]),
@@ -112,6 +117,11 @@ def _shape(date: bytes) -> bytes:
     return b"".join(classes)
 
 
+def _as_wide(date: bytes) -> bytes:
+    """The same for dates of dmesg -T, whose names of days and months are of any language."""
+    return rb"(?=[^\[\]\n]{%d}\])" % len(date) + _CTIME
+
+
 @lru_cache(maxsize=64)
 def _build(
     priority: bool, decoded: bool, dated: str | None, shape: bytes, host: bytes, stamped: bool, caller: bool
@@ -127,7 +137,7 @@ def _build(
         "sys": rb"(" + shape + rb") " + tag,
         "sysiso": rb"(" + shape + rb") " + tag,
         "tag": rb"kernel: ",
-        "ctime": rb"\[(" + _CTIME + rb")\] ",
+        "ctime": rb"\[(" + shape + rb")\] ",
         "iso": rb"(" + _DMESG_ISO + rb") ",
         None: rb"",
     }[dated]
