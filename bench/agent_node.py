@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import select
 import threading
 import time
@@ -14,6 +13,7 @@ from oomkeeper.agent.kube.client import ApiClient, ApiConfig, ApiError
 from oomkeeper.agent.kube.watcher import Watcher
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader
+from oomkeeper.kernel.report.killline import parse_killed
 from tests.testbed import NativeNode, native_node
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,8 +132,8 @@ class KernelKills(threading.Thread):
                 if record.kernel and b"Killed process" in record.text:
                     kill = f"{self._boot_id}-{record.seq}"
                     self._stamps[kill] = (record.usec or 0) / 1e6
-                    if (pid := killed_pid(record.text.decode(errors="replace"))) is not None:
-                        self.pids[kill] = pid
+                    if (victim := parse_killed(record.text)) is not None:
+                        self.pids[kill] = victim.pid
 
     def stop(self) -> dict[str, float]:
         """All since the start. printk's clock and CLOCK_MONOTONIC drift apart: the distance is measured at
@@ -158,12 +158,6 @@ class KernelKills(threading.Thread):
             reader.close()
             tries.append((after - before, (before + after) / 2 - (stamp or 0) / 1e6))
         return min(tries)[1]
-
-
-def killed_pid(text: str) -> int | None:
-    """The pid in a kernel's kill line, wherever it is quoted."""
-    found = re.search(r"Killed process (\d+)", text)
-    return None if found is None else int(found[1])
 
 
 def await_until(done: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -199,6 +193,5 @@ __all__ = [
     "children",
     "cluster",
     "get",
-    "killed_pid",
     "pod",
 ]

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oomkeeper.agent.kube.watcher import Watcher
+from oomkeeper.kernel.report.killline import parse_killed
 from tests.testbed.binaries import binaries
 from tests.testbed.recipes import NODE_PROBLEM_DETECTOR
 
-from .agent_node import ApiConfig, Json, killed_pid
+from .agent_node import ApiConfig, Json
 
 REASON = "OOMKilling"
 MOST_EVENTS = 20
@@ -73,8 +74,11 @@ class Events:
 
     def _event(self, _kind: str, event: Json) -> None:
         now = time.monotonic()
-        if event.get("reason") == REASON and (pid := killed_pid(event.get("message", ""))) is not None:
-            self.pids.setdefault(pid, now)
+        if event.get("reason") != REASON:
+            return
+        # The message is the kernel's line.
+        if (victim := parse_killed(event.get("message", "").encode())) is not None:
+            self.pids.setdefault(victim.pid, now)
 
 
 def resident_mib(process: "subprocess.Popen[bytes]") -> float:

@@ -97,8 +97,7 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
 
 
 def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:
-    if kill.sysrq or (kill.invoker is not None and kill.invoker.order == -1):
-        # oom_control.order = -1 is how moom_callback() (drivers/tty/sysrq.c) marks itself (is_sysrq_oom()).
+    if kill.by_sysrq:
         return _Verdict(Cause.MANUAL_TRIGGER, None, Confidence.HIGH, (), None)
     if kill.constraint is not None and kill.constraint not in _KERNEL_CONSTRAINTS:
         return _Verdict(Cause.EXTERNAL_POLICY, _memcg_level(kill), Confidence.HIGH, (), None)

@@ -25,9 +25,7 @@ def filled(case: Case) -> str:
     if phrase is None or (top.share < 0.3 and not (top.share == 0 and top.detail)):
         return ""
     share = f" ({percent(top.share)})" if top.share else ""
-    cache = case.largest_slab()
-    named = top.name is ContributorName.KERNEL_SLAB and cache is not None
-    detail = (
-        f", {size(cache.total_bytes)} of it in slab cache {printable(cache.name)}" if named and cache else ""
-    )
+    detail = ""
+    if top.name is ContributorName.KERNEL_SLAB and (cache := case.largest_slab()) is not None:
+        detail = f", {size(cache.total_bytes)} of it in slab cache {printable(cache.name)}"
     return f", mostly filled by {phrase}: {size(top.bytes)}{share}{detail}"

@@ -111,3 +111,8 @@ class Kill(NamedTuple):
     """False where the text was cut at either end, or records are known to be missing."""
     lost_before: int = 0
     """Log records known to be lost just before or inside this event."""
+
+    @property
+    def by_sysrq(self) -> bool:
+        """Somebody asked for it by sysrq-f: moom_callback() sets order -1, as is_sysrq_oom() knows."""
+        return self.sysrq or (self.invoker is not None and self.invoker.order == -1)

@@ -62,11 +62,6 @@ def outlook_of(kill: Kill, settings: Settings, table: Table) -> Outlook:
 _End = tuple[Outcome | None, Scored | None, str | None, str]
 
 
-def is_sysrq(kill: Kill) -> bool:
-    """Asked for by sysrq-f: is_sysrq_oom()."""
-    return kill.sysrq or (kill.invoker is not None and kill.invoker.order == -1)
-
-
 def _adjusted(table: Table, settings: Settings) -> tuple[Mapping[int, int], tuple[str, ...]]:
     adj = {} if settings.every is None else dict.fromkeys(range(len(table.rows)), settings.every)
     unmatched = []
@@ -84,7 +79,7 @@ def _panic(kill: Kill, settings: Settings, table: Table) -> _End | None:
     """check_panic_on_oom()."""
     if not settings.panic_on_oom:
         return None
-    if is_sysrq(kill) and table.formula.release >= (4, 3):
+    if kill.by_sysrq and table.formula.release >= (4, 3):
         # 071a4befebb6; before it, sysrq-f met the sysctl like any other.
         return None
     if settings.panic_on_oom == 2:
@@ -112,7 +107,7 @@ def _allocating(kill: Kill, settings: Settings, table: Table, ranking: Ranking) 
         return Outcome.KILLED, task, _name(task), "It asked for the memory."
     # A thread's pid is not in the table, a kernel thread's process neither; one without memory of its own
     # (sysrq's kworker) is passed over by the kernel too.
-    if is_sysrq(kill) or invoker.oom_score_adj == ADJ_MIN or _is_kernel_thread(invoker.comm):
+    if kill.by_sysrq or invoker.oom_score_adj == ADJ_MIN or _is_kernel_thread(invoker.comm):
         return None
     pid = "" if invoker.pid is None else f" ({invoker.pid})"
     return (
@@ -137,7 +132,7 @@ def _by_score(kill: Kill, ranking: Ranking) -> _End:
         return None, None, None, _unknown(ranking)
     if ranking.chosen is not None:
         return Outcome.KILLED, ranking.chosen, _name(ranking.chosen), _because(ranking)
-    if kill.scope is Scope.GLOBAL and not is_sysrq(kill):
+    if kill.scope is Scope.GLOBAL and not kill.by_sysrq:
         return Outcome.PANICKED, None, None, "No process may be killed, and then the kernel panics."
     return Outcome.NO_VICTIM, None, None, "No process of the table may be killed."
 
