@@ -6,7 +6,7 @@ import json
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.diagnosis.whatif import Settings, simulate
-from oomkeeper.kernel.logs import LogCounts, assemble, read_relevant_log, runs
+from oomkeeper.kernel.logs import LogCounts, read_relevant_log, runs
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
 from oomkeeper.reporting.kill_html import render_html
@@ -27,10 +27,10 @@ def kills_of(data: bytes, *, least_bytes: int | None = None) -> list[Kill]:
     none."""
     before = runs.LEAST_BYTES
     try:
-        runs.LEAST_BYTES = assemble.LEAST_BYTES = before if least_bytes is None else least_bytes  # type: ignore[misc,attr-defined]
+        runs.LEAST_BYTES = before if least_bytes is None else least_bytes  # type: ignore[misc,attr-defined]
         return list(parse_records(read_relevant_log(io.BytesIO(data), counts=LogCounts())))
     finally:
-        runs.LEAST_BYTES = assemble.LEAST_BYTES = before  # type: ignore[misc,attr-defined]
+        runs.LEAST_BYTES = before  # type: ignore[misc,attr-defined]
 
 
 def check(data: bytes) -> int:

@@ -29,45 +29,94 @@ class LogRecord(NamedTuple):
     """False for text that a process wrote (/dev/kmsg facility other than 0): never evidence."""
 
 
-class LogRun:
-    """Consecutive records of one writer, of which only the texts are there yet.
+RUN_TEXT_MAX_BYTES = 4000
+"""printk() cuts a record at about 1 KiB."""
 
-    Nine in ten lines of a report do nothing but fill its sections: to make a record of each costs more than
-    all that is done with its text.
+
+class LogRun:
+    """Consecutive records of one writer and of one line each, of which only the text is there yet.
+
+    Nine in ten lines of a report do nothing but fill its sections: to make a record, or even a bytes object,
+    of each costs more than all that is done with what it says.
     """
 
-    __slots__ = ("_record", "caller", "kernel", "longest", "texts")
+    __slots__ = ("_make", "caller", "kernel", "lines", "uptime", "width")
 
     def __init__(
         self,
-        texts: list[bytes],
+        lines: bytes,
         *,
+        width: int = 0,
         caller: bytes | None = None,
         kernel: bool = True,
-        record: Callable[[int], LogRecord] | None = None,
+        uptime: slice | None = None,
+        make: Callable[[bytes], LogRecord] | None = None,
     ) -> None:
-        self.texts = texts
-        """Never empty."""
+        self.lines = lines
+        """What was read, with a newline before every line and none at the end: one line at least, and no text
+        longer than `RUN_TEXT_MAX_BYTES`."""
+        self.width = width
+        """Bytes of framing before the text of each line."""
         self.caller = caller
         """The one that all records have."""
         self.kernel = kernel
         """The same: either all are the kernel's or none is."""
-        self.longest = max(map(len, texts))
-        """Bytes of the longest text, or more."""
-        self._record = record
+        self.uptime = uptime
+        """Where in each line the seconds since boot stand, with six decimals; None where there are none."""
+        self._make = make
 
     def __len__(self) -> int:
-        return len(self.texts)
+        # Three times as fast as count() of a single byte.
+        return len(self.lines) - len(self.lines.replace(b"\n", b""))
 
-    def record(self, at: int) -> LogRecord:
-        """The record of the text at `at`."""
-        if self._record is None:
-            return LogRecord(self.texts[at], caller=self.caller, kernel=self.kernel)
-        return self._record(at)
+    def record(self, line: bytes) -> LogRecord:
+        """The record of one of the lines."""
+        if self._make is None:
+            return LogRecord(line[self.width :], caller=self.caller, kernel=self.kernel)
+        return self._make(line)
+
+    def usec(self, line: bytes) -> int | None:
+        """The record's, of one of the lines."""
+        return None if self.uptime is None else int(line[self.uptime].replace(b".", b""))
 
     def records(self) -> Iterator[LogRecord]:
         """All of them."""
-        return map(self.record, range(len(self.texts)))
+        return map(self.record, self.lines.split(b"\n")[1:])
+
+    def texts(self) -> list[bytes]:
+        """Those of all records."""
+        width = self.width
+        return [line[width:] for line in self.lines.split(b"\n")[1:]]
+
+    def joined(self) -> bytes:
+        """The texts with newlines between."""
+        return b"\n".join(self.texts()) if self.width else self.lines[1:]
+
+    def holds(self, words: bytes) -> bool:
+        """Whether one of the texts does; `words` has no newline."""
+        at = self.lines.find(words)
+        while at >= 0 and at - self.lines.rfind(b"\n", 0, at) <= self.width:
+            at = self.lines.find(words, at + 1)
+        return at >= 0
+
+    def part(self, begin: int, end: int | None = None) -> "LogRun":
+        """The records of the lines between two places in `lines`; at the first stands a newline, and at the
+        second one or the end."""
+        return LogRun(
+            self.lines[begin:end],
+            width=self.width,
+            caller=self.caller,
+            kernel=self.kernel,
+            uptime=self.uptime,
+            make=self._make,
+        )
+
+    def without_last(self, number: int) -> "tuple[LogRun | None, list[LogRecord]]":
+        """The run without so many of its last records, or None where nothing is left; and these."""
+        end = len(self.lines)
+        for _ in range(number):
+            end = max(0, self.lines.rfind(b"\n", 0, end))
+        return self.part(0, end) if end else None, [*self.part(end).records()]
 
 
 Logged = LogRecord | LogRun

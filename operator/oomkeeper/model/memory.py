@@ -1,7 +1,7 @@
 """The state of memory as one OOM report prints it. Bytes unless the name says otherwise; None where it was
 not printed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -25,7 +25,7 @@ class Zone(NamedTuple):
     """Every `name:<n>kB` of the line, in bytes: free, min, low, high, boost, reserved_highatomic, managed,
     free_cma..."""
     lowmem_reserve_pages: tuple[int, ...] = ()
-    buddy: tuple["BuddyBlock", ...] = ()
+    buddy: Sequence["BuddyBlock"] = ()
     """The zone's free lists, smallest block first."""
 
 

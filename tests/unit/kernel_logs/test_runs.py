@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from oomkeeper.kernel.logs import LogCounts, assemble, read_log, read_records, runs
+from oomkeeper.kernel.logs import LogCounts, read_log, read_records, runs
 from oomkeeper.kernel.report import ReportAssembler, parse_records
 from oomkeeper.model.log import Logged, LogRecord, LogRun, singly
 from tests.fuzz import seeds, shapes
@@ -50,9 +50,12 @@ def _log(seed: int) -> bytes:
     return log * random.randrange(1, 3)
 
 
+def _run(texts: list[bytes], *, caller: bytes | None = None) -> LogRun:
+    return LogRun(b"".join(b"\n" + text for text in texts), caller=caller)
+
+
 def _logged(log: bytes, monkeypatch: pytest.MonkeyPatch, *, least: int) -> tuple[list[Logged], LogCounts]:
     monkeypatch.setattr(runs, "LEAST_BYTES", least)
-    monkeypatch.setattr(assemble, "LEAST_BYTES", least)
     counts = LogCounts()
     return list(read_log(io.BytesIO(log), counts=counts)), counts
 
@@ -98,7 +101,7 @@ def test_a_table_beyond_the_first_check_fills_one_section() -> None:
     kill = [
         b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
     ]
-    (killed,) = parse_records([LogRun(head + title + rows), *map(LogRecord, kill)])
+    (killed,) = parse_records([_run(head + title + rows), *map(LogRecord, kill)])
     assert len(killed.tasks) == 9000
 
 
@@ -106,11 +109,50 @@ def test_records_of_another_caller_stay_out_of_a_report() -> None:
     head = LogRecord(
         b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0", caller=b"T1"
     )
-    foreign = LogRun([b"CPU: 1 UID: 0 PID: 7 Comm: y Not tainted 6.18.0 #1"] * 20, caller=b"T2")
-    own = LogRun([b"CPU: 1 UID: 0 PID: 9 Comm: x Not tainted 6.18.0 #1"] * 20, caller=b"T1")
+    foreign = _run([b"CPU: 1 UID: 0 PID: 7 Comm: y Not tainted 6.18.0 #1"] * 20, caller=b"T2")
+    own = _run([b"CPU: 1 UID: 0 PID: 9 Comm: x Not tainted 6.18.0 #1"] * 20, caller=b"T1")
     kill = LogRecord(
         b"Out of memory: Killed process 9 (x) total-vm:4kB, anon-rss:4kB, file-rss:0kB", caller=b"T1"
     )
     (killed,) = parse_records([head, foreign, own, kill])
     assert killed.invoker is not None
     assert killed.invoker.pid == 9
+
+
+@pytest.mark.parametrize("comm", [b"a|b", b"a#012b", b"a#b", b"x [7] y", b"a\\x0ab", b"[kworker]", b""])
+@pytest.mark.parametrize("frame", [b"", b"[%5d.%06d] ", b"Nov 23 09:%02d:%02d node-7 kernel: "])
+def test_any_name_in_a_table_is_read_alike(
+    comm: bytes, frame: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        b"[%7d]     0 %7d      100       10    40960        0             0 %s"
+        % (n, n, comm if n % 100 == 50 else b"task")
+        for n in range(400)
+    ]
+    title = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+    log = _framed(b"\n".join([title, *rows]), frame) + b"\n"
+    quick, _ = _logged(log, monkeypatch, least=0)
+    slow, _ = _logged(log, monkeypatch, least=1 << 30)
+    assert list(singly(quick)) == slow
+    assert any(isinstance(item, LogRun) for item in quick)
+
+
+def test_words_of_the_framing_are_not_the_records() -> None:
+    lines = b"".join(b"\nNov 23 09:00:00 out_of_memory kernel: " + text for text in (b"a", b"out", b"b"))
+    run = LogRun(lines, width=len("Nov 23 09:00:00 out_of_memory kernel: "))
+    assert run.texts() == [b"a", b"out", b"b"]
+    assert run.joined() == b"a\nout\nb"
+    assert not run.holds(b"out_of_memory")
+    assert run.holds(b"out")
+    assert not run.holds(b"kernel")
+
+
+def test_a_run_without_its_last_records() -> None:
+    run = _run([b"a", b"b", b"c"])
+    rest, last = run.without_last(2)
+    assert rest is not None
+    assert rest.texts() == [b"a"]
+    assert [record.text for record in last] == [b"b", b"c"]
+    rest, last = run.without_last(7)
+    assert rest is None
+    assert [record.text for record in last] == [b"a", b"b", b"c"]

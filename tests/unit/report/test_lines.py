@@ -5,7 +5,7 @@ import pytest
 from oomkeeper.kernel.report.header import parse_cpu_line, parse_cpuset, parse_header
 from oomkeeper.kernel.report.killline import parse_chosen, parse_killed
 from oomkeeper.kernel.report.kinds import Kind, kind_of
-from oomkeeper.kernel.report.memcg import parse_block_head, parse_counter, parse_line_stats
+from oomkeeper.kernel.report.memcg import parse_block_head, parse_block_stats, parse_counter, parse_line_stats
 from oomkeeper.kernel.report.oomkill import parse_summary
 from oomkeeper.kernel.report.showmem import ShowMem
 from oomkeeper.kernel.report.tasks import columns_of, parse_rows
@@ -398,3 +398,37 @@ def test_slab_caches_are_named() -> None:
     (cache,) = kill.memory.slabs
     assert (cache.name, cache.total_bytes) == ("btrfs_extent_map", 3375622 * 1024)
     assert kill.memory.slab_dumped
+
+
+_STATISTICS = [b"anon 8192", b"file 0", b"pgfault 12", b"slab_unreclaimable 77", b"total_rss 4096"]
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        (b"shmem 4096", {"shmem": 4096}),
+        (b"pgmajfault 7", {}),
+        (b"  shmem 4096 \t", {"shmem": 4096}),
+        (b"shmem 4096\r", {"shmem": 4096}),
+        (b"shmem2 4096", {"shmem2": 4096}),
+        (b"inactive(anon) 4096", {"inactive(anon)": 4096}),
+        (b"anon 1", {}),
+        (b"shmem", {}),
+        (b"shmem ", {}),
+        (b"4096", {}),
+        (b"shmem 40 96", {}),
+        (b"shmem -4096", {}),
+        (b"1shmem 4096", {}),
+        (b"shmem 123456789012345678901", {}),
+        (b"Shmem 4096", {}),
+        (b"", {}),
+        (b"shmem 4096\nshmem 5", {"shmem": 4096}),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 2, 5])
+def test_a_block_of_statistics_with_any_line_in_it(line: bytes, more: dict[str, int], at: int) -> None:
+    plain = {"anon": 8192, "file": 0, "slab_unreclaimable": 77, "total_rss": 4096}
+    block = [*_STATISTICS[:at], line, *_STATISTICS[at:]]
+    expected = plain | more | ({"anon": 1} if line == b"anon 1" and at == 0 else {})
+    assert parse_block_stats(b"\n".join(block)) == expected
+    assert parse_block_stats(b"\n".join(_STATISTICS)) == plain

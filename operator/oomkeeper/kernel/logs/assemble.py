@@ -13,6 +13,7 @@ from oomkeeper.model.log import Logged, LogRecord, LogRun
 
 from ..lazy import lazy
 from .blocks import clean
+from .broken import BrokenLine, Last
 from .columns import RUN_ON_BYTES, Columns, Taken
 from .counts import LogCounts
 from .escapes import decode_kmsg, decode_octal
@@ -28,17 +29,14 @@ from .grammar import (
     TABLE_HEADER,
     TABLE_ROW,
     find_line,
-    row_rest,
 )
 from .journal import SpreadJson
 from .rawkmsg import DICTIONARY
-from .rejoin import TERMINAL_WIDTHS, breaks_token, join
 from .runon import split_run_on
 from .runs import (
     BARE_PLAIN,
     BARE_ROW,
     KEPT_RECORDS,
-    LEAST_BYTES,
     RECORD_MAX_BYTES,
     bare_run,
     foreign_run,
@@ -46,14 +44,12 @@ from .runs import (
 )
 
 _MAX_BETWEEN = 8
-_MAX_PIECES = 64
 _PROBES = 6
 _PATIENCE_BYTES = 4096
 
 _new = tuple.__new__
 _IS_KERNEL = itemgetter(LogRecord._fields.index("kernel"))
 _INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
-_ANNOUNCED = lazy(rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z")
 
 
 class Assembler:
@@ -72,17 +68,12 @@ class Assembler:
         """Length of `_out` when a line was last looked at singly."""
         self._last = -1
         """Where the record that may still go on stands in `_out`; -1: none."""
-        self._pieces: list[bytes] = []
-        self._widths: list[int] = []
-        """The broken line of the last record, as found, and the lengths of the physical lines."""
+        self._broken = BrokenLine()
         self._between = 0
         self._kind: Kind | None = None
         """Framing of the last framed line; None before the first, and again in a bare report."""
         self._owner_kernel = True
         self._prefix_bytes = 0
-        self._broken_at: dict[int, int] = {}
-        """Lengths of the lines that were broken, and how many had each: a terminal cuts all at one, a mailer
-        at many."""
         self._columns = 0
         self._fast_prefix_bytes = 0
         self._json = SpreadJson()
@@ -136,19 +127,21 @@ class Assembler:
     def _feed_framed(self, block: bytes, fast: Fast, sample: bytes) -> None:
         layout = layout_for(sample)
         at, patience = 0, _PATIENCE_BYTES
+        plain_to = -1
         while at < len(block):
-            if layout is not None and (found := layout.pattern.match(block, at)):
-                end = found.end()
-                if end - at >= LEAST_BYTES and (run := framed_run(block[at:end], layout, fast)) is not None:
-                    self._append_run(run)
-                    at, patience = end, _PATIENCE_BYTES
-                    continue
-            if layout is not None and layout.foreign and (found := layout.foreign.match(block, at)):
-                end = found.end()
-                if end - at >= LEAST_BYTES:
-                    self._append_run(foreign_run(block[at:end], layout))
-                    at, patience = end, _PATIENCE_BYTES
-                    continue
+            if at > plain_to:
+                # To the next line with an escape, which no run may hold.
+                escaped = block.find(fast.escape[:1], at)  # many times as fast as for two bytes
+                if escaped >= 0:
+                    escaped = block.find(fast.escape, escaped)
+                plain_to = max(at, block.rfind(b"\n", at, escaped) + 1) if escaped >= 0 else len(block)
+            run = framed_run(block, at, plain_to, layout) if layout is not None else None
+            if run is None and layout is not None:
+                run = foreign_run(block, at, layout)
+            if run is not None:
+                self._append_runs([run])
+                at, patience = at + len(run.lines), _PATIENCE_BYTES
+                continue
             # What does not fit is taken with what stands around it, the more the more often.
             end = len(block) if layout is None else block.find(b"\n", at + patience) + 1 or len(block)
             patience *= 2
@@ -174,9 +167,9 @@ class Assembler:
             if at >= again and self._kind is None and self._prefix_bytes == self._fast_prefix_bytes:
                 self._catch_up(None)
                 if not self._waits():
-                    run, again = bare_run(block, at)
-                    if run is not None:
-                        self._append_run(run)
+                    logged, again = bare_run(block, at)
+                    if logged:
+                        self._append_runs(logged)
                         at = again
                         continue
             end = block.find(b"\n", at)
@@ -195,19 +188,32 @@ class Assembler:
         else:
             self._line(line)
 
-    def _append_run(self, run: LogRun) -> None:
+    def _append_runs(self, logged: list[Logged]) -> None:
+        """Appends whole records, the last few singly: `_append_fragment` looks for a line among them."""
+        kept: list[LogRecord] = []
+        while logged and len(kept) < KEPT_RECORDS:
+            last = logged.pop()
+            if isinstance(last, LogRun):
+                rest, records = last.without_last(KEPT_RECORDS - len(kept))
+                kept = [*records, *kept]
+                if rest is not None:
+                    logged.append(rest)
+            else:
+                kept = [last, *kept]
         self._done += self._out
         self._before += len(self._out)
-        self._out = [run.record(at) for at in range(max(0, len(run) - KEPT_RECORDS), len(run))]
+        for item in logged:
+            self._done.append(item)
+            size = 1
+            if isinstance(item, LogRun):
+                size = len(item)
+                if item.kernel:
+                    self._counts.kernel += size
+                else:
+                    self._counts.foreign += size
+            self._before += size
+        self._out = kept
         self._last, self._seen = -1, 0
-        del run.texts[-KEPT_RECORDS:]
-        if run.texts:
-            self._before += len(run)
-            self._done.append(run)
-            if run.kernel:
-                self._counts.kernel += len(run)
-            else:
-                self._counts.foreign += len(run)
 
     def _waits(self) -> bool:
         """Whether the next line may belong to what was begun, whatever it looks like."""
@@ -221,7 +227,7 @@ class Assembler:
             self._last = self._seen - 1 if self._owner_kernel else -1
             self._kind = kind
             self._prefix_bytes = self._fast_prefix_bytes
-            self._pieces = []
+            self._broken.forget()
             self._between = 0
 
     # One line at a time.
@@ -279,7 +285,7 @@ class Assembler:
         self._kind = frame.kind
         self._owner_kernel = record.kernel
         self._prefix_bytes = frame.prefix_bytes
-        self._pieces, self._widths = [record.text], [width]
+        self._broken.begin(record.text, width)
         self._between = 0
         if record.kernel and frame.kind in (Kind.DMESG, Kind.SYSLOG) and len(record.text) >= RUN_ON_BYTES:
             self._split_last()
@@ -295,7 +301,7 @@ class Assembler:
             if line is None or line.complete is None or line.is_whole(before.text):
                 continue
             self._out[at] = before._replace(text=before.text + record.text)
-            self._pieces = []
+            self._broken.forget()
             return True
         return False
 
@@ -304,7 +310,7 @@ class Assembler:
         if len(parts) > 1:
             self._out[-1:] = parts
             self._last = len(self._out) - 1
-            self._pieces = []
+            self._broken.forget()
 
     def _bare(self, line: bytes, stripped: bytes) -> None:
         known = KNOWN_START.match(stripped) is not None
@@ -357,7 +363,7 @@ class Assembler:
             text = text.replace(b"\\x0a", b"\n")
         self._out.append(_new(LogRecord, (text, None, None, None, None, None, True)))
         self._last = len(self._out) - 1
-        self._pieces, self._widths = [text], [width]
+        self._broken.begin(text, width)
         self._between = 0
 
     def _foreign(self, line: bytes) -> None:
@@ -377,7 +383,7 @@ class Assembler:
         record = self._out[self._last]
         if len(record.text) + len(line) < RECORD_MAX_BYTES:
             self._out[self._last] = record._replace(text=record.text + b"\n" + line)
-            self._pieces = []
+            self._broken.forget()
 
     # Broken lines.
 
@@ -394,21 +400,12 @@ class Assembler:
         if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
             self._extend(rest if rest[:1] == b" " else b" " + rest)
             return True
-        if not self._belongs(text, rest):
+        last = Last(self._out[self._last], self._kind, self._prefix_bytes)
+        if not self._broken.goes_on(last, rest, columns=self._table_columns):
             return False
-        if len(self._pieces) >= _MAX_PIECES:
-            return False
-        if not self._pieces:
-            self._pieces, self._widths = [text], [self._width()]
-        self._pieces.append(rest)
-        self._widths.append(width)
-        if len(self._broken_at) < _MAX_PIECES:
-            self._broken_at[self._widths[-2]] = self._broken_at.get(self._widths[-2], 0) + 1
-        joined = join(self._pieces, self._widths, line=find_line(text), cut_at=self._cut_at())
-        if self._kind in (None, Kind.SYSLOG) and b"#0" in joined:
-            joined = decode_octal(joined)
+        joined = self._broken.join(last, rest, width)
         if len(joined) <= RECORD_MAX_BYTES:
-            self._out[self._last] = self._out[self._last]._replace(text=joined)
+            self._out[self._last] = last.record._replace(text=joined)
             if (header := TABLE_HEADER.match(joined)) is not None:
                 self._columns = len(header[1].split())
         return True
@@ -420,68 +417,8 @@ class Assembler:
             return False
         text, usec, caller = frame.record.text, frame.record.usec, frame.record.caller
         self._out[self._last] = self._out[self._last]._replace(text=text, usec=usec, caller=caller)
-        self._pieces, self._widths = [text], [width]
+        self._broken.begin(text, width)
         return True
-
-    def _belongs(self, text: bytes, rest: bytes) -> bool:
-        if not text.strip():
-            return self._kind is not None  # a mailer left the stamp alone before a word that did not fit
-        if self._kind is Kind.KMSG and self._pieces_of_lines(text, rest):
-            return True
-        line = find_line(text)
-        if line is None:
-            if self._kind is not None and len(text) <= 15 and rest.startswith(b"invoked oom"):
-                return True  # the stamp and the comm alone fitted
-            return (
-                TABLE_ROW.match(text) is not None
-                and not KNOWN_START.match(rest)
-                and row_rest(text, rest, self._table_columns())
-            )
-        if KNOWN_START.match(rest) and not (_ANNOUNCED.match(text) and rest.startswith(b"Kill")):
-            return False
-        width = self._width()
-        at_edge = width == self._cut_at() or (not self._broken_at and width in TERMINAL_WIDTHS)
-        if line.complete is not None and line.is_whole(text) and not rest.startswith(b","):
-            # Whole as far as it goes, but a terminal may have cut its last number.
-            return at_edge and text[-1:].isdigit() and rest.isdigit() and len(rest) <= 6
-        if (
-            line.goes_on.match(rest.lstrip())
-            or breaks_token(text, rest)
-            or (at_edge and self._kind is not None)
-        ):
-            return True
-        # Among framed lines a bare one cannot be a record, so it need only be that it did not fit before.
-        first_word = len(rest.split(None, 1)[0])
-        return (
-            self._kind is not None
-            and line.complete is not None
-            and max(width, self._prefix_bytes + len(text)) + first_word >= 60
-        )
-
-    def _pieces_of_lines(self, text: bytes, rest: bytes) -> bool:
-        """Whether `rest` is from a record of several lines, which /dev/kmsg keeps on one: nothing else there
-        has an escaped newline, and nothing else is too long to go on in the line before."""
-        first_word = len(rest.split(None, 1)[0])
-        return b"\n" in rest or (b"\n" in text and self._width() + first_word >= 60)
-
-    def _cut_at(self) -> int | None:
-        """The width at which a terminal cuts this stream's lines, or None where they were broken
-        otherwise."""
-        if len(self._broken_at) != 1:
-            return None
-        ((width, times),) = self._broken_at.items()
-        return width if times >= 2 or width in TERMINAL_WIDTHS else None
-
-    def _width(self) -> int:
-        """Length of the line that the last record came from."""
-        if self._pieces:
-            return self._widths[-1]
-        record = self._out[self._last]
-        width = self._prefix_bytes + len(record.text)
-        if self._kind is Kind.SYSLOG and record.usec is not None:  # whose prefix ends at the tag
-            width += max(5, len(str(record.usec // 1_000_000))) + len("[.123456] ")
-            width += max(6, len(record.caller)) + 2 if record.caller else 0
-        return width
 
     def _table_columns(self) -> int:
         """Of the table that the last record is in. A record is searched for its header once, but for the last
@@ -497,7 +434,7 @@ class Assembler:
 
     def _done_texts(self) -> Iterator[bytes]:
         for item in reversed(self._done):
-            yield from reversed(item.texts) if isinstance(item, LogRun) else (item.text,)
+            yield from reversed(item.texts()) if isinstance(item, LogRun) else (item.text,)
 
     def _take(self, *, keep: bool) -> list[Logged]:
         held = self._last if keep and self._last >= 0 else len(self._out)

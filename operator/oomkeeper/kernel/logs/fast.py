@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from oomkeeper.model.log import RUN_TEXT_MAX_BYTES
+
 from ..lazy import lazy
 from .escapes import decode_hex, decode_kmsg, decode_octal
 from .frame import Kind
@@ -28,7 +30,8 @@ _SAMPLE = lazy(
     rb"|(?P<tag>kernel: )|\[(?P<ctime>" + _CTIME + rb")\] |(?P<iso>" + _DMESG_ISO + rb") )?"
     rb"(?P<stamp>\[ *\d+\.\d{6}\](?P<caller>" + _CALLER + rb")? )?"
 )
-_FOREIGN_TEXT = rb"(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: .*"
+_FOREIGN_HEAD = rb"(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: "
+_FOREIGN_TEXT = _FOREIGN_HEAD + rb".*"
 _FOREIGN_SAMPLE = lazy(
     rb"(?:(?P<sys>" + _SYSLOG_DATE + rb")|(?P<sysiso>" + _ISO_DATE + rb")) "
     rb"(?P<host>" + _HOST + rb")" + _FOREIGN_TEXT
@@ -43,6 +46,8 @@ _SINGLY_UNSTAMPED = rb"|\[ *\d+\.\d"
 
 _MAX_SECONDS_WIDTH = 10
 """Three hundred years since boot."""
+_MAX_HOST_BYTES = 256
+"""A domain name has 253 at most (RFC 1035 2.3.4)."""
 
 _DIGITS, _LETTERS, _BLANK = frozenset(b"0123456789"), frozenset(string.ascii_letters.encode()), ord(" ")
 
@@ -197,6 +202,8 @@ def layout_for(line: bytes) -> Layout | None:
     found = _SAMPLE.match(line)
     if found is not None and not found[0] and (other := _FOREIGN_SAMPLE.match(line)):
         date = other["sys"] or other["sysiso"]
+        if len(other["host"]) > _MAX_HOST_BYTES:
+            return None
         return _layout(False, "sys", _shape(date), len(date), other["host"], 0, b"")
     if found is None or found["dec"] or found["ctime"] or found["iso"]:
         return None
@@ -206,7 +213,7 @@ def layout_for(line: bytes) -> Layout | None:
     date = found[dated] if dated in ("sys", "sysiso") else b""
     stamp, caller = found["stamp"] or b"", found["caller"] or b""
     seconds_width = stamp.index(b".") - 1 if stamp else 0
-    if seconds_width > _MAX_SECONDS_WIDTH:
+    if seconds_width > _MAX_SECONDS_WIDTH or len(found["host"] or b"") > _MAX_HOST_BYTES:
         return None
     return _layout(
         bool(found["pri"]),
@@ -243,7 +250,8 @@ def _layout(
         head += rb"\[(?:" + b"|".join(seconds) + rb")\.\d{6}\]" + re.escape(caller) + rb" "
         uptime = slice(width + 1, width + 1 + seconds_width + len(".123456"))
         width = uptime.stop + 1 + len(caller) + 1
-    line = head + _singly(stamped=bool(seconds_width), dated=dated) + rb".*\n"
+    text = rb".{0,%d}\n" % RUN_TEXT_MAX_BYTES
+    line = head + _singly(stamped=bool(seconds_width), dated=dated) + text
     return Layout(
         pattern=lazy(rb"(?:" + line + rb")++"),
         width=width,
@@ -251,7 +259,7 @@ def _layout(
         date=date,
         uptime=uptime,
         caller=caller.strip(b" []") or None,
-        foreign=lazy(rb"(?:" + shape + rb" " + re.escape(host) + _FOREIGN_TEXT + rb"\n)++")
+        foreign=lazy(rb"(?:" + shape + rb" " + re.escape(host) + _FOREIGN_HEAD + text + rb")++")
         if date_width and host
         else None,
         foreign_width=date_width + 1 + len(host),

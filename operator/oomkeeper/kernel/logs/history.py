@@ -11,6 +11,7 @@ from .search import Finder, count_newlines, make_finder
 _BUFFERS = 3
 """Two whole ones before that which is being filled: 512 KiB at least. Holds a report of 5,000 tasks whose
 header was lost, and any message that a syslog daemon lets a forger spread over lines."""
+_TRIES = 8
 OVERLAP = 128
 """Looked at again with the next read: a needle, and what it goes on with, may lie across two."""
 
@@ -98,7 +99,8 @@ class History:
         return any(self._find_of(needle, goes_on, start, end) >= 0 for needle in needles)
 
     def last_line(self, needles: Sequence[bytes], trace: Trace, start: int, end: int) -> int | None:
-        """Where the last line ends that holds a needle and is such a trace."""
+        """Where the last line ends that holds a needle and is such a trace, if it is among the last few that
+        hold it: of bare text no line is, however many there are."""
         ends = [self._last_line(needle, trace, start, end) for needle in needles]
         return max((at for at in ends if at is not None), default=None)
 
@@ -121,13 +123,15 @@ class History:
         return at
 
     def _last_line(self, needle: bytes, trace: Trace, start: int, end: int) -> int | None:
-        at = self._buffer.rfind(needle, start, end)
-        while at >= 0 and self.trace(at) is not trace:
+        at = end
+        for _ in range(_TRIES):
             at = self._buffer.rfind(needle, start, at)
-        if at < 0:
-            return None
-        line_end = self._buffer.find(b"\n", at, end)
-        return line_end + 1 if line_end >= 0 else end
+            if at < 0:
+                return None
+            if self.trace(at) is trace:
+                line_end = self._buffer.find(b"\n", at, end)
+                return line_end + 1 if line_end >= 0 else end
+        return None
 
     def _line_start(self, at: int) -> int | None:
         """None where the line begins before what is remembered in this buffer."""

@@ -29,14 +29,15 @@ _INNER = lazy(
 
 RUN_ON_MAX_BYTES = 16 * 1024
 """A longer line is no paste of a report, and taking it apart would cost its length times its stamps."""
-_STAMP_END = lazy(rb"(?:\.\d{6}|:\d\d \d{4})\](?: ?\[ *[TC]\d+\])? ")
+_STAMP_END = lazy(rb"\](?:(?<=\.\d{6}\])|(?<=:\d\d \d{4}\]))(?: ?\[ *[TC]\d+\])? ")
+"""Begins with a fixed byte, which is searched for at many times the speed of a class of them."""
 _ISO_END = lazy(rb",\d{6}[+-]\d\d:\d\d ")
 
 
 def split_run_on(record: LogRecord) -> list[LogRecord]:
     """The record itself, or the several that its text holds."""
     text = record.text
-    if len(text) > RUN_ON_MAX_BYTES or not _may_run_on(text):
+    if len(text) > RUN_ON_MAX_BYTES or not may_run_on(text):
         return [record]
     parts: list[LogRecord] = []
     current, begin = record, 0
@@ -59,11 +60,12 @@ def split_run_on(record: LogRecord) -> list[LogRecord]:
     return parts
 
 
-def _may_run_on(text: bytes) -> bool:
-    """Quickly: whether something ends inside the text as a stamp, a tag or a date does."""
+def may_run_on(text: bytes) -> bool:
+    """Quickly: whether something ends inside the text, or one of several on lines of their own, as a stamp, a
+    tag or a date does."""
     if b" kernel: " in text:
         return True
-    return _ISO_END.search(text) is not None or (b"] " in text and _STAMP_END.search(text) is not None)
+    return _ISO_END.search(text) is not None or _STAMP_END.search(text) is not None
 
 
 def _whole(text: bytes) -> bool:

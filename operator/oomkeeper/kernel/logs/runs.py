@@ -5,13 +5,13 @@ the cost: by `columns` where lines are framed, by `Assembler._line` where they a
 pass over a line that is plain, and never take one that is not.
 """
 
-from oomkeeper.model.log import LogRecord, LogRun
+from oomkeeper.model.log import RUN_TEXT_MAX_BYTES, Logged, LogRecord, LogRun
 
 from ..lazy import lazy
 from .columns import LEVEL_OF, RUN_ON_BYTES
-from .fast import Fast, Layout
+from .fast import Layout
 from .grammar import MEM_INFO_REST_TEXT
-from .runon import split_run_on
+from .runon import may_run_on
 from .wall import normalise
 
 LEAST_BYTES = 1024
@@ -24,25 +24,25 @@ KEPT_RECORDS = 6
 it belongs to among them."""
 
 
-def framed_run(block: bytes, layout: Layout, fast: Fast) -> LogRun | None:
-    """The records of a block, all of whose lines `layout.pattern` took; None where a line holds several."""
-    lines = block[:-1].split(b"\n")
-    width = layout.width
-    texts = [line[width:] for line in lines]
-    if fast.escape in block:
-        escape, decode = fast.escape, fast.decode
-        texts = [decode(text) if escape in text else text for text in texts]
-    longest = max(map(len, lines)) - width
+def framed_run(block: bytes, at: int, end: int, layout: Layout) -> LogRun | None:
+    """The records of the kernel's plain lines from `at` on, `end` at most; None where they are too few to be
+    worth it, or one may hold several. None of the lines is escaped. Their bytes are as many as the run's."""
+    found = layout.pattern.match(block, at, end)
+    if found is None or found.end() - at < LEAST_BYTES:
+        return None
+    lines = b"\n" + block[at : found.end() - 1]
+    width, least = layout.width, layout.width + RUN_ON_BYTES
+    if may_run_on(b"\n".join([line[width:] for line in lines.split(b"\n") if len(line) >= least])):
+        return None
     walls: dict[bytes, str] = {}
     level, date, uptime, caller = layout.level, layout.date, layout.uptime, layout.caller
 
-    def record(at: int) -> LogRecord:
-        line = lines[at]
+    def make(line: bytes) -> LogRecord:
         wall = None
         if date is not None and (wall := walls.get(line[date])) is None:
             wall = walls[line[date]] = normalise(line[date])
         return LogRecord(
-            texts[at],
+            line[width:],
             int(line[uptime].replace(b".", b"")) if uptime is not None else None,
             wall,
             None,
@@ -50,36 +50,35 @@ def framed_run(block: bytes, layout: Layout, fast: Fast) -> LogRun | None:
             LEVEL_OF[line[1:2]] if level else None,
         )
 
-    if longest >= RUN_ON_BYTES:
-        for at, line in enumerate(lines):
-            if len(line) - width >= RUN_ON_BYTES and len(split_run_on(record(at))) > 1:
-                return None
-    return LogRun(texts, caller=caller, record=record)
+    return LogRun(lines, width=width, caller=caller, uptime=uptime, make=make)
 
 
-def foreign_run(block: bytes, layout: Layout) -> LogRun:
-    """The records of a block, all of whose lines `layout.foreign` took."""
-    lines = block[:-1].split(b"\n")
+def foreign_run(block: bytes, at: int, layout: Layout) -> LogRun | None:
+    """The same of another program's lines."""
+    found = layout.foreign.match(block, at) if layout.foreign is not None else None
+    if found is None or found.end() - at < LEAST_BYTES:
+        return None
     date_end = layout.date.stop - layout.date.start if layout.date is not None else 0
+    width = layout.foreign_width
     walls: dict[bytes, str] = {}
-    texts = [line[layout.foreign_width :] for line in lines]
 
-    def record(at: int) -> LogRecord:
-        date = lines[at][:date_end]
+    def make(line: bytes) -> LogRecord:
+        date = line[:date_end]
         if (wall := walls.get(date)) is None:
             wall = walls[date] = normalise(date)
-        return LogRecord(text=texts[at], wall=wall, kernel=False)
+        return LogRecord(text=line[width:], wall=wall, kernel=False)
 
-    return LogRun(texts, kernel=False, record=record)
+    return LogRun(b"\n" + block[at : found.end() - 1], width=width, kernel=False, make=make)
 
 
-_ROW = rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .*[^\s\d-]"
+_MOST = RUN_TEXT_MAX_BYTES
+_ROW = rb"\[ *\d+\] +\d+ +\d+ +\d+ +\d+ .{0,%d}[^\s\d-]" % _MOST
 _FRAME = rb" (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x| \[<[0-9a-f]{8}"
 BARE_ROW = lazy(_ROW + rb"\Z|" + _FRAME)
 """The bulk of an unstamped report: table rows and the call trace."""
 _PLAIN = (
     rb"(?:Node \d+ |lowmem_reserve\[\]:|active_anon:\d+ |\d+ (?:total pagecache|pages )"
-    rb"|(?:Free|Total) swap\b)[^|#\\\[\n]*"
+    rb"|(?:Free|Total) swap\b)[^|#\\\[\n]{0,%d}" % _MOST
 )
 BARE_PLAIN = lazy(_PLAIN + rb"\Z")
 """What else begins as only a report's line does, and has nothing in it that a framing, a quote or an escape
@@ -90,16 +89,21 @@ is told by: `_line` could but take it as it is."""
 _KNOWN = (
     rb"(?:CPU: \d+ (?:UID|PID): |(?:Hardware name|Workqueue|Mem-Info|Swap cache stats): ?"
     rb"|Tasks state |oom-kill:constraint=|(?:memory|memory\+swap|kmem|swap): usage \d)"
-    rb"[^|#\\\[\n]*(?:#(?!0)[^|#\\\[\n]*)*"
-    rb"|\[ *pid *\](?: +[a-z_]+)*|\[ *\d+\] +\d+ +\d+ [^|#\\\[\n]*"
+    rb"(?=.{0,%d}\n)[^|#\\\[\n]*(?:#(?!0)[^|#\\\[\n]*)*" % _MOST + rb"|\[ *pid *\](?: +[a-z_]{1,32}){0,32}"
 )
+_ROW_HEAD = rb"\[ *\d+\] +\d+ +\d+ "
+_ROWS = lazy(rb"(?:" + _ROW_HEAD + rb".{0,%d}\n){1,64}+" % _MOST)
+"""So few that it is no loss when one of them turns out to hold what no plain row may."""
+_PLAIN_ROWS = lazy(rb"(?:(?:" + _ROW_HEAD + rb"[^|#\\\[\n]{0,%d}|" % _MOST + _ROW + rb")\n)++")
+_INNER_BRACKET = lazy(rb"\[(?<!\n\[)")
 # The rest of a call trace: after one of its functions nothing can be the rest of a broken line.
-_FUNCTION = rb" (?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?"
+_FUNCTION = rb" (?:\? )?[A-Za-z_][\w.]{0,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[\w{1,64}\])?"
 _TRACE = (
     rb"(?:" + _FUNCTION + rb"|Call Trace:)\n"
-    rb"(?:(?:" + _FUNCTION + rb"| </?[A-Z]+>"
-    rb"|R[A-Z\d]{2}: [0-9a-f]+(?::[0-9a-f]+)?(?: [A-Z\d_]+: [0-9a-f]+)*|RIP: [0-9a-f]{4}:[\w.+/]+"
-    rb"|Code: (?:[0-9a-f<> ]+|Unable to access opcode bytes at (?:RIP )?0x[0-9a-f]+\.))\n)*+"
+    rb"(?:(?:" + _FUNCTION + rb"| </?[A-Z]{1,32}>"
+    rb"|R[A-Z\d]{2}: [0-9a-f]{1,16}(?::[0-9a-f]{1,16})?(?: [A-Z\d_]{1,16}: [0-9a-f]{1,16}){0,8}"
+    rb"|RIP: [0-9a-f]{4}:[\w.+/]{1,512}"
+    rb"|Code: (?:[0-9a-f<> ]{1,512}|Unable to access opcode bytes at (?:RIP )?0x[0-9a-f]{1,16}\.))\n)*+"
 )
 # The counts after Mem-Info, which are one record.
 _COUNTS = (
@@ -112,9 +116,7 @@ _BARE_RUN = lazy(
     + _KNOWN
     + rb"|(?!active_anon:)"
     + _PLAIN
-    + rb"|"
-    + _ROW
-    + rb"| \[<[0-9a-f]{8}.*)\n|"
+    + rb"| \[<[0-9a-f]{8}.{0,%d})\n|" % _MOST
     + _TRACE
     + rb"|"
     + _COUNTS
@@ -122,39 +124,53 @@ _BARE_RUN = lazy(
 )
 
 
-def bare_run(block: bytes, at: int) -> tuple[LogRun | None, int]:
-    """The records of the plain bare lines from `at` on, and where the line after them begins; where they are
-    too few to be worth it, None, and from where on it may be worth to ask again.
+def bare_run(block: bytes, at: int) -> tuple[list[Logged], int]:
+    """The records of the plain bare lines from `at` on, and where the line after them begins; nothing where
+    they are too few to be worth it, and from where on it may be worth to ask again.
 
     The last plain line is never among them, so that it leaves behind whatever it does."""
-    found = _BARE_RUN.match(block, at)
-    if found is None:
-        return None, at + 1
-    end = block.rfind(b"\n", at, found.end() - 1) + 1
+    plain_to = _plain_to(block, at)
+    if plain_to == at:
+        return [], at + 1
+    end = block.rfind(b"\n", at, plain_to - 1) + 1
     last = block.rfind(b"\nactive_anon:", at, end) + 1 or at
     if (counts := _COUNTS_RECORD.match(block, last)) and counts.end() > end:
         end = last
     if end - at < LEAST_BYTES:
-        return None, found.end()
-    texts = _bare_texts(block, at, end)
-    return (LogRun(texts), end) if texts else (None, found.end())
+        return [], plain_to
+    logged = _bare(block[at:end])
+    return (logged, end) if logged else ([], plain_to)
 
 
-def _bare_texts(block: bytes, at: int, end: int) -> list[bytes]:
+def _plain_to(block: bytes, at: int) -> int:
+    """Where the line after the plain ones from `at` on begins."""
+    while True:
+        begin = at
+        if found := _BARE_RUN.match(block, at):
+            at = found.end()
+        if found := _ROWS.match(block, at):
+            # To look in all of them at once for what none may hold is twice as fast as in each.
+            rows = found[0]
+            if b"|" in rows or b"#" in rows or b"\\" in rows or _INNER_BRACKET.search(rows, 1):
+                found = _PLAIN_ROWS.match(block, at)
+            at = found.end() if found else at
+        if at == begin:
+            return at
+
+
+def _bare(block: bytes) -> list[Logged]:
     """Nothing where a record is longer than any may be."""
-    texts: list[bytes] = []
-    begin = at
-    while (begin := block.find(b"active_anon:", begin, end)) >= 0:
-        if begin > at and block[begin - 1 : begin] != b"\n":
-            begin += 1  # a node's line has the same word further on
-            continue
-        counts = _COUNTS_RECORD.match(block, begin)
+    lines = b"\n" + block
+    logged: list[Logged] = []
+    at = begin = 0
+    while (begin := lines.find(b"\nactive_anon:", begin)) >= 0:
+        counts = _COUNTS_RECORD.match(lines, begin + 1)
         if counts is None or counts.end() - begin >= RECORD_MAX_BYTES:
             return []
         if at < begin:
-            texts += block[at : begin - 1].split(b"\n")
-        texts.append(counts[0][:-1])
-        at = begin = counts.end()
-    if at < end:
-        texts += block[at : end - 1].split(b"\n")
-    return texts
+            logged.append(LogRun(lines[at:begin]))
+        logged.append(LogRecord(counts[0][:-1]))
+        at = begin = counts.end() - 1
+    if at < len(block):
+        logged.append(LogRun(lines[at:-1]))
+    return logged

@@ -9,16 +9,14 @@ further victims.
 At most two events are held: one whose report is being read (`_open`), and one that is decided and may still
 get what follows a kill (`_done`): further victims of a group, the reaper, a panic."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 
 from ...model.kill import Kill
 from ...model.log import Logged, LogRecord, LogRun
 from .build import build
-from .event import Draft
+from .event import Body, Draft
 from .killline import parse_killed
-from .kinds import HEADER_MARK, HEADS, Kind, kind_of
+from .kinds import HEADER_MARK, HEADS, Kind, heads_after, kind_of
 from .oomkill import parse_summary
 
 _IDLE_RECORDS = 2000
@@ -33,11 +31,11 @@ _MAX_RECORD_BYTES = 1 << 16
 """printk() cuts a record at about 1 KiB, /dev/kmsg's reader at 8; more is no kernel's, and would make
 expressions slow."""
 _CHECK_EVERY = 4096
-_ROOM_BYTES = _CHECK_EVERY * (_MAX_LINE_BYTES + 64)
-"""More than the lines between two checks can take."""
 _MAX_SECTION_LINES = 32768
 """Kernels before 4.2 print a line per CPU and zone; nothing but the task table is longer."""
 _COUNTERS = (b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats for ")
+_HEADER_WORD = HEADER_MARK.split()[0]
+"""Found some times as fast as one that holds a blank, which a table is full of."""
 _NONE: tuple[Kill, ...] = ()
 
 
@@ -82,7 +80,7 @@ class ReportAssembler:
         caller = record.caller
         if caller is None or caller == draft.caller or draft.caller is None:
             draft.add_body(text)
-            if len(draft.body) % _CHECK_EVERY == 0:
+            if draft.body_records % _CHECK_EVERY == 0:
                 return self._check_stale(draft)
         return _NONE
 
@@ -90,38 +88,45 @@ class ReportAssembler:
         """What `feed` gives for one record after the other."""
         if not run.kernel:
             return _NONE
-        texts = run.texts
-        kills: tuple[Kill, ...] = ()
+        lines, width = run.lines, run.width
+        kills: list[Kill] = []
         begin = 0
-        for at in _marked(texts):
+        for at in _marked(run):
             if begin < at:
                 kills += self._fill(run, begin, at)
-            kills += tuple(self.feed(run.record(at)))
-            begin = at + 1
-        return kills + self._fill(run, begin, len(texts))
-
-    def _fill(self, run: LogRun, begin: int, end: int) -> tuple[Kill, ...]:
-        """Take lines that no event hangs on."""
-        kills: tuple[Kill, ...] = ()
-        while begin < end:
+            begin = lines.find(b"\n", at + 1)
+            if begin < 0:
+                begin = len(lines)
+            line = lines[at + 1 : begin]
             draft = self._open
-            known = room = 0
-            if draft is None:
-                if self._done is None and not self._lost:
-                    self._seen_any, self._cached = True, None
-                    return kills
-            elif run.caller is None or draft.caller is None or run.caller == draft.caller:
-                known = len(draft.body)
-                # Up to the next line at which feed() looks whether this is a report at all.
-                room = (known // _CHECK_EVERY + 1) * _CHECK_EVERY - 1 - known
-            if draft is not None and room and draft.has_room(_ROOM_BYTES) and run.longest <= _MAX_LINE_BYTES:
+            if draft is not None and self._done is None and kind_of(line[width:]) is Kind.CONTEXT:
+                # Most often, and all that feed() would do of it.
+                usec = run.usec(line)
+                if not _later(usec, draft, _OPEN_USEC):
+                    self._cached = None
+                    draft.open_section(Kind.CONTEXT, line[width:], usec, None)
+                    continue
+            kills += self.feed(run.record(line))
+        if begin < len(lines):
+            kills += self._fill(run, begin, len(lines))
+        return kills
+
+    def _fill(self, run: LogRun, begin: int, end: int) -> Sequence[Kill]:
+        """Take lines that no event hangs on. A section that grew beyond the next check is checked after
+        them."""
+        draft = self._open
+        if draft is None:
+            if self._done is None and not self._lost:
                 self._seen_any, self._cached = True, None
-                draft.body += run.texts[begin : min(end, begin + room)]
-                draft.count_body(known)
-                begin += room
-            else:
-                kills += tuple(self.feed(run.record(begin)))
-                begin += 1
+                return _NONE
+        elif run.caller is None or draft.caller is None or run.caller == draft.caller:
+            checks = draft.body_records // _CHECK_EVERY
+            if draft.add_run(run.part(begin, end)):
+                self._seen_any, self._cached = True, None
+                return self._check_stale(draft) if draft.body_records // _CHECK_EVERY > checks else _NONE
+        kills: list[Kill] = []
+        for record in run.part(begin, end).records():
+            kills += self.feed(record)
         return kills
 
     def feed_all(self, records: Iterable[Logged]) -> Iterator[Kill]:
@@ -131,7 +136,7 @@ class ReportAssembler:
         here, at a quarter of what a call costs; whatever else a line may mean is `feed`'s to say."""
         feed = self.feed
         draft: Draft | None = None
-        body: list[bytes] = []
+        body: Body = []
         known = room = 0
         owner: bytes | None = None
         for record in records:
@@ -162,8 +167,10 @@ class ReportAssembler:
             if draft is not None:
                 body, owner = draft.body, draft.caller
                 known = len(body)
-                # Up to the next line at which feed() looks whether this is a report at all.
-                room = (known // _CHECK_EVERY + 1) * _CHECK_EVERY - 1 if draft.has_room(_ROOM_BYTES) else 0
+                room = 0
+                if draft.has_room(_CHECK_EVERY * _MAX_LINE_BYTES, _CHECK_EVERY):
+                    # Up to the next line at which feed() looks whether this is a report at all.
+                    room = known + _CHECK_EVERY - 1 - draft.body_records % _CHECK_EVERY
             else:
                 room = 0
             if kills:
@@ -211,7 +218,7 @@ class ReportAssembler:
         if kind is Kind.HEADER:
             closed = self._close_all()
             self._lost = 0  # A report with its header lacks nothing of what was lost before.
-            self._begin(record).open_section(kind, record)
+            self._begin(record).open_section(kind, record.text, record.usec, record.seq)
             return closed
         if kind is Kind.KILLED:
             return self._kill(record)
@@ -233,7 +240,7 @@ class ReportAssembler:
             if kind is not Kind.CONTEXT:
                 closed = self._close_done() + closed
             draft = self._begin(record)
-        draft.open_section(kind, record)
+        draft.open_section(kind, record.text, record.usec, record.seq)
         return closed
 
     def _kill(self, record: LogRecord) -> tuple[Kill, ...]:
@@ -321,10 +328,10 @@ class ReportAssembler:
     def _check_stale(self, draft: Draft) -> tuple[Kill, ...]:
         """A section that goes on for thousands of lines is the task table, or the report was cut and this is
         something else."""
-        recent = draft.body[-_CHECK_EVERY:]
+        recent = draft.last_body(_CHECK_EVERY)
         if sum(text[:1] == b"[" for text in recent) * 4 > len(recent):
             return _NONE
-        if len(draft.body) < _MAX_SECTION_LINES:
+        if draft.body_records < _MAX_SECTION_LINES:
             return _NONE
         draft.body.clear()
         draft.truncated = True
@@ -349,19 +356,17 @@ def parse_records(records: Iterable[Logged]) -> Iterator[Kill]:
     yield from assembler.flush()
 
 
-def _marked(texts: list[bytes]) -> list[int]:
-    """Places of all lines that an event may hang on, and of a few others."""
-    marked = [at for at, text in enumerate(texts) if text[:5] in HEADS]
-    # One search over all texts is quicker than one in each. It may find a mark that is parted by two lines,
-    # which does no harm.
-    whole = b"".join(texts)
-    found = whole.find(HEADER_MARK)
+def _marked(run: LogRun) -> list[int]:
+    """Where in `run.lines` the newline stands before each line that an event may hang on, and before a few
+    others."""
+    lines = run.lines
+    marked = [found.start() for found in heads_after(run.width).finditer(lines)]
+    found = lines.find(_HEADER_WORD)
     if found >= 0:
-        ends = list(accumulate(map(len, texts)))
         places = set(marked)
         while found >= 0:
-            places.add(bisect_right(ends, found))
-            found = whole.find(HEADER_MARK, found + 1)
+            places.add(lines.rfind(b"\n", 0, found))
+            found = lines.find(_HEADER_WORD, found + 1)
         marked = sorted(places)
     return marked
 

@@ -1,13 +1,15 @@
 """Turn the records of one event into a `Kill`."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from ...model.cause import Scope
 from ...model.kill import Kill, TaskRow, Victim
+from ...model.log import LogRun
 from ...model.memory import Counter, MemoryFacts, SlabCache
 from ..lazy import lazy
 from . import memcg, slab, tasks
-from .event import Draft, Section
+from .event import Body, Draft, Section, each, joined
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
 from .killline import parse_chosen, parse_killed, parse_named_pid
 from .kinds import Kind
@@ -43,7 +45,8 @@ class _Report:
         self.show_mem = ShowMem()
         self.slabs: list[SlabCache] = []
         self.columns: tuple[str, ...] | None = None
-        self.rows: list[bytes] = []
+        self.rows: Body = []
+        """The body of the table of tasks, whatever it holds."""
         self.marks = Marks()
 
     def read(self, sections: list[Section]) -> None:
@@ -66,9 +69,9 @@ class _Report:
         if not (self.show_mem.counts_pages or self.counters or self.stats_path):
             self._untitled(sections)
 
-    def _preamble(self, body: list[bytes]) -> None:
+    def _preamble(self, body: Body) -> None:
         """The lines between the header and the first table: dump_stack(), and the cpuset before 5.0."""
-        for text in body[:_PREAMBLE_LINES]:
+        for text in islice(each(body), _PREAMBLE_LINES):
             head = text[:4]
             if head in (b"CPU:", b"Pid:"):
                 found = parse_cpu_line(text)
@@ -76,13 +79,13 @@ class _Report:
                     self.invoker_pid, self.release = found
             elif self.cpuset is None and b" mems_allowed=" in text:
                 self.cpuset = parse_cpuset(text)
-        self.marks.stack(b"\n".join(body))
+        self.marks.stack(body)
 
-    def _context(self, opener: bytes, body: list[bytes]) -> None:
+    def _context(self, opener: bytes, body: Body) -> None:
         if opener.startswith(b"["):
             if self.columns is None:
                 self.columns = tasks.columns_of(opener)
-                self.rows = [text for text in body if text[:1] == b"["]
+                self.rows = body
         elif opener.startswith(b"Memory cgroup stats for "):
             self._stats(opener, body)
         elif opener.startswith(b"Mem-Info:"):
@@ -91,26 +94,31 @@ class _Report:
         elif opener.startswith(b"Unreclaimable slab info:"):
             self.marks.slab_table = True
             self.slabs = self.slabs or [
-                row for text in body if (row := slab.parse_slab_row(text)) is not None
+                row for text in each(body) if (row := slab.parse_slab_row(text)) is not None
             ]
         else:
             found = memcg.parse_counter(opener)
             if found is not None:
                 self.counters.setdefault(*found)
 
-    def _mem_info(self, opener: bytes, body: list[bytes]) -> None:
-        for line in _lines(opener, body):
-            self.show_mem.take(line)
+    def _mem_info(self, opener: bytes, body: Body) -> None:
+        take = self.show_mem.take
+        for item in (opener.partition(b"\n")[2], *body):
+            text = item.joined() if isinstance(item, LogRun) else item
+            if text[:12] == b"active_anon:" and take(text):
+                continue  # all its lines at once
+            for line in text.split(b"\n"):
+                take(line)
 
     def _untitled(self, sections: list[Section]) -> None:
         """Excerpts leave out the title of show_mem()'s dump."""
         for section in sections:
-            for text in section.body:
+            for text in each(section.body):
                 if _MEMORY_LINE.match(text) is not None:
                     for line in text.split(b"\n"):
                         self.show_mem.take(line)
 
-    def _stats(self, opener: bytes, body: list[bytes]) -> None:
+    def _stats(self, opener: bytes, body: Body) -> None:
         found = memcg.parse_line_stats(opener)
         if found is not None:
             if self.stats_path is None:
@@ -118,15 +126,9 @@ class _Report:
             else:
                 self.child_stats.setdefault(*found)
         elif not self.stats:
-            self.stats_path = memcg.parse_block_head(opener.partition(b"\n")[0])
-            self.stats = memcg.parse_block_stats(b"\n".join([opener, *body]))
-
-
-def _lines(opener: bytes, body: list[bytes]) -> list[bytes]:
-    """The lines after a title, whether they came as one record with newlines or as records of their own. Only
-    for sections that the kernel fills with numbers: in any other a newline is part of a name, and must not
-    make a line."""
-    return b"\n".join([opener, *body]).split(b"\n")[1:]
+            head, _, block = joined([opener, *body]).partition(b"\n")
+            self.stats_path = memcg.parse_block_head(head)
+            self.stats = memcg.parse_block_stats(block)
 
 
 def build(draft: Draft, *, closed: bool) -> Kill:
@@ -225,6 +227,8 @@ def _sacrificed(report: _Report, killed: Victim | None) -> int | None:
 
 
 def _pids(draft: Draft, kind: Kind) -> tuple[int, ...]:
+    if not draft.has(kind):
+        return ()
     pids = (parse_named_pid(text) for seen, text in draft.after if seen is kind)
     return tuple(dict.fromkeys(pid for pid in pids if pid is not None))
 
@@ -240,15 +244,13 @@ def _page_size(report: _Report, victims: tuple[Victim, ...]) -> int:
     sizes = {b"%d" % victim.pid: victim.total_vm_bytes for victim in victims if victim.total_vm_bytes}
     if not sizes or report.columns is None:
         return 4096
-    rows = [row for row in report.rows if row[1:].partition(b"]")[0].strip() in sizes]
-    for row in tasks.parse_rows(rows, report.columns, page_size_bytes=4096):
-        total = sizes[b"%d" % row.pid]
-        if (
-            row.total_vm_pages > 0
-            and total % row.total_vm_pages == 0
-            and total // row.total_vm_pages in _PAGE_SIZES
-        ):
-            return total // row.total_vm_pages
+    for row in tasks.rows_of(report.rows, sizes):
+        found = tasks.total_vm_of(row)
+        if found is not None:
+            pid, pages = found
+            total = sizes[pid]
+            if pages > 0 and total % pages == 0 and total // pages in _PAGE_SIZES:
+                return total // pages
     return 4096
 
 

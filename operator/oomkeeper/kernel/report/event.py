@@ -4,9 +4,10 @@ A report is a sequence of sections, each opened by a line that `kinds` knows: th
 the counters, the statistics, Mem-Info, the slab table, the task table, the summary. Nothing of them is read
 before the event is complete or asked for."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...model.log import LogRecord
+from ...model.log import LogRecord, LogRun
 from .kinds import Kind
 
 MAX_EVENT_BYTES = 24 << 20
@@ -16,12 +17,36 @@ _RECORD_BYTES = 60
 """What a bytes object and its place in a list cost besides the text."""
 
 
+Body = list[bytes | LogRun]
+"""What follows the line that opened a section: texts of single records, which may themselves hold newlines,
+and runs of records, most of which nobody ever looks at."""
+
+
+def each(body: Body) -> Iterator[bytes]:
+    """The texts of all records."""
+    for item in body:
+        if isinstance(item, LogRun):
+            yield from item.texts()
+        else:
+            yield item
+
+
+def joined(body: Body) -> bytes:
+    """The same with newlines between."""
+    return b"\n".join([item.joined() if isinstance(item, LogRun) else item for item in body])
+
+
+def hold(body: Body, words: bytes) -> bool:
+    """Whether one of the texts does."""
+    return any(item.holds(words) if isinstance(item, LogRun) else words in item for item in body)
+
+
 class Section(NamedTuple):
     """A line that opens a part of a report, and what follows it."""
 
     kind: Kind
     opener: bytes
-    body: list[bytes]
+    body: Body
 
 
 class Draft:
@@ -36,8 +61,10 @@ class Draft:
         self.last_seq = record.seq
         self.last_usec: int | None = None
         self.sections: list[Section] = []
-        self.body: list[bytes] = []
+        self.body: Body = []
         """The body of the last section."""
+        self.body_records = 0
+        """How many it holds."""
         self.kinds: dict[Kind, int] = {}
         """How many lines of each kind."""
         self.killed: list[bytes] = []
@@ -54,11 +81,12 @@ class Draft:
         self.idle = 0
         """Records since the last one that belonged here."""
 
-    def open_section(self, kind: Kind, record: LogRecord) -> None:
+    def open_section(self, kind: Kind, text: bytes, usec: int | None, seq: int | None) -> None:
         """Begin the part of the report that this line opens."""
         self.body = []
-        self.sections.append(Section(kind, record.text, self.body))
-        self._count(kind, record)
+        self.body_records = 0
+        self.sections.append(Section(kind, text, self.body))
+        self._count(kind, text, usec, seq)
 
     def add_body(self, text: bytes) -> None:
         """Append a line to the section that is open."""
@@ -67,27 +95,50 @@ class Draft:
             self.truncated = True
         else:
             self.body.append(text)
+            self.body_records += 1
 
-    def has_room(self, size_bytes: int) -> bool:
-        """Whether so much more is within the bound, whatever it is."""
-        return self.size_bytes + size_bytes <= MAX_EVENT_BYTES
+    def add_run(self, run: LogRun) -> bool:
+        """Append several; False, and nothing is done, where they would go beyond the bound."""
+        records = len(run)
+        text_bytes = len(run.lines) - records * (run.width + 1)
+        if not self.has_room(text_bytes, records):
+            return False
+        self.size_bytes += text_bytes + records * _RECORD_BYTES
+        self.body.append(run)
+        self.body_records += records
+        return True
+
+    def has_room(self, size_bytes: int, records: int) -> bool:
+        """Whether so many records more with so much text are within the bound."""
+        return self.size_bytes + size_bytes + records * _RECORD_BYTES <= MAX_EVENT_BYTES
 
     def count_body(self, known: int) -> None:
-        """Take note of the lines after the first `known` that were appended to `body` directly; only where
-        there was room for them."""
-        self.size_bytes += sum(map(len, self.body[known:])) + (len(self.body) - known) * _RECORD_BYTES
+        """Take note of the texts after the first `known` items that were appended to `body` directly; only
+        where there was room for them."""
+        added = self.body[known:]
+        self.body_records += len(added)
+        self.size_bytes += sum(map(len, added)) + len(added) * _RECORD_BYTES
+
+    def last_body(self, records: int) -> list[bytes]:
+        """The texts of so many of the last records of the section that is open, or of all."""
+        texts: list[bytes] = []
+        for item in reversed(self.body):
+            texts[:0] = item.texts() if isinstance(item, LogRun) else [item]
+            if len(texts) >= records:
+                break
+        return texts[-records:]
 
     def add_kill(self, record: LogRecord) -> None:
         """Note a `Killed process` line."""
         self.killed.append(record.text)
         if record.seq is not None:
             self.kill_seqs.append(record.seq)
-        self._count(Kind.KILLED, record)
+        self._count(Kind.KILLED, record.text, record.usec, record.seq)
 
     def add_after(self, kind: Kind, record: LogRecord) -> None:
         """Note a line that comes after, or besides, the kill."""
         self.after.append((kind, record.text))
-        self._count(kind, record)
+        self._count(kind, record.text, record.usec, record.seq)
 
     def has(self, kind: Kind) -> bool:
         """Whether a line of that kind was seen."""
@@ -113,16 +164,17 @@ class Draft:
     def pids(self) -> frozenset[bytes]:
         """The pids of the task table's rows, as printed."""
         if self.table_pids is None:
-            rows = (text for section in self.sections for text in section.body if text[:1] == b"[")
+            rows = (text for section in self.sections for text in each(section.body) if text[:1] == b"[")
             found = (text[1:].partition(b"]")[0].strip() for text in rows)
             self.table_pids = frozenset(pid for pid in found if pid.isdigit())
         return self.table_pids
 
-    def _count(self, kind: Kind, record: LogRecord) -> None:
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
-        self.size_bytes += len(record.text) + _RECORD_BYTES
+    def _count(self, kind: Kind, text: bytes, usec: int | None, seq: int | None) -> None:
+        kinds = self.kinds
+        kinds[kind] = kinds.get(kind, 0) + 1
+        self.size_bytes += len(text) + _RECORD_BYTES
         self.idle = 0
-        if record.seq is not None:
-            self.last_seq = record.seq
-        if record.usec is not None:
-            self.last_usec = record.usec
+        if seq is not None:
+            self.last_seq = seq
+        if usec is not None:
+            self.last_usec = usec

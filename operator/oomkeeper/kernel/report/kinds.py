@@ -4,7 +4,9 @@ Every line that can start or end an event begins with fixed text, except the hea
 comm of the allocating task. Anchoring at the start is what keeps text that a process controls (comm, file
 names that other kernel messages print) from posing as one of them."""
 
+import re
 from enum import IntEnum, auto
+from functools import lru_cache
 
 from .header import parse_header
 
@@ -97,6 +99,12 @@ _FIXED: dict[bytes, tuple[bytes, Kind]] = {
 HEADS = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
 """The first five bytes of every known line but the header, for callers that must be quick."""
 HEADER_MARK = b" invoked oom"
+
+
+@lru_cache(maxsize=64)
+def heads_after(width: int) -> re.Pattern[bytes]:
+    """Finds every newline that one of `HEADS` follows after `width` bytes."""
+    return re.compile(rb"\n.{%d}(?:%s)" % (width, b"|".join(map(re.escape, sorted(HEADS)))))
 
 
 def kind_of(text: bytes) -> Kind | None:

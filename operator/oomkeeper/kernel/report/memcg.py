@@ -12,7 +12,9 @@ The block that follows the last is one record until 6.4 and a record per line si
 """
 
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from ...model.memory import Counter
 from ..lazy import lazy
@@ -25,7 +27,10 @@ _LINE_STATS = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d
 _LINE_STAT = lazy(rb"(\w+):(\d{1,20})[kK]B")
 _BLOCK_HEAD = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?: \w+:\d.*)?\s*", re.DOTALL)
 """Without its colon the path was cut."""
-_BLOCK_STAT = lazy(rb"^[ \t]*([a-z][a-z0-9_]*(?:\([a-z]+\))?) (\d{1,20})[ \t\r]*$", re.MULTILINE)
+_NAME_TEXT = rb"[a-z][a-z0-9_]*(?:\([a-z]+\))?"
+_NAME = lazy(_NAME_TEXT)
+_BLOCK_STAT = lazy(rb"^[ \t]*(" + _NAME_TEXT + rb") (\d{1,20})[ \t\r]*$", re.MULTILINE)
+_MAX_DIGITS = 20
 
 _UNLIMITED_KIB = 1 << 50
 """PAGE_COUNTER_MAX in KiB is 9007199254740988 with 4 KiB pages, RES_COUNTER_MAX (before 3.19)
@@ -67,12 +72,33 @@ def parse_block_head(text: bytes) -> str | None:
 
 def parse_block_stats(block: bytes) -> dict[str, int]:
     """Statistics in bytes from `name value` lines; lines that are none are passed over."""
+    words = block.split()
+    values = words[1::2]
+    known = _known_block(block.translate(None, b"0123456789"), tuple(words[::2]), len(values))
+    if known is not None and b"".join(values).isdigit() and max(map(len, values)) <= _MAX_DIGITS:
+        places, sizes = known
+        return dict(zip(sizes, map(int, places(values)), strict=True))
     stats: dict[str, int] = {}
     for name, value in _BLOCK_STAT.findall(block):
         text = _size_name(name)
         if text is not None and text not in stats:
             stats[text] = int(value)
     return stats
+
+
+@lru_cache(maxsize=16)
+def _known_block(
+    skeleton: bytes, names: tuple[bytes, ...], values: int
+) -> tuple[Callable[[Sequence[bytes]], tuple[bytes, ...]], tuple[str, ...]] | None:
+    """Of a block that has a statistic on each line: where among its values the sizes are, and their names.
+    `skeleton` is the block without its digits. A kernel prints the same names each time."""
+    if not len(names) == len(set(names)) == values or not all(map(_NAME.fullmatch, names)):
+        return None
+    if skeleton.split(b"\n") != [name + b" " for name in names]:
+        return None
+    sizes = {at: text for at, text in enumerate(map(_size_name, names)) if text is not None}
+    # (Of a single place itemgetter() gives no tuple.)
+    return (itemgetter(*sizes), tuple(sizes.values())) if len(sizes) > 1 else None
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@
 in 5.2)."""
 
 from ...model.cause import Scope
+from .event import Body, hold
 
 _MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
 _SYSRQ = b"moom_callback+0x"
@@ -28,14 +29,14 @@ class Marks:
     slab_table: bool = False
     """Printed for global shortages only (dump_header())."""
 
-    def stack(self, trace: bytes) -> None:
+    def stack(self, trace: Body) -> None:
         """Look for the functions that tell the two apart in the call trace; no comm is as long as their
         names."""
-        if any(name in trace for name in _MEMCG):
+        if any(hold(trace, name) for name in _MEMCG):
             self.memcg_stack = True
-        elif any(name in trace for name in _ALLOCATOR):
+        elif any(hold(trace, name) for name in _ALLOCATOR):
             self.allocator_stack = True
-            self.sysrq = self.sysrq or _SYSRQ in trace
+            self.sysrq = self.sysrq or hold(trace, _SYSRQ)
 
     def verdict_line(self, text: bytes) -> None:
         """Note how the kernel opens its verdict."""

@@ -6,8 +6,8 @@ absence says nothing of a node. The hugepages lines and the counts right after `
 Kernels without CONFIG_NUMA leave out `Node 0`."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, overload
 
 from ...model.memory import BuddyBlock, HugePages, Zone
 from ..lazy import lazy
@@ -22,7 +22,7 @@ _BUDDY = lazy(
     rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): "
     rb"(?=\d{1,20}\*\d{1,20}kB)"
 )
-_BLOCK = lazy(r"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?", re.ASCII)
+_BLOCK = lazy(rb"(\d{1,20})\*(\d{1,20})kB(?: \(([A-Z]+)\))?")
 _HUGE = lazy(
     rb"(?:Node (\d{1,20}) )?hugepages_total=(\d{1,20}) hugepages_free=(\d{1,20}) "
     rb"hugepages_surp=\d{1,20} hugepages_size=(\d{1,20})kB"
@@ -41,7 +41,7 @@ class ShowMem:
         self.node_fields_bytes: dict[int, Fields] = {}
         self._zones: dict[tuple[int, str], Fields] = {}
         self._reserves: dict[tuple[int, str], tuple[int, ...]] = {}
-        self._buddies: dict[tuple[int, str], tuple[BuddyBlock, ...]] = {}
+        self._buddies: dict[tuple[int, str], FreeLists] = {}
         self._last_zone: tuple[int, str] | None = None
         self.huge_pages: list[HugePages] = []
         self.swap_bytes: dict[bytes, int] = {}
@@ -51,7 +51,11 @@ class ShowMem:
         """Read one line; False where it is none of show_mem()'s."""
         head = line[:4]
         if head == b"Node":
-            return self._node(line) or self._zone(line) or self._buddy(line) or self._huge(line)
+            at = line.find(b" ", len("Node ")) + 1
+            what = line[at : at + 4]
+            if what == b"acti":
+                return self._node(line)
+            return self._huge(line) if what == b"huge" else self._zone(line) or self._buddy(line)
         if head == b"lowm":
             self._reserve(line)
             return True
@@ -106,15 +110,7 @@ class ShowMem:
         if match is None:
             return False
         key = int(match["node"] or 0), match["zone"].decode()
-        self._buddies.setdefault(
-            key,
-            tuple(
-                [
-                    BuddyBlock(int(free), int(size) * KIB, types)
-                    for free, size, types in _BLOCK.findall(line.decode("latin-1"))
-                ]
-            ),
-        )
+        self._buddies.setdefault(key, FreeLists(line))
         return True
 
     def _huge(self, line: bytes) -> bool:
@@ -142,7 +138,56 @@ class ShowMem:
 
     def page_size_bytes(self) -> int | None:
         """The smallest block of a buddy line."""
-        return next((blocks[0].size_bytes for blocks in self._buddies.values() if blocks), None)
+        return next((lists.smallest_bytes for lists in self._buddies.values()), None)
+
+
+class FreeLists(Sequence[BuddyBlock]):
+    """The blocks of a buddy line, read when first looked at: they explain failures of higher orders, which
+    are few."""
+
+    __slots__ = ("_blocks", "_line", "smallest_bytes")
+
+    def __init__(self, line: bytes) -> None:
+        """`line` has one block at least."""
+        first = _BLOCK.search(line)
+        assert first is not None
+        self.smallest_bytes = int(first[2]) * KIB
+        self._line = line
+        self._blocks: tuple[BuddyBlock, ...] | None = None
+
+    def _read(self) -> tuple[BuddyBlock, ...]:
+        if self._blocks is None:
+            self._blocks = tuple(
+                [
+                    BuddyBlock(int(free), int(size) * KIB, types.decode())
+                    for free, size, types in _BLOCK.findall(self._line)
+                ]
+            )
+        return self._blocks
+
+    @overload
+    def __getitem__(self, index: int) -> BuddyBlock: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[BuddyBlock]: ...
+
+    def __getitem__(self, index: int | slice) -> BuddyBlock | Sequence[BuddyBlock]:
+        return self._read()[index]
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __iter__(self) -> Iterator[BuddyBlock]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._read() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
 
 
 class Fields(Mapping[str, int]):

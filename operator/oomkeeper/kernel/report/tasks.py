@@ -15,6 +15,7 @@ from itertools import repeat
 from typing import overload
 
 from ...model.kill import TaskRow
+from .event import Body, each
 from .text import readable
 
 _LAYOUTS: dict[bytes, tuple[str, ...]] = {
@@ -51,15 +52,17 @@ class TaskTable(Sequence[TaskRow]):
     """The rows of one table, read when first looked at: most kills are published without anybody asking, and
     a table of raw text is smaller than its records."""
 
-    def __init__(self, rows: list[bytes], columns: Sequence[str], *, page_size_bytes: int) -> None:
-        self._raw = rows
+    def __init__(self, body: Body, columns: Sequence[str], *, page_size_bytes: int) -> None:
+        """Takes the body of the table's section as it is."""
+        self._raw = body
         self._columns = columns
         self._page_size_bytes = page_size_bytes
         self._rows: tuple[TaskRow, ...] | None = None
 
     def _read(self) -> tuple[TaskRow, ...]:
         if self._rows is None:
-            found = parse_rows(self._raw, self._columns, page_size_bytes=self._page_size_bytes)
+            rows = [text for text in each(self._raw) if text[:1] == b"["]
+            found = parse_rows(rows, self._columns, page_size_bytes=self._page_size_bytes)
             self._rows = tuple(found)
             self._raw = []
         return self._rows
@@ -90,6 +93,24 @@ class TaskTable(Sequence[TaskRow]):
 
     def __repr__(self) -> str:
         return f"TaskTable({list(self._read())!r})"
+
+
+def rows_of(body: Body, pids: Iterable[bytes]) -> Iterator[bytes]:
+    """The rows in a section's body that begin with `[  pid]` of one of these, in order."""
+    wanted = frozenset(pids)
+    for text in each(body):
+        if text[:1] == b"[" and text[1:].partition(b"]")[0].strip() in wanted:
+            yield text
+
+
+def total_vm_of(row: bytes) -> tuple[bytes, int] | None:
+    """(pid as printed, total_vm in pages) of a row, or None where it is cut before what follows them: the
+    third column has been that in every layout."""
+    pid, _, rest = row[1:].partition(b"]")
+    parts = rest.split(None, 3)
+    if len(parts) < 4 or not parts[2].isdigit():
+        return None
+    return pid.strip(), int(parts[2])
 
 
 @cache
