@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oomkeeper.diagnosis.allocator import judge_allocator
+from oomkeeper.diagnosis.contributors import managed_bytes
 from oomkeeper.diagnosis.zones import ZoneState
 from oomkeeper.kernel.cgroup.kubepods import parse_kube_cgroup
 from oomkeeper.kernel.lazy import lazy
@@ -99,7 +100,7 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
         "swap": None
         if memory.swap_total_bytes is None and memory.swap_free_bytes is None
         else {"freeBytes": memory.swap_free_bytes, "totalBytes": memory.swap_total_bytes},
-        "ramBytes": None if memory.ram_pages is None else memory.ram_pages * memory.page_size_bytes,
+        "ramBytes": managed_bytes(memory),
         "zones": _zones(kill),
         "tasks": _tasks(kill),
         "taskCount": len(kill.tasks),

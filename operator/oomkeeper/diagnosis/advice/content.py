@@ -4,6 +4,7 @@ from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes
 from ..children import outside_children_bytes
+from ..contributors import managed_bytes
 from ..names import printable
 from ..units import percent, size
 
@@ -167,8 +168,7 @@ def _own(case: Case, comm: str, held_bytes: int) -> int:
 def _total(case: Case) -> int | None:
     if case.scope is Scope.MEMCG:
         return case.binding.limit_bytes or case.binding.usage_bytes
-    memory = case.kill.memory
-    if memory.ram_pages is not None:
-        ram = (memory.ram_pages - (memory.reserved_pages or 0)) * memory.page_size_bytes
-        return ram + (memory.swap_total_bytes or 0)
+    ram = managed_bytes(case.kill.memory)
+    if ram is not None:
+        return ram + (case.kill.memory.swap_total_bytes or 0)
     return case.node.memory_bytes if case.node is not None else None

@@ -12,6 +12,7 @@ _BUFFERS = 3
 """Two whole ones before that which is being filled: 512 KiB at least. Holds a report of 5,000 tasks whose
 header was lost, and any message that a syslog daemon lets a forger spread over lines."""
 _TRIES = 8
+"""So many lines are looked at before one counts as absent: then more is read, not less."""
 OVERLAP = 128
 """Looked at again with the next read: a needle, and what it goes on with, may lie across two."""
 
