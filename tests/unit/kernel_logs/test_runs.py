@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from oomkeeper.kernel.logs import LogCounts, read_log, read_records, runs
-from oomkeeper.kernel.report import ReportAssembler, parse_records
+from oomkeeper.kernel.report import ReportAssembler, event, parse_records
 from oomkeeper.model.log import Logged, LogRecord, LogRun, singly
 from tests.fuzz import seeds, shapes
 
@@ -103,6 +103,32 @@ def test_a_table_beyond_the_first_check_fills_one_section() -> None:
     ]
     (killed,) = parse_records([_run(head + title + rows), *map(LogRecord, kill)])
     assert len(killed.tasks) == 9000
+
+
+_HEADER = b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"
+_TITLE = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+_KILL = b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
+
+
+def test_a_report_beyond_the_bound_keeps_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event, "MAX_EVENT_BYTES", 40_000)
+    rows = [
+        b"[%7d]     0 %7d      100       10    40960        0             0 task" % (n, n) for n in range(900)
+    ]
+    run = _run([_HEADER, _TITLE, *rows, _KILL])
+    (killed,) = parse_records([run])
+    assert 200 < len(killed.tasks) < 400
+    assert not killed.complete
+    assert [killed] == list(parse_records(run.records()))
+
+
+def test_thousands_of_other_lines_end_a_report_that_was_cut() -> None:
+    noise = [b"usb 1-1: new high-speed USB device number %d" % n for n in range(40_000)]
+    head = _run([_HEADER])
+    rest = [_run(noise[at : at + 3000]) for at in range(0, len(noise), 3000)]
+    kills = list(parse_records([head, *rest, _run([_KILL])]))
+    assert [kill.header_seen for kill in kills] == [True, False]
+    assert kills == list(parse_records(singly([head, *rest, _run([_KILL])])))
 
 
 def test_records_of_another_caller_stay_out_of_a_report() -> None:

@@ -80,7 +80,7 @@ class ReportAssembler:
         caller = record.caller
         if caller is None or caller == draft.caller or draft.caller is None:
             draft.add_body(text)
-            if draft.body_records % _CHECK_EVERY == 0:
+            if draft.body_records % _CHECK_EVERY == 0 and not draft.truncated:
                 return self._check_stale(draft)
         return _NONE
 

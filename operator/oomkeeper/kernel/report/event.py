@@ -5,6 +5,7 @@ the counters, the statistics, Mem-Info, the slab table, the task table, the summ
 before the event is complete or asked for."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from ...model.log import LogRecord, LogRun
@@ -121,12 +122,12 @@ class Draft:
 
     def last_body(self, records: int) -> list[bytes]:
         """The texts of so many of the last records of the section that is open, or of all."""
-        texts: list[bytes] = []
-        for item in reversed(self.body):
-            texts[:0] = item.texts() if isinstance(item, LogRun) else [item]
-            if len(texts) >= records:
-                break
-        return texts[-records:]
+        last_first = (
+            text
+            for item in reversed(self.body)
+            for text in (reversed(item.texts()) if isinstance(item, LogRun) else (item,))
+        )
+        return [*islice(last_first, records)][::-1]
 
     def add_kill(self, record: LogRecord) -> None:
         """Note a `Killed process` line."""
