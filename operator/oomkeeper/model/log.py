@@ -83,10 +83,11 @@ class LogRun:
         """All of them."""
         return map(self.record, self.lines.split(b"\n")[1:])
 
-    def texts(self) -> list[bytes]:
-        """Those of all records."""
+    def texts(self, *, most: int = -1) -> list[bytes]:
+        """Those of all records, or of so many."""
         width = self.width
-        return [line[width:] for line in self.lines.split(b"\n")[1:]]
+        lines = self.lines.split(b"\n")[1:] if most < 0 else self.lines.split(b"\n", most + 1)[1 : most + 1]
+        return [line[width:] for line in lines]
 
     def joined(self) -> bytes:
         """The texts with newlines between."""

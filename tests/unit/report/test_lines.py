@@ -4,11 +4,12 @@ import pytest
 
 from oomkeeper.kernel.report.header import parse_cpu_line, parse_cpuset, parse_header
 from oomkeeper.kernel.report.killline import parse_chosen, parse_killed
-from oomkeeper.kernel.report.kinds import Kind, kind_of
+from oomkeeper.kernel.report.kinds import Kind, heads_after, kind_of
 from oomkeeper.kernel.report.memcg import parse_block_head, parse_block_stats, parse_counter, parse_line_stats
 from oomkeeper.kernel.report.oomkill import parse_summary
 from oomkeeper.kernel.report.showmem import ShowMem
 from oomkeeper.kernel.report.tasks import columns_of, parse_rows
+from tests.fuzz import seeds
 
 from .material import HEADER, KILLED, SUMMARY, lines, only
 
@@ -432,3 +433,24 @@ def test_a_block_of_statistics_with_any_line_in_it(line: bytes, more: dict[str, 
     expected = plain | more | ({"anon": 1} if line == b"anon 1" and at == 0 else {})
     assert parse_block_stats(b"\n".join(block)) == expected
     assert parse_block_stats(b"\n".join(_STATISTICS)) == plain
+
+
+@pytest.mark.parametrize("width", [0, 7])
+def test_marked_lines_are_what_kind_of_says(width: int) -> None:
+    texts = [text for log in seeds.logs() for text in log.split(b"\n")]
+    texts = [
+        part
+        for text in (*texts, *seeds.lines())
+        for part in (text, *(text.partition(mark)[2] for mark in (b"] ", b";")))
+    ]
+    texts = [text for text in dict.fromkeys(texts) if b"\n" not in text and b" invoked oom" not in text]
+    lines = b"".join(b"\n" + b"." * width + text for text in texts)
+    marked = {found.start(): found.lastindex == 1 for found in heads_after(width).finditer(lines)}
+    at = contexts = 0
+    for text in texts:
+        kind = kind_of(text)
+        assert marked.get(at, False) == (kind is Kind.CONTEXT), text
+        assert kind is None or at in marked, text
+        contexts += kind is Kind.CONTEXT
+        at += 1 + width + len(text)
+    assert contexts > 100

@@ -5,6 +5,9 @@ the cost: by `columns` where lines are framed, by `Assembler._line` where they a
 pass over a line that is plain, and never take one that is not.
 """
 
+import re
+from functools import lru_cache
+
 from oomkeeper.model.log import RUN_TEXT_MAX_BYTES, Logged, LogRecord, LogRun
 
 from ..lazy import lazy
@@ -31,8 +34,8 @@ def framed_run(block: bytes, at: int, end: int, layout: Layout) -> LogRun | None
     if found is None or found.end() - at < LEAST_BYTES:
         return None
     lines = b"\n" + block[at : found.end() - 1]
-    width, least = layout.width, layout.width + RUN_ON_BYTES
-    if may_run_on(b"\n".join([line[width:] for line in lines.split(b"\n") if len(line) >= least])):
+    width = layout.width
+    if may_run_on(b"\n".join([line[width + 1 :] for line in _long_lines(width).findall(lines)])):
         return None
     walls: dict[bytes, str] = {}
     level, date, uptime, caller = layout.level, layout.date, layout.uptime, layout.caller
@@ -51,6 +54,11 @@ def framed_run(block: bytes, at: int, end: int, layout: Layout) -> LogRun | None
         )
 
     return LogRun(lines, width=width, caller=caller, uptime=uptime, make=make)
+
+
+@lru_cache(maxsize=64)
+def _long_lines(width: int) -> re.Pattern[bytes]:
+    return re.compile(rb"\n.{%d,}" % (width + RUN_ON_BYTES))
 
 
 def foreign_run(block: bytes, at: int, layout: Layout) -> LogRun | None:

@@ -91,7 +91,7 @@ class ReportAssembler:
         lines, width = run.lines, run.width
         kills: list[Kill] = []
         begin = 0
-        for at in _marked(run):
+        for at, context in _marked(run):
             if begin < at:
                 kills += self._fill(run, begin, at)
             begin = lines.find(b"\n", at + 1)
@@ -99,10 +99,10 @@ class ReportAssembler:
                 begin = len(lines)
             line = lines[at + 1 : begin]
             draft = self._open
-            if draft is not None and self._done is None and kind_of(line[width:]) is Kind.CONTEXT:
+            if context and draft is not None and self._done is None:
                 # Most often, and all that feed() would do of it.
-                usec = run.usec(line)
-                if not _later(usec, draft, _OPEN_USEC):
+                usec, last = run.usec(line), draft.last_usec
+                if usec is None or last is None or usec - last <= _OPEN_USEC:
                     self._cached = None
                     draft.open_section(Kind.CONTEXT, line[width:], usec, None)
                     continue
@@ -356,18 +356,18 @@ def parse_records(records: Iterable[Logged]) -> Iterator[Kill]:
     yield from assembler.flush()
 
 
-def _marked(run: LogRun) -> list[int]:
+def _marked(run: LogRun) -> list[tuple[int, bool]]:
     """Where in `run.lines` the newline stands before each line that an event may hang on, and before a few
-    others."""
+    others; and whether the line is known to be CONTEXT."""
     lines = run.lines
-    marked = [found.start() for found in heads_after(run.width).finditer(lines)]
+    marked = [(found.start(), found.lastindex == 1) for found in heads_after(run.width).finditer(lines)]
     found = lines.find(_HEADER_WORD)
     if found >= 0:
-        places = set(marked)
+        places = dict(marked)
         while found >= 0:
-            places.add(lines.rfind(b"\n", 0, found))
+            places[lines.rfind(b"\n", 0, found)] = False
             found = lines.find(_HEADER_WORD, found + 1)
-        marked = sorted(places)
+        marked = sorted(places.items())
     return marked
 
 

@@ -9,7 +9,7 @@ from ...model.log import LogRun
 from ...model.memory import Counter, MemoryFacts, SlabCache
 from ..lazy import lazy
 from . import memcg, slab, tasks
-from .event import Body, Draft, Section, each, joined
+from .event import Body, Draft, Section, each, hold, joined
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
 from .killline import parse_chosen, parse_killed, parse_named_pid
 from .kinds import Kind
@@ -71,13 +71,15 @@ class _Report:
 
     def _preamble(self, body: Body) -> None:
         """The lines between the header and the first table: dump_stack(), and the cpuset before 5.0."""
-        for text in islice(each(body), _PREAMBLE_LINES):
-            head = text[:4]
-            if head in (b"CPU:", b"Pid:"):
+        has_cpuset = hold(body, b" mems_allowed=")
+        for text in islice(each(body, most=_PREAMBLE_LINES), _PREAMBLE_LINES):
+            if text[:4] in (b"CPU:", b"Pid:"):
                 found = parse_cpu_line(text)
                 if found is not None and self.invoker_pid is None:
                     self.invoker_pid, self.release = found
-            elif self.cpuset is None and b" mems_allowed=" in text:
+                    if not has_cpuset:
+                        break
+            elif has_cpuset and self.cpuset is None and b" mems_allowed=" in text:
                 self.cpuset = parse_cpuset(text)
         self.marks.stack(body)
 
@@ -103,7 +105,8 @@ class _Report:
 
     def _mem_info(self, opener: bytes, body: Body) -> None:
         take = self.show_mem.take
-        for item in (opener.partition(b"\n")[2], *body):
+        _, newline, rest = opener.partition(b"\n")
+        for item in [rest, *body] if newline else body:
             text = item.joined() if isinstance(item, LogRun) else item
             if text[:12] == b"active_anon:" and take(text):
                 continue  # all its lines at once

@@ -17,17 +17,18 @@ says so."""
 _RECORD_BYTES = 60
 """What a bytes object and its place in a list cost besides the text."""
 
+_new = tuple.__new__
 
 Body = list[bytes | LogRun]
 """What follows the line that opened a section: texts of single records, which may themselves hold newlines,
 and runs of records, most of which nobody ever looks at."""
 
 
-def each(body: Body) -> Iterator[bytes]:
-    """The texts of all records."""
+def each(body: Body, *, most: int = -1) -> Iterator[bytes]:
+    """The texts of all records; of a run only of so many, where `most` is given."""
     for item in body:
         if isinstance(item, LogRun):
-            yield from item.texts()
+            yield from item.texts(most=most)
         else:
             yield item
 
@@ -50,6 +51,10 @@ class Section(NamedTuple):
     body: Body
 
 
+_DECIDING = frozenset((Kind.KILLED, Kind.EXITING, Kind.NO_KILLABLE, Kind.PANIC))
+_PROVING_NOTHING = frozenset((Kind.CONTEXT, Kind.REAPED))
+
+
 class Draft:
     """Mutable; only `assemble` writes it and only `build` reads it."""
 
@@ -66,8 +71,8 @@ class Draft:
         """The body of the last section."""
         self.body_records = 0
         """How many it holds."""
-        self.kinds: dict[Kind, int] = {}
-        """How many lines of each kind."""
+        self.kinds: set[Kind] = set()
+        """Of the lines that were seen."""
         self.killed: list[bytes] = []
         self.kill_seqs: list[int] = []
         self.after: list[tuple[Kind, bytes]] = []
@@ -86,7 +91,7 @@ class Draft:
         """Begin the part of the report that this line opens."""
         self.body = []
         self.body_records = 0
-        self.sections.append(Section(kind, text, self.body))
+        self.sections.append(_new(Section, (kind, text, self.body)))
         self._count(kind, text, usec, seq)
 
     def add_body(self, text: bytes) -> None:
@@ -148,15 +153,12 @@ class Draft:
     @property
     def decided(self) -> bool:
         """The line that says what came of it is there."""
-        kinds = self.kinds
-        return (
-            Kind.KILLED in kinds or Kind.EXITING in kinds or Kind.NO_KILLABLE in kinds or Kind.PANIC in kinds
-        )
+        return not self.kinds.isdisjoint(_DECIDING)
 
     @property
     def strong(self) -> bool:
         """Proven an OOM event: some line says so, not merely memory statistics."""
-        return any(kind is not Kind.CONTEXT and kind is not Kind.REAPED for kind in self.kinds)
+        return not self.kinds <= _PROVING_NOTHING
 
     def opener(self, kind: Kind) -> bytes | None:
         """The first line of that kind that opened a section."""
@@ -171,8 +173,7 @@ class Draft:
         return self.table_pids
 
     def _count(self, kind: Kind, text: bytes, usec: int | None, seq: int | None) -> None:
-        kinds = self.kinds
-        kinds[kind] = kinds.get(kind, 0) + 1
+        self.kinds.add(kind)
         self.size_bytes += len(text) + _RECORD_BYTES
         self.idle = 0
         if seq is not None:

@@ -42,12 +42,17 @@ class Kind(IntEnum):
     """A line that belongs to a report, and proves no kill by itself."""
 
 
+_MEMCG_HEADS = (b"Memory cgroup stats for ", b"Memory cgroup min protection ")
+_COUNTER_HEADS = (b"memory: usage ", b"memory+swap: usage ")
+_TABLE_HEAD = b"Tasks state (memory values in pages)"
+
+
 def _memory_cgroup(text: bytes) -> Kind | None:
     if text.startswith(b"Memory cgroup out of memory: "):
         return _verdict(text, 29)
     if text.startswith(b"Memory limit reached of cgroup "):
         return Kind.LIMIT_REACHED
-    if text.startswith((b"Memory cgroup stats for ", b"Memory cgroup min protection ")):
+    if text.startswith(_MEMCG_HEADS):
         return Kind.CONTEXT
     return None
 
@@ -101,10 +106,20 @@ HEADS = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
 HEADER_MARK = b" invoked oom"
 
 
+_CONTEXT = (
+    *(prefix for prefix, kind in _FIXED.values() if kind is Kind.CONTEXT),
+    *_COUNTER_HEADS,
+    *_MEMCG_HEADS,
+    _TABLE_HEAD,
+)
+
+
 @lru_cache(maxsize=64)
 def heads_after(width: int) -> re.Pattern[bytes]:
-    """Finds every newline that one of `HEADS` follows after `width` bytes."""
-    return re.compile(rb"\n.{%d}(?:%s)" % (width, b"|".join(map(re.escape, sorted(HEADS)))))
+    """Finds every newline that one of `HEADS` follows after `width` bytes. Its only group took part where the
+    line is CONTEXT, unless it is a header."""
+    context, heads = (b"|".join(map(re.escape, sorted(some))) for some in (_CONTEXT, HEADS))
+    return re.compile(rb"\n.{%d}(?:(%s)|%s)" % (width, context, heads))
 
 
 def kind_of(text: bytes) -> Kind | None:
@@ -122,9 +137,9 @@ def kind_of(text: bytes) -> Kind | None:
     if head == b"Kerne":
         return _panic(text) if text.startswith(b"Kernel panic - not syncing: ") else None
     if head == b"memor":
-        return Kind.CONTEXT if text.startswith((b"memory: usage ", b"memory+swap: usage ")) else None
+        return Kind.CONTEXT if text.startswith(_COUNTER_HEADS) else None
     if head == b"Tasks":
-        if text.startswith(b"Tasks state (memory values in pages)"):
+        if text.startswith(_TABLE_HEAD):
             return Kind.CONTEXT
         # The path between may hold anything, the end is the kernel's.
         return Kind.GROUP if text.rstrip().endswith(b"memory.oom.group set") else None

@@ -6,15 +6,16 @@ absence says nothing of a node. The hugepages lines and the counts right after `
 Kernels without CONFIG_NUMA leave out `Node 0`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from ...model.memory import BuddyBlock, HugePages, Zone
 from ..lazy import lazy
 from .text import KIB
 
+_MAX_DIGITS = 20
 _COUNTS = lazy(rb"\s*(?:[a-z_]+:\d{1,20}(?:\s+|\Z))+")
-_COUNT = lazy(rb"([a-z_]+):(\d{1,20})")
+_COUNT = lazy(r"([a-z_]+):(\d{1,20})", re.ASCII)
 _NODE = lazy(rb"Node (\d{1,20}) (?=active_anon:)")
 _ZONE = lazy(rb"(?:Node (?P<node>\d{1,20}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:")
 _FIELD = lazy(r"([a-z_]+(?:\([a-z]+\))?):\s*(\d{1,20})[kK]B", re.ASCII)
@@ -49,25 +50,9 @@ class ShowMem:
 
     def take(self, line: bytes) -> bool:
         """Read one line; False where it is none of show_mem()'s."""
-        head = line[:4]
-        if head == b"Node":
-            at = line.find(b" ", len("Node ")) + 1
-            what = line[at : at + 4]
-            if what == b"acti":
-                return self._node(line)
-            return self._huge(line) if what == b"huge" else self._zone(line) or self._buddy(line)
-        if head == b"lowm":
-            self._reserve(line)
-            return True
-        if head in (b"DMA ", b"DMA:", b"DMA3", b"Norm", b"High", b"Mova", b"Devi"):
-            return self._zone(line) or self._buddy(line)
-        if head in (b"Free", b"Tota"):
-            match = _SWAP.match(line)
-            if match is not None:
-                self.swap_bytes.setdefault(match[1], int(match[2]) * KIB)
-            return match is not None
-        if head == b"huge":
-            return self._huge(line)
+        reader = _READERS.get(line[:4])
+        if reader is not None:
+            return reader(self, line)
         if b" pages" in line and line[:1].isdigit():
             match = _PAGES.match(line)
             if match is not None:
@@ -75,11 +60,32 @@ class ShowMem:
             return True
         return self._counts(line)
 
+    def _of_node(self, line: bytes) -> bool:
+        at = line.find(b" ", len("Node ")) + 1
+        what = line[at : at + 4]
+        if what == b"acti":
+            return self._node(line)
+        return self._huge(line) if what == b"huge" else self._of_zone(line)
+
+    def _of_zone(self, line: bytes) -> bool:
+        return self._zone(line) or self._buddy(line)
+
+    def _swap(self, line: bytes) -> bool:
+        match = _SWAP.match(line)
+        if match is not None:
+            self.swap_bytes.setdefault(match[1], int(match[2]) * KIB)
+        return match is not None
+
     def _counts(self, line: bytes) -> bool:
         if b":" not in line or _COUNTS.fullmatch(line) is None:
             return False
-        for name, value in _COUNT.findall(line):
-            self.counts_pages.setdefault(name.decode(), int(value))
+        names, values = zip(*_COUNT.findall(line.decode()), strict=True)
+        counts = dict(zip(names, map(int, values), strict=True))
+        if not self.counts_pages and len(counts) == len(names):
+            self.counts_pages = counts
+            return True
+        for name, value in zip(names, values, strict=True):
+            self.counts_pages.setdefault(name, int(value))
         return True
 
     def _node(self, line: bytes) -> bool:
@@ -98,12 +104,14 @@ class ShowMem:
         self._zones.setdefault(key, Fields(line))
         return True
 
-    def _reserve(self, line: bytes) -> None:
+    def _reserve(self, line: bytes) -> bool:
         if self._last_zone is not None and line.startswith(b"lowmem_reserve[]:"):
-            self._reserves[self._last_zone] = tuple(
-                int(n) for n in line[17:].split() if n.isdigit() and len(n) <= 20
-            )
+            pages = line[17:].split()
+            if not b"".join(pages).isdigit() or max(map(len, pages)) > _MAX_DIGITS:
+                pages = [text for text in pages if text.isdigit() and len(text) <= _MAX_DIGITS]
+            self._reserves[self._last_zone] = tuple(map(int, pages))
         self._last_zone = None
+        return True
 
     def _buddy(self, line: bytes) -> bool:
         match = _BUDDY.match(line)
@@ -139,6 +147,16 @@ class ShowMem:
     def page_size_bytes(self) -> int | None:
         """The smallest block of a buddy line."""
         return next((lists.smallest_bytes for lists in self._buddies.values()), None)
+
+
+_READERS: dict[bytes, Callable[[ShowMem, bytes], bool]] = {
+    b"Node": ShowMem._of_node,
+    b"lowm": ShowMem._reserve,
+    **dict.fromkeys((b"DMA ", b"DMA:", b"DMA3", b"Norm", b"High", b"Mova", b"Devi"), ShowMem._of_zone),
+    **dict.fromkeys((b"Free", b"Tota"), ShowMem._swap),
+    b"huge": ShowMem._huge,
+}
+"""By the first four bytes of a line."""
 
 
 class FreeLists(Sequence[BuddyBlock]):
