@@ -1,11 +1,14 @@
-"""Patterns that are compiled when they are first asked.
+"""What is made when it is first asked: patterns, and sequences that most often nobody looks at.
 
 Reading all formats and kernels takes some 150 patterns, one log needs a third of them, and to compile all
 takes as long as to explain a report.
 """
 
 import re
-from typing import Any, AnyStr, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, AnyStr, TypeVar, cast, overload
+
+_T = TypeVar("_T")
 
 _METHODS = ("match", "search", "fullmatch", "findall", "finditer", "sub", "split", "pattern")
 
@@ -31,3 +34,45 @@ class _Lazy:
 def lazy(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """`re.compile`, put off. An error in the pattern shows at its first use."""
     return cast(re.Pattern[AnyStr], _Lazy(source, flags))
+
+
+class LazySequence(Sequence[_T]):
+    """Its items are read when it is first looked at."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self) -> None:
+        self._items: tuple[_T, ...] | None = None
+
+    def _load(self) -> Iterable[_T]:
+        """The items; asked once."""
+        raise NotImplementedError
+
+    def _read(self) -> tuple[_T, ...]:
+        if self._items is None:
+            self._items = tuple(self._load())
+        return self._items
+
+    @overload
+    def __getitem__(self, index: int) -> _T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+
+    def __getitem__(self, index: int | slice) -> _T | Sequence[_T]:
+        return self._read()[index]
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __iter__(self) -> Iterator[_T]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._read() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self._read())!r})"

@@ -29,6 +29,12 @@ class LogRecord(NamedTuple):
     """False for text that a process wrote (/dev/kmsg facility other than 0): never evidence."""
 
 
+def count_newlines(data: bytes | bytearray) -> int:
+    """How many newlines `data` has. Taking them out uses memchr(3) and is three times as fast as count() of a
+    single byte."""
+    return len(data) - len(data.replace(b"\n", b""))
+
+
 RUN_TEXT_MAX_BYTES = 4000
 """printk() cuts a record at about 1 KiB."""
 
@@ -40,7 +46,7 @@ class LogRun:
     of each costs more than all that is done with what it says.
     """
 
-    __slots__ = ("_make", "caller", "kernel", "lines", "uptime", "width")
+    __slots__ = ("_wall_and_level", "caller", "kernel", "lines", "uptime", "width")
 
     def __init__(
         self,
@@ -50,7 +56,7 @@ class LogRun:
         caller: bytes | None = None,
         kernel: bool = True,
         uptime: slice | None = None,
-        make: Callable[[bytes], LogRecord] | None = None,
+        wall_and_level: Callable[[bytes], tuple[str | None, int | None]] | None = None,
     ) -> None:
         self.lines = lines
         """What was read, with a newline before every line and none at the end: one line at least, and no text
@@ -63,17 +69,15 @@ class LogRun:
         """The same: either all are the kernel's or none is."""
         self.uptime = uptime
         """Where in each line the seconds since boot stand, with six decimals; None where there are none."""
-        self._make = make
+        self._wall_and_level = wall_and_level
 
     def __len__(self) -> int:
-        # Three times as fast as count() of a single byte.
-        return len(self.lines) - len(self.lines.replace(b"\n", b""))
+        return count_newlines(self.lines)
 
     def record(self, line: bytes) -> LogRecord:
         """The record of one of the lines."""
-        if self._make is None:
-            return LogRecord(line[self.width :], caller=self.caller, kernel=self.kernel)
-        return self._make(line)
+        wall, level = self._wall_and_level(line) if self._wall_and_level is not None else (None, None)
+        return LogRecord(line[self.width :], self.usec(line), wall, None, self.caller, level, self.kernel)
 
     def usec(self, line: bytes) -> int | None:
         """The record's, of one of the lines."""
@@ -109,7 +113,7 @@ class LogRun:
             caller=self.caller,
             kernel=self.kernel,
             uptime=self.uptime,
-            make=self._make,
+            wall_and_level=self._wall_and_level,
         )
 
     def without_last(self, number: int) -> "tuple[LogRun | None, list[LogRecord]]":

@@ -91,23 +91,18 @@ def test_a_plain_report_comes_in_runs(frame: bytes) -> None:
     assert list(singly(records)) == list(read_records(io.BytesIO(_framed(log, frame) if frame else log)))
 
 
+_HEADER = b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"
+_TITLE = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+_KILL = b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
+
+
 def test_a_table_beyond_the_first_check_fills_one_section() -> None:
     rows = [
         b"[%7d]     0 %7d      100       10    40960        0             0 task" % (n, n)
         for n in range(9000)
     ]
-    head = [b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"]
-    title = [b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"]
-    kill = [
-        b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
-    ]
-    (killed,) = parse_records([_run(head + title + rows), *map(LogRecord, kill)])
+    (killed,) = parse_records([_run([_HEADER, _TITLE, *rows]), LogRecord(_KILL)])
     assert len(killed.tasks) == 9000
-
-
-_HEADER = b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"
-_TITLE = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
-_KILL = b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
 
 
 def test_a_report_beyond_the_bound_keeps_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +127,7 @@ def test_thousands_of_other_lines_end_a_report_that_was_cut() -> None:
 
 
 def test_records_of_another_caller_stay_out_of_a_report() -> None:
-    head = LogRecord(
-        b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0", caller=b"T1"
-    )
+    head = LogRecord(_HEADER, caller=b"T1")
     foreign = _run([b"CPU: 1 UID: 0 PID: 7 Comm: y Not tainted 6.18.0 #1"] * 20, caller=b"T2")
     own = _run([b"CPU: 1 UID: 0 PID: 9 Comm: x Not tainted 6.18.0 #1"] * 20, caller=b"T1")
     kill = LogRecord(
@@ -155,8 +148,7 @@ def test_any_name_in_a_table_is_read_alike(
         % (n, n, comm if n % 100 == 50 else b"task")
         for n in range(400)
     ]
-    title = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
-    log = _framed(b"\n".join([title, *rows]), frame) + b"\n"
+    log = _framed(b"\n".join([_TITLE, *rows]), frame) + b"\n"
     quick, _ = _logged(log, monkeypatch, least=0)
     slow, _ = _logged(log, monkeypatch, least=1 << 30)
     assert list(singly(quick)) == slow

@@ -8,6 +8,7 @@ from ...model.cause import Scope
 from ...model.kill import Kill
 from ...model.memory import MemoryFacts, Zone
 from ...model.node import NodeFacts
+from ..contributors import managed_bytes
 from ..nodes import allowed_nodes, nodes_with_memory, parse_nodes
 
 _UNLIMITED_BYTES = (1 << 63) - 1
@@ -56,9 +57,10 @@ def _machine(memory: MemoryFacts, node: NodeFacts | None, constraint: str) -> Do
     swap = memory.swap_total_bytes
     if swap is None and node is not None:
         swap = node.swap_bytes
-    if memory.ram_pages is not None:
+    managed = managed_bytes(memory)
+    if managed is not None:
         # totalram_pages() is what the buddy allocator manages: present less reserved.
-        ram, exact = memory.ram_pages - (memory.reserved_pages or 0), memory.reserved_pages is not None
+        ram, exact = managed // page, memory.reserved_pages is not None
     elif memory.zones:
         ram, exact = _zone_bytes(memory.zones, "managed") // page, False
     elif node is not None:

@@ -194,6 +194,7 @@ class Layout(NamedTuple):
     foreign: re.Pattern[bytes] | None
     """As many lines of the same date and host as follow one another, each of which `Fast.pattern` takes for
     another program's; None where those are not told from the kernel's."""
+    foreign_date: slice
     foreign_width: int
 
 
@@ -202,8 +203,6 @@ def layout_for(line: bytes) -> Layout | None:
     found = _SAMPLE.match(line)
     if found is not None and not found[0] and (other := _FOREIGN_SAMPLE.match(line)):
         date = other["sys"] or other["sysiso"]
-        if len(other["host"]) > _MAX_HOST_BYTES:
-            return None
         return _layout(False, "sys", _shape(date), len(date), other["host"], 0, b"")
     if found is None or found["dec"] or found["ctime"] or found["iso"]:
         return None
@@ -213,7 +212,7 @@ def layout_for(line: bytes) -> Layout | None:
     date = found[dated] if dated in ("sys", "sysiso") else b""
     stamp, caller = found["stamp"] or b"", found["caller"] or b""
     seconds_width = stamp.index(b".") - 1 if stamp else 0
-    if seconds_width > _MAX_SECONDS_WIDTH or len(found["host"] or b"") > _MAX_HOST_BYTES:
+    if seconds_width > _MAX_SECONDS_WIDTH:
         return None
     return _layout(
         bool(found["pri"]),
@@ -235,7 +234,9 @@ def _layout(
     host: bytes,
     seconds_width: int,
     caller: bytes,
-) -> Layout:
+) -> Layout | None:
+    if len(host) > _MAX_HOST_BYTES:
+        return None
     head, width, date, uptime = b"", 0, None, None
     if priority:
         head, width = rb"<[0-7]>", 3
@@ -262,6 +263,7 @@ def _layout(
         foreign=lazy(rb"(?:" + shape + rb" " + re.escape(host) + _FOREIGN_HEAD + text + rb")++")
         if date_width and host
         else None,
+        foreign_date=slice(date_width),
         foreign_width=date_width + 1 + len(host),
     )
 

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from oomkeeper.model.log import count_newlines
+
 from .blocks import BLOCK_BYTES, ByteStream
 from .evidence import Trace, trace_of
-from .search import Finder, count_newlines, make_finder
+from .search import Finder, make_finder
 
 _BUFFERS = 3
 """Two whole ones before that which is being filled: 512 KiB at least. Holds a report of 5,000 tasks whose

@@ -6,6 +6,7 @@ pass over a line that is plain, and never take one that is not.
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from oomkeeper.model.log import RUN_TEXT_MAX_BYTES, Logged, LogRecord, LogRun
@@ -37,23 +38,13 @@ def framed_run(block: bytes, at: int, end: int, layout: Layout) -> LogRun | None
     width = layout.width
     if may_run_on(b"\n".join([line[width + 1 :] for line in _long_lines(width).findall(lines)])):
         return None
-    walls: dict[bytes, str] = {}
-    level, date, uptime, caller = layout.level, layout.date, layout.uptime, layout.caller
-
-    def make(line: bytes) -> LogRecord:
-        wall = None
-        if date is not None and (wall := walls.get(line[date])) is None:
-            wall = walls[line[date]] = normalise(line[date])
-        return LogRecord(
-            line[width:],
-            int(line[uptime].replace(b".", b"")) if uptime is not None else None,
-            wall,
-            None,
-            caller,
-            LEVEL_OF[line[1:2]] if level else None,
-        )
-
-    return LogRun(lines, width=width, caller=caller, uptime=uptime, make=make)
+    return LogRun(
+        lines,
+        width=width,
+        caller=layout.caller,
+        uptime=layout.uptime,
+        wall_and_level=_wall_and_level(layout.date, level=layout.level),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -66,17 +57,25 @@ def foreign_run(block: bytes, at: int, layout: Layout) -> LogRun | None:
     found = layout.foreign.match(block, at) if layout.foreign is not None else None
     if found is None or found.end() - at < LEAST_BYTES:
         return None
-    date_end = layout.date.stop - layout.date.start if layout.date is not None else 0
-    width = layout.foreign_width
+    return LogRun(
+        b"\n" + block[at : found.end() - 1],
+        width=layout.foreign_width,
+        kernel=False,
+        wall_and_level=_wall_and_level(layout.foreign_date, level=False),
+    )
+
+
+def _wall_and_level(date: slice | None, *, level: bool) -> Callable[[bytes], tuple[str | None, int | None]]:
+    """What a line's framing says of both; lines of one second, and most of a report are, have one date."""
     walls: dict[bytes, str] = {}
 
-    def make(line: bytes) -> LogRecord:
-        date = line[:date_end]
-        if (wall := walls.get(date)) is None:
-            wall = walls[date] = normalise(date)
-        return LogRecord(text=line[width:], wall=wall, kernel=False)
+    def of(line: bytes) -> tuple[str | None, int | None]:
+        wall = None
+        if date is not None and (wall := walls.get(line[date])) is None:
+            wall = walls[line[date]] = normalise(line[date])
+        return wall, LEVEL_OF[line[1:2]] if level else None
 
-    return LogRun(b"\n" + block[at : found.end() - 1], width=width, kernel=False, make=make)
+    return of
 
 
 _MOST = RUN_TEXT_MAX_BYTES

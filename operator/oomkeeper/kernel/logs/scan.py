@@ -14,7 +14,7 @@ which ends its report, a little is enough.
 
 from collections.abc import Iterator
 
-from oomkeeper.model.log import Logged, LogRecord, singly
+from oomkeeper.model.log import Logged, LogRecord, count_newlines, singly
 
 from ..lazy import lazy
 from .assemble import Assembler
@@ -22,7 +22,6 @@ from .blocks import ByteStream, LineBlocks
 from .counts import LogCounts
 from .evidence import Trace
 from .history import History
-from .search import count_newlines
 
 NEEDLES = (b"oom-kill", b"ut of memory")
 JSON_NEEDLES = (b"111,111,109,45,107,105,108,108", b"117,116,32,111,102,32,109,101,109,111,114,121")

@@ -101,8 +101,8 @@ class ReportAssembler:
             draft = self._open
             if context and draft is not None and self._done is None:
                 # Most often, and all that feed() would do of it.
-                usec, last = run.usec(line), draft.last_usec
-                if usec is None or last is None or usec - last <= _OPEN_USEC:
+                usec = run.usec(line)
+                if not _later(usec, draft, _OPEN_USEC):
                     self._cached = None
                     draft.open_section(Kind.CONTEXT, line[width:], usec, None)
                     continue
@@ -115,17 +115,17 @@ class ReportAssembler:
         """Take lines that no event hangs on. A section that grew beyond the next check is checked after
         them."""
         draft = self._open
-        if draft is None:
-            if self._done is None and not self._lost:
-                self._seen_any, self._cached = True, None
-                return _NONE
-        elif run.caller is None or draft.caller is None or run.caller == draft.caller:
+        if draft is None and self._done is None and not self._lost:
+            self._seen_any, self._cached = True, None
+            return _NONE
+        part = run.part(begin, end)
+        if draft is not None and (run.caller is None or draft.caller is None or run.caller == draft.caller):
             checks = draft.body_records // _CHECK_EVERY
-            if draft.add_run(run.part(begin, end)):
+            if draft.add_run(part):
                 self._seen_any, self._cached = True, None
                 return self._check_stale(draft) if draft.body_records // _CHECK_EVERY > checks else _NONE
         kills: list[Kill] = []
-        for record in run.part(begin, end).records():
+        for record in part.records():
             kills += self.feed(record)
         return kills
 

@@ -9,7 +9,7 @@ from ...model.log import LogRun
 from ...model.memory import Counter, MemoryFacts, SlabCache
 from ..lazy import lazy
 from . import memcg, slab, tasks
-from .event import Body, Draft, Section, each, hold, joined
+from .event import Body, Draft, Section, each, hold, joined, rows_of
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
 from .killline import parse_chosen, parse_killed, parse_named_pid
 from .kinds import Kind
@@ -79,7 +79,7 @@ class _Report:
                     self.invoker_pid, self.release = found
                     if not has_cpuset:
                         break
-            elif has_cpuset and self.cpuset is None and b" mems_allowed=" in text:
+            elif self.cpuset is None and b" mems_allowed=" in text:
                 self.cpuset = parse_cpuset(text)
         self.marks.stack(body)
 
@@ -247,13 +247,11 @@ def _page_size(report: _Report, victims: tuple[Victim, ...]) -> int:
     sizes = {b"%d" % victim.pid: victim.total_vm_bytes for victim in victims if victim.total_vm_bytes}
     if not sizes or report.columns is None:
         return 4096
-    for row in tasks.rows_of(report.rows, sizes):
-        found = tasks.total_vm_of(row)
-        if found is not None:
-            pid, pages = found
-            total = sizes[pid]
-            if pages > 0 and total % pages == 0 and total // pages in _PAGE_SIZES:
-                return total // pages
+    rows = [row for pid, row in rows_of(report.rows) if pid in sizes]
+    for task in tasks.parse_rows(rows, report.columns, page_size_bytes=4096):
+        total, pages = sizes[b"%d" % task.pid], task.total_vm_pages
+        if pages > 0 and total % pages == 0 and total // pages in _PAGE_SIZES:
+            return total // pages
     return 4096
 
 

@@ -43,6 +43,13 @@ def hold(body: Body, words: bytes) -> bool:
     return any(item.holds(words) if isinstance(item, LogRun) else words in item for item in body)
 
 
+def rows_of(body: Body) -> Iterator[tuple[bytes, bytes]]:
+    """What begins as the rows of a table of tasks do, each with the pid as printed."""
+    for text in each(body):
+        if text[:1] == b"[":
+            yield text[1:].partition(b"]")[0].strip(), text
+
+
 class Section(NamedTuple):
     """A line that opens a part of a report, and what follows it."""
 
@@ -167,8 +174,7 @@ class Draft:
     def pids(self) -> frozenset[bytes]:
         """The pids of the task table's rows, as printed."""
         if self.table_pids is None:
-            rows = (text for section in self.sections for text in each(section.body) if text[:1] == b"[")
-            found = (text[1:].partition(b"]")[0].strip() for text in rows)
+            found = (pid for section in self.sections for pid, _ in rows_of(section.body))
             self.table_pids = frozenset(pid for pid in found if pid.isdigit())
         return self.table_pids
 

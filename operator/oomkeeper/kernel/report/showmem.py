@@ -6,11 +6,11 @@ absence says nothing of a node. The hugepages lines and the counts right after `
 Kernels without CONFIG_NUMA leave out `Node 0`."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from ...model.memory import BuddyBlock, HugePages, Zone
-from ..lazy import lazy
+from ..lazy import LazySequence, lazy
 from .text import KIB
 
 _MAX_DIGITS = 20
@@ -159,53 +159,22 @@ _READERS: dict[bytes, Callable[[ShowMem, bytes], bool]] = {
 """By the first four bytes of a line."""
 
 
-class FreeLists(Sequence[BuddyBlock]):
-    """The blocks of a buddy line, read when first looked at: they explain failures of higher orders, which
-    are few."""
+class FreeLists(LazySequence[BuddyBlock]):
+    """The blocks of a buddy line: they explain failures of higher orders, which are few."""
 
-    __slots__ = ("_blocks", "_line", "smallest_bytes")
+    __slots__ = ("_line", "smallest_bytes")
 
     def __init__(self, line: bytes) -> None:
         """`line` has one block at least."""
+        super().__init__()
         first = _BLOCK.search(line)
         assert first is not None
         self.smallest_bytes = int(first[2]) * KIB
         self._line = line
-        self._blocks: tuple[BuddyBlock, ...] | None = None
 
-    def _read(self) -> tuple[BuddyBlock, ...]:
-        if self._blocks is None:
-            self._blocks = tuple(
-                [
-                    BuddyBlock(int(free), int(size) * KIB, types.decode())
-                    for free, size, types in _BLOCK.findall(self._line)
-                ]
-            )
-        return self._blocks
-
-    @overload
-    def __getitem__(self, index: int) -> BuddyBlock: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[BuddyBlock]: ...
-
-    def __getitem__(self, index: int | slice) -> BuddyBlock | Sequence[BuddyBlock]:
-        return self._read()[index]
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def __iter__(self) -> Iterator[BuddyBlock]:
-        return iter(self._read())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self._read() == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self._read())
-
-    def __repr__(self) -> str:
-        return repr(self._read())
+    def _load(self) -> Iterable[BuddyBlock]:
+        found = _BLOCK.findall(self._line)
+        return [BuddyBlock(int(free), int(size) * KIB, types.decode()) for free, size, types in found]
 
 
 class Fields(Mapping[str, int]):

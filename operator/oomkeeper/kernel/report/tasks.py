@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import repeat
-from typing import overload
 
 from ...model.kill import TaskRow
+from ..lazy import LazySequence
 from .event import Body, each
 from .text import readable
 
@@ -48,69 +48,23 @@ def columns_of(title: bytes) -> tuple[str, ...]:
     return _LAYOUTS.get(names, _DEFAULT)
 
 
-class TaskTable(Sequence[TaskRow]):
-    """The rows of one table, read when first looked at: most kills are published without anybody asking, and
-    a table of raw text is smaller than its records."""
+class TaskTable(LazySequence[TaskRow]):
+    """The rows of one table: most kills are published without anybody asking, and a table of raw text is
+    smaller than its records."""
+
+    __slots__ = ("_body", "_columns", "_page_size_bytes")
 
     def __init__(self, body: Body, columns: Sequence[str], *, page_size_bytes: int) -> None:
         """Takes the body of the table's section as it is."""
-        self._raw = body
+        super().__init__()
+        self._body = body
         self._columns = columns
         self._page_size_bytes = page_size_bytes
-        self._rows: tuple[TaskRow, ...] | None = None
 
-    def _read(self) -> tuple[TaskRow, ...]:
-        if self._rows is None:
-            rows = [text for text in each(self._raw) if text[:1] == b"["]
-            found = parse_rows(rows, self._columns, page_size_bytes=self._page_size_bytes)
-            self._rows = tuple(found)
-            self._raw = []
-        return self._rows
-
-    @overload
-    def __getitem__(self, index: int) -> TaskRow: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[TaskRow]: ...
-
-    def __getitem__(self, index: int | slice) -> TaskRow | Sequence[TaskRow]:
-        return self._read()[index]
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def __iter__(self) -> Iterator[TaskRow]:
-        return iter(self._read())
-
-    def __bool__(self) -> bool:
-        return bool(self._raw or self._rows) and bool(self._read())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self._read() == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self._read())
-
-    def __repr__(self) -> str:
-        return f"TaskTable({list(self._read())!r})"
-
-
-def rows_of(body: Body, pids: Iterable[bytes]) -> Iterator[bytes]:
-    """The rows in a section's body that begin with `[  pid]` of one of these, in order."""
-    wanted = frozenset(pids)
-    for text in each(body):
-        if text[:1] == b"[" and text[1:].partition(b"]")[0].strip() in wanted:
-            yield text
-
-
-def total_vm_of(row: bytes) -> tuple[bytes, int] | None:
-    """(pid as printed, total_vm in pages) of a row, or None where it is cut before what follows them: the
-    third column has been that in every layout."""
-    pid, _, rest = row[1:].partition(b"]")
-    parts = rest.split(None, 3)
-    if len(parts) < 4 or not parts[2].isdigit():
-        return None
-    return pid.strip(), int(parts[2])
+    def _load(self) -> Iterable[TaskRow]:
+        rows = [text for text in each(self._body) if text[:1] == b"["]
+        self._body = []
+        return parse_rows(rows, self._columns, page_size_bytes=self._page_size_bytes)
 
 
 @cache
