@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lint format test image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
+.PHONY: help venv lint format unit test image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -30,6 +30,9 @@ lint: venv  ## ruff, mypy --strict, the one-way imports, crds/ against its model
 format: venv  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+unit: venv  ## the unit tests alone, in parallel: under a minute
+	$(BIN)/python -m pytest --numprocesses auto tests/unit $(PYTEST_ARGS)
 
 test: venv  ## every test: units, this kernel, a real API server and (as root) a real kubelet
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -75,7 +78,7 @@ UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --
 # The image's pins are a part of the others: what was tested is what runs.
 lock:  ## pin every dependency anew (needs uv)
 	$(UV_COMPILE) --all-extras --upgrade -o requirements.lock
-	$(UV_COMPILE) --extra controller --constraint requirements.lock --no-annotate --upgrade -o requirements-image.lock
+	$(UV_COMPILE) --extra agent --extra controller --constraint requirements.lock --no-annotate --upgrade -o requirements-image.lock
 
 clean:  ## remove what make made here; the testbed's cache stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

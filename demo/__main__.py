@@ -10,7 +10,7 @@ from types import FrameType
 
 from tests.testbed import TestbedError
 
-from . import beds, cluster, host
+from . import cluster, harness, host
 from .narration import DemoError, Narrator
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     try:
-        beds.check(options)
-    except beds.UsageError as error:
+        harness.check(options)
+    except harness.UsageError as error:
         return _wrong(error)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             host.show(tell)
         if options.only in (None, "cluster"):
             cluster.show(tell, options=options)
-    except beds.UsageError as error:
+    except harness.UsageError as error:
         return _wrong(error)
     except (DemoError, TestbedError) as error:
         tell.failed(str(error))
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _wrong(error: beds.UsageError) -> int:
+def _wrong(error: harness.UsageError) -> int:
     print(f"python -m demo: {error} (see python -m demo --help)", file=sys.stderr)
     return BAD_INPUT
 

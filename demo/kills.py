@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from .beds import Bed
+from .harness import Harness
 from .narration import Narrator
 from .running import CHECKOUT, eventually
 
@@ -19,9 +19,9 @@ LEAKY = {"kind": "Deployment", "name": "leaky"}
 Object = dict[str, Any]
 
 
-def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
+def show(harness: Harness, *, folder: Path, tell: Narrator) -> None:
     """Pods that die, and the incident of each."""
-    kubectl = bed.kubectl
+    kubectl = harness.kubectl
     tell.step("Let the kernel kill some pods")
     tell.say(
         "Four pods with limits of 48 MiB, each of which takes more: a pod of one container (lone), a pod of "
@@ -29,16 +29,16 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
         "child process eats while the container lives on (worker)."
     )
     kubectl.show("create", "namespace", NAMESPACE)
-    kubectl.show("apply", f"--namespace={NAMESPACE}", "-f", _manifests(bed, folder=folder))
-    group_kill = _kills_whole_containers(bed)
+    kubectl.show("apply", f"--namespace={NAMESPACE}", "-f", _manifests(harness, folder=folder))
+    group_kill = _kills_whole_containers(harness)
     lone = _await(
-        bed, lambda one: pod_of(one) == "lone" and _says(one, "Reported"), what="an incident of pod lone"
+        harness, lambda one: pod_of(one) == "lone" and _says(one, "Reported"), what="an incident of pod lone"
     )
     pair = _await(
-        bed, lambda one: pod_of(one) == "pair" and _says(one, "Reported"), what="an incident of pod pair"
+        harness, lambda one: pod_of(one) == "pair" and _says(one, "Reported"), what="an incident of pod pair"
     )
     leaky = _await(
-        bed,
+        harness,
         lambda one: one["spec"].get("workload") == LEAKY and one["status"]["count"] >= 2,
         what="an incident of Deployment leaky that has counted to 2",
     )
@@ -48,7 +48,7 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
     )
     seen = "Reported" if group_kill else "Invisible"
     worker = _await(
-        bed,
+        harness,
         lambda one: pod_of(one) == "worker" and _says(one, seen),
         what=f"an incident of pod worker, {seen}",
     )
@@ -60,7 +60,7 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
         text=f"lone: killed once, cause {_cause(lone)}, limit 48 MiB",
     )
     tell.fact(
-        _reason(bed, "lone", "eater") == "OOMKilled",
+        _reason(harness, "lone", "eater") == "OOMKilled",
         "lone: kubelet says OOMKilled as well, so visibility is Reported",
     )
     _check(
@@ -70,7 +70,7 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
         text="pair: cause ContainerLimit, and it names the container eater",
     )
     tell.fact(
-        pair["spec"]["container"] == "eater" and _is_running(bed, "pair", "web"),
+        pair["spec"]["container"] == "eater" and _is_running(harness, "pair", "web"),
         "pair: its other container, web, goes on",
     )
     _check(
@@ -88,7 +88,7 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
     )
     if not group_kill:
         tell.fact(
-            _is_running(bed, "worker", "main") and _restarts(bed, "worker") == 0,
+            _is_running(harness, "worker", "main") and _restarts(harness, "worker") == 0,
             "worker: Kubernetes shows it Running with 0 restarts; only the kernel knew",
         )
     tell.done(
@@ -96,26 +96,26 @@ def show(bed: Bed, *, folder: Path, tell: Narrator) -> None:
     )
 
 
-def _manifests(bed: Bed, *, folder: Path) -> str:
+def _manifests(harness: Harness, *, folder: Path) -> str:
     """demo/pods/, or on a user's cluster a copy with its image, bound to the node that the agent serves."""
-    if bed.own:
+    if harness.own:
         return f"{PODS.relative_to(CHECKOUT)}/"
     target = folder / "pods"
     target.mkdir()
     for file in sorted(PODS.glob("*.yaml")):
         manifest = yaml.safe_load(file.read_text())
         spec = manifest["spec"].get("template", manifest)["spec"]
-        spec["nodeName"] = bed.node
+        spec["nodeName"] = harness.node
         spec["tolerations"] = [{"operator": "Exists"}]
         for container in spec["containers"]:
-            container["image"] = bed.image
+            container["image"] = harness.image
         (target / file.name).with_suffix(".json").write_text(json.dumps(manifest))
     return str(target)
 
 
-def _await(bed: Bed, wanted: Callable[[Object], bool], *, what: str) -> Object:
+def _await(harness: Harness, wanted: Callable[[Object], bool], *, what: str) -> Object:
     def look() -> Object | None:
-        return next((one for one in incidents(bed) if wanted(one)), None)
+        return next((one for one in incidents(harness) if wanted(one)), None)
 
     return eventually(look, what=what, seconds=90, every=0.5)
 
@@ -132,8 +132,10 @@ def _check(incident: Object, *, causes: tuple[str, ...], count: int = 1, tell: N
     )
 
 
-def incidents(bed: Bed) -> list[Object]:
-    return [one for one in bed.kubectl.items("oomincidents", f"--namespace={NAMESPACE}") if one.get("status")]
+def incidents(harness: Harness) -> list[Object]:
+    return [
+        one for one in harness.kubectl.items("oomincidents", f"--namespace={NAMESPACE}") if one.get("status")
+    ]
 
 
 def pod_of(incident: Object) -> str | None:
@@ -149,28 +151,30 @@ def _says(incident: Object, visibility: str) -> bool:
     return bool(incident["status"].get("visibility") == visibility)
 
 
-def _status(bed: Bed, pod: str, container: str) -> Object:
-    statuses = bed.kubectl.get("pod", pod, f"--namespace={NAMESPACE}")["status"].get("containerStatuses", [])
+def _status(harness: Harness, pod: str, container: str) -> Object:
+    statuses = harness.kubectl.get("pod", pod, f"--namespace={NAMESPACE}")["status"].get(
+        "containerStatuses", []
+    )
     return next((one for one in statuses if one["name"] == container), {})
 
 
-def _reason(bed: Bed, pod: str, container: str) -> str | None:
-    reason: str | None = _status(bed, pod, container).get("state", {}).get("terminated", {}).get("reason")
+def _reason(harness: Harness, pod: str, container: str) -> str | None:
+    reason: str | None = _status(harness, pod, container).get("state", {}).get("terminated", {}).get("reason")
     return reason
 
 
-def _is_running(bed: Bed, pod: str, container: str) -> bool:
-    return "running" in _status(bed, pod, container).get("state", {})
+def _is_running(harness: Harness, pod: str, container: str) -> bool:
+    return "running" in _status(harness, pod, container).get("state", {})
 
 
-def _restarts(bed: Bed, pod: str) -> int:
-    return int(_status(bed, pod, "main").get("restartCount", -1))
+def _restarts(harness: Harness, pod: str) -> int:
+    return int(_status(harness, pod, "main").get("restartCount", -1))
 
 
-def _kills_whole_containers(bed: Bed) -> bool:
+def _kills_whole_containers(harness: Harness) -> bool:
     """Whether a dying child takes its container with it: kubelet sets memory.oom.group on cgroup v2 unless
     told otherwise (singleProcessOOMKill, pkg/kubelet/apis/config/types.go).
     """
-    status = bed.kubectl.get("oomnode", bed.node or "")["status"]
+    status = harness.kubectl.get("oomnode", harness.node or "")["status"]
     single = (status.get("kubelet") or {}).get("singleProcessOOMKill")
     return bool(status["kernel"].get("cgroupVersion") == 2 and single is not True)

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import Popen
 
-from .beds import Bed
+from .harness import Harness
 from .narration import DemoError, Narrator
 from .running import OOMKEEPER, eventually, running
 
@@ -15,9 +15,9 @@ STATE = "agent-state"
 
 
 @contextmanager
-def operator(bed: Bed, *, folder: Path, tell: Narrator) -> Iterator[None]:
+def operator(harness: Harness, *, folder: Path, tell: Narrator) -> Iterator[None]:
     """Controller and agent, until the block ends."""
-    kubectl = bed.kubectl
+    kubectl = harness.kubectl
     tell.step("Start the operator: one controller for the cluster, one agent for the node")
     tell.say(
         "The controller turns policies into one OOMNode per node, and incidents into summaries. The agent "
@@ -28,10 +28,10 @@ def operator(bed: Bed, *, folder: Path, tell: Narrator) -> Iterator[None]:
         programs: dict[str, tuple[str, ...]] = {
             "controller": ("controller", "--kubeconfig", str(kubectl.kubeconfig))
         }
-        if bed.node is not None:
+        if harness.node is not None:
             state = folder / STATE
             where = ("--kubeconfig", str(kubectl.kubeconfig), "--state-dir", str(state))
-            programs["agent"] = ("agent", "--node-name", bed.node, *where)
+            programs["agent"] = ("agent", "--node-name", harness.node, *where)
         started: dict[str, Popen[bytes]] = {}
         for name, arguments in programs.items():
             tell.command(f"oomkeeper {' '.join(arguments)} &")
@@ -47,24 +47,24 @@ def operator(bed: Bed, *, folder: Path, tell: Narrator) -> Iterator[None]:
             raise error
 
 
-def await_answer(bed: Bed, *, tell: Narrator) -> None:
+def await_answer(harness: Harness, *, tell: Narrator) -> None:
     """Wait until the controller has made an OOMNode for every node, and the agent has answered."""
-    kubectl = bed.kubectl
+    kubectl = harness.kubectl
     nodes = {node["metadata"]["name"] for node in kubectl.items("nodes")}
     eventually(
         lambda: {one["metadata"]["name"] for one in kubectl.items("oomnodes")} >= nodes,
         what="the controller has made an OOMNode for every node",
         every=0.3,
     )
-    if bed.node is not None:
+    if harness.node is not None:
         eventually(
-            lambda: kubectl.get("oomnode", bed.node or "").get("status", {}).get("kernel"),
-            what=f"the agent has answered in OOMNode {bed.node}",
+            lambda: kubectl.get("oomnode", harness.node or "").get("status", {}).get("kernel"),
+            what=f"the agent has answered in OOMNode {harness.node}",
             every=0.3,
         )
     kubectl.show("get", "oomnodes", "--output=wide")
     tell.fact(True, "the controller has made an OOMNode for each node" + (
-        ", and the agent has filled in its own" if bed.node else ""))  # fmt: skip
+        ", and the agent has filled in its own" if harness.node else ""))  # fmt: skip
 
 
 def _tail(path: Path) -> list[str]:

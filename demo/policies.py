@@ -5,7 +5,7 @@ from typing import Any
 from oomkeeper.kernel.sysctl import Sysctls
 
 from . import sysctls
-from .beds import Bed
+from .harness import Harness
 from .narration import Narrator
 from .running import eventually
 
@@ -23,14 +23,14 @@ OF_EXAMPLES = (
 """On a cluster of the user's: nothing that its nodes may be selected for by labels of their own."""
 
 
-def files(bed: Bed) -> list[str]:
+def files(harness: Harness) -> list[str]:
     """kubectl's arguments for the examples that are applied here."""
-    return ["-f", "examples/"] if bed.own else [word for file in OF_EXAMPLES for word in ("-f", file)]
+    return ["-f", "examples/"] if harness.own else [word for file in OF_EXAMPLES for word in ("-f", file)]
 
 
-def show_applied(bed: Bed, *, tell: Narrator, before: dict[str, int]) -> None:
+def show_applied(harness: Harness, *, tell: Narrator, before: dict[str, int]) -> None:
     """The examples in, and what becomes of them."""
-    kubectl = bed.kubectl
+    kubectl = harness.kubectl
     tell.step("Say what is wanted: policies")
     tell.say(
         "First a policy that would panic nodes at a container's limit, and that nobody has signed for. The "
@@ -39,11 +39,11 @@ def show_applied(bed: Bed, *, tell: Narrator, before: dict[str, int]) -> None:
     complaint = kubectl.show_refused("apply", "--dry-run=server", "-f", "demo/refused.yaml")
     tell.fact("panicSafety.acknowledge" in complaint, "refused, with the way out in the message")
     tell.say("Then the examples, each of which says in its head what it is for:")
-    kubectl.show("apply", *files(bed))
-    if bed.node is None:
-        _show_pending(bed, tell=tell)
+    kubectl.show("apply", *files(harness))
+    if harness.node is None:
+        _show_pending(harness, tell=tell)
         return
-    eventually(lambda: _ready(bed, "keep-defaults"), what="OOMPolicy keep-defaults is Ready", every=0.3)
+    eventually(lambda: _ready(harness, "keep-defaults"), what="OOMPolicy keep-defaults is Ready", every=0.3)
     tell.say("keep-defaults asks this of every node; here the node is this machine:")
     tell.table(sysctls.rows(before))
     tell.fact(sysctls.in_force({**dict.fromkeys(sysctls.SHOWN, 0), "vm.oom_dump_tasks": 1}),
@@ -54,11 +54,11 @@ def show_applied(bed: Bed, *, tell: Narrator, before: dict[str, int]) -> None:
         f"kill-allocating-task is for nodes with a label, and has the higher priority. As soon as the node "
         f"carries it, {KEY} becomes 1; within a container's limit that has no effect, so it is harmless here."
     )
-    kubectl.show("label", "node", bed.node, f"{LABEL}=true")
+    kubectl.show("label", "node", harness.node, f"{LABEL}=true")
     eventually(lambda: Sysctls().read(KEY) == 1, what=f"{KEY} is 1")
     tell.table(sysctls.rows(before))
-    eventually(lambda: _entry(bed).get("actual") == 1, what="OOMNode says so", every=0.3)
-    entry = _entry(bed)
+    eventually(lambda: _entry(harness).get("actual") == 1, what="OOMNode says so", every=0.3)
+    entry = _entry(harness)
     tell.fact(
         entry["policy"] == "kill-allocating-task" and entry["state"] == "InSync",
         f"{KEY} is 1, by policy kill-allocating-task; OOMNode.status says the same",
@@ -70,57 +70,58 @@ def show_applied(bed: Bed, *, tell: Narrator, before: dict[str, int]) -> None:
     Sysctls().write(KEY, 0)
     tell.output(f"{KEY} = 0")
     eventually(lambda: Sysctls().read(KEY) == 1, what=f"the agent has put {KEY} back to 1")
-    eventually(lambda: _entry(bed).get("driftCount") == 1, what="OOMNode counts the drift", every=0.3)
+    eventually(lambda: _entry(harness).get("driftCount") == 1, what="OOMNode counts the drift", every=0.3)
     tell.table(sysctls.rows(before))
     tell.say("The OOMNode says who wants it, what was found first, and how often it had to be put back:")
-    kubectl.show("get", "oomnode", bed.node, f"--output=jsonpath={_AS_LINES}")
+    kubectl.show("get", "oomnode", harness.node, f"--output=jsonpath={_AS_LINES}")
     tell.fact(
-        Sysctls().read(KEY) == 1 and _entry(bed)["driftCount"] == 1, "put back to 1, and counted as one drift"
+        Sysctls().read(KEY) == 1 and _entry(harness)["driftCount"] == 1,
+        "put back to 1, and counted as one drift",
     )
     kubectl.show("get", "oompolicies")
     tell.done("policies applied, a label changed what a node gets, and a hand-made change was put back")
 
 
-def show_deleted(bed: Bed, *, tell: Narrator, before: dict[str, int]) -> None:
+def show_deleted(harness: Harness, *, tell: Narrator, before: dict[str, int]) -> None:
     """The policies out again, and the node's sysctls with them."""
     tell.step("Take the policies back")
     tell.say("What no policy holds any more gets the value that was found first.")
-    bed.kubectl.show("delete", *files(bed))
-    if bed.node is None:
+    harness.kubectl.show("delete", *files(harness))
+    if harness.node is None:
         return
     eventually(lambda: sysctls.in_force(before), what="the agent has given the sysctls back")
-    eventually(lambda: not _entries(bed), what="OOMNode names no sysctl any more", every=0.3)
+    eventually(lambda: not _entries(harness), what="OOMNode names no sysctl any more", every=0.3)
     tell.table(sysctls.rows(before))
     tell.fact(sysctls.in_force(before), "every sysctl is as it was before the first policy")
     tell.done("the policies deleted, and the original values back")
 
 
-def _show_pending(bed: Bed, *, tell: Narrator) -> None:
+def _show_pending(harness: Harness, *, tell: Narrator) -> None:
     def matched() -> bool:
-        status = bed.kubectl.get("oompolicy", "keep-defaults").get("status", {})
+        status = harness.kubectl.get("oompolicy", "keep-defaults").get("status", {})
         return bool(status.get("nodes", {}).get("matched"))
 
     eventually(matched, what="the controller has matched the policy with the nodes", every=0.3)
-    bed.kubectl.show("get", "oompolicies,oomnodes")
+    harness.kubectl.show("get", "oompolicies,oomnodes")
     tell.fact(
         matched(),
         "the controller has matched the policy with the nodes",
     )
-    tell.not_shown("sysctls set on a node", why=bed.no_node)
+    tell.not_shown("sysctls set on a node", why=harness.no_node)
     tell.done("policies applied and matched with nodes")
 
 
-def _ready(bed: Bed, name: str) -> bool:
-    status = bed.kubectl.get("oompolicy", name).get("status", {})
+def _ready(harness: Harness, name: str) -> bool:
+    status = harness.kubectl.get("oompolicy", name).get("status", {})
     return any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", []))
 
 
-def _entries(bed: Bed) -> list[dict[str, Any]]:
+def _entries(harness: Harness) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = (
-        bed.kubectl.get("oomnode", bed.node or "").get("status", {}).get("sysctls") or []
+        harness.kubectl.get("oomnode", harness.node or "").get("status", {}).get("sysctls") or []
     )
     return entries
 
 
-def _entry(bed: Bed) -> dict[str, Any]:
-    return next((entry for entry in _entries(bed) if entry["name"] == KEY), {})
+def _entry(harness: Harness) -> dict[str, Any]:
+    return next((entry for entry in _entries(harness) if entry["name"] == KEY), {})

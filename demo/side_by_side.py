@@ -1,19 +1,21 @@
 """The same kills as Kubernetes shows them and as oomkeeper does."""
 
-from .beds import Bed
+from .harness import Harness
 from .kills import NAMESPACE, incidents, pod_of
 from .narration import Narrator
 from .running import eventually
 
 
-def show(bed: Bed, *, tell: Narrator) -> None:
+def show(harness: Harness, *, tell: Narrator) -> None:
     """Pods, policies, nodes, the report, incidents and Events, one after the other."""
-    kubectl = bed.kubectl
+    kubectl = harness.kubectl
     tell.step("The same kills, side by side")
     tell.say("What Kubernetes itself shows:")
     kubectl.show("get", "pods", f"--namespace={NAMESPACE}", empty_ok=False)
     # A crash loop goes on counting while we look: wait for a moment at which the sums agree.
-    total = eventually(lambda: _report_agrees(bed), what="OOMReport cluster counts what the incidents count")
+    total = eventually(
+        lambda: _report_agrees(harness), what="OOMReport cluster counts what the incidents count"
+    )
     tell.say("Policies, nodes and the cluster's report:")
     kubectl.show("get", "oomp,oomn,oomr", empty_ok=False)
     tell.say("And every incident, with what happened in one sentence:")
@@ -21,12 +23,12 @@ def show(bed: Bed, *, tell: Narrator) -> None:
     tell.fact(total >= 5, f"OOMReport cluster counted {total} kills, the sum over all incidents")
 
     tell.step("One incident in full: what to do about it")
-    [name] = [one["metadata"]["name"] for one in incidents(bed) if pod_of(one) == "pair"]
+    [name] = [one["metadata"]["name"] for one in incidents(harness) if pod_of(one) == "pair"]
     fields = '{.status.summary}{"\\n"}{range .status.advice[*]}{" - "}{.message}{"\\n"}{end}'
     advice = kubectl.show("get", "oomi", name, f"--namespace={NAMESPACE}", f"--output=jsonpath={fields}")
     tell.fact("eater" in advice and " - " in advice, "a sentence that a person understands, and what to do")
     tell.say("Whoever looks at the pod is told as well, by an Event:")
-    told = eventually(lambda: _told(bed), what="an Event on each of the four pods")
+    told = eventually(lambda: _told(harness), what="an Event on each of the four pods")
     columns = "POD:.involvedObject.name,COUNT:.count,MESSAGE:.message"
     where = (f"--namespace={NAMESPACE}", "--field-selector=reason=OOMKilled")
     kubectl.show("get", "events", *where, f"--output=custom-columns={columns}")
@@ -34,17 +36,17 @@ def show(bed: Bed, *, tell: Narrator) -> None:
     tell.done("kubectl get pods, oomp, oomn, oomr and oomi side by side; the Event on each pod")
 
 
-def _report_agrees(bed: Bed) -> int:
-    report = bed.kubectl.get("oomreport", "cluster").get("status", {}).get("totals", {}).get("kills", 0)
+def _report_agrees(harness: Harness) -> int:
+    report = harness.kubectl.get("oomreport", "cluster").get("status", {}).get("totals", {}).get("kills", 0)
     counted = sum(
         one["status"]["count"]
-        for one in bed.kubectl.items("oomincidents", "--all-namespaces")
+        for one in harness.kubectl.items("oomincidents", "--all-namespaces")
         if one.get("status")
     )
     return int(report) if report == counted else 0
 
 
-def _told(bed: Bed) -> list[str]:
-    events = bed.kubectl.items("events", f"--namespace={NAMESPACE}", "--field-selector=reason=OOMKilled")
+def _told(harness: Harness) -> list[str]:
+    events = harness.kubectl.items("events", f"--namespace={NAMESPACE}", "--field-selector=reason=OOMKilled")
     pods = {event["involvedObject"]["name"] for event in events}
     return sorted(pods) if len(pods) >= 4 else []

@@ -13,11 +13,11 @@ import pytest
 from oomkeeper.kernel.oomscore import CAP_SYS_RESOURCE, has_capability
 from tests.testbed import NativeNode
 
-from .agent_bed import Agent, container, incidents, namespace, node_status, pod
-from .controller_bed import POLICIES, Bed, Json, eventually
-from .test_main_job import agent, bed, create, pytestmark, space
+from .agent_harness import Agent, container, incidents, namespace, node_status, pod
+from .controller_harness import POLICIES, Harness, Json, eventually
+from .test_main_job import agent, create, harness, pytestmark, space
 
-__all__ = ["agent", "bed", "pytestmark", "space"]
+__all__ = ["agent", "harness", "pytestmark", "space"]
 
 FORKS = "sleep 100000 & while true; do sleep 100000 & wait $!; done"
 IDLE = "while true; do sleep 100000; done"
@@ -61,8 +61,8 @@ def pids_where(*parts: str, without: tuple[str, ...] = ()) -> list[int]:
 class Pod:
     """One running pod and its processes."""
 
-    def __init__(self, bed: Bed, space: str, name: str) -> None:
-        obj = bed.get(f"/api/v1/namespaces/{space}/pods/{name}")
+    def __init__(self, harness: Harness, space: str, name: str) -> None:
+        obj = harness.get(f"/api/v1/namespaces/{space}/pods/{name}")
         self._uid = obj["metadata"]["uid"]
         self._ids = {
             one["name"]: one["containerID"].rpartition("/")[2] for one in obj["status"]["containerStatuses"]
@@ -76,44 +76,47 @@ class Pod:
         return pids_where(self._uid, without=tuple(self._ids.values()))
 
 
-def ready(node: NativeNode, bed: Bed, space: str, obj: Json) -> Pod:
+def ready(node: NativeNode, harness: Harness, space: str, obj: Json) -> Pod:
     create(node, space, obj)
     name = obj["metadata"]["name"]
     node.kubectl("-n", space, "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
-    return Pod(bed, space, name)
+    return Pod(harness, space, name)
 
 
-def entry(bed: Bed, node: NativeNode, name: str) -> Json:
-    found = {one["name"]: one for one in node_status(bed, node.name).get("oomScoreAdjustments", [])}
+def entry(harness: Harness, node: NativeNode, name: str) -> Json:
+    found = {one["name"]: one for one in node_status(harness, node.name).get("oomScoreAdjustments", [])}
     return found[name]
 
 
 @pytest.fixture
-def policy(bed: Bed) -> Iterator[str]:
+def policy(harness: Harness) -> Iterator[str]:
     """Name of a policy that is gone afterwards, with all that it did."""
     yield "adjusts"
-    if bed.find(f"{POLICIES}/adjusts"):
-        bed.delete(f"{POLICIES}/adjusts")
+    if harness.find(f"{POLICIES}/adjusts"):
+        harness.delete(f"{POLICIES}/adjusts")
 
 
 def test_containers_have_the_value_from_their_start_until_the_policy_goes(
     native_node: NativeNode,
-    bed: Bed,
+    harness: Harness,
     agent: Agent,
     space: str,
     policy: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    bed.merge(f"/api/v1/namespaces/{space}", {"metadata": {"labels": {"team": "night"}}})
+    harness.merge(f"/api/v1/namespaces/{space}", {"metadata": {"labels": {"team": "night"}}})
     outside = namespace(native_node.control_plane, f"{space}-not")
     request.addfinalizer(
         lambda: native_node.kubectl("-n", outside, "delete", "pod", "--all", "--grace-period=0", "--force")
     )
     early = ready(
-        native_node, bed, space, pod("early", container("app", FORKS), container("side", IDLE), labels=BATCH)
+        native_node,
+        harness,
+        space,
+        pod("early", container("app", FORKS), container("side", IDLE), labels=BATCH),
     )
-    unlabelled = ready(native_node, bed, space, pod("unlabelled", container("app", IDLE)))
-    elsewhere = ready(native_node, bed, outside, pod("elsewhere", container("app", IDLE), labels=BATCH))
+    unlabelled = ready(native_node, harness, space, pod("unlabelled", container("app", IDLE)))
+    elsewhere = ready(native_node, harness, outside, pod("elsewhere", container("app", IDLE), labels=BATCH))
     before = adj(early.pids("app")[0])
     assert before not in (800, 700)
     others = early.pids("side") + early.pause + unlabelled.pids("app") + elsewhere.pids("app")
@@ -127,26 +130,26 @@ def test_containers_have_the_value_from_their_start_until_the_policy_goes(
         "containers": ["app"],
         "value": 800,
     }
-    bed.policy(policy, oomScoreAdjustments=[rule])
+    harness.policy(policy, oomScoreAdjustments=[rule])
     eventually(lambda: adjs(early.pids("app")) == {800})
     assert len(early.pids("app")) > 1
     assert {pid: adj(pid) for pid in others} == found
 
-    late = ready(native_node, bed, space, pod("late", container("app", FORKS), labels=BATCH))
+    late = ready(native_node, harness, space, pod("late", container("app", FORKS), labels=BATCH))
     eventually(lambda: adjs(late.pids("app")) == {800})
     # A process that joins later has kubelet's value at first.
     native_node.kubectl("-n", space, "exec", "late", "--", "sh", "-c", "sleep 12345 >/dev/null 2>&1 &")
     eventually(lambda: adjs(late.pids("app")) == {800} and len(late.pids("app")) >= 3)
 
-    eventually(lambda: entry(bed, native_node, "batch")["pods"] == 2)
-    said = entry(bed, native_node, "batch")
+    eventually(lambda: entry(harness, native_node, "batch")["pods"] == 2)
+    said = entry(harness, native_node, "batch")
     assert (said["state"], said["policy"], said["value"]) == ("InSync", policy, 800)
     assert said["inForce"] >= 2
-    eventually(lambda: bed.conditions(f"{POLICIES}/{policy}")["Ready"] == ("True", "InSync"))
-    [total] = bed.status(f"{POLICIES}/{policy}")["oomScoreAdjustments"]
+    eventually(lambda: harness.conditions(f"{POLICIES}/{policy}")["Ready"] == ("True", "InSync"))
+    [total] = harness.status(f"{POLICIES}/{policy}")["oomScoreAdjustments"]
     assert (total["nodes"], total["pods"], total["failed"]) == (1, 2, 0)
 
-    bed.policy(policy, oomScoreAdjustments=[rule | {"value": 700}])
+    harness.policy(policy, oomScoreAdjustments=[rule | {"value": 700}])
     eventually(lambda: adjs(early.pids("app") + late.pids("app")) == {700})
 
     # The agent dies, children are born with the value, the policy goes, and the agent comes back.
@@ -155,32 +158,32 @@ def test_containers_have_the_value_from_their_start_until_the_policy_goes(
     os.kill(born_before[-1], signal.SIGKILL)
     [child] = eventually(lambda: set(early.pids("app")) - set(born_before))
     assert adj(child) == 700
-    bed.delete(f"{POLICIES}/{policy}")
+    harness.delete(f"{POLICIES}/{policy}")
     agent.start()
     eventually(lambda: adjs(early.pids("app") + late.pids("app")) == {before})
     assert {pid: adj(pid) for pid in others} == found
-    eventually(lambda: "oomScoreAdjustments" not in node_status(bed, native_node.name))
+    eventually(lambda: "oomScoreAdjustments" not in node_status(harness, native_node.name))
 
 
 def test_a_label_that_is_taken_away_and_an_audit_give_the_value_back(
-    native_node: NativeNode, bed: Bed, space: str, policy: str
+    native_node: NativeNode, harness: Harness, space: str, policy: str
 ) -> None:
-    one = ready(native_node, bed, space, pod("one", container("app", IDLE), labels=BATCH))
+    one = ready(native_node, harness, space, pod("one", container("app", IDLE), labels=BATCH))
     before = adjs(one.pids("app"))
     rule = batch(space, name="batch", value=800)
-    bed.policy(policy, oomScoreAdjustments=[rule])
+    harness.policy(policy, oomScoreAdjustments=[rule])
     eventually(lambda: adjs(one.pids("app")) == {800})
     native_node.kubectl("-n", space, "label", "pod", "one", "tier-")
     eventually(lambda: adjs(one.pids("app")) == before)
     native_node.kubectl("-n", space, "label", "pod", "one", "tier=batch")
     eventually(lambda: adjs(one.pids("app")) == {800})
 
-    bed.policy(policy, mode="Audit", oomScoreAdjustments=[rule])
+    harness.policy(policy, mode="Audit", oomScoreAdjustments=[rule])
     eventually(lambda: adjs(one.pids("app")) == before)
-    eventually(lambda: entry(bed, native_node, "batch")["state"] == "Audited")
-    assert entry(bed, native_node, "batch")["differing"] == len(one.pids("app"))
-    eventually(lambda: bed.status(f"{POLICIES}/{policy}")["nodes"]["drifted"] == 1)
-    assert bed.conditions(f"{POLICIES}/{policy}")["Degraded"] == ("False", "AsExpected")
+    eventually(lambda: entry(harness, native_node, "batch")["state"] == "Audited")
+    assert entry(harness, native_node, "batch")["differing"] == len(one.pids("app"))
+    eventually(lambda: harness.status(f"{POLICIES}/{policy}")["nodes"]["drifted"] == 1)
+    assert harness.conditions(f"{POLICIES}/{policy}")["Degraded"] == ("False", "AsExpected")
 
 
 def holds(mebibytes: int) -> str:
@@ -189,9 +192,9 @@ def holds(mebibytes: int) -> str:
 
 
 def test_at_a_pods_limit_the_kernel_kills_whom_the_policy_names_though_another_is_larger(
-    native_node: NativeNode, bed: Bed, space: str, policy: str
+    native_node: NativeNode, harness: Harness, space: str, policy: str
 ) -> None:
-    bed.policy(
+    harness.policy(
         policy,
         oomScoreAdjustments=[
             batch(space, name="first", containers=["small"], value=1000),
@@ -206,27 +209,28 @@ def test_at_a_pods_limit_the_kernel_kills_whom_the_policy_names_though_another_i
         labels=BATCH,
     )
     obj["spec"]["resources"] = {"limits": {"memory": "64Mi"}}
-    three = ready(native_node, bed, space, obj)
+    three = ready(native_node, harness, space, obj)
     eventually(lambda: adjs(three.pids("small")) == {1000})
     eventually(lambda: adjs(three.pids("large") + three.pids("grows")) == {10})
-    eventually(lambda: entry(bed, native_node, "rest").get("overridden"))
-    assert entry(bed, native_node, "rest")["overriddenBy"] == f"{policy}/first"
+    eventually(lambda: entry(harness, native_node, "rest").get("overridden"))
+    assert entry(harness, native_node, "rest")["overriddenBy"] == f"{policy}/first"
     native_node.kubectl("-n", space, "exec", "three", "-c", "grows", "--", "touch", "/tmp/go")
     first = eventually(
-        lambda: min(incidents(bed, space), default={}, key=lambda one: one["status"]["firstSeen"]), seconds=60
+        lambda: min(incidents(harness, space), default={}, key=lambda one: one["status"]["firstSeen"]),
+        seconds=60,
     )
     assert first["spec"]["container"] == "small"
     assert first["status"]["cause"] == "PodLimit"
 
 
 def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
-    native_node: NativeNode, bed: Bed, space: str, policy: str, tmp_path: Path
+    native_node: NativeNode, harness: Harness, space: str, policy: str, tmp_path: Path
 ) -> None:
     program = tmp_path / "oomk-adj-host"
     program.write_bytes(Path("/bin/sleep").resolve().read_bytes())
     program.chmod(0o755)
     script = "echo -n oomk-adj-host > /proc/self/comm; while true; do sleep 100000; done"
-    inside = ready(native_node, bed, space, pod("impostor", container("app", script)))
+    inside = ready(native_node, harness, space, pod("impostor", container("app", script)))
     eventually(
         lambda: "oomk-adj-host\n" in {Path(f"/proc/{pid}/comm").read_text() for pid in inside.pids("app")}
     )
@@ -235,10 +239,10 @@ def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
     try:
         before = adj(running.pid)
         rule = {"name": "host", "process": {"comm": "oomk-adj-host"}, "value": 650}
-        bed.policy(policy, oomScoreAdjustments=[rule])
+        harness.policy(policy, oomScoreAdjustments=[rule])
         eventually(lambda: adj(running.pid) == 650)
         assert {pid: adj(pid) for pid in inside.pids("app")} == found
-        bed.delete(f"{POLICIES}/{policy}")
+        harness.delete(f"{POLICIES}/{policy}")
         eventually(lambda: adj(running.pid) == before)
     finally:
         running.kill()
@@ -247,18 +251,18 @@ def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
 
 @pytest.mark.skipif(has_capability(CAP_SYS_RESOURCE), reason="the agent may write any value here")
 def test_a_value_that_needs_a_capability_is_a_problem_in_every_status(
-    native_node: NativeNode, bed: Bed, space: str, policy: str
+    native_node: NativeNode, harness: Harness, space: str, policy: str
 ) -> None:
-    one = ready(native_node, bed, space, pod("one", container("app", IDLE), labels=BATCH))
+    one = ready(native_node, harness, space, pod("one", container("app", IDLE), labels=BATCH))
     before = adjs(one.pids("app"))
     rule = batch(space, name="never", value=-900)
-    bed.policy(policy, oomScoreAdjustments=[rule])
-    eventually(lambda: entry(bed, native_node, "never")["state"] == "Refused")
-    said = entry(bed, native_node, "never")
+    harness.policy(policy, oomScoreAdjustments=[rule])
+    eventually(lambda: entry(harness, native_node, "never")["state"] == "Refused")
+    said = entry(harness, native_node, "never")
     assert said["reason"] == "NeedsCapSysResource"
     assert said["failed"] == len(one.pids("app"))
     assert adjs(one.pids("app")) == before
-    eventually(lambda: bed.conditions(f"{POLICIES}/{policy}")["Degraded"] == ("True", "NodesRefused"))
-    message = bed.status(f"{POLICIES}/{policy}")["exampleNodes"][0]["message"]
+    eventually(lambda: harness.conditions(f"{POLICIES}/{policy}")["Degraded"] == ("True", "NodesRefused"))
+    message = harness.status(f"{POLICIES}/{policy}")["exampleNodes"][0]["message"]
     assert "never" in message
     assert "CAP_SYS_RESOURCE" in message

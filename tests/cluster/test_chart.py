@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import Eater, await_reports, cgroups
-from tests.kernel.bed import why_not as why_no_kills
+from tests.kernel.harness import Eater, await_reports, cgroups
+from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed.cache import Say
 from tests.testbed.errors import KubectlError
 
-from .agent_bed import Agent
-from .chart_bed import (
+from .agent_harness import Agent
+from .chart_harness import (
     CHART,
     NAMESPACE,
     RELEASE,
-    ChartBed,
+    ChartHarness,
     Helm,
     HelmError,
     chart_on_an_api_server,
@@ -31,7 +31,7 @@ from .chart_bed import (
     of_kind,
     rules_of,
 )
-from .controller_bed import (
+from .controller_harness import (
     NODES,
     OOM,
     OOM_NODES,
@@ -55,11 +55,11 @@ def renderer(testbed_say: Say, tmp_path_factory: pytest.TempPathFactory) -> Helm
 
 
 @pytest.fixture(scope="module")
-def chart(testbed_say: Say) -> Iterator[ChartBed]:
+def chart(testbed_say: Say) -> Iterator[ChartHarness]:
     """Installed, with two nodes."""
     with chart_on_an_api_server(say=testbed_say) as made:
         for node in ("node-a", "node-b"):
-            made.bed.node(node)
+            made.harness.node(node)
         yield made
 
 
@@ -145,29 +145,29 @@ def test_the_controller_runs_as_nobody_and_may_write_nothing(renderer: Helm) -> 
     }
 
 
-def test_install_brings_the_custom_resources_and_the_report_of_the_cluster(chart: ChartBed) -> None:
+def test_install_brings_the_custom_resources_and_the_report_of_the_cluster(chart: ChartHarness) -> None:
     served = chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()
     assert len(served) == 4
-    report = chart.bed.get(f"{REPORTS}/cluster")
+    report = chart.harness.get(f"{REPORTS}/cluster")
     assert (report["spec"]["window"], report["spec"]["top"]) == ("24h", 10)
 
 
-def test_a_second_release_is_refused(chart: ChartBed) -> None:
+def test_a_second_release_is_refused(chart: ChartHarness) -> None:
     """Two controllers would undo each other's work."""
     with pytest.raises(HelmError, match="cannot be imported into the current release"):
         chart.helm("install", "another", CHART, "--namespace=another", "--create-namespace")
 
 
-def test_upgrade_carries_changed_values(chart: ChartBed) -> None:
+def test_upgrade_carries_changed_values(chart: ChartHarness) -> None:
     chart.helm("upgrade", RELEASE, CHART, f"--namespace={NAMESPACE}", "--set", "report.window=48h")
-    assert chart.bed.get(f"{REPORTS}/cluster")["spec"]["window"] == "48h"
+    assert chart.harness.get(f"{REPORTS}/cluster")["spec"]["window"] == "48h"
     chart.helm("rollback", RELEASE, "1", f"--namespace={NAMESPACE}")
-    assert chart.bed.get(f"{REPORTS}/cluster")["spec"]["window"] == "24h"
+    assert chart.harness.get(f"{REPORTS}/cluster")["spec"]["window"] == "24h"
 
 
-def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: ChartBed) -> None:
+def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: ChartHarness) -> None:
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/oomreports.oomkeeper.dev"
-    chart.bed.merge(crd, {"metadata": {"annotations": {"oomkeeper.dev/schema": "of-an-older-chart"}}})
+    chart.harness.merge(crd, {"metadata": {"annotations": {"oomkeeper.dev/schema": "of-an-older-chart"}}})
     upgrade = ("upgrade", RELEASE, CHART, f"--namespace={NAMESPACE}")
     with pytest.raises(HelmError, match=r"oomreports.oomkeeper.dev is of another version.*helm show crds"):
         chart.helm(*upgrade)
@@ -179,7 +179,7 @@ def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: Cha
 class Writer:
     """Somebody with a token, writing what agents write."""
 
-    def __init__(self, chart: ChartBed, kubeconfig: Path) -> None:
+    def __init__(self, chart: ChartHarness, kubeconfig: Path) -> None:
         self._chart, self._kubeconfig = chart, kubeconfig
 
     def _kubectl(self, *arguments: str, document: Json | None = None) -> None:
@@ -221,12 +221,12 @@ class Writer:
 
 
 @pytest.fixture(scope="module")
-def confined(chart: ChartBed) -> ChartBed:
+def confined(chart: ChartHarness) -> ChartHarness:
     """With an OOMNode and an incident of each node, and the admission policy in effect."""
     admin = Writer(chart, chart.plane.kubeconfig)
     for node in ("node-a", "node-b"):
         head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
-        chart.bed.apply(f"{OOM_NODES}/{node}", head | {"spec": {}})
+        chart.harness.apply(f"{OOM_NODES}/{node}", head | {"spec": {}})
         admin.incident(f"on-{node}", node=node)
     agent = Writer(chart, chart.kubeconfig("agent", node="node-a"))
     # A new policy takes a moment to be compiled.
@@ -246,7 +246,7 @@ def _forbidden(act: Callable[[], None]) -> str:
 
 
 @pytest.fixture
-def agent_a(confined: ChartBed) -> Writer:
+def agent_a(confined: ChartHarness) -> Writer:
     return Writer(confined, confined.kubeconfig("agent", node="node-a"))
 
 
@@ -270,13 +270,15 @@ def test_an_agent_can_neither_make_nor_change_another_nodes_incident(agent_a: Wr
         agent_a.incident("on-node-b", node="node-a")
 
 
-def test_a_token_of_the_agents_account_that_no_node_stands_behind_writes_nothing(confined: ChartBed) -> None:
+def test_a_token_of_the_agents_account_that_no_node_stands_behind_writes_nothing(
+    confined: ChartHarness,
+) -> None:
     loose = Writer(confined, confined.kubeconfig("agent"))
     assert "bound to no pod on a node" in _forbidden(lambda: loose.node_status("node-a"))
 
 
 def test_a_role_too_many_does_not_let_an_agent_delete_what_is_another_nodes(
-    confined: ChartBed, agent_a: Writer
+    confined: ChartHarness, agent_a: Writer
 ) -> None:
     assert "cannot delete" in _forbidden(lambda: agent_a.delete("oomincident", "on-node-b"))
     kubectl = confined.plane.kubectl
@@ -288,7 +290,7 @@ def test_a_role_too_many_does_not_let_an_agent_delete_what_is_another_nodes(
     kubectl("delete", "clusterrolebinding,clusterrole", "too-much")
 
 
-def test_people_are_not_confined(confined: ChartBed) -> None:
+def test_people_are_not_confined(confined: ChartHarness) -> None:
     admin = Writer(confined, confined.plane.kubeconfig)
     admin.node_status("node-b")
 
@@ -301,27 +303,27 @@ def test_who_may_view_a_namespace_sees_its_incidents_and_nothing_else_of_oomkeep
     }
 
 
-def test_the_controller_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_path: Path) -> None:
-    bed = chart.bed
-    bed.node("here")
-    bed.kill("long-ago", node="here", age=timedelta(days=8))
+def test_the_controller_needs_all_that_it_is_granted_and_no_more(chart: ChartHarness, tmp_path: Path) -> None:
+    harness = chart.harness
+    harness.node("here")
+    harness.kill("long-ago", node="here", age=timedelta(days=8))
     controller = Controller(kubeconfig=chart.kubeconfig("controller"), log=tmp_path / "controller.log")
     controller.start()
     try:
-        bed.policy("all", sysctls={"vm.oom_dump_tasks": 1})
-        eventually(lambda: bed.status(f"{POLICIES}/all")["conditions"])
-        eventually(lambda: bed.status(f"{REPORTS}/cluster")["totals"])
-        eventually(lambda: bed.find(f"{OOM}/namespaces/default/oomincidents/long-ago") is None)
-        bed.kill("just-now", node="here")
-        eventually(bed.events)
-        bed.kill("just-now", node="here", count=2)
-        eventually(lambda: [event["count"] for event in bed.events()] == [2])
+        harness.policy("all", sysctls={"vm.oom_dump_tasks": 1})
+        eventually(lambda: harness.status(f"{POLICIES}/all")["conditions"])
+        eventually(lambda: harness.status(f"{REPORTS}/cluster")["totals"])
+        eventually(lambda: harness.find(f"{OOM}/namespaces/default/oomincidents/long-ago") is None)
+        harness.kill("just-now", node="here")
+        eventually(harness.events)
+        harness.kill("just-now", node="here", count=2)
+        eventually(lambda: [event["count"] for event in harness.events()] == [2])
         # Without a garbage collector here, the controller itself removes the OOMNode of a node that is gone.
-        bed.delete(f"{NODES}/here")
-        eventually(lambda: bed.find(f"{OOM_NODES}/here") is None)
+        harness.delete(f"{NODES}/here")
+        eventually(lambda: harness.find(f"{OOM_NODES}/here") is None)
     finally:
         controller.end()
-        bed.delete(f"{POLICIES}/all")
+        harness.delete(f"{POLICIES}/all")
     assert chart.refused("controller") == []
     assert "Traceback" not in controller.log
     assert chart.used("controller") == chart.granted("controller")
@@ -329,9 +331,9 @@ def test_the_controller_needs_all_that_it_is_granted_and_no_more(chart: ChartBed
 
 @pytest.mark.kernel
 @pytest.mark.skipif(why_no_kills() is not None, reason=why_no_kills() or "")
-def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_path: Path) -> None:
+def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartHarness, tmp_path: Path) -> None:
     node = "node-c"
-    chart.bed.node(node)
+    chart.harness.node(node)
     head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
     batch = {
         "name": "batch",
@@ -340,13 +342,13 @@ def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_
         "podSelector": {},
         "namespaceSelector": {"matchLabels": {"tier": "batch"}},
     }
-    chart.bed.apply(
+    chart.harness.apply(
         f"{OOM_NODES}/{node}", head | {"spec": {"hostKills": True, "oomScoreAdjustments": [batch]}}
     )
     agent = Agent(tmp_path / "agent", kubeconfig=chart.kubeconfig("agent", node=node), node=node)
     agent.start()
     try:
-        eventually(lambda: chart.bed.status(f"{OOM_NODES}/{node}")["conditions"])
+        eventually(lambda: chart.harness.status(f"{OOM_NODES}/{node}")["conditions"])
         _say_it_runs(chart, pod=f"{RELEASE}-agent-on-{node}")
         eventually(lambda: ("", "namespaces", "get") in chart.used("agent"))
         await_reports(1)
@@ -359,7 +361,7 @@ def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_
             found = eventually(
                 lambda: [
                     one
-                    for one in chart.bed.list(HOST_INCIDENTS)
+                    for one in chart.harness.list(HOST_INCIDENTS)
                     if one["spec"].get("cgroup", "").startswith(top.path) and one.get("status")
                 ],
             )
@@ -371,13 +373,13 @@ def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartBed, tmp_
     assert chart.used("agent") == chart.granted("agent")
 
 
-def _say_it_runs(chart: ChartBed, *, pod: str) -> None:
+def _say_it_runs(chart: ChartHarness, *, pod: str) -> None:
     """As kubelet would: labels are asked for only where a policy may find processes."""
     state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
     main = {"name": "main", "containerID": f"containerd://{'a' * 64}", "state": state}
     main |= {"image": "", "imageID": "", "ready": True, "restartCount": 0}
     path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/status"
-    chart.bed.merge(path, {"status": {"containerStatuses": [main]}})
+    chart.harness.merge(path, {"status": {"containerStatuses": [main]}})
 
 
 def _kill(victim: Eater, procs: str) -> None:
@@ -386,11 +388,11 @@ def _kill(victim: Eater, procs: str) -> None:
         victim.do("eat", bytes=64 << 20)
 
 
-def test_uninstall_leaves_the_custom_resources_and_what_is_in_them(chart: ChartBed) -> None:
+def test_uninstall_leaves_the_custom_resources_and_what_is_in_them(chart: ChartHarness) -> None:
     """The last of this module: nothing else is left of the release after it."""
-    chart.bed.kill("kept", node="node-a")
+    chart.harness.kill("kept", node="node-a")
     chart.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}")
-    assert chart.bed.get(f"{OOM}/namespaces/default/oomincidents/kept")
+    assert chart.harness.get(f"{OOM}/namespaces/default/oomincidents/kept")
     kinds = (
         "deployments,daemonsets,serviceaccounts,clusterroles,clusterrolebindings,validatingadmissionpolicies,"
         "validatingadmissionpolicybindings,oomreports,secrets"
@@ -398,4 +400,4 @@ def test_uninstall_leaves_the_custom_resources_and_what_is_in_them(chart: ChartB
     left = chart.plane.kubectl("get", kinds, "--all-namespaces", "-oname").split()
     assert [name for name in left if "oomkeeper" in name or "helm" in name] == []
     with pytest.raises(urllib.error.HTTPError):
-        chart.bed.get(f"{REPORTS}/cluster")
+        chart.harness.get(f"{REPORTS}/cluster")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import await_reports
-from tests.kernel.bed import why_not as why_no_kills
+from tests.kernel.harness import await_reports
+from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed import NativeNode
 from tests.testbed.node import why_not
 
-from .agent_bed import (
+from .agent_harness import (
     EAT,
     EAT_IN_CHILD,
     MIB,
@@ -31,7 +31,7 @@ from .agent_bed import (
     only_incident,
     pod,
 )
-from .controller_bed import OOM_NODES, POLICIES, REPORTS, Bed, Controller, Json, eventually
+from .controller_harness import OOM_NODES, POLICIES, REPORTS, Controller, Harness, Json, eventually
 
 _reason = why_not() or why_no_kills()
 pytestmark = [
@@ -53,12 +53,14 @@ def write(key: str, number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def bed(native_node: NativeNode) -> Bed:
+def harness(native_node: NativeNode) -> Harness:
     return install(native_node.control_plane)
 
 
 @pytest.fixture(scope="module")
-def agent(native_node: NativeNode, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def agent(
+    native_node: NativeNode, harness: Harness, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Agent]:
     """Running, with the controller."""
     folder = tmp_path_factory.mktemp("main-job")
     kubeconfig = native_node.control_plane.kubeconfig
@@ -67,7 +69,7 @@ def agent(native_node: NativeNode, bed: Bed, tmp_path_factory: pytest.TempPathFa
     controller.start()
     try:
         agent.start()
-        eventually(lambda: node_status(bed, native_node.name).get("conditions"))
+        eventually(lambda: node_status(harness, native_node.name).get("conditions"))
         yield agent
         logs = "\n".join((agent.log + controller.log).splitlines()[-60:])
         assert agent.running, logs
@@ -91,54 +93,56 @@ def create(node: NativeNode, space: str, obj: Json) -> None:
     node.kubectl("-n", space, "apply", "-f", "-", input=json.dumps(obj))
 
 
-def sysctl(bed: Bed, node: str, key: str) -> Json:
-    return {one["name"]: one for one in node_status(bed, node)["sysctls"]}[key]
+def sysctl(harness: Harness, node: str, key: str) -> Json:
+    return {one["name"]: one for one in node_status(harness, node)["sysctls"]}[key]
 
 
 def test_a_policy_reaches_proc_sys_is_kept_there_and_gives_back_what_it_found(
-    native_node: NativeNode, bed: Bed
+    native_node: NativeNode, harness: Harness
 ) -> None:
     node = native_node.name
     found = {key: value(key) for key in (DUMP, SWAPPINESS)}
     wanted = {DUMP: 1 - found[DUMP], SWAPPINESS: (found[SWAPPINESS] + 7) % 100}
     try:
-        bed.policy("main-job", sysctls=wanted)
+        harness.policy("main-job", sysctls=wanted)
         eventually(lambda: {key: value(key) for key in wanted} == wanted)
         for key in wanted:
-            one = eventually(lambda key=key: sysctl(bed, node, key))
+            one = eventually(lambda key=key: sysctl(harness, node, key))
             assert (one["state"], one["actual"], one["original"]) == ("InSync", wanted[key], found[key])
             assert one["policy"] == "main-job"
-        eventually(lambda: bed.conditions(f"{POLICIES}/main-job")["Ready"][0] == "True")
-        assert bed.status(f"{POLICIES}/main-job")["nodes"]["inSync"] == 1
-        assert bed.conditions(f"{OOM_NODES}/{node}")["Applied"] == ("True", "InSync")
+        eventually(lambda: harness.conditions(f"{POLICIES}/main-job")["Ready"][0] == "True")
+        assert harness.status(f"{POLICIES}/main-job")["nodes"]["inSync"] == 1
+        assert harness.conditions(f"{OOM_NODES}/{node}")["Applied"] == ("True", "InSync")
 
         foreign = (wanted[SWAPPINESS] + 11) % 100
         write(SWAPPINESS, foreign)
         eventually(lambda: value(SWAPPINESS) == wanted[SWAPPINESS])
         drifted = eventually(
-            lambda: sysctl(bed, node, SWAPPINESS).get("driftCount") == 1 and sysctl(bed, node, SWAPPINESS)
+            lambda: (
+                sysctl(harness, node, SWAPPINESS).get("driftCount") == 1 and sysctl(harness, node, SWAPPINESS)
+            )
         )
         assert drifted["state"] == "InSync"
         assert drifted["lastDriftTime"]
         assert drifted["suspectedWriter"]
     finally:
-        bed.delete(f"{POLICIES}/main-job")
+        harness.delete(f"{POLICIES}/main-job")
         try:
             eventually(lambda: {key: value(key) for key in found} == found)
         finally:
             for key, number in found.items():
                 write(key, number)
-    eventually(lambda: node_status(bed, node).get("sysctls", []) == [])
+    eventually(lambda: node_status(harness, node).get("sysctls", []) == [])
 
 
 def test_a_pod_killed_at_its_limit_is_explained_reported_and_counted_everywhere(
-    native_node: NativeNode, bed: Bed, space: str
+    native_node: NativeNode, harness: Harness, space: str
 ) -> None:
-    bed.policy("watches", sysctls={DUMP: value(DUMP)})
-    bed.report("cluster", window="24h", refreshInterval="10s")
+    harness.policy("watches", sysctls={DUMP: value(DUMP)})
+    harness.report("cluster", window="24h", refreshInterval="10s")
     try:
         create(native_node, space, pod("eater", container("app", EAT), restart="Always"))
-        first = only_incident(bed, space, visibility="Reported")
+        first = only_incident(harness, space, visibility="Reported")
         status = first["status"]
         assert status["cause"] in ("PodLimit", "ContainerLimit")
         assert status["level"] == status["cause"].removesuffix("Limit")
@@ -154,56 +158,60 @@ def test_a_pod_killed_at_its_limit_is_explained_reported_and_counted_everywhere(
         assert status["advice"]
         assert status["conditions"][0]["reason"] == "ReportComplete"
 
-        event = eventually(lambda: events(bed, space)[0])
+        event = eventually(lambda: events(harness, space)[0])
         assert event["regarding" if "regarding" in event else "involvedObject"]["name"] == "eater"
 
-        eventually(lambda: counted(bed, space) >= 2, seconds=60)
-        again = only_incident(bed, space)
+        eventually(lambda: counted(harness, space) >= 2, seconds=60)
+        again = only_incident(harness, space)
         assert again["metadata"]["uid"] == first["metadata"]["uid"]
         assert len({kill["id"] for kill in again["status"]["kills"]}) == again["status"]["count"]
-        bed.delete(f"/api/v1/namespaces/{space}/pods/eater")
+        harness.delete(f"/api/v1/namespaces/{space}/pods/eater")
 
-        eventually(lambda: bed.status(f"{POLICIES}/watches")["oom"]["kills"] >= 2, seconds=60)
-        eventually(lambda: totals(bed) >= 2, seconds=60)
-        assert space in json.dumps(bed.status(f"{REPORTS}/cluster"))
+        eventually(lambda: harness.status(f"{POLICIES}/watches")["oom"]["kills"] >= 2, seconds=60)
+        eventually(lambda: totals(harness) >= 2, seconds=60)
+        assert space in json.dumps(harness.status(f"{REPORTS}/cluster"))
     finally:
-        bed.delete(f"{POLICIES}/watches")
+        harness.delete(f"{POLICIES}/watches")
 
 
-def events(bed: Bed, space: str) -> list[Json]:
-    found = bed.list(f"/api/v1/namespaces/{space}/events")
+def events(harness: Harness, space: str) -> list[Json]:
+    found = harness.list(f"/api/v1/namespaces/{space}/events")
     return [event for event in found if "oomkeeper" in json.dumps(event)]
 
 
-def totals(bed: Bed) -> int:
-    return int(bed.status(f"{REPORTS}/cluster")["totals"]["kills"])
+def totals(harness: Harness) -> int:
+    return int(harness.status(f"{REPORTS}/cluster")["totals"]["kills"])
 
 
-def test_of_two_containers_the_one_that_ate_is_named(native_node: NativeNode, bed: Bed, space: str) -> None:
+def test_of_two_containers_the_one_that_ate_is_named(
+    native_node: NativeNode, harness: Harness, space: str
+) -> None:
     quiet = container("quiet", "sleep 100000", limit="16Mi")
     create(native_node, space, pod("pair", quiet, container("hungry", EAT)))
-    one = only_incident(bed, space, visibility="Reported")
+    one = only_incident(harness, space, visibility="Reported")
     assert one["spec"]["container"] == "hungry"
     assert one["status"]["count"] == 1
 
 
 def test_a_child_that_dies_while_its_container_lives_is_invisible_to_kubelet(
-    native_node: NativeNode, bed: Bed, space: str
+    native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     create(native_node, space, pod("parent", container("app", EAT_IN_CHILD)))
-    one = only_incident(bed, space, visibility="Invisible")
+    one = only_incident(harness, space, visibility="Invisible")
     assert one["status"]["evidence"]["victims"][0]["comm"] == "tail"
-    status = bed.status(f"/api/v1/namespaces/{space}/pods/parent")
+    status = harness.status(f"/api/v1/namespaces/{space}/pods/parent")
     assert "running" in status["containerStatuses"][0]["state"]
 
 
-def test_an_init_container_is_named(native_node: NativeNode, bed: Bed, space: str) -> None:
+def test_an_init_container_is_named(native_node: NativeNode, harness: Harness, space: str) -> None:
     main = container("app", "sleep 100000", limit=None)
     create(native_node, space, pod("begins", main, init=[container("prepare", EAT)]))
-    assert only_incident(bed, space, visibility="Reported")["spec"]["container"] == "prepare"
+    assert only_incident(harness, space, visibility="Reported")["spec"]["container"] == "prepare"
 
 
-def test_a_deployments_pod_counts_for_the_deployment(native_node: NativeNode, bed: Bed, space: str) -> None:
+def test_a_deployments_pod_counts_for_the_deployment(
+    native_node: NativeNode, harness: Harness, space: str
+) -> None:
     template = pod("unused", container("app", EAT), restart="Always", labels={"app": "shop"})
     deployment = {
         "apiVersion": "apps/v1",
@@ -216,38 +224,38 @@ def test_a_deployments_pod_counts_for_the_deployment(native_node: NativeNode, be
         },
     }
     create(native_node, space, deployment)
-    assert only_incident(bed, space)["spec"]["workload"] == {"kind": "Deployment", "name": "shop"}
+    assert only_incident(harness, space)["spec"]["workload"] == {"kind": "Deployment", "name": "shop"}
 
 
 def test_a_pod_deleted_right_after_the_kill_keeps_its_incident(
-    native_node: NativeNode, bed: Bed, space: str
+    native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     create(native_node, space, pod("brief", container("app", EAT)))
-    eventually(lambda: incidents(bed, space), seconds=60)
+    eventually(lambda: incidents(harness, space), seconds=60)
     native_node.kubectl("-n", space, "delete", "pod", "brief", "--grace-period=0", "--force")
-    one = only_incident(bed, space, count=1)
+    one = only_incident(harness, space, count=1)
     assert one["spec"]["pod"]["name"] == "brief"
-    eventually(lambda: incidents(bed, space)[0]["status"].get("visibility"), seconds=60)
+    eventually(lambda: incidents(harness, space)[0]["status"].get("visibility"), seconds=60)
 
 
 STORM = "sleep 2; i=0; while [ $i -lt 40 ]; do tail /dev/zero; i=$((i+1)); done; sleep 100000"
 
 
 def test_kills_made_while_the_api_server_is_away_are_published_once_it_is_back(
-    native_node: NativeNode, bed: Bed, space: str
+    native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     create(native_node, space, pod("spool", container("app", STORM)))
     native_node.kubectl("-n", space, "wait", "pod/spool", "--for=condition=Ready", "--timeout=60s")
     with api_server_frozen(native_node.control_plane):
         time.sleep(8)
-    eventually(lambda: counted(bed, space) == 40, seconds=90)
+    eventually(lambda: counted(harness, space) == 40, seconds=90)
     time.sleep(1)
-    assert counted(bed, space) == 40
-    assert node_status(bed, native_node.name)["counters"]["unattributed"] == 0
+    assert counted(harness, space) == 40
+    assert node_status(harness, native_node.name)["counters"]["unattributed"] == 0
 
 
 def test_an_agent_killed_in_the_middle_of_a_storm_counts_exactly(
-    native_node: NativeNode, bed: Bed, agent: Agent, space: str
+    native_node: NativeNode, harness: Harness, agent: Agent, space: str
 ) -> None:
     choose = random.Random(7)
     create(native_node, space, pod("storm", container("app", STORM)))
@@ -256,17 +264,17 @@ def test_an_agent_killed_in_the_middle_of_a_storm_counts_exactly(
         time.sleep(choose.uniform(0.2, 1.5))
         agent.kill()
         agent.start()
-    eventually(lambda: counted(bed, space) == 40, seconds=90)
+    eventually(lambda: counted(harness, space) == 40, seconds=90)
     time.sleep(1)
-    assert counted(bed, space) == 40
-    for one in incidents(bed, space):
+    assert counted(harness, space) == 40
+    for one in incidents(harness, space):
         assert one["spec"]["container"] == "app"
         assert sum(hour["kills"] for hour in one["status"]["history"]) == one["status"]["count"]
-    eventually(lambda: node_status(bed, native_node.name)["counters"]["unattributed"] == 0)
+    eventually(lambda: node_status(harness, native_node.name)["counters"]["unattributed"] == 0)
 
 
 def test_with_a_new_state_the_count_goes_on_from_the_clusters_incident(
-    native_node: NativeNode, bed: Bed, agent: Agent, space: str
+    native_node: NativeNode, harness: Harness, agent: Agent, space: str
 ) -> None:
     script = "while true; do read line < /tmp/go; tail /dev/zero; done"
     create(native_node, space, pod("again", container("app", "mkfifo /tmp/go; " + script)))
@@ -277,14 +285,14 @@ def test_with_a_new_state_the_count_goes_on_from_the_clusters_incident(
 
     for number in (1, 2):
         kill_one()
-        eventually(lambda number=number: counted(bed, space) == number)
-    before = only_incident(bed, space)
+        eventually(lambda number=number: counted(harness, space) == number)
+    before = only_incident(harness, space)
     assert agent.stop() == 0
     agent.forget()
     agent.start()
     kill_one()
-    eventually(lambda: counted(bed, space) == 3)
-    after = only_incident(bed, space)
+    eventually(lambda: counted(harness, space) == 3)
+    after = only_incident(harness, space)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["status"]["firstSeen"] == before["status"]["firstSeen"]
     assert len(after["status"]["kills"]) == 3

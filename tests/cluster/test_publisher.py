@@ -7,33 +7,33 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.publisher import Publisher
-from oomkeeper.agent.state import Store
+from oomkeeper.agent.store import Store
 from oomkeeper.cli.agent import api_config
 from tests.testbed import ControlPlane
 
-from .agent_bed import install, namespace, only_incident
-from .controller_bed import Bed, Json, eventually
+from .agent_harness import install, namespace, only_incident
+from .controller_harness import Harness, Json, eventually
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def bed(control_plane: ControlPlane) -> Bed:
+def harness(control_plane: ControlPlane) -> Harness:
     return install(control_plane)
 
 
 def test_an_incident_without_a_namespace_is_given_up_for_good_and_the_next_one_published(
-    bed: Bed, tmp_path: Path
+    harness: Harness, tmp_path: Path
 ) -> None:
-    namespace(bed.plane, "terminating")
+    namespace(harness.plane, "terminating")
     # Nobody finalizes it here, so it stays as it is while a real cluster would still be clearing it.
-    bed.request("DELETE", "/api/v1/namespaces/terminating")
-    living = namespace(bed.plane, "living")
+    harness.request("DELETE", "/api/v1/namespaces/terminating")
+    living = namespace(harness.plane, "living")
     store = Store.open(tmp_path)
     for space in ("never-made", "terminating", living):
         with store.transaction():
             store.put_incident(space, _incident(space))
-    publisher = Publisher(config=api_config(bed.plane.kubeconfig), state_dir=tmp_path, node="node-p")
+    publisher = Publisher(config=api_config(harness.plane.kubeconfig), state_dir=tmp_path, node="node-p")
     publisher.start()
     try:
         publisher.incidents_changed()
@@ -41,7 +41,7 @@ def test_an_incident_without_a_namespace_is_given_up_for_good_and_the_next_one_p
     finally:
         publisher.stop(wait_seconds=10)
         store.close()
-    assert only_incident(bed, living)["status"]["count"] == 1
+    assert only_incident(harness, living)["status"]["count"] == 1
 
 
 def _incident(space: str) -> Json:

@@ -56,7 +56,7 @@ def cluster(say: Say) -> Iterator[Any]:
 def _attached(named: Chosen, *, say: Say) -> Any:
     from kubernetes import config
 
-    from .bed import Cluster, eventually
+    from .harness import Cluster, eventually
 
     own = find(named.context.removeprefix("kind-")) if named.context.startswith("kind-") else None
     kubectl = own.kubectl_path if own else shutil.which("kubectl")
@@ -77,7 +77,7 @@ def await_reports(cluster: Any) -> Callable[[int], None]:
     """Wait until the kernel prints so many reports in full: 10 in 5 s, for the whole machine."""
     if cluster.kind is None:
         return lambda _count: None
-    from tests.kernel.bed import await_reports as wait
+    from tests.kernel.harness import await_reports as wait
 
     return wait
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from .bed import NAMESPACE, Cluster
+from .harness import NAMESPACE, Cluster
 
 LINES = 25
 

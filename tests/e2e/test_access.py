@@ -8,7 +8,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from .bed import GROUP, NAMESPACE, RELEASE, VERSION, Cluster, Json, eventually
+from .harness import GROUP, NAMESPACE, RELEASE, VERSION, Cluster, Json, eventually
 
 FORBIDDEN = 403
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bed import Cluster, eventually
+from .harness import Cluster, eventually
 from .pods import REST, container, pod
 from .test_policies import EXAMPLES, applied
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.testbed.kind import KindCluster
 
-from .bed import NAMESPACE, Cluster, container_status, eventually, kills
+from .harness import NAMESPACE, Cluster, container_status, eventually, kills
 from .pods import EAT, REST, container, pod
 from .test_policies import applied, policy
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from .bed import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
+from .harness import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
 from .scenarios import SCENARIOS, Scenario
 
 AT_ONCE = 4

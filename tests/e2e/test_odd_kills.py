@@ -9,12 +9,12 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from tests.kernel.bed import Eater, cgroups
-from tests.kernel.bed import why_not as why_no_kills
+from tests.kernel.harness import Eater, cgroups
+from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed.cache import Say
 from tests.testbed.kind import KindCluster, kind_cluster
 
-from .bed import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
+from .harness import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
 from .pods import EAT, EAT_IN_CHILD, container, deployment, pod
 
 pytestmark = pytest.mark.usefixtures("cluster")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .bed import Cluster, Json, eventually
+from .harness import Cluster, Json, eventually
 
 EXAMPLES = {
     document["metadata"]["name"]: document

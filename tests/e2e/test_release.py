@@ -11,7 +11,7 @@ from tests.testbed.cache import Say
 from tests.testbed.kind import install_operator
 from tests.testbed.kind.installing import CHART
 
-from .bed import NAMESPACE, RELEASE, Cluster, eventually
+from .harness import NAMESPACE, RELEASE, Cluster, eventually
 from .pods import EAT, container, pod
 
 KINDS_OF_THE_RELEASE = (

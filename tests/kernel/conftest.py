@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import Cgroup, Eater, Node, await_reports, cgroups, why_not
+from tests.kernel.harness import Cgroup, Eater, Node, await_reports, cgroups, why_not
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import MIB, Cgroup, Eater, Json, Node, eventually, oomkeeper
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, eventually, oomkeeper
 
 DUMP = Path("/proc/sys/vm/oom_dump_tasks")
 ALLOCATING = Path("/proc/sys/vm/oom_kill_allocating_task")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import MIB, Cgroup, Eater, Json, Node, eventually, oomkeeper
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, eventually, oomkeeper
 
 
 def only_kill(node: Node, below: Cgroup) -> Json:

@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from tests.kernel.bed import Node, eventually, oomkeeper
+from tests.kernel.harness import Node, eventually, oomkeeper
 from tests.unit.kernel.panic_samples import panic_lines, parts, write_erst
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from oomkeeper.kernel.kmsg import KmsgReader
-from tests.kernel.bed import MIB, Cgroup, Eater, Json, Node, eventually, pids
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, eventually, pids
 
 KILLS = 70
 

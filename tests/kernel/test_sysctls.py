@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.bed import Eater, Node, eventually, oomkeeper
+from tests.kernel.harness import Eater, Node, eventually, oomkeeper
 
 DUMP = "vm.oom_dump_tasks"
 ALLOCATING = "vm.oom_kill_allocating_task"

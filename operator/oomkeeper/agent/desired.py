@@ -11,7 +11,7 @@ from typing import Any
 
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
-from .adjustrule import AdjustRule, parse_rule
+from .oomscoreadj.entry import AdjustmentEntry, parse_rule
 
 ENFORCE = "Enforce"
 AUDIT = "Audit"
@@ -42,7 +42,7 @@ class Desired:
 
     generation: int | None = None
     sysctls: tuple[DesiredSysctl, ...] = ()
-    adjustments: tuple[AdjustRule, ...] = ()
+    adjustments: tuple[AdjustmentEntry, ...] = ()
     """By standing: of two that name the same process the first decides."""
     host_kills: bool = True
     """Whether this node publishes the kills of the host's own processes: of the nodes that share a kernel,
@@ -89,11 +89,11 @@ def parse_desired(obj: Mapping[str, Any]) -> Desired:
     )
 
 
-def _adjustments(entries: Any) -> tuple[tuple[AdjustRule, ...], list[str]]:
+def _adjustments(entries: Any) -> tuple[tuple[AdjustmentEntry, ...], list[str]]:
     """Those that make sense, and a sentence for each that does not."""
     if not isinstance(entries, list | tuple):
         return (), ["spec.oomScoreAdjustments is not a list"]
-    good: dict[str, AdjustRule] = {}
+    good: dict[str, AdjustmentEntry] = {}
     problems = []
     for number, entry in enumerate(entries):
         try:

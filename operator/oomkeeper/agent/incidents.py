@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from oomkeeper.model.names import API_VERSION, CAUSE_LABEL, NODE_LABEL
+from oomkeeper.reporting.escaping import printable
 from oomkeeper.reporting.growth import with_growth
-from oomkeeper.reporting.kill_escape import printable
 
 from .attribution import Subject
 from .clock import full_hour

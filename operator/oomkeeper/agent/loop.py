@@ -23,17 +23,17 @@ from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
 
-from .account import Account, open_boot
-from .adjuster import Adjuster
 from .desired import Desired
-from .keeper import Keeper, KeptState
+from .kill_accounting import Account, open_boot
+from .kill_recorder import KillRecorder
 from .kubelet import KubeletFacts, KubeletFinder
+from .oomscoreadj.enforcer import OomScoreAdjEnforcer
+from .oomscoreadj.targets import NamespaceLabels, Targets
 from .panics import PanicWatch
 from .pods import PodTable
-from .state import Store
-from .targets import NamespaceLabels, Targets
+from .store import Store
+from .sysctl_enforcer import KeptState, SysctlEnforcer
 from .visibility import Visibility
-from .witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class NodeLoop:
             store, boot_id=self.facts.boot_id, hierarchy=hierarchy, proc=host.proc, kmsg=host.kmsg
         )
         self._enclosure = enclosing_container(proc=host.proc) if pods is not None else None
-        self._witness = Witness(
+        self._witness = KillRecorder(
             store=store,
             facts=self.facts,
             node=node,
@@ -117,10 +117,10 @@ class NodeLoop:
             archive=host.pstore_archive,
         )
         self._account = Account(store=store, boot=boot, proc=host.proc)
-        self._keeper = Keeper(
+        self._keeper = SysctlEnforcer(
             store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=self.facts.boot_id, etc=host.etc
         )
-        self._adjuster = Adjuster(
+        self._adjuster = OomScoreAdjEnforcer(
             store=store,
             targets=Targets(
                 hierarchy=hierarchy,
@@ -284,8 +284,10 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
     facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
     targets = Targets(hierarchy=hierarchy, cgroup_root=host.cgroup, pods=None, proc=host.proc)
-    Adjuster(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
-    keeper = Keeper(store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc)
+    OomScoreAdjEnforcer(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
+    keeper = SysctlEnforcer(
+        store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc
+    )
     restored = keeper.restore()
     # What is held no more is not wanted any more either; what could not be given back stays visible.
     held = store.sysctls()

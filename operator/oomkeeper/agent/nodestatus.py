@@ -7,11 +7,11 @@ from typing import Any
 from oomkeeper import __version__
 from oomkeeper.model.node import NodeFacts
 
-from .adjustview import AdjustmentView
 from .desired import Desired
-from .keeper import KeptState, SysctlView
 from .kubelet import KubeletFacts
-from .state import Account
+from .oomscoreadj.entry_status import AdjustmentStatus
+from .store import Account
+from .sysctl_enforcer import KeptState, SysctlView
 
 Document = dict[str, Any]
 
@@ -125,7 +125,7 @@ def _sysctl(one: SysctlView) -> Document:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _adjustment(one: AdjustmentView) -> Document:
+def _adjustment(one: AdjustmentStatus) -> Document:
     fields = {
         "policy": one.policy,
         "name": one.name,
@@ -232,7 +232,7 @@ def _names(views: list[SysctlView]) -> str:
     return ", ".join(one.key for one in views)
 
 
-def _unadjusted(views: list[AdjustmentView]) -> str:
+def _unadjusted(views: list[AdjustmentStatus]) -> str:
     """What stands in the way of the first, and how many more there are. No counts of processes: they
     change."""
     first = views[0]

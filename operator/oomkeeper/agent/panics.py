@@ -25,9 +25,9 @@ from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 
 from .attribution import Subject, attribute
 from .clock import rfc3339
-from .counting import count_kill
+from .incident_counts import count_kill
 from .pods import PodTable
-from .state import Store
+from .store import Store
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from oomkeeper.model.names import AGENT_MANAGER, API_VERSION
 from .incidents import for_api
 from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
 from .kube.watcher import Backoff
-from .state import Store
+from .store import Store
 
 log = logging.getLogger(__name__)
 

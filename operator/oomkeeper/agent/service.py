@@ -15,7 +15,6 @@ from typing import Any
 from .clock import rfc3339
 from .desired import Desired, parse_desired
 from .incidents import key_of_document, merge_older
-from .keeper import KeptState
 from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
 from .kube.watcher import Backoff, Watcher
 from .loop import HostPaths, NodeLoop
@@ -24,7 +23,8 @@ from .nodestatus import NodeView, build_status
 from .panics import panics_of
 from .pods import Pod, PodTable, parse_pod
 from .publisher import Publisher
-from .state import Store, hold_state
+from .store import Store, hold_state
+from .sysctl_enforcer import KeptState
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
 from .incidents import Document, incident_key, new_incident, reported_only, with_visibility
 from .pods import ContainerState, Pod, PodTable
-from .state import Store
+from .store import Store
 
 REPORTED = "Reported"
 INVISIBLE = "Invisible"

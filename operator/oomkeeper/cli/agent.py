@@ -12,7 +12,7 @@ from typing import Any
 
 from oomkeeper.agent.kube.client import ApiConfig, ApiError
 from oomkeeper.agent.service import Agent, AgentConfig
-from oomkeeper.agent.state import StateError
+from oomkeeper.agent.store import StateError
 
 from .errors import FAILED, BadInput
 from .host import add_host_paths, add_state_dir, host_paths, start_logging

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from oomkeeper.agent.state import StateError, Store
+from oomkeeper.agent.store import StateError, Store
 
 from .errors import BadInput
 from .host import add_output, add_state_dir, print_json, text_pages_for

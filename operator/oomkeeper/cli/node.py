@@ -11,7 +11,7 @@ from typing import Any
 
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.loop import HostPaths, NodeLoop, restore_node
-from oomkeeper.agent.state import StateError, Store, hold_state
+from oomkeeper.agent.store import StateError, Store, hold_state
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 
 from .errors import BadInput, complain

@@ -1,7 +1,7 @@
 """An OOMPolicy read as what one host should have, without a controller in between."""
 
-from oomkeeper.agent.adjustrule import parse_rule
 from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.agent.oomscoreadj.entry import parse_rule
 from oomkeeper.api.oompolicy import OOMPolicy
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.agent.loop import VIEWS_NOTE
-from oomkeeper.agent.state import Account, StateError, Store
+from oomkeeper.agent.store import Account, StateError, Store
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls
 from oomkeeper.model.sysctl import SYSCTLS
 

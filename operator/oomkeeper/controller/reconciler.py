@@ -14,11 +14,11 @@ from typing import Any
 from . import oomnodes
 from .apiclient import APIClient, APIError
 from .kinds import INCIDENT, KINDS, NODE, OOM_NODE, POLICY, REPORT, Kind, key_of
-from .pace import Bell, rest_seconds
 from .records import Node, NodeState, Report
 from .reports import next_refresh, report_status
 from .resolution import Resolution, resolve
 from .resync import Schedule, resync
+from .retry import Bell, rest_seconds
 from .state import ClusterState
 from .summaries import Silence, policy_statuses
 from .writes import Writer

@@ -16,8 +16,8 @@ from oomkeeper.reporting.incident import Incident
 from . import oomnodes, podevents
 from .apiclient import APIClient, APIError
 from .kinds import INCIDENT, NODE, OOM_NODE, Kind
-from .pace import Retries
 from .records import DesiredSysctl, Node, NodeState, Policy, Report
+from .retry import Retries
 from .state import ClusterState
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from oomkeeper.model.kill import Kill, TaskRow, Victim
 from oomkeeper.model.memory import Counter, Zone
 from oomkeeper.model.pod import KubeCgroup
 
-from .kill_escape import printable
+from .escaping import printable
 
 KillJson = dict[str, Any]
 """One object of the contract's `kills` list."""
@@ -40,7 +40,7 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
     """The contract's object for one kill; `kube` is what the victim's cgroup path (else the OOM cgroup's)
     says of pod and container.
 
-    All text is escaped (`kill_escape.printable`), so the object is valid UTF-8 and safe to print, whatever
+    All text is escaped (`escaping.printable`), so the object is valid UTF-8 and safe to print, whatever
     a process chose as its comm. Beyond the contract it holds what a page needs: `uncertain`, `counters`,
     `tasks`, `zones`, `swap`, `ramBytes`, `kernelRelease`, `panic` and how complete the record is.
     """

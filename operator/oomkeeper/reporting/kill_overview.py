@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from . import kill_words as words
-from .kill_escape import printable
+from .escaping import printable
 from .kill_page import Bar, Chart, moment_text
 from .units import count_text, share_text
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from oomkeeper.kernel.lazy import lazy
 
 from . import kill_words as words
-from .kill_escape import printable
+from .escaping import printable
 from .units import bytes_text, count_text, share_text
 
 

@@ -5,9 +5,9 @@ small print.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .kill_glyphs import Pen, cells
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
 from .kill_page import OTHERWISE_TITLE, VICTIM_COLUMNS, Bar, Chart, Page, kill_page
+from .terminal_drawing import Pen, cells
 
 _INDENT = "   "
 

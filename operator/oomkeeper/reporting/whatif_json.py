@@ -6,7 +6,7 @@ from oomkeeper.diagnosis.whatif import Outlook, Scored, Settings, chosen_row, ra
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
 
-from .kill_escape import printable
+from .escaping import printable
 from .kill_json import kill_time
 
 WhatIfJson = dict[str, Any]

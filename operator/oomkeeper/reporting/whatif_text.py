@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .kill_glyphs import Pen, cells
 from .kill_words import ending
+from .terminal_drawing import Pen, cells
 from .units import bytes_text, count_text
 
 _COLUMNS = ("", "process", "pid", "uid", "resident", "swapped", "page tables", "oom_score_adj", "points")

@@ -14,7 +14,7 @@ from tests.testbed.cache import Say
 from tests.testbed.saying import to_terminal
 from tests.testbed.vmnode import find_vm, vm_node, why_not
 
-from .bed import Bed
+from .harness import Harness
 
 HERE = Path(__file__).parent
 _HOST = Path("/proc/sys")
@@ -34,7 +34,7 @@ def vm_say(request: pytest.FixtureRequest) -> Say:
 
 
 @pytest.fixture(scope="session")
-def session_bed(vm_say: Say) -> Iterator[Bed]:
+def session_harness(vm_say: Say) -> Iterator[Harness]:
     """A cluster whose one node is a machine of its own, which may panic."""
     reason = why_not()
     if reason is not None:
@@ -42,36 +42,38 @@ def session_bed(vm_say: Say) -> Iterator[Bed]:
     before = (_HOST / "vm/panic_on_oom").read_text()
     standing = find_vm()
     if standing is not None:
-        yield _only_the_guest(Bed(standing))
+        yield _only_the_guest(Harness(standing))
     else:
         with vm_node(say=vm_say) as node:
-            yield _only_the_guest(Bed(node))
+            yield _only_the_guest(Harness(node))
     assert (_HOST / "vm/panic_on_oom").read_text() == before
 
 
-def _only_the_guest(bed: Bed) -> Bed:
+def _only_the_guest(harness: Harness) -> Harness:
     """Only agents write sysctls here, as policies say, and no agent of this cluster is on this kernel."""
-    boots = {node["metadata"]["name"]: node["status"]["nodeInfo"]["bootID"] for node in bed.items("nodes")}
-    assert list(boots) == [bed.node.name]
-    assert boots[bed.node.name] != (_HOST / "kernel/random/boot_id").read_text().strip()
-    return bed
+    boots = {
+        node["metadata"]["name"]: node["status"]["nodeInfo"]["bootID"] for node in harness.items("nodes")
+    }
+    assert list(boots) == [harness.node.name]
+    assert boots[harness.node.name] != (_HOST / "kernel/random/boot_id").read_text().strip()
+    return harness
 
 
 @pytest.fixture
-def bed(session_bed: Bed) -> Iterator[Bed]:
+def harness(session_harness: Harness) -> Iterator[Harness]:
     """With a namespace of its own per test, and no policy left after it."""
-    session_bed.new_space()
+    session_harness.new_space()
     try:
-        yield session_bed
+        yield session_harness
     finally:
-        session_bed.clean()
+        session_harness.clean()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Where a test fails, what the guest was doing."""
     report = yield
-    bed = getattr(item, "funcargs", {}).get("bed")
-    if bed is not None and report.when == "call" and report.failed:  # type: ignore[attr-defined]
-        report.sections.append(("the virtual node", bed.picture()))  # type: ignore[attr-defined]
+    harness = getattr(item, "funcargs", {}).get("harness")
+    if harness is not None and report.when == "call" and report.failed:  # type: ignore[attr-defined]
+        report.sections.append(("the virtual node", harness.picture()))  # type: ignore[attr-defined]
     return report

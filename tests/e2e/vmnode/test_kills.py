@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .bed import MIB, Bed, Json, container, eventually
+from .harness import MIB, Harness, Json, container, eventually
 
 EAT = "sleep 1000 & sleep 2; tail /dev/zero; true"
 
@@ -14,11 +14,13 @@ def distinct(incident: Json) -> int:
     return len(pids)
 
 
-def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_told_once(bed: Bed) -> None:
-    before, counted = bed.counters()["recorded"], bed.vmstat_oom_kill()
+def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_told_once(
+    harness: Harness,
+) -> None:
+    before, counted = harness.counters()["recorded"], harness.vmstat_oom_kill()
     # A sibling without a limit keeps the pod's own cgroup unbounded.
-    bed.pod("group", container("hog", EAT, limit="48Mi"), container("side", "sleep 1000"))
-    incident = bed.incident(visibility="Reported")
+    harness.pod("group", container("hog", EAT, limit="48Mi"), container("side", "sleep 1000"))
+    incident = harness.incident(visibility="Reported")
     status = incident["status"]
     assert (status["cause"], status["level"], status["outcome"]) == (
         "ContainerLimit",
@@ -31,38 +33,42 @@ def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_
     # tail and sh; sleep as well, where it has not yet died of sh, its namespace's init, before its turn.
     assert victims in (2, 3)
     # The kernel prints, and counts, the first victim twice.
-    kills = bed.vmstat_oom_kill() - counted
+    kills = harness.vmstat_oom_kill() - counted
     assert kills == victims + 1
-    assert bed.counters()["recorded"] - before == kills
+    assert harness.counters()["recorded"] - before == kills
     assert status["count"] == 1
 
 
-def test_at_a_pods_own_limit_the_container_that_holds_the_victim_dies_and_the_other_lives(bed: Bed) -> None:
+def test_at_a_pods_own_limit_the_container_that_holds_the_victim_dies_and_the_other_lives(
+    harness: Harness,
+) -> None:
     limit = {"limits": {"memory": "64Mi", "cpu": "1"}, "requests": {"memory": "64Mi", "cpu": "100m"}}
     # kubelet publishes no container's id before all are started, which takes its time here.
-    wait = f"until [ -e /go/{bed.space} ]; do sleep 0.5; done; {EAT}"
+    wait = f"until [ -e /go/{harness.space} ]; do sleep 0.5; done; {EAT}"
     go = {"name": "go", "hostPath": {"path": "/run/testbed-go", "type": "DirectoryOrCreate"}}
     hog = container("hog", wait, volumeMounts=[{"name": "go", "mountPath": "/go"}])
-    bed.pod("shared", hog, container("side", "sleep 1000"), resources=limit, volumes=[go])
-    eventually(lambda: bed.get("pod", "shared")["status"]["phase"] == "Running")
-    bed.node.sh(f"touch /run/testbed-go/{bed.space}")
-    incident = bed.incident(visibility="Reported")
+    harness.pod("shared", hog, container("side", "sleep 1000"), resources=limit, volumes=[go])
+    eventually(lambda: harness.get("pod", "shared")["status"]["phase"] == "Running")
+    harness.node.sh(f"touch /run/testbed-go/{harness.space}")
+    incident = harness.incident(visibility="Reported")
     status = incident["status"]
     assert (status["cause"], status["level"], status["outcome"]) == ("PodLimit", "Pod", "KilledGroup")
     assert incident["spec"]["container"] == "hog"
     assert (status["evidence"]["limitBytes"], status["evidence"]["specLimitBytes"]) == (64 * MIB, 64 * MIB)
     assert distinct(incident) in (2, 3)
-    states = {one["name"]: one["state"] for one in bed.get("pod", "shared")["status"]["containerStatuses"]}
+    states = {
+        one["name"]: one["state"] for one in harness.get("pod", "shared")["status"]["containerStatuses"]
+    }
     assert "running" in states["side"]
-    bed.counters()
+    harness.counters()
 
 
-def test_a_process_bound_to_one_numa_node_exhausts_that_node_alone(bed: Bed) -> None:
+def test_a_process_bound_to_one_numa_node_exhausts_that_node_alone(harness: Harness) -> None:
     touch = "b = bytearray(1200 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1"
-    bed.pod("bound", container("hog", f"exec numactl --membind=1 python3 -c '{touch}'"))
-    incident = bed.incident(cause="NUMAMemoryPolicy")
+    harness.pod("bound", container("hog", f"exec numactl --membind=1 python3 -c '{touch}'"))
+    incident = harness.incident(cause="NUMAMemoryPolicy")
     evidence = incident["status"]["evidence"]
     assert evidence["constraint"] == "CONSTRAINT_MEMORY_POLICY"
     assert (evidence["nodemask"], evidence["memsAllowed"]) == ("1", "0-1")
     assert evidence["victims"][0]["comm"] == "python3"
-    bed.counters()
+    harness.counters()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.testbed.errors import KubectlError
 
-from .bed import MIB, Bed, Json, container, eventually
+from .harness import MIB, Harness, Json, container, eventually
 
 PANIC_ON_OOM, PANIC = "vm.panic_on_oom", "kernel.panic"
 ACCEPTED = ["ContainerLimitPanicsNode", "KubeletConflict"]
@@ -20,30 +20,30 @@ EAT_ONCE = (
 )
 
 
-def in_force(bed: Bed) -> bool:
-    return (bed.in_guest(PANIC_ON_OOM), bed.in_guest(PANIC)) == (2, 2)
+def in_force(harness: Harness) -> bool:
+    return (harness.in_guest(PANIC_ON_OOM), harness.in_guest(PANIC)) == (2, 2)
 
 
-def panicked(bed: Bed) -> Json:
-    return bed.incident(outcome="Panicked")
+def panicked(harness: Harness) -> Json:
+    return harness.incident(outcome="Panicked")
 
 
-def test_a_limit_that_panics_the_node_is_reported_with_its_cause_after_the_reboot(bed: Bed) -> None:
+def test_a_limit_that_panics_the_node_is_reported_with_its_cause_after_the_reboot(harness: Harness) -> None:
     # What kubelet left at its start, whatever the kernel was booted with.
-    assert (bed.in_guest(PANIC_ON_OOM), bed.in_guest(PANIC)) == (0, 10)
+    assert (harness.in_guest(PANIC_ON_OOM), harness.in_guest(PANIC)) == (0, 10)
     with pytest.raises(KubectlError, match="ContainerLimitPanicsNode, KubeletConflict"):
-        bed.policy("panic", sysctls={PANIC_ON_OOM: 2, PANIC: 2})
-    bed.policy("panic", sysctls={PANIC_ON_OOM: 2, PANIC: 2}, acknowledge=ACCEPTED)
-    eventually(lambda: in_force(bed))
-    panics = bed.oomnode()["status"]["counters"]["panics"]
-    boot = bed.node.boot_id()
+        harness.policy("panic", sysctls={PANIC_ON_OOM: 2, PANIC: 2})
+    harness.policy("panic", sysctls={PANIC_ON_OOM: 2, PANIC: 2}, acknowledge=ACCEPTED)
+    eventually(lambda: in_force(harness))
+    panics = harness.oomnode()["status"]["counters"]["panics"]
+    boot = harness.node.boot_id()
     assert boot is not None
     once = {"name": "once", "hostPath": {"path": "/var/lib/testbed-once", "type": "DirectoryOrCreate"}}
     eater = container("eater", EAT_ONCE, limit="48Mi", volumeMounts=[{"name": "once", "mountPath": "/once"}])
-    bed.pod("eater", eater, volumes=[once])
-    bed.node.wait_ready(other_than=boot)
+    harness.pod("eater", eater, volumes=[once])
+    harness.node.wait_ready(other_than=boot)
 
-    incident = panicked(bed)
+    incident = panicked(harness)
     status = incident["status"]
     assert (status["cause"], status["level"], status["count"]) == ("PodLimit", "Pod", 1)
     assert (incident["spec"]["pod"]["name"], incident["spec"]["container"]) == ("eater", "eater")
@@ -52,30 +52,32 @@ def test_a_limit_that_panics_the_node_is_reported_with_its_cause_after_the_reboo
     assert status["evidence"]["victims"] == []
     assert "compulsory panic_on_oom" in status["summary"]
     assert status["conditions"][0]["reason"] == "ReportComplete"
-    node = bed.oomnode()["status"]
+    node = harness.oomnode()["status"]
     assert node["counters"]["panics"] == panics + 1
     assert (node["lastPanic"]["bootID"], node["lastPanic"]["cause"]) == (boot, "PodLimit")
     assert node["lastPanic"]["time"] == status["lastSeen"]
-    eventually(lambda: bed.get("oompolicy", "panic")["status"]["oom"]["kills"] >= 1)
+    eventually(lambda: harness.get("oompolicy", "panic")["status"]["oom"]["kills"] >= 1)
 
     # kubelet wrote 0 and 10 at its start; the policy is in force again all the same.
-    eventually(lambda: in_force(bed))
-    bed.node.sh("busybox killall kubelet")
-    drifted = eventually(lambda: bed.sysctl(PANIC_ON_OOM).get("driftCount") and bed.sysctl(PANIC_ON_OOM))
+    eventually(lambda: in_force(harness))
+    harness.node.sh("busybox killall kubelet")
+    drifted = eventually(
+        lambda: harness.sysctl(PANIC_ON_OOM).get("driftCount") and harness.sysctl(PANIC_ON_OOM)
+    )
     assert "kubelet" in drifted["suspectedWriter"]
-    eventually(lambda: in_force(bed))
+    eventually(lambda: in_force(harness))
 
     # Given up, the values are what was found first; and a new agent does not count the record again.
-    bed.node.kubectl("delete", "oompolicy", "panic")
-    eventually(lambda: (bed.in_guest(PANIC_ON_OOM), bed.in_guest(PANIC)) == (0, 10))
-    bed.replace_agent()
-    eventually(lambda: bed.oomnode()["status"]["counters"]["panics"] == panics + 1)
-    assert panicked(bed)["status"]["count"] == 1
+    harness.node.kubectl("delete", "oompolicy", "panic")
+    eventually(lambda: (harness.in_guest(PANIC_ON_OOM), harness.in_guest(PANIC)) == (0, 10))
+    harness.replace_agent()
+    eventually(lambda: harness.oomnode()["status"]["counters"]["panics"] == panics + 1)
+    assert panicked(harness)["status"]["count"] == 1
 
 
-def test_explain_reads_what_the_kernel_left_in_pstore(bed: Bed) -> None:
+def test_explain_reads_what_the_kernel_left_in_pstore(harness: Harness) -> None:
     """After the test above: the records stay where they are."""
-    text = bed.node.sh("cat /sys/fs/pstore/dmesg-erst-*", seconds=60)
+    text = harness.node.sh("cat /sys/fs/pstore/dmesg-erst-*", seconds=60)
     command = [sys.executable, "-m", "oomkeeper", "explain", "-", "--output", "json"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     # Kills that came before it in its boot are there too.

@@ -10,7 +10,7 @@ import pytest
 from oomkeeper.agent.kube.client import ApiConfig
 from oomkeeper.agent.namespaces import FRESH_SECONDS, RETRY_SECONDS, NamespaceCache
 
-from .adjust_bed import Clock
+from .adjust_harness import Clock
 from .kube_server import Exchange, server
 
 
@@ -41,7 +41,7 @@ def cluster() -> Cluster:
     return Cluster()
 
 
-class Bed:
+class Harness:
     def __init__(self, url: str) -> None:
         self.clock = Clock()
         self._changes = threading.Semaphore(0)
@@ -55,37 +55,37 @@ class Bed:
 
 
 @pytest.fixture
-def bed(cluster: Cluster) -> Iterator[Bed]:
+def harness(cluster: Cluster) -> Iterator[Harness]:
     with server(cluster.answer) as url:
-        yield Bed(url)
+        yield Harness(url)
 
 
-def test_labels_are_asked_for_once_and_again_when_they_are_old(bed: Bed, cluster: Cluster) -> None:
-    assert bed.cache.labels("shop") is None
-    bed.wait()
+def test_labels_are_asked_for_once_and_again_when_they_are_old(harness: Harness, cluster: Cluster) -> None:
+    assert harness.cache.labels("shop") is None
+    harness.wait()
     for _ in range(5):
-        assert bed.cache.labels("shop") == {"team": "a"}
+        assert harness.cache.labels("shop") == {"team": "a"}
     assert cluster.asked == ["/api/v1/namespaces/shop?resourceVersion=0"]
     cluster.labels["shop"] = {"team": "b"}
-    bed.clock.now += FRESH_SECONDS * 1.2 + 1
-    assert bed.cache.labels("shop") == {"team": "a"}
-    bed.wait()
-    assert bed.cache.labels("shop") == {"team": "b"}
+    harness.clock.now += FRESH_SECONDS * 1.2 + 1
+    assert harness.cache.labels("shop") == {"team": "a"}
+    harness.wait()
+    assert harness.cache.labels("shop") == {"team": "b"}
 
 
 def test_what_was_known_holds_while_the_api_server_says_no_and_it_is_asked_again_soon(
-    bed: Bed, cluster: Cluster
+    harness: Harness, cluster: Cluster
 ) -> None:
-    bed.cache.labels("shop")
-    bed.wait()
+    harness.cache.labels("shop")
+    harness.wait()
     cluster.status = 403
-    bed.clock.now += FRESH_SECONDS * 1.2 + 1
-    bed.cache.labels("shop")
+    harness.clock.now += FRESH_SECONDS * 1.2 + 1
+    harness.cache.labels("shop")
     for _ in range(2):
         cluster.wait()
-    assert bed.cache.labels("shop") == {"team": "a"}
+    assert harness.cache.labels("shop") == {"team": "a"}
     cluster.status, cluster.labels["shop"] = 200, {"team": "c"}
-    bed.clock.now += FRESH_SECONDS * 1.2 + RETRY_SECONDS
-    bed.cache.labels("shop")
-    bed.wait()
-    assert bed.cache.labels("shop") == {"team": "c"}
+    harness.clock.now += FRESH_SECONDS * 1.2 + RETRY_SECONDS
+    harness.cache.labels("shop")
+    harness.wait()
+    assert harness.cache.labels("shop") == {"team": "c"}

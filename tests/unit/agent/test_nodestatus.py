@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from oomkeeper.agent.adjustview import AdjustmentView
 from oomkeeper.agent.desired import Desired
-from oomkeeper.agent.keeper import KeptState, SysctlView
 from oomkeeper.agent.kubelet import KubeletFacts
 from oomkeeper.agent.nodestatus import NodeView, build_status
-from oomkeeper.agent.state import Account
+from oomkeeper.agent.oomscoreadj.entry_status import AdjustmentStatus
+from oomkeeper.agent.store import Account
+from oomkeeper.agent.sysctl_enforcer import KeptState, SysctlView
 from oomkeeper.api.oomnode import OOMNode
 from oomkeeper.model.node import NodeFacts
 
@@ -19,7 +19,7 @@ FACTS = NodeFacts(
     page_size_bytes=4096, memory_bytes=8 << 30, swap_bytes=0, cpus=2, online_nodes=(0,),
 )  # fmt: skip
 IN_SYNC = SysctlView(key="vm.swappiness", desired=10, actual=10, original=60, policy="p")
-FAILED = AdjustmentView(
+FAILED = AdjustmentStatus(
     policy="p", name="a", value=-500, mode="Enforce", state="Refused", reason="NeedsCapSysResource",
     message="give it", pods=2, in_force=1, failed=3, overridden=1, overridden_by="q/b",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from oomkeeper.agent.clock import rfc3339
 from oomkeeper.agent.incidents import merge_older
 from oomkeeper.agent.panics import ATTRIBUTE_SECONDS, LOOK_SECONDS, MAX_AGE_SECONDS, PanicWatch, panics_of
 from oomkeeper.agent.pods import PodTable
-from oomkeeper.agent.state import Store
+from oomkeeper.agent.store import Store
 from oomkeeper.api.oomincident import OOMIncident
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
@@ -38,7 +38,7 @@ WHEN = rfc3339(WRITTEN)
 CRASHED = pod(status("app", now=ended(CONTAINER_ID, reason="Unknown")))
 
 
-class Bed:
+class Harness:
     """A node after the reboot, with clocks of its own."""
 
     def __init__(self, folder: Path, *, pods: PodTable | None) -> None:
@@ -88,16 +88,16 @@ class Bed:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Bed:
-    return Bed(tmp_path, pods=table(CRASHED))
+def node(tmp_path: Path) -> Harness:
+    return Harness(tmp_path, pods=table(CRASHED))
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Bed:
-    return Bed(tmp_path, pods=None)
+def bare(tmp_path: Path) -> Harness:
+    return Harness(tmp_path, pods=None)
 
 
-def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Bed) -> None:
+def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
     node.store.start_boot(
         boot_id="boot-before", since="2026-01-01T00:00:00Z", cursor=0, vmstat_base=0, counters={}
@@ -131,7 +131,7 @@ def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Bed) 
     }
 
 
-def test_a_panic_at_a_containers_limit_names_the_container(node: Bed) -> None:
+def test_a_panic_at_a_containers_limit_names_the_container(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(cgroup=CONTAINER_CGROUP)))
     node.watch.tick()
     incident = node.only()
@@ -139,7 +139,7 @@ def test_a_panic_at_a_containers_limit_names_the_container(node: Bed) -> None:
     assert incident["status"]["evidence"]["containerID"] == CONTAINER_ID
 
 
-def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Bed) -> None:
+def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Harness) -> None:
     paths = write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
     node.watch.tick()
     node.watch = node.start()
@@ -155,7 +155,7 @@ def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Bed) -> None:
     assert panics_of(node.store)["count"] == 1
 
 
-def test_the_same_limit_panicking_the_node_again_counts_up(node: Bed) -> None:
+def test_the_same_limit_panicking_the_node_again_counts_up(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines()))
     node.watch.tick()
     write_erst(node.pstore, parts(panic_lines(started=33.0)), written=WRITTEN + 20)
@@ -164,7 +164,7 @@ def test_the_same_limit_panicking_the_node_again_counts_up(node: Bed) -> None:
     assert panics_of(node.store)["last"]["time"] == rfc3339(WRITTEN + 20)
 
 
-def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node: Bed) -> None:
+def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node: Harness) -> None:
     node.watch.tick()
     assert node.incidents() == []
     write_erst(node.pstore, parts(panic_lines()))
@@ -173,41 +173,41 @@ def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node:
 
 
 def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_path: Path) -> None:
-    bed = Bed(tmp_path, pods=PodTable())
-    write_erst(bed.pstore, parts(panic_lines()))
-    bed.watch.tick()
-    bed.pass_seconds(1000.0)
-    assert bed.incidents() == []
-    assert bed.pods is not None
-    bed.pods.replace([], now=bed.now)
-    bed.pass_seconds(1.0)
-    assert bed.incidents() == []
-    bed.pods.replace([CRASHED], now=bed.now)
-    bed.pass_seconds(1.0)
-    assert bed.only()["spec"]["pod"]["name"] == "web-1"
+    harness = Harness(tmp_path, pods=PodTable())
+    write_erst(harness.pstore, parts(panic_lines()))
+    harness.watch.tick()
+    harness.pass_seconds(1000.0)
+    assert harness.incidents() == []
+    assert harness.pods is not None
+    harness.pods.replace([], now=harness.now)
+    harness.pass_seconds(1.0)
+    assert harness.incidents() == []
+    harness.pods.replace([CRASHED], now=harness.now)
+    harness.pass_seconds(1.0)
+    assert harness.only()["spec"]["pod"]["name"] == "web-1"
 
 
 def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: Path) -> None:
-    bed = Bed(tmp_path, pods=table())
-    write_erst(bed.pstore, parts(panic_lines()))
-    bed.watch.tick()
-    bed.pass_seconds(ATTRIBUTE_SECONDS + 1)
-    assert bed.only()["spec"]["cgroup"] == POD_CGROUP
-    assert bed.only()["metadata"]["namespace"] == "ops"
+    harness = Harness(tmp_path, pods=table())
+    write_erst(harness.pstore, parts(panic_lines()))
+    harness.watch.tick()
+    harness.pass_seconds(ATTRIBUTE_SECONDS + 1)
+    assert harness.only()["spec"]["cgroup"] == POD_CGROUP
+    assert harness.only()["metadata"]["namespace"] == "ops"
 
 
 def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
-    bed = Bed(tmp_path, pods=table())
-    bed.ours = False
-    write_erst(bed.pstore, parts(panic_lines(cgroup="/system.slice/x.service")))
-    bed.watch.tick()
-    bed.ours = True
-    bed.watch = bed.start()
-    bed.pass_seconds(LOOK_SECONDS)
-    assert (bed.incidents(), panics_of(bed.store)["count"]) == ([], 0)
+    harness = Harness(tmp_path, pods=table())
+    harness.ours = False
+    write_erst(harness.pstore, parts(panic_lines(cgroup="/system.slice/x.service")))
+    harness.watch.tick()
+    harness.ours = True
+    harness.watch = harness.start()
+    harness.pass_seconds(LOOK_SECONDS)
+    assert (harness.incidents(), panics_of(harness.store)["count"]) == ([], 0)
 
 
-def test_a_bare_host_prints_and_stores_it(bare: Bed) -> None:
+def test_a_bare_host_prints_and_stores_it(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines(cgroup="/system.slice/db.service")))
     bare.watch.tick()
     [record] = bare.printed
@@ -216,7 +216,7 @@ def test_a_bare_host_prints_and_stores_it(bare: Bed) -> None:
     assert bare.only()["status"]["visibility"] == "Host"
 
 
-def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Bed) -> None:
+def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Harness) -> None:
     lines = [line for line in panic_lines() if "emory cgroup" not in line and "usage" not in line]
     lines = [line.replace("compulsory", "system-wide").replace("mem_cgroup_out", "out") for line in lines]
     write_erst(bare.pstore, parts(lines))
@@ -224,31 +224,31 @@ def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Bed) -> None:
     assert (bare.printed[0]["scope"], bare.printed[0]["cause"]) == ("Global", "NodeMemory")
 
 
-def test_a_dump_whose_beginning_is_cut_claims_no_scope(bare: Bed) -> None:
+def test_a_dump_whose_beginning_is_cut_claims_no_scope(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines()[17:]))
     bare.watch.tick()
     assert (bare.printed[0]["scope"], bare.printed[0]["outcome"]) == ("Unknown", "Panicked")
     assert not bare.printed[0]["complete"]
 
 
-def test_an_oops_and_a_panic_for_another_reason_are_none_of_ours(bare: Bed) -> None:
+def test_an_oops_and_a_panic_for_another_reason_are_none_of_ours(bare: Harness) -> None:
     write_erst(bare.pstore, parts(["<0>[ 1.0] Kernel panic - not syncing: Fatal exception"]))
     bare.watch.tick()
     assert (bare.printed, panics_of(bare.store)["count"]) == ([], 0)
 
 
-def test_a_panic_of_another_season_is_no_news(bare: Bed) -> None:
+def test_a_panic_of_another_season_is_no_news(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines()))
     bare.wall = WRITTEN + MAX_AGE_SECONDS + 60
     bare.watch.tick()
     assert bare.printed == []
 
 
-def test_a_new_state_does_not_count_again_what_the_cluster_has(node: Bed, tmp_path: Path) -> None:
+def test_a_new_state_does_not_count_again_what_the_cluster_has(node: Harness, tmp_path: Path) -> None:
     write_erst(node.pstore, parts(panic_lines()))
     node.watch.tick()
     published = node.only()
-    fresh = Bed(tmp_path / "fresh", pods=table(CRASHED))
+    fresh = Harness(tmp_path / "fresh", pods=table(CRASHED))
     fresh.pstore = node.pstore
     fresh.watch = fresh.start()
     fresh.watch.tick()
@@ -265,7 +265,7 @@ def _die_between_reading_and_the_end_of_the_transaction(folder: Path) -> None:
         raise AssertionError
 
     panics.count_kill = counted_then_dead  # type: ignore[attr-defined]
-    Bed(folder, pods=None).watch.tick()
+    Harness(folder, pods=None).watch.tick()
 
 
 def test_a_sigkill_between_reading_and_storing_neither_loses_nor_doubles_it(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_sigkill_between_reading_and_storing_neither_loses_nor_doubles_it(tmp_
     assert process.exitcode == -signal.SIGKILL
     store = Store.open(tmp_path / "state")
     assert (store.kills(), [*store.incidents()], panics_of(store)["count"]) == ([], [], 0)
-    after = Bed(tmp_path, pods=None)
+    after = Harness(tmp_path, pods=None)
     after.watch.tick()
     assert after.only()["status"]["count"] == 1
     assert len(after.printed) == 1

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.counters import first_counters
+from oomkeeper.agent.cgroup_kill_counters import first_counters
+from oomkeeper.agent.kill_recorder import KillRecorder
 from oomkeeper.agent.pods import PodTable, parse_pod
-from oomkeeper.agent.state import Store
-from oomkeeper.agent.witness import Witness
+from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.enclosure import in_some_container, path_inside, sees_kernel_pids
 from oomkeeper.model.log import LogRecord
@@ -66,7 +66,7 @@ class SharedNode:
         pods = PodTable()
         app = status("app", now=running(), container_id=CONTAINER)
         pods.replace([parse_pod(pod_object(app, uid=UIDS[container]))], now=0.0)
-        self._witness = Witness(
+        self._witness = KillRecorder(
             store=self.store,
             facts=FACTS,
             node=f"node-{container[0]}",

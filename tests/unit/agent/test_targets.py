@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from oomkeeper.agent.adjustrule import AdjustRule
+from oomkeeper.agent.oomscoreadj.entry import AdjustmentEntry
+from oomkeeper.agent.oomscoreadj.targets import LOST_SECONDS, NamespaceLabels, Target, Targets
 from oomkeeper.agent.pods import PodTable, parse_pod
-from oomkeeper.agent.targets import LOST_SECONDS, NamespaceLabels, Target, Targets
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import HostProcesses
 
-from .adjust_bed import Clock, Tree, rule
+from .adjust_harness import Clock, Tree, rule
 from .pod_samples import IDS, UID, pod, pod_object, running, status, table
 
 _UID = UID.replace("-", "_")
@@ -48,7 +48,7 @@ def pids(target: Target) -> set[int]:
     return {pid for group in target.groups for pid in group}
 
 
-def find(where: Targets, one: AdjustRule, *, host: bool = True) -> Target:
+def find(where: Targets, one: AdjustmentEntry, *, host: bool = True) -> Target:
     [target] = where.find([one], host=host)
     return target
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from oomkeeper.agent.kill_recorder import PATIENCE_SECONDS, KillRecorder
 from oomkeeper.agent.pods import PodTable
-from oomkeeper.agent.state import Store
-from oomkeeper.agent.witness import PATIENCE_SECONDS, Witness
+from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 
 from .pod_samples import IDS, UID, pod, running, status
@@ -25,7 +25,7 @@ class WaitingNode:
         self.store = Store.open(folder / "state")
         self.pods = PodTable()
         self._now = 0.0
-        self._witness = Witness(
+        self._witness = KillRecorder(
             store=self.store,
             facts=FACTS,
             node="node-a",

@@ -7,9 +7,9 @@ import pytest
 from oomkeeper.api import OOMNode
 from oomkeeper.api.oomreport import OOMReportStatus
 from oomkeeper.controller import oomnodes, podevents
-from oomkeeper.controller.pace import Retries
 from oomkeeper.controller.records import Namespace
 from oomkeeper.controller.reports import next_refresh, report_status
+from oomkeeper.controller.retry import Retries
 from oomkeeper.controller.summaries import Silence
 from oomkeeper.reporting.incident import read_incident
 from oomkeeper.reporting.times import format_time

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.counters import CounterBook, Explained, counter_key, first_counters
+from oomkeeper.agent.cgroup_kill_counters import CgroupKillCounters, Explained, counter_key, first_counters
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 
 
@@ -93,11 +93,11 @@ def test_every_cgroup_with_kills_is_listed_by_its_path(tree: Tree) -> None:
     assert tree.hierarchy.all_oom_kills() == {"/": 1, "/a/.hidden": 2}
 
 
-def book(tree: Tree, explained: dict[str, Explained] | None = None) -> CounterBook:
-    return CounterBook(tree.hierarchy, explained=explained or first_counters(tree.hierarchy))
+def book(tree: Tree, explained: dict[str, Explained] | None = None) -> CgroupKillCounters:
+    return CgroupKillCounters(tree.hierarchy, explained=explained or first_counters(tree.hierarchy))
 
 
-def moved(one: CounterBook) -> list[str]:
+def moved(one: CgroupKillCounters) -> list[str]:
     """All that is left unexplained, one kill after the other."""
     found = []
     while (path := one.find_moved()) is not None:

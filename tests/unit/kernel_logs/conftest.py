@@ -12,7 +12,7 @@ import pytest
 
 from oomkeeper.kernel.logs import LogCounts, read_records
 from oomkeeper.model.log import LogRecord
-from tests.kernel.bed import await_reports
+from tests.kernel.harness import await_reports
 
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 MEMCG_V1 = Path("/sys/fs/cgroup/memory")

@@ -14,12 +14,12 @@ from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Invoker
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.memory import Zone
-from oomkeeper.reporting.kill_glyphs import cells
 from oomkeeper.reporting.kill_html import render_html
 from oomkeeper.reporting.kill_json import kill_to_json
 from oomkeeper.reporting.kill_markdown import code, escape, render_markdown
 from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
 from oomkeeper.reporting.kill_text import render_text, text_pages
+from oomkeeper.reporting.terminal_drawing import cells
 
 from .kill_samples import (
     DIAGNOSIS,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from oomkeeper.agent.desired import DesiredSysctl, parse_desired
 from oomkeeper.agent.kubelet import KubeletFacts
-from oomkeeper.agent.refusal import refuse
+from oomkeeper.agent.sysctl_safety import refuse
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
 KEYS = (

@@ -12,8 +12,8 @@ from pathlib import Path
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import ContainerFolders, HostProcesses, processes_below, unit_folders
 
-from .adjustrule import AdjustRule
-from .pods import Pod, PodTable
+from ..pods import Pod, PodTable
+from .entry import AdjustmentEntry
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The API server gives it to each namespace, with the namespace's name."""
@@ -65,7 +65,7 @@ class Targets:
         """Running container without a cgroup -> since when."""
         self._looked_at = 0.0
 
-    def find(self, rules: Sequence[AdjustRule], *, host: bool) -> list[Target]:
+    def find(self, rules: Sequence[AdjustmentEntry], *, host: bool) -> list[Target]:
         """For each rule, in their order. `host`: whether the host's own processes are this node's."""
         selected = {rule.id: self._select(rule) for rule in rules if rule.pods is not None}
         folders = self._find_folders({one for found in selected.values() for one in found.containers})
@@ -93,7 +93,7 @@ class Targets:
 
     # -- pods
 
-    def _select(self, rule: AdjustRule) -> "_Selected":
+    def _select(self, rule: AdjustmentEntry) -> "_Selected":
         assert rule.pods is not None
         if self._pods is None:
             return _Selected(
@@ -131,7 +131,7 @@ class Targets:
             )
         return _Selected(containers=containers)
 
-    def _in_namespace(self, rule: AdjustRule, namespace: str) -> bool | None:
+    def _in_namespace(self, rule: AdjustmentEntry, namespace: str) -> bool | None:
         if rule.namespaces is None:
             return True
         if rule.namespaces.keys <= {NAME_LABEL}:

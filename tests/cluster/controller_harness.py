@@ -56,7 +56,7 @@ def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bed:
+class Harness:
     """The API server, by plain HTTP."""
 
     plane: ControlPlane
@@ -426,12 +426,12 @@ class Line:
             end.close()
 
 
-_shared: list[Bed] = []
+_shared: list[Harness] = []
 """The one of this session: each test module that imports the fixture has, to pytest, a fixture of its own."""
 
 
 @pytest.fixture(scope="session")
-def bed(testbed_say: Say) -> Iterator[Bed]:
+def harness(testbed_say: Say) -> Iterator[Harness]:
     """An API server with the custom resources."""
     if _shared:
         yield _shared[0]
@@ -439,16 +439,18 @@ def bed(testbed_say: Say) -> Iterator[Bed]:
     with run_control_plane(say=testbed_say) as plane:
         plane.kubectl("apply", "-f", str(ROOT / "crds"))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        _shared.append(Bed(plane=plane))
+        _shared.append(Harness(plane=plane))
         yield _shared[0]
         _shared.clear()
 
 
 @pytest.fixture
-def controller(bed: Bed, tmp_path: Path) -> Iterator[Controller]:
+def controller(harness: Harness, tmp_path: Path) -> Iterator[Controller]:
     """Running, on an empty cluster."""
     process = Controller(
-        kubeconfig=bed.plane.kubeconfig, log=tmp_path / "controller.log", arguments=("--log-level", "debug")
+        kubeconfig=harness.plane.kubeconfig,
+        log=tmp_path / "controller.log",
+        arguments=("--log-level", "debug"),
     )
     process.start()
     try:
@@ -457,4 +459,4 @@ def controller(bed: Bed, tmp_path: Path) -> Iterator[Controller]:
         assert "Traceback" not in process.log, process.log
     finally:
         process.end()
-        bed.wipe()
+        harness.wipe()

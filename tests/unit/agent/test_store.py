@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.state import DATABASE_NAME, KEPT_KILLS, StateError, Store, hold_state
+from oomkeeper.agent.store import DATABASE_NAME, KEPT_KILLS, StateError, Store, hold_state
 
 BOOT = "boot"
 
@@ -104,7 +104,7 @@ def test_a_kill_stays_in_the_incident_that_counted_it_first(tmp_path: Path) -> N
 
 
 def test_old_kills_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oomkeeper.agent.state.KEPT_KILLS", 3)
+    monkeypatch.setattr("oomkeeper.agent.store.KEPT_KILLS", 3)
     store = Store.open(tmp_path)
     for number in range(5):
         put(store, str(number))

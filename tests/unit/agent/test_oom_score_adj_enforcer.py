@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent import adjuster as module
+from oomkeeper.agent.oomscoreadj import enforcer as module
 from oomkeeper.agent.pods import PodTable
-from oomkeeper.agent.state import Store
+from oomkeeper.agent.store import Store
 from oomkeeper.kernel.oomscore import CAP_SYS_RESOURCE, has_capability, read_process
 
-from .adjust_bed import FORKS, Clock, Tree, adj, adjuster, child_of, processes, rule, set_adj
+from .adjust_harness import FORKS, Clock, Tree, adj, adjuster, child_of, processes, rule, set_adj
 from .pod_samples import IDS, pod, running, status, table
 
 SANDBOX = "5" * 64

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from oomkeeper.kernel.oomscore import OomScoreError, Process, ProcessId, read_process, write_adj
 
-from .adjustheirs import Held, heirs_of, inherited, relatives_of
-from .adjustrule import AdjustRule
-from .adjustview import AdjustmentView, Steady
-from .state import Store
+from ..store import Store
+from .entry import AdjustmentEntry
+from .entry_status import AdjustmentStatus, Steady
+from .inheritance import Held, heirs_of, inherited, relatives_of
 from .targets import Target, Targets
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,10 @@ class _Write(NamedTuple):
     process: Process
     value: int
     original: int
-    rule: AdjustRule
+    rule: AdjustmentEntry
 
 
-class Adjuster:
+class OomScoreAdjEnforcer:
     """Used from the agent's loop."""
 
     def __init__(
@@ -94,7 +94,9 @@ class Adjuster:
             else None
         )
 
-    def reconcile(self, rules: Sequence[AdjustRule], *, host: bool = True) -> tuple[AdjustmentView, ...]:
+    def reconcile(
+        self, rules: Sequence[AdjustmentEntry], *, host: bool = True
+    ) -> tuple[AdjustmentStatus, ...]:
         """Adjust what the rules name now and restore what they name no more; of two rules that name a process
         the first decides, but for those that only audit. `host`: whether the host's own processes are this
         node's. Never raises for what one process does."""
@@ -124,19 +126,19 @@ class Adjuster:
         return {ProcessId(*key): Held(*row) for key, row in self._store.adjustments().items()}
 
     def _pass(
-        self, rules: Sequence[AdjustRule], named: Mapping[str, Target]
+        self, rules: Sequence[AdjustmentEntry], named: Mapping[str, Target]
     ) -> tuple[dict[str, _Tally], bool]:
         """One look and what follows from it; whether anything was written."""
         held = self._held()
         family = {one.pid: (one.start_time, row) for one, row in held.items()}
         unsure = {rule for rule, target in named.items() if not target.complete}
         reserved = {one.pid: row.rule for one, row in held.items() if row.rule in unsure}
-        claims: dict[int, AdjustRule] = {}
+        claims: dict[int, AdjustmentEntry] = {}
         tallies = {rule.id: _Tally() for rule in rules}
         live: set[ProcessId] = set()
         writes: list[_Write] = []
         heirs: list[_Write] = []
-        pending: dict[str, AdjustRule] = {}
+        pending: dict[str, AdjustmentEntry] = {}
         for rule in rules:
             tally = tallies[rule.id]
             for group in named[rule.id].groups:
@@ -170,7 +172,7 @@ class Adjuster:
     def _judge(
         self,
         process: Process,
-        rule: AdjustRule,
+        rule: AdjustmentEntry,
         tally: _Tally,
         held: Mapping[ProcessId, Held],
         relatives: Mapping[int, Held],
@@ -312,7 +314,7 @@ class Adjuster:
             return False
         return True
 
-    def _audit(self, rule: AdjustRule, target: Target) -> AdjustmentView:
+    def _audit(self, rule: AdjustmentEntry, target: Target) -> AdjustmentStatus:
         """Compare with what is in force, whoever decides it."""
         found = [
             process
@@ -328,7 +330,7 @@ class Adjuster:
             differing=differing,
         )
 
-    def _show(self, views: tuple[AdjustmentView, ...]) -> tuple[AdjustmentView, ...]:
+    def _show(self, views: tuple[AdjustmentStatus, ...]) -> tuple[AdjustmentStatus, ...]:
         for view in views:
             said = (view.state, view.reason)
             if self._said.get(f"{view.policy}/{view.name}", ("InSync", None)) != said:
@@ -350,7 +352,7 @@ def _problem_state(target: Target) -> str | None:
     return "Refused" if target.refused else None if target.complete else "Pending"
 
 
-def _enforced(rule: AdjustRule, target: Target, tally: _Tally) -> AdjustmentView:
+def _enforced(rule: AdjustmentEntry, target: Target, tally: _Tally) -> AdjustmentStatus:
     state, reason, message = _problem_state(target), target.reason, target.message
     if tally.error is not None:
         state, reason, message = "Refused", tally.error.reason, str(tally.error)
@@ -372,9 +374,9 @@ def _enforced(rule: AdjustRule, target: Target, tally: _Tally) -> AdjustmentView
     )
 
 
-def _view(rule: AdjustRule, target: Target, *, state: str, **fields: object) -> AdjustmentView:
+def _view(rule: AdjustmentEntry, target: Target, *, state: str, **fields: object) -> AdjustmentStatus:
     given = {"reason": target.reason, "message": target.message, **fields}
-    return AdjustmentView(
+    return AdjustmentStatus(
         policy=rule.policy,
         name=rule.name,
         value=rule.value,

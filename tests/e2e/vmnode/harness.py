@@ -47,7 +47,7 @@ def container(name: str, command: str, *, limit: str | None = None, **more: Any)
     return made
 
 
-class Bed:
+class Harness:
     """One virtual node, and a namespace of the present test's own."""
 
     def __init__(self, node: VMNode) -> None:

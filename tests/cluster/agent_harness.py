@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.testbed import ControlPlane
 
-from .controller_bed import OOM, OOM_NODES, ROOT, Bed, Json, eventually
+from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json, eventually
 
 BUSYBOX = "oomkeeper.local/busybox:1"
 OPERATOR_NAMESPACE = "oomkeeper-system"
@@ -88,12 +88,12 @@ class Agent:
             subprocess.run(command, check=True, capture_output=True)
 
 
-def install(plane: ControlPlane) -> Bed:
+def install(plane: ControlPlane) -> Harness:
     """The custom resources and the operator's namespace."""
     plane.kubectl("apply", "-f", str(ROOT / "crds"))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     namespace(plane, OPERATOR_NAMESPACE)
-    return Bed(plane=plane)
+    return Harness(plane=plane)
 
 
 def namespace(plane: ControlPlane, name: str) -> str:
@@ -132,21 +132,21 @@ def pod(
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
-def incidents(bed: Bed, namespace: str, *, pod: str | None = None) -> list[Json]:
-    found = bed.list(f"{OOM}/namespaces/{namespace}/oomincidents")
+def incidents(harness: Harness, namespace: str, *, pod: str | None = None) -> list[Json]:
+    found = harness.list(f"{OOM}/namespaces/{namespace}/oomincidents")
     return [one for one in found if pod is None or one["spec"].get("pod", {}).get("name") == pod]
 
 
-def counted(bed: Bed, namespace: str, *, pod: str | None = None) -> int:
+def counted(harness: Harness, namespace: str, *, pod: str | None = None) -> int:
     """Kills in all incidents of a namespace or pod."""
-    return sum(one.get("status", {}).get("count", 0) for one in incidents(bed, namespace, pod=pod))
+    return sum(one.get("status", {}).get("count", 0) for one in incidents(harness, namespace, pod=pod))
 
 
-def only_incident(bed: Bed, namespace: str, *, pod: str | None = None, **status: Any) -> Json:
+def only_incident(harness: Harness, namespace: str, *, pod: str | None = None, **status: Any) -> Json:
     """The one incident there, as soon as its status holds these values."""
 
     def look() -> Json:
-        found = incidents(bed, namespace, pod=pod)
+        found = incidents(harness, namespace, pod=pod)
         assert len(found) == 1, [each["metadata"]["name"] for each in found]
         [one] = found
         assert "status" in one
@@ -157,8 +157,8 @@ def only_incident(bed: Bed, namespace: str, *, pod: str | None = None, **status:
     return eventually(look, seconds=60)
 
 
-def node_status(bed: Bed, node: str) -> Json:
-    return bed.status(f"{OOM_NODES}/{node}")
+def node_status(harness: Harness, node: str) -> Json:
+    return harness.status(f"{OOM_NODES}/{node}")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
 
-from .counters import CounterBook, counter_key
+from .cgroup_kill_counters import CgroupKillCounters, counter_key
 
 RATE_LIMIT_USEC = 5_000_000
 """The window of the header's rate limit (mm/oom_kill.c: DEFINE_RATELIMIT_STATE oom_rs, 5 s, 10)."""
@@ -35,11 +35,11 @@ class _Found(NamedTuple):
     said: str
 
 
-class Headerless:
+class RateLimitedKills:
     """Finds the cgroups of kills without a report. Used from the witness's thread."""
 
     def __init__(
-        self, hierarchy: CgroupHierarchy, counters: CounterBook, *, kernel_pids: bool = True
+        self, hierarchy: CgroupHierarchy, counters: CgroupKillCounters, *, kernel_pids: bool = True
     ) -> None:
         """`kernel_pids` False: /proc is of another pid namespace than the log, and a pid of the log says
         nothing there."""

@@ -10,7 +10,7 @@ and each new number would be a write to the API server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdjustmentView:
+class AdjustmentStatus:
     """One entry of OOMNode.status.oomScoreAdjustments. Counts are of processes, but for `pods`."""
 
     policy: str
@@ -40,10 +40,10 @@ class Steady:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._shown: tuple[AdjustmentView, ...] = ()
+        self._shown: tuple[AdjustmentStatus, ...] = ()
         self._shown_at = 0.0
 
-    def show(self, views: tuple[AdjustmentView, ...]) -> tuple[AdjustmentView, ...]:
+    def show(self, views: tuple[AdjustmentStatus, ...]) -> tuple[AdjustmentStatus, ...]:
         """The views, or those shown last where they say the same with other numbers."""
         now = self._clock()
         same = tuple(map(_gist, views)) == tuple(map(_gist, self._shown))
@@ -52,6 +52,6 @@ class Steady:
         return self._shown
 
 
-def _gist(view: AdjustmentView) -> AdjustmentView:
+def _gist(view: AdjustmentStatus) -> AdjustmentStatus:
     counts = ("in_force", "failed", "overridden", "differing")
     return replace(view, **{count: min(1, getattr(view, count)) for count in counts})

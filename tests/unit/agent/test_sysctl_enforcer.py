@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.desired import Desired, DesiredSysctl
-from oomkeeper.agent.keeper import DRIFT_WINDOW_SECONDS, MAX_DRIFTS, Keeper
 from oomkeeper.agent.kubelet import KubeletFacts
-from oomkeeper.agent.state import Store
+from oomkeeper.agent.store import Store
+from oomkeeper.agent.sysctl_enforcer import DRIFT_WINDOW_SECONDS, MAX_DRIFTS, SysctlEnforcer
 from oomkeeper.kernel.sysctl import DROP_IN_NAME, SysctlError, Sysctls
 
 SWAPPINESS = "vm.swappiness"
@@ -50,7 +50,7 @@ class Host:
         return int(self.root.joinpath(*key.split(".")).read_text())
 
     def pass_(self, *wanted: DesiredSysctl):
-        keeper = Keeper(
+        keeper = SysctlEnforcer(
             store=self.store,
             sysctls=self.sysctls,
             boot_id=self.boot,

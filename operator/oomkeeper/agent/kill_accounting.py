@@ -9,9 +9,9 @@ from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.vmstat import read_oom_kills
 
+from .cgroup_kill_counters import first_counters
 from .clock import rfc3339
-from .counters import first_counters
-from .state import BootRow, Store
+from .store import BootRow, Store
 
 SETTLE_SECONDS = 2.0
 """The kernel counts a kill a moment before it prints it: a difference must last this long to be one."""

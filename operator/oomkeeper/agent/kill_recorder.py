@@ -24,12 +24,12 @@ from oomkeeper.model.node import NodeFacts
 from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 
 from .attribution import Subject, attribute
+from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
-from .counters import CounterBook, Explained, counter_key
-from .counting import count_kill
-from .headerless import Headerless
+from .incident_counts import count_kill
 from .pods import PodTable
-from .state import BootRow, KillRow, Store
+from .rate_limited_kills import RateLimitedKills
+from .store import BootRow, KillRow, Store
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class _Waiting:
     since: float
 
 
-class Witness:
+class KillRecorder:
     """Follows one boot's kernel log from where the store left it. Used from one thread."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Witness:
         kernel, one has them, by appointment."""
         self._assembler = ReportAssembler()
         explained = store.counters(boot.boot_id)
-        self._counters = CounterBook(
+        self._counters = CgroupKillCounters(
             hierarchy, explained={path: Explained(*known) for path, known in explained.items()}
         )
         self._explained: dict[str, int] = {}
@@ -96,7 +96,7 @@ class Witness:
         self._last_record_at = clock()
         self._lost = self._lost_at_start = boot.lost
         self._recorded_pending: tuple[str, int] | None = None
-        self._headerless = Headerless(hierarchy, self._counters, kernel_pids=kernel_pids)
+        self._headerless = RateLimitedKills(hierarchy, self._counters, kernel_pids=kernel_pids)
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""

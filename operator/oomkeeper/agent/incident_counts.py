@@ -4,7 +4,7 @@ from typing import Any
 
 from .attribution import Subject
 from .incidents import add_kill, incident_key, new_incident, with_visibility
-from .state import Store
+from .store import Store
 
 
 def count_kill(

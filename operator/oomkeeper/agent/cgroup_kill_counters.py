@@ -24,7 +24,7 @@ class Explained(NamedTuple):
     """Of the cgroup's folder: one made again under the same name starts to count at 0. None: not known."""
 
 
-class CounterBook:
+class CgroupKillCounters:
     """Counts per cgroup as far as they are explained."""
 
     def __init__(self, hierarchy: CgroupHierarchy, *, explained: Mapping[str, Explained]) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oomkeeper.agent.adjuster import Adjuster
-from oomkeeper.agent.adjustrule import AdjustRule, parse_rule
+from oomkeeper.agent.oomscoreadj.enforcer import OomScoreAdjEnforcer
+from oomkeeper.agent.oomscoreadj.entry import AdjustmentEntry, parse_rule
+from oomkeeper.agent.oomscoreadj.targets import NamespaceLabels, Targets
 from oomkeeper.agent.pods import PodTable
-from oomkeeper.agent.state import Store
-from oomkeeper.agent.targets import NamespaceLabels, Targets
+from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 
 from .pod_samples import UID
@@ -93,9 +93,9 @@ def adjuster(
     namespaces: NamespaceLabels = lambda _name: None,
     clock: Clock | None = None,
     boot_id: str = "a-boot",
-) -> Adjuster:
+) -> OomScoreAdjEnforcer:
     clock = clock or Clock()
-    return Adjuster(
+    return OomScoreAdjEnforcer(
         store=store,
         targets=Targets(
             hierarchy=CgroupHierarchy(mount=tree.root, version=2, proc=Path("/proc")),
@@ -110,6 +110,6 @@ def adjuster(
     )
 
 
-def rule(value: int, name: str = "a", policy: str = "p", **fields: object) -> AdjustRule:
+def rule(value: int, name: str = "a", policy: str = "p", **fields: object) -> AdjustmentEntry:
     target = fields if {"systemdUnit", "process"} & fields.keys() else {"podSelector": {}, **fields}
     return parse_rule({"policy": policy, "name": name, "value": value, **target})

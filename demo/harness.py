@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bed:
+class Harness:
     """A cluster, and what can be shown on it."""
 
     kubectl: Kubectl
@@ -37,7 +37,7 @@ class Bed:
 
 
 @contextmanager
-def opened(options: Namespace, *, folder: Path, tell: Narrator) -> Iterator[Bed]:
+def opened(options: Namespace, *, folder: Path, tell: Narrator) -> Iterator[Harness]:
     """The cluster that the options name. Raises UsageError, and TestbedError where none can be made."""
     if options.kind is not None:
         yield _named(_kind_kubeconfig(options.kind, folder=folder), options=options, folder=folder, tell=tell)
@@ -50,13 +50,13 @@ def opened(options: Namespace, *, folder: Path, tell: Narrator) -> Iterator[Bed]
             kubectl = Kubectl(
                 program=plane.kubectl_path, kubeconfig=plane.kubeconfig, cache=folder / "cache", tell=tell
             )
-            yield Bed(kubectl=kubectl, own=True, node=node.name)
+            yield Harness(kubectl=kubectl, own=True, node=node.name)
     else:
         with control_plane(say=tell.quiet) as plane:
             kubectl = Kubectl(
                 program=plane.kubectl_path, kubeconfig=plane.kubeconfig, cache=folder / "cache", tell=tell
             )
-            yield Bed(kubectl=kubectl, own=True, node=None, no_node=reason)
+            yield Harness(kubectl=kubectl, own=True, node=None, no_node=reason)
 
 
 def check(options: Namespace) -> None:
@@ -112,7 +112,7 @@ def _private(folder: Path, text: str) -> Path:
     return path
 
 
-def _named(kubeconfig: Path, *, options: Namespace, folder: Path, tell: Narrator) -> Bed:
+def _named(kubeconfig: Path, *, options: Namespace, folder: Path, tell: Narrator) -> Harness:
     kubectl = Kubectl(program=find_kubectl(tell), kubeconfig=kubeconfig, cache=folder / "cache", tell=tell)
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     here = [
@@ -128,7 +128,7 @@ def _named(kubeconfig: Path, *, options: Namespace, folder: Path, tell: Narrator
         )
     elif os.geteuid() != 0:
         no_node = "not root: the agent sets sysctls and reads the kernel log of this machine"
-    return Bed(
+    return Harness(
         kubectl=kubectl,
         own=False,
         node=None if no_node else here[0],

@@ -14,12 +14,12 @@ from typing import Any
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
-from .adjustview import AdjustmentView
 from .clock import rfc3339
 from .desired import AUDIT, KEEP, PERSISTENT, Desired, DesiredSysctl
 from .kubelet import KubeletFacts
-from .refusal import refuse
-from .state import Store
+from .oomscoreadj.entry_status import AdjustmentStatus
+from .store import Store
+from .sysctl_safety import refuse
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class KeptState:
     persistent_problem: str | None = None
     """Why the drop-in could not be written; None where it could or need not be."""
     wants_persistence: bool = False
-    adjustments: tuple[AdjustmentView, ...] = ()
+    adjustments: tuple[AdjustmentStatus, ...] = ()
     """How the oom_score_adj entries stand (adjuster.py)."""
     stuck_adjustments: str | None = None
     """Why values of oom_score_adj cannot be given back; None where they can."""
@@ -65,7 +65,7 @@ class KeptState:
     """Keys given back in this pass, with the value left in force."""
 
 
-class Keeper:
+class SysctlEnforcer:
     """Used from one thread, the only writer of these sysctls on the node (as far as we have a say)."""
 
     def __init__(

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .selector import Selector, parse_selector
+from ..selector import Selector, parse_selector
 
 _MODES, _RELEASES = ("Enforce", "Audit"), ("Restore", "Keep")
 _TARGETS = ("podSelector", "systemdUnit", "process")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdjustRule:
+class AdjustmentEntry:
     """A value, and the processes that shall have it: those of pods, of a systemd unit, or of a comm."""
 
     policy: str
@@ -36,7 +36,7 @@ class AdjustRule:
         return self.mode == "Audit"
 
 
-def parse_rule(raw: Any) -> AdjustRule:
+def parse_rule(raw: Any) -> AdjustmentEntry:
     """Raises ValueError with what is wrong and what to write."""
     if not isinstance(raw, Mapping):
         raise ValueError("is not an object")
@@ -66,7 +66,7 @@ def parse_rule(raw: Any) -> AdjustRule:
         raise ValueError(f"process is {process!r}; write {{comm: NAME}}")
     if unit is not None and (not isinstance(unit, str) or "/" in unit or not unit):
         raise ValueError(f"systemdUnit is {unit!r}; write a unit's name")
-    return AdjustRule(
+    return AdjustmentEntry(
         policy=str(raw.get("policy", "")),
         name=name,
         value=value,

@@ -16,7 +16,7 @@ from tests.testbed import control_plane as run_control_plane
 from tests.testbed.binaries import binaries
 from tests.testbed.cache import Say
 
-from .controller_bed import ROOT, Bed, Json
+from .controller_harness import ROOT, Harness, Json
 
 CHART = ROOT / "charts" / "oomkeeper"
 RELEASE, NAMESPACE = "oomkeeper", "oomkeeper-system"
@@ -63,11 +63,11 @@ def helm(folder: Path, *, say: Say, kubeconfig: Path | None = None) -> Helm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChartBed:
+class ChartHarness:
     """An API server with the chart installed, and the identities that its pods would have."""
 
     plane: ControlPlane
-    bed: Bed
+    harness: Harness
     helm: Helm
 
     def account(self, name: str) -> str:
@@ -125,12 +125,12 @@ def rules_of(role: Json) -> Iterator[tuple[str, str, str]]:
 
 
 @contextmanager
-def chart_on_an_api_server(*, say: Say, arguments: Sequence[str] = ()) -> Iterator[ChartBed]:
+def chart_on_an_api_server(*, say: Say, arguments: Sequence[str] = ()) -> Iterator[ChartHarness]:
     """helm install on a control plane of its own, which keeps an audit log."""
     with run_control_plane(say=say, audit=True) as plane:
         made = helm(plane.folder / "helm", say=say, kubeconfig=plane.kubeconfig)
         made("install", RELEASE, CHART, f"--namespace={NAMESPACE}", "--create-namespace", *arguments)
-        yield ChartBed(plane=plane, bed=Bed(plane=plane), helm=made)
+        yield ChartHarness(plane=plane, harness=Harness(plane=plane), helm=made)
 
 
 def object_named(objects: Sequence[Json], kind: str, name: str) -> Json:
