@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.loglines import parse_log
 from tests.testbed import ControlPlane
 
 from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json, eventually
@@ -82,6 +83,8 @@ class Agent:
         """Gone, and what it changed put back."""
         if self.running:
             self.kill()
+        if self._log_file.exists():
+            parse_log(self.log)
         if self.state.exists():
             command = [sys.executable, "-m", "oomkeeper", "node", "--restore"]
             command += ["--state-dir", str(self.state), "--etc", str(self.etc)]

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.loglines import parse_log
 from tests.testbed import ControlPlane
 from tests.testbed import control_plane as run_control_plane
 from tests.testbed.cache import Say
@@ -364,16 +365,20 @@ class Controller:
         self._process.wait()
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+        """SIGTERM, and the exit code. Raises ValueError for a log line that cannot be parsed."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(30)
+        code = self._process.wait(30)
+        parse_log(self.log)
+        return code
 
     def end(self) -> None:
         """Whatever became of it, it is gone."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        if self._log.exists():
+            parse_log(self.log)
 
 
 class Line:

@@ -142,7 +142,7 @@ def test_a_heartbeat_of_a_node_makes_it_write_nothing(harness: Harness, controll
     # An apply that changes nothing leaves no trace in the object, but costs the API server as much as any.
     harness.policy("another", nodeSelector={"matchLabels": {"pool": "nowhere"}}, sysctls={DUMPS: 1})
     eventually(lambda: harness.status(f"{POLICIES}/another")["nodes"]["matched"] == 0)
-    eventually(lambda: "event=run" in controller.log.splitlines()[-1])
+    eventually(lambda: 'msg="run finished"' in controller.log.splitlines()[-1])
     assert " applied=0 " in controller.log.splitlines()[-1]
 
 
@@ -157,7 +157,7 @@ def test_it_stops_cleanly_when_told_and_leaves_no_mark_on_what_users_own(
         assert not metadata.get("finalizers")
         assert not metadata.get("annotations")
     assert controller.stop() == 0
-    assert "event=stopped" in controller.log
+    assert 'msg="controller stopped"' in controller.log
     controller.start()
 
 
@@ -263,7 +263,7 @@ def test_custom_resources_may_come_late_and_go_and_come_back(harness: Harness, t
     harness.plane.kubectl("delete", "-f", crds)
     try:
         process.start()
-        eventually(lambda: "event=waiting_for_api" in process.log)
+        eventually(lambda: 'msg="first list failed"' in process.log)
         for _ in range(2):
             harness.plane.kubectl("apply", "-f", crds)
             harness.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")

@@ -13,9 +13,10 @@ from typing import Any
 from oomkeeper.agent.kube.client import ApiConfig, ApiError
 from oomkeeper.agent.service import Agent, AgentConfig
 from oomkeeper.agent.store import StateError
+from oomkeeper.logformat import configure_logging, get_logger
 
 from .errors import FAILED, BadInput
-from .host import add_host_paths, add_state_dir, host_paths, start_logging
+from .host import add_host_paths, add_log_format, add_state_dir, host_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kubeconfig", metavar="FILE", type=Path, help="outside a pod: the API server and who we are"
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="log more")
+    add_log_format(parser)
     add_state_dir(parser)
     add_host_paths(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Until SIGTERM; exit 0 then. Raises BadInput where it cannot begin."""
-    start_logging(level=logging.DEBUG if args.verbose else logging.INFO)
+    configure_logging(level=logging.DEBUG if args.verbose else logging.INFO, log_format=args.log_format)
     if not args.node_name:
         raise BadInput("--node-name is missing (the DaemonSet sets NODE_NAME from spec.nodeName)")
     try:
@@ -73,11 +75,7 @@ def _fail(failure: threading.ExceptHookArgs, agent: Agent) -> None:
     """A thread that dies takes the agent with it: kubelet starts it anew, and the state file says from
     where."""
     name = failure.thread.name if failure.thread else "?"
-    logging.getLogger(__name__).critical(
-        "thread died name=%s",
-        name,
-        exc_info=(failure.exc_type, failure.exc_value or Exception(), failure.exc_traceback),
-    )
+    get_logger(__name__).exception("thread died", failure.exc_value or failure.exc_type(), name=name)
     _failed.append(name)
     agent.stop()
 

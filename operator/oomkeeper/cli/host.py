@@ -1,14 +1,14 @@
-"""What the verbs that work on a host share: their options, and logging as key=value lines on stderr."""
+"""Options and output shared by the commands that work on a host."""
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oomkeeper.logformat import LOG_FORMATS
 from oomkeeper.model.names import STATE_DIR
 
 if TYPE_CHECKING:
@@ -60,18 +60,10 @@ def host_paths(args: argparse.Namespace) -> "HostPaths":
     )
 
 
-def start_logging(*, level: int) -> None:
-    """Log lines on stderr: time, level, logger, then what happened as key=value."""
-    logging.basicConfig(
-        level=level,
-        stream=sys.stderr,
-        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-        force=True,
+def add_log_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-format", choices=LOG_FORMATS, default="logfmt", help="format of log lines (default logfmt)"
     )
-    import time
-
-    logging.Formatter.converter = time.gmtime
 
 
 def text_pages_for(kills: Iterable[Mapping[str, Any]]) -> Iterable[str]:

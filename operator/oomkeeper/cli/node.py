@@ -13,9 +13,10 @@ from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.loop import HostPaths, NodeLoop, restore_node
 from oomkeeper.agent.store import StateError, Store, hold_state
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.logformat import configure_logging
 
 from .errors import BadInput, complain
-from .host import add_host_paths, add_output, add_state_dir, host_paths, start_logging, text_pages_for
+from .host import add_host_paths, add_log_format, add_output, add_state_dir, host_paths, text_pages_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="put back what was changed: at the end with --policy, at once and without watching otherwise",
     )
-    parser.add_argument("--verbose", "-v", action="store_true", help="say on stderr what is done")
+    parser.add_argument("--verbose", "-v", action="store_true", help="log progress to stderr")
+    add_log_format(parser)
     add_state_dir(parser)
     add_output(parser)
     add_host_paths(parser)
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Until SIGTERM or SIGINT; exit 0 then. Bad input ends it before anything is changed."""
-    start_logging(level=logging.INFO if args.verbose else logging.WARNING)
+    configure_logging(level=logging.INFO if args.verbose else logging.WARNING, log_format=args.log_format)
     desired = _desired(args.policy) if args.policy else None
     host = host_paths(args)
     restore_only = args.restore and desired is None

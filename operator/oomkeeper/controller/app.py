@@ -6,7 +6,6 @@ reconciler.py.
 """
 
 import asyncio
-import logging
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 import kopf
 
+from oomkeeper.logformat import get_logger
 from oomkeeper.model.names import GROUP
 
 from .apiclient import APIClient
@@ -23,7 +23,7 @@ from .login import connect
 from .reconciler import Reconciler
 from .state import ClusterState
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 _STALLED_SECONDS = 180.0
 
@@ -50,7 +50,7 @@ async def run(options: Options) -> None:
                 break
     finally:
         await api.close()
-    _log.info("event=stopped")
+    _log.info("controller stopped")
 
 
 async def _listed(reconciler: Reconciler) -> bool:
@@ -94,7 +94,7 @@ async def _serve(reconciler: Reconciler, *, options: Options) -> bool:
         ),
         name="kopf",
     )
-    _log.info("event=started namespace=%s", options.namespace or "-")
+    _log.info("controller started", namespace=options.namespace)
     await asyncio.wait((work, watches), return_when=asyncio.FIRST_COMPLETED)
     if work.done() and not work.cancelled():  # it failed, for it never returns
         watches.cancel()
@@ -104,7 +104,7 @@ async def _serve(reconciler: Reconciler, *, options: Options) -> bool:
         work.result()
     error = None if watches.cancelled() else watches.exception()
     if error is not None:
-        _log.error("event=watch_failed error=%s", error)
+        _log.error("watches ended", error=error)
     return error is None
 
 

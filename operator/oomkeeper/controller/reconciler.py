@@ -6,10 +6,11 @@ are coalesced (pace.py).
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from oomkeeper.logformat import get_logger
 
 from . import oomnodes
 from .apiclient import APIClient, APIError
@@ -23,7 +24,7 @@ from .state import ClusterState
 from .summaries import Silence, policy_statuses
 from .writes import Writer
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 TTL_SECONDS = 7 * 24 * 3600.0
 """How long an incident stays after its last kill."""
@@ -91,7 +92,7 @@ class Reconciler:
             try:
                 await resync(self._api, self._state)
             except APIError as error:
-                _log.warning("event=waiting_for_api error=%s retry_seconds=%.1f", error, delay)
+                _log.warning("first list failed", error=error, retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 30.0)
             else:
@@ -100,12 +101,12 @@ class Reconciler:
         self._resolution = None
         self._bell.ring()
         _log.info(
-            "event=listed policies=%d nodes=%d oomnodes=%d incidents=%d reports=%d",
-            len(self._state.policies),
-            len(self._state.nodes),
-            len(self._state.node_states),
-            len(self._state.incidents),
-            len(self._state.reports),
+            "cluster listed",
+            policies=len(self._state.policies),
+            nodes=len(self._state.nodes),
+            oomnodes=len(self._state.node_states),
+            incidents=len(self._state.incidents),
+            reports=len(self._state.reports),
         )
 
     async def run(self) -> None:
@@ -168,12 +169,12 @@ class Reconciler:
             await self._sweep(now)
         self._writer.retries.drop_stale(now=now)
         _log.debug(
-            "event=run computed_seconds=%.3f total_seconds=%.3f applied=%d deleted=%d reports=%d",
-            spent,
-            time.perf_counter() - started,
-            len(plan.apply),
-            len(plan.delete),
-            len(due),
+            "run finished",
+            computed_seconds=spent,
+            total_seconds=time.perf_counter() - started,
+            applied=len(plan.apply),
+            deleted=len(plan.delete),
+            reports=len(due),
         )
         return spent
 
@@ -183,7 +184,7 @@ class Reconciler:
             for kind in await resync(self._api, self._state, kinds=kinds):
                 self._changed(kind)
         except APIError as error:
-            _log.warning("event=resync_failed error=%s", error)
+            _log.warning("list failed", error=error)
 
     def _report_due(self, report: Report) -> float:
         """When to refresh it: on its interval, when its spec changes, and about a second after a kill."""

@@ -1,4 +1,4 @@
-"""Command line of the controller, and its exit codes: 0 stopped as asked, 1 failed, 2 called in vain."""
+"""Command line of the controller, and its exit codes: 0 stopped by a signal, 1 failed, 2 bad input."""
 
 import argparse
 import asyncio
@@ -6,11 +6,13 @@ import logging
 import sys
 from pathlib import Path
 
+from oomkeeper.logformat import LOG_FORMATS, configure_logging
+
 _LEVELS = ("debug", "info", "warning", "error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `oomkeeper controller`. Imports nothing heavy: `oomkeeper --help` comes by here."""
+    """Options of `oomkeeper controller`. Imports nothing heavy: `oomkeeper --help` runs this."""
     parser.add_argument(
         "--kubeconfig",
         type=Path,
@@ -27,21 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--liveness", metavar="URL", help="serve a health endpoint there, such as http://0.0.0.0:8080/healthz"
     )
     parser.add_argument("--log-level", choices=_LEVELS, default="info", help="(%(default)s)")
+    parser.add_argument(
+        "--log-format", choices=LOG_FORMATS, default="logfmt", help="format of log lines (%(default)s)"
+    )
 
 
 def start(args: argparse.Namespace) -> int:
-    """Run the controller until it is told to stop. Gives the exit code."""
+    """Run the controller until SIGTERM or SIGINT. Return the exit code."""
     if args.liveness is not None and not args.liveness.startswith("http://"):
         print(
             f"oomkeeper controller: --liveness {args.liveness}: write a URL such as http://0.0.0.0:8080/healthz",
             file=sys.stderr,
         )
         return 2
-    logging.basicConfig(
-        level=args.log_level.upper(),
-        stream=sys.stderr,
-        format="time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-    )
+    configure_logging(level=getattr(logging, args.log_level.upper()), log_format=args.log_format)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
         from .app import Options, run

@@ -6,11 +6,11 @@ earlier one wrote.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
 
 from . import oomnodes, podevents
@@ -20,7 +20,7 @@ from .records import DesiredSysctl, Node, NodeState, Policy, Report
 from .retry import Retries
 from .state import ClusterState
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 _PARALLEL = 16
 
@@ -77,7 +77,7 @@ class Writer:
                 patch = oomnodes.replacement(sysctls, adjustments=adjustments, host_kills=host_kills)
                 answer = await self._api.merge(path, patch)
             if not says(answer):
-                _log.warning("event=kept_otherwise object=%s", key)
+                _log.warning("write not kept by the API server", object=key)
             self._written[key] = (wanted, int(answer["metadata"]["resourceVersion"]))
             if self._state.observe(OOM_NODE, answer):
                 self._changed(OOM_NODE)
@@ -170,6 +170,6 @@ class Writer:
             self.retries.failed(key, now=now)
             if kind is not None and error.status == HTTPStatus.NOT_FOUND:
                 self._doubted(kind)
-            _log.warning("event=write_failed object=%s error=%s", key, error)
+            _log.warning("write failed", object=key, error=error)
         else:
             self.retries.succeeded(key)
