@@ -1,16 +1,18 @@
-# oomkeeper: `make help` lists what there is.
+# `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lint format unit test image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
+PYTEST_ARGS ?=
+
+.PHONY: help venv lint format unit coverage test cluster-test chart image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
-help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(STAMP)  ## everything at .venv/bin, oomkeeper and kubectl-oom among it
+venv: $(STAMP)  ## create .venv with everything pinned, oomkeeper and kubectl-oom included
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "oomkeeper needs Python 3.11 or newer; this is $$($(PYTHON) --version). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -20,65 +22,84 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m compileall -q operator/oomkeeper  # as pip does for a package that is not editable
 	@touch $@
 
-lint: venv  ## ruff, mypy --strict, the one-way imports, crds/ against its models
+lint: venv  ## run ruff, mypy --strict, import-linter, and check that generated files are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m oomkeeper.api.generate --check
 
-format: venv  ## let ruff lay out the code
+format: venv  ## format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-unit: venv  ## the unit tests alone, in parallel: under a minute
+unit: venv  ## run the unit tests in parallel (under a minute)
 	$(BIN)/python -m pytest --numprocesses auto tests/unit $(PYTEST_ARGS)
 
-test: venv  ## every test: units, this kernel, a real API server and (as root) a real kubelet
+coverage: venv  ## run the unit tests and report their line and branch coverage (htmlcov/index.html)
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term:skip-covered --cov-report=html --cov-report=xml tests/unit $(PYTEST_ARGS)
+
+test: venv  ## run every test but e2e and vmnode: units, this kernel, a real API server and (as root) a real kubelet
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-image: venv  ## oomkeeper's image, with docker, buildah or podman; prints its name and the archive's path
+cluster-test: venv  ## run the tests against a real API server and (as root) a real kubelet
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/cluster tests/testbed
+
+chart: venv  ## lint the chart and package it into dist/
+	@$(BIN)/python -m tests.testbed.chart dist
+
+image: venv  ## build the image with docker, buildah or podman; print its name and the archive's path
 	@$(BIN)/python -m tests.testbed.operatorimage
 
-kind: venv  ## a kind cluster with a control plane, two workers and oomkeeper in it
+release-check: venv  ## check that package, chart and changelog have the version of TAG=vX.Y.Z
+	@$(BIN)/python -m tests.testbed.release "$(TAG)"
+
+# The registry must be logged in to. dist/image.json holds the digest, for cosign.
+release-image:  ## build for amd64 and arm64 with SBOM and provenance, and push: IMAGE=REGISTRY/NAME:TAG
+	@test -n "$(IMAGE)" || { echo "set IMAGE=REGISTRY/NAME:TAG" >&2; exit 1; }
+	mkdir -p dist
+	docker buildx build --platform linux/amd64,linux/arm64 --sbom=true --provenance=mode=max \
+		--tag "$(IMAGE)" --metadata-file dist/image.json --push .
+
+kind: venv  ## start a kind cluster with a control plane, two workers and oomkeeper
 	@$(BIN)/python -m tests.testbed.kind up
 
-kind-env: venv  ## what points a shell at it: eval "$$(make -s kind-env)"
+kind-env: venv  ## print the shell lines that point kubectl at it: eval "$(make -s kind-env)"
 	@$(BIN)/python -m tests.testbed.kind env
 
-kind-down: venv  ## remove every kind cluster made here, and put the machine back
+kind-down: venv  ## remove every kind cluster made here and restore the machine's settings
 	@$(BIN)/python -m tests.testbed.kind down
 
-e2e: venv  ## oomkeeper on kind, killed for real: on the cluster of `make kind`, else on one of its own
+e2e: venv  ## test oomkeeper on kind with real OOM kills: on the cluster of `make kind`, else on a new one
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m 'e2e and not vmnode' tests/testbed tests/e2e
 
-vmnode: venv  ## a virtual machine as a Kubernetes node that may panic, with oomkeeper in it
+vmnode: venv  ## start a virtual machine as a Kubernetes node that may panic, with oomkeeper
 	@$(BIN)/python -m tests.testbed up --level vmnode
 
 vmnode-down: venv  ## remove every virtual node made here
 	@$(BIN)/python -m tests.testbed down --level vmnode
 
-vmnode-test: venv  ## oomkeeper on a virtual node that is made to panic and comes back
+vmnode-test: venv  ## test oomkeeper on a virtual node that panics and reboots
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m vmnode tests/e2e/vmnode
 
-kernel-lab: venv  ## every cause anew on four kernels in virtual machines, against what was done (half an hour)
+kernel-lab: venv  ## reproduce every cause on four kernels in virtual machines and check the verdicts (half an hour)
 	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
 
-demo: venv  ## the main job, first on this host alone, then on a real one-node cluster
+demo: venv  ## show the main features, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo
 
-bench: venv  ## measure, and print what bench/README.md quotes
+bench: venv  ## measure, and print the figures that bench/README.md quotes
 	$(BIN)/python -m bench
 
-crds: venv  ## write crds/ anew from the models
+crds: venv  ## generate crds/ from the models
 	$(BIN)/python -m oomkeeper.api.generate
 
 UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-# The image's pins are a part of the others: what was tested is what runs.
-lock:  ## pin every dependency anew (needs uv)
+# The image's pins are a subset of the others: the versions that were tested are the versions that run.
+lock:  ## pin the newest version of every dependency (needs uv)
 	$(UV_COMPILE) --all-extras --upgrade -o requirements.lock
 	$(UV_COMPILE) --extra agent --extra controller --constraint requirements.lock --no-annotate --upgrade -o requirements-image.lock
 
-clean:  ## remove what make made here; the testbed's cache stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean:  ## remove everything make created here; the testbed's cache stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov coverage.xml dist
