@@ -91,7 +91,7 @@ demo: venv  ## show the main features, first on this host alone, then on a real 
 bench: venv  ## measure, and print the figures that bench/README.md quotes
 	$(BIN)/python -m bench
 
-crds: venv  ## generate crds/ from the models
+crds: venv  ## generate crds/ and package resources from the models
 	$(BIN)/python -m oomkeeper.api.generate
 
 UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links

@@ -9,16 +9,10 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validato
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
+from oomkeeper.model.names import wire_name
+
 from .problems import InvalidObjectError, model_in, problems_of
 from .rules import VALIDATIONS, Rule, TransitionRule, as_cel, enforce
-
-_ACRONYMS = {"id": "ID", "oom": "OOM"}
-
-
-def camel(name: str) -> str:
-    """The object's spelling of a field: `boot_id` is `bootID`, `oom_score_adj` is `oomScoreAdj`."""
-    first, *rest = name.split("_")
-    return first + "".join(_ACRONYMS.get(part, part.capitalize()) for part in rest)
 
 
 def schema_default(field: FieldInfo) -> Any:
@@ -62,7 +56,7 @@ class ApiModel(BaseModel):
         frozen=True,
         extra="forbid",
         strict=True,
-        alias_generator=camel,
+        alias_generator=wire_name,
         validate_by_name=True,
         validate_by_alias=True,
         use_attribute_docstrings=True,

@@ -1,7 +1,8 @@
-"""`python -m oomkeeper.api.generate [--check] [DIR ...]`: write the CRDs from the models, or tell whether
-they are up to date: in crds/ for kubectl, and in the chart, which can hold no link to a folder outside it.
+"""`python -m oomkeeper.api.generate [--check] [DIR ...]`: write the CRDs and the Structs from the models, or
+check that they are current.
 
-The output depends on nothing but the models, so that a test can compare the committed files with it.
+The CRDs are in crds/ for kubectl and in the chart, which cannot link to a folder outside it; the Structs are
+package `resources`. The output depends on nothing but the models.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from . import KINDS
+from . import KINDS, structs
 from .crd import crd, file_name
 from .meta import ApiObject
 
@@ -22,6 +23,7 @@ HEADER = (
 
 
 DIRECTORIES = (Path("crds"), Path("charts/oomkeeper/crds"))
+STRUCTS = Path(__file__).parents[1] / "resources"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -48,7 +50,7 @@ def files() -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """Exit 0 when written or up to date, 1 when --check found a difference, 2 for a bad argument."""
     parser = argparse.ArgumentParser(
-        prog="python -m oomkeeper.api.generate", description="Write crds/ from the models."
+        prog="python -m oomkeeper.api.generate", description="Write crds/ and the Structs from the models."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     parser.add_argument(
@@ -63,11 +65,12 @@ def main(argv: list[str] | None = None) -> int:
     for directory in options.directories:
         if not directory.is_dir():
             parser.error(f"{directory}: no such directory")
+    wanted = {directory / name: text for directory in options.directories for name, text in files().items()}
+    wanted |= {STRUCTS / name: text for name, text in structs.files().items()}
     stale = [
-        (directory / name, text)
-        for directory in options.directories
-        for name, text in files().items()
-        if not (directory / name).is_file() or (directory / name).read_text(encoding="utf-8") != text
+        (path, text)
+        for path, text in wanted.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
     for path, text in stale:
         if options.check:

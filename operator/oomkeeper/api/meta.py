@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from oomkeeper.model.names import API_VERSION
+from oomkeeper.model.policy import ConditionStatus
 
 from .base import ApiModel
 from .rules import Checked, ListMap, Rule
@@ -67,14 +67,6 @@ class ObjectMeta(ApiModel):
             field=("name",),
         ),
     )
-
-
-class ConditionStatus(StrEnum):
-    """Whether a condition holds."""
-
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
 
 
 class Condition(ApiModel):

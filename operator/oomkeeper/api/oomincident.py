@@ -190,7 +190,7 @@ class Evidence(ApiModel):
     """Reason in the container's status, such as OOMKilled."""
 
 
-class KillRecord(ApiModel):
+class RecentKill(ApiModel):
     """One kill."""
 
     id: Annotated[str, Field(min_length=1, max_length=128)]
@@ -255,7 +255,7 @@ class OOMIncidentStatus(ApiModel):
     """What the evidence does not show."""
     evidence: Evidence | None = None
     """What the kernel and kubelet said of the last kill."""
-    kills: Annotated[tuple[KillRecord, ...], Field(max_length=5)] = ()
+    kills: Annotated[tuple[RecentKill, ...], Field(max_length=5)] = ()
     """The last kills, newest first."""
     history: Annotated[tuple[HourCount, ...], Field(max_length=168)] = ()
     """Kills by the hour, at most a week of hours with kills."""

@@ -1,41 +1,20 @@
 """OOMNode: what one node is to do, written by the controller, and what it did, written by its agent."""
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from oomkeeper.model.cause import Cause
+from oomkeeper.model.policy import AdjustmentState, Mode, OnRelease, Persistence, SysctlState
 from oomkeeper.model.sysctl import SYSCTLS
 
 from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
-from .oompolicy import Acknowledgements, Mode, OnRelease, Persistence
+from .oompolicy import Acknowledgements
 from .rules import ListMap
 from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Quantity, Timestamp, Token
 from .sysctls import SysctlName, item_rule
-
-
-class SysctlStateName(StrEnum):
-    """How one sysctl of a node stands."""
-
-    IN_SYNC = "InSync"
-    DRIFTED = "Drifted"
-    PENDING = "Pending"
-    REFUSED = "Refused"
-    UNSUPPORTED = "Unsupported"
-    AUDITED = "Audited"
-
-
-class AdjustmentStateName(StrEnum):
-    """How one oom_score_adj entry stands on a node."""
-
-    IN_SYNC = "InSync"
-    DRIFTED = "Drifted"
-    PENDING = "Pending"
-    REFUSED = "Refused"
-    AUDITED = "Audited"
 
 
 class DesiredSysctl(ApiModel):
@@ -139,7 +118,7 @@ class ObservedSysctl(ApiModel):
     """OOMPolicy that asks for it."""
     mode: Mode | None = None
     """Enforce or Audit."""
-    state: SysctlStateName
+    state: SysctlState
     """InSync; Drifted: somebody wrote another value; Pending: not yet written; Refused: not applied, see
     reason; Unsupported: this kernel has no such setting; Audited: mode is Audit and the value differs."""
     reason: Token | None = None
@@ -168,7 +147,7 @@ class ObservedAdjustment(ApiModel):
     """Value asked for."""
     mode: Mode | None = None
     """Enforce or Audit."""
-    state: AdjustmentStateName
+    state: AdjustmentState
     """InSync: every process that it names, if any, has the value or is decided by another entry; Drifted:
     somebody keeps writing another value, so it is left to them; Pending: not all processes can be told yet;
     Refused: not applied, see reason; Audited: mode is Audit and a process differs."""

@@ -1,12 +1,12 @@
 """OOMPolicy: what the OOM settings of a set of nodes shall be, and how far the nodes have got."""
 
 import re
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from oomkeeper.model.cause import Cause
+from oomkeeper.model.policy import Acknowledgement, Mode, OnRelease, Persistence
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
 from .adjustment import OOMScoreAdjustment
@@ -16,36 +16,6 @@ from .rules import Checked, ListMap, ListSet, Rule
 from .scalars import Count, DnsLabel, DurationRange, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
 from .sysctls import SysctlMap, SysctlName
-
-
-class Mode(StrEnum):
-    """Whether the nodes are changed."""
-
-    ENFORCE = "Enforce"
-    AUDIT = "Audit"
-
-
-class Persistence(StrEnum):
-    """Whether a value outlives a reboot by itself."""
-
-    RUNTIME = "Runtime"
-    PERSISTENT = "Persistent"
-
-
-class OnRelease(StrEnum):
-    """What becomes of a value that no policy holds any more."""
-
-    RESTORE = "Restore"
-    KEEP = "Keep"
-
-
-class Acknowledgement(StrEnum):
-    """A consequence that the author of a policy has to accept in writing."""
-
-    KUBELET_CONFLICT = "KubeletConflict"
-    NODE_PANIC = "NodePanic"
-    CONTAINER_LIMIT_PANICS_NODE = "ContainerLimitPanicsNode"
-
 
 Acknowledgements = Annotated[tuple[Acknowledgement, ...], Field(max_length=3), ListSet()]
 

@@ -16,3 +16,11 @@ WORKLOAD_LABEL = f"{GROUP}/workload"
 
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""
+
+_ACRONYMS = {"id": "ID", "oom": "OOM"}
+
+
+def wire_name(attribute: str) -> str:
+    """Return an attribute's spelling in JSON: `boot_id` is `bootID`, `oom_score_adj` is `oomScoreAdj`."""
+    first, *rest = attribute.split("_")
+    return first + "".join(_ACRONYMS.get(part, part.capitalize()) for part in rest)

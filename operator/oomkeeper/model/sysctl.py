@@ -1,4 +1,4 @@
-"""The closed list of sysctls that a policy may set, and the state of one of them on a node."""
+"""The closed list of sysctls that a policy may set."""
 
 from dataclasses import dataclass
 
@@ -94,25 +94,3 @@ SYSCTLS: tuple[SysctlRule, ...] = (
 """Every key that an OOMPolicy may set; nothing outside it is ever written."""
 
 SYSCTL_RULES: dict[str, SysctlRule] = {rule.key: rule for rule in SYSCTLS}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SysctlState:
-    """One desired sysctl on one node."""
-
-    key: str
-    desired: int | None
-    actual: int | None
-    """None where the kernel has no such file or it could not be read."""
-    original: int | None
-    """The value found before oomkeeper first wrote it."""
-    policy: str | None
-    """Name of the policy that asks for it."""
-    persisted: bool = False
-    drift_count: int = 0
-    last_drift: str | None = None
-    """RFC 3339."""
-    suspected_writer: str | None = None
-    refused: str | None = None
-    """Why it is not applied (a CamelCase reason), None where it is or is about to be."""
-    message: str | None = None

@@ -1,0 +1,302 @@
+"""Generated from `oomkeeper.api.oomincident` by `make crds`; edit the model, not this file."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from .meta import Condition, ObjectMeta
+from .record import Bound, Record
+
+
+class PodReference(Record, frozen=True, kw_only=True):
+    """A pod."""
+
+    name: str
+    """Name of the pod, in the incident's namespace."""
+    uid: str
+    """metadata.uid of the pod."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "name": Bound(max_length=253),
+        "uid": Bound(max_length=128),
+    }
+
+
+class WorkloadReference(Record, frozen=True, kw_only=True):
+    """What the pod belongs to."""
+
+    kind: str
+    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod where nothing owns it."""
+    name: str
+    """Name of the workload."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "kind": Bound(max_length=64),
+        "name": Bound(max_length=253),
+    }
+
+
+class OOMIncidentSpec(Record, frozen=True, kw_only=True):
+    """The subject: whose kills this object counts. It never changes."""
+
+    node_name: str
+    """Node that the kills happened on."""
+    pod: PodReference | None = None
+    """The pod; absent for a host process."""
+    workload: WorkloadReference | None = None
+    """What the pod belongs to; absent for a host process."""
+    container: str | None = None
+    """Name of the container; absent where it is not known, and for a host process."""
+    cgroup: str | None = None
+    """Cgroup of a host process, such as /system.slice/sshd.service; absent for a pod."""
+    cause: str
+    """Why the kernel killed. Part of the subject: another cause is another incident."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "node_name": Bound(max_length=253),
+        "container": Bound(max_length=63),
+        "cgroup": Bound(max_length=4096),
+    }
+
+
+class AdviceItem(Record, frozen=True, kw_only=True):
+    """One thing to do."""
+
+    remedy: str
+    """What kind of remedy."""
+    message: str
+    """What to do, with its numbers."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "message": Bound(max_length=1024),
+    }
+
+
+class InvokerFacts(Record, frozen=True, kw_only=True):
+    """The task whose allocation met the limit."""
+
+    comm: str | None = None
+    """What it calls itself."""
+    pid: int | None = None
+    """Process id as the kernel prints it."""
+    oom_score_adj: int | None = None
+    """Its oom_score_adj."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "comm": Bound(max_length=128),
+        "pid": Bound(minimum=0),
+        "oom_score_adj": Bound(minimum=-1000, maximum=1000),
+    }
+
+
+class ContributorShare(Record, frozen=True, kw_only=True):
+    """One part of what filled the memory."""
+
+    name: str
+    """What the memory was."""
+    bytes: int
+    """How much."""
+    share_percent: int
+    """Its part of the usage, in per cent."""
+    detail: str | None = None
+    """Name of the slab cache and the like."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "bytes": Bound(minimum=0),
+        "share_percent": Bound(minimum=0, maximum=100),
+        "detail": Bound(max_length=256),
+    }
+
+
+class VictimFacts(Record, frozen=True, kw_only=True):
+    """One killed process."""
+
+    pid: int
+    """Process id as the kernel prints it."""
+    comm: str
+    """What it called itself."""
+    uid: int | None = None
+    """User id."""
+    total_vm_bytes: int | None = None
+    """Virtual size."""
+    anon_rss_bytes: int | None = None
+    """Resident anonymous memory."""
+    file_rss_bytes: int | None = None
+    """Resident file-backed memory."""
+    shmem_rss_bytes: int | None = None
+    """Resident shared memory."""
+    oom_score_adj: int | None = None
+    """Its oom_score_adj."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "pid": Bound(minimum=0),
+        "comm": Bound(max_length=128),
+        "uid": Bound(minimum=0, maximum=4294967295),
+        "total_vm_bytes": Bound(minimum=0),
+        "anon_rss_bytes": Bound(minimum=0),
+        "file_rss_bytes": Bound(minimum=0),
+        "shmem_rss_bytes": Bound(minimum=0),
+        "oom_score_adj": Bound(minimum=-1000, maximum=1000),
+    }
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """What the kernel and kubelet said of the last kill."""
+
+    limit_bytes: int | None = None
+    """Limit that was in force at the kill, as the kernel printed it."""
+    usage_bytes: int | None = None
+    """Usage at the kill."""
+    binding_counter: str | None = None
+    """Which counter was at its limit."""
+    spec_limit_bytes: int | None = None
+    """Memory limit of the container in the pod's spec."""
+    container_id: str | None = None
+    """Id of the container at its runtime."""
+    oom_memcg: str | None = None
+    """Cgroup that met its limit, as the kernel printed it."""
+    task_memcg: str | None = None
+    """Cgroup of the victim, as the kernel printed it."""
+    constraint: str | None = None
+    """CONSTRAINT_MEMCG and the like."""
+    nodemask: str | None = None
+    """NUMA nodes of the allocation."""
+    mems_allowed: str | None = None
+    """NUMA nodes that the cpuset allows."""
+    invoker: InvokerFacts | None = None
+    """The task whose allocation met the limit."""
+    gfp: str | None = None
+    """Allocation flags as printed."""
+    order: int | None = None
+    """Allocation order: 2^order pages in one piece; -1 for a kill asked for by sysrq-f."""
+    contributors: tuple[ContributorShare, ...] = ()
+    """What filled the memory, largest first."""
+    victims: tuple[VictimFacts, ...] = ()
+    """Processes that were killed."""
+    victims_omitted: int | None = None
+    """Further victims that found no room here."""
+    exit_code: int | None = None
+    """Exit code in the container's status."""
+    reason: str | None = None
+    """Reason in the container's status, such as OOMKilled."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "limit_bytes": Bound(minimum=0),
+        "usage_bytes": Bound(minimum=0),
+        "spec_limit_bytes": Bound(minimum=0),
+        "container_id": Bound(max_length=128),
+        "oom_memcg": Bound(max_length=4096),
+        "task_memcg": Bound(max_length=4096),
+        "constraint": Bound(max_length=256),
+        "nodemask": Bound(max_length=1024),
+        "mems_allowed": Bound(max_length=1024),
+        "gfp": Bound(max_length=1024),
+        "order": Bound(minimum=-1, maximum=64),
+        "contributors": Bound(max_items=12),
+        "victims": Bound(max_items=16),
+        "victims_omitted": Bound(minimum=0),
+        "reason": Bound(max_length=64),
+    }
+
+
+class RecentKill(Record, frozen=True, kw_only=True):
+    """One kill."""
+
+    id: str
+    """Boot id and number: the same kill is never counted twice."""
+    time: str
+    """When."""
+    comm: str | None = None
+    """What the victim called itself."""
+    pid: int | None = None
+    """Its process id."""
+    usage_bytes: int | None = None
+    """Usage at the kill."""
+    limit_bytes: int | None = None
+    """Limit at the kill."""
+    anon_rss_bytes: int | None = None
+    """Resident anonymous memory of the victim."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "id": Bound(max_length=128),
+        "comm": Bound(max_length=128),
+        "pid": Bound(minimum=0),
+        "usage_bytes": Bound(minimum=0),
+        "limit_bytes": Bound(minimum=0),
+        "anon_rss_bytes": Bound(minimum=0),
+    }
+
+
+class HourCount(Record, frozen=True, kw_only=True):
+    """Kills within one hour."""
+
+    hour: str
+    """Begin of the hour."""
+    kills: int
+    """Kills in it."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "kills": Bound(minimum=0),
+    }
+
+
+class OOMIncidentStatus(Record, frozen=True, kw_only=True):
+    """What happened, why, and what to do."""
+
+    cause: str | None = None
+    """Why the kernel killed."""
+    level: str | None = None
+    """Whose limit was met; absent where no cgroup's limit was."""
+    outcome: str | None = None
+    """What came of it."""
+    visibility: str | None = None
+    """Who saw it. Reported: kernel and kubelet; Invisible: the kernel alone; ReportedOnly: kubelet alone;
+    Host: no pod's."""
+    confidence: str | None = None
+    """How far the evidence carries the cause."""
+    count: int | None = None
+    """Kills."""
+    first_seen: str | None = None
+    """The first kill."""
+    last_seen: str | None = None
+    """The last kill."""
+    summary: str | None = None
+    """The last kill in one sentence."""
+    advice: tuple[AdviceItem, ...] = ()
+    """What to do, best first."""
+    uncertain: tuple[str, ...] = ()
+    """What the evidence does not show."""
+    evidence: Evidence | None = None
+    """What the kernel and kubelet said of the last kill."""
+    kills: tuple[RecentKill, ...] = ()
+    """The last kills, newest first."""
+    history: tuple[HourCount, ...] = ()
+    """Kills by the hour, at most a week of hours with kills."""
+    conditions: tuple[Condition, ...] = ()
+    """EvidenceComplete."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "count": Bound(minimum=0),
+        "summary": Bound(max_length=1024),
+        "advice": Bound(max_items=8),
+        "uncertain": Bound(max_length=1024, max_items=8),
+        "kills": Bound(max_items=5),
+        "history": Bound(max_items=168),
+        "conditions": Bound(max_items=8),
+    }
+
+
+class OOMIncident(Record, frozen=True, kw_only=True):
+    """An OOMIncident counts and explains the OOM kills of one subject (a container of a pod, or a host
+    cgroup) for one cause. It stays when the pod goes. Pods' incidents are in their namespace, those of
+    host processes in the operator's."""
+
+    api_version: str = "oomkeeper.dev/v1alpha1"
+    """Version of this schema: oomkeeper.dev/v1alpha1."""
+    metadata: ObjectMeta
+    """Standard object metadata."""
+    kind: str = "OOMIncident"
+    """OOMIncident."""
+    spec: OOMIncidentSpec
+    """The subject: whose kills this object counts."""
+    status: OOMIncidentStatus | None = None
+    """What happened, why, and what to do; written by the agent."""

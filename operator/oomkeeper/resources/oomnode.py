@@ -1,0 +1,304 @@
+"""Generated from `oomkeeper.api.oomnode` by `make crds`; edit the model, not this file."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import field
+
+from .adjustment import OOMScoreAdjustment
+from .meta import Condition, ObjectMeta
+from .record import Bound, Record
+
+
+class DesiredSysctl(Record, frozen=True, kw_only=True):
+    """One value that a policy asks for and no other policy overrides."""
+
+    name: str
+    """Kernel name."""
+    value: int
+    """Value to keep."""
+    policy: str
+    """The OOMPolicy that decides this sysctl on this node."""
+    mode: str = "Enforce"
+    """Enforce or Audit, from the policy."""
+    persistence: str = "Runtime"
+    """Runtime or Persistent, from the policy."""
+    on_release: str = "Restore"
+    """Restore or Keep, from the policy."""
+    acknowledge: tuple[str, ...] = ()
+    """Consequences that the policy accepts."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "policy": Bound(max_length=253),
+        "acknowledge": Bound(max_items=3),
+    }
+
+
+class DesiredAdjustment(OOMScoreAdjustment, frozen=True, kw_only=True):
+    """One oom_score_adj that a policy asks for."""
+
+    policy: str
+    """The OOMPolicy that asks for it."""
+    mode: str = "Enforce"
+    """Enforce or Audit, from the policy."""
+    on_release: str = "Restore"
+    """Restore or Keep, from the policy."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "name": Bound(max_length=63),
+        "containers": Bound(max_length=63, max_items=32),
+        "systemd_unit": Bound(max_length=255),
+        "value": Bound(minimum=-1000, maximum=1000),
+        "policy": Bound(max_length=253),
+    }
+
+
+class OOMNodeSpec(Record, frozen=True, kw_only=True):
+    """What the policies make of this node."""
+
+    sysctls: tuple[DesiredSysctl, ...] = ()
+    """Values to keep, one per sysctl."""
+    oom_score_adjustments: tuple[DesiredAdjustment, ...] = ()
+    """oom_score_adj to keep. Of two that name the same process the first decides, but for those in mode
+    Audit."""
+    host_kills: bool = True
+    """Whether this node's agent publishes the kills of processes that are in no node's own cgroups. Of
+    nodes that share a kernel (kind), one does."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "sysctls": Bound(max_items=32),
+        "oom_score_adjustments": Bound(max_items=32),
+    }
+
+
+class KernelFacts(Record, frozen=True, kw_only=True):
+    """The node's kernel and memory."""
+
+    release: str | None = None
+    """uname -r."""
+    boot_id: str | None = None
+    """/proc/sys/kernel/random/boot_id; equal on nodes that share one kernel."""
+    cgroup_version: int | None = None
+    """1 or 2: where the memory controller is."""
+    page_size_bytes: int | None = None
+    """Size of a page."""
+    memory: str | None = None
+    """RAM that the kernel manages."""
+    swap: str | None = None
+    """Swap space."""
+    cpus: int | None = None
+    """CPUs online."""
+    numa_nodes: int | None = None
+    """NUMA nodes with memory."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "release": Bound(max_length=256),
+        "boot_id": Bound(max_length=64),
+        "cgroup_version": Bound(minimum=1, maximum=2),
+        "page_size_bytes": Bound(minimum=0),
+        "memory": Bound(max_length=32),
+        "swap": Bound(max_length=32),
+        "cpus": Bound(minimum=0),
+        "numa_nodes": Bound(minimum=0),
+    }
+
+
+class KubeletFacts(Record, frozen=True, kw_only=True):
+    """What could be read of the node's kubelet."""
+
+    version: str | None = None
+    """Version."""
+    protect_kernel_defaults: bool | None = None
+    """True: kubelet refuses to start where vm.panic_on_oom, vm.overcommit_memory or kernel.panic differ
+    from its own values."""
+    single_process_oom_kill: bool | None = None
+    """True: a kill ends one process; false: it ends the whole container (memory.oom.group)."""
+    eviction_hard: dict[str, str] | None = None
+    """Hard eviction thresholds, such as memory.available: 100Mi."""
+    config_file: str | None = None
+    """File that this was read from."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "version": Bound(max_length=64),
+        "eviction_hard": Bound(max_length=32, max_items=16),
+        "config_file": Bound(max_length=512),
+    }
+
+
+class ObservedSysctl(Record, frozen=True, kw_only=True):
+    """One sysctl on this node."""
+
+    name: str
+    """Kernel name."""
+    desired: int | None = None
+    """Value asked for."""
+    actual: int | None = None
+    """Value in force; absent where it cannot be read."""
+    original: int | None = None
+    """Value found before oomkeeper first wrote."""
+    policy: str | None = None
+    """OOMPolicy that asks for it."""
+    mode: str | None = None
+    """Enforce or Audit."""
+    state: str
+    """InSync; Drifted: somebody wrote another value; Pending: not yet written; Refused: not applied, see
+    reason; Unsupported: this kernel has no such setting; Audited: mode is Audit and the value differs."""
+    reason: str | None = None
+    """Why, as one CamelCase word."""
+    message: str | None = None
+    """Why, for people."""
+    persisted: bool | None = None
+    """Whether the drop-in under /etc/sysctl.d holds it."""
+    drift_count: int | None = None
+    """How often somebody else changed it."""
+    last_drift_time: str | None = None
+    """When somebody else last changed it."""
+    suspected_writer: str | None = None
+    """Who probably did, such as kubelet."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "policy": Bound(max_length=253),
+        "reason": Bound(max_length=64),
+        "message": Bound(max_length=1024),
+        "drift_count": Bound(minimum=0),
+        "suspected_writer": Bound(max_length=256),
+    }
+
+
+class ObservedAdjustment(Record, frozen=True, kw_only=True):
+    """One oom_score_adj entry on this node. Counts are of processes; where nothing but they has changed,
+    they are renewed every five minutes."""
+
+    policy: str
+    """OOMPolicy that asks for it."""
+    name: str
+    """Name of the entry in that policy."""
+    value: int | None = None
+    """Value asked for."""
+    mode: str | None = None
+    """Enforce or Audit."""
+    state: str
+    """InSync: every process that it names, if any, has the value or is decided by another entry; Drifted:
+    somebody keeps writing another value, so it is left to them; Pending: not all processes can be told
+    yet; Refused: not applied, see reason; Audited: mode is Audit and a process differs."""
+    reason: str | None = None
+    """Why, as one CamelCase word."""
+    message: str | None = None
+    """Why, for people."""
+    pods: int | None = None
+    """Pods of this node with a container that it names; absent where it is not about pods."""
+    in_force: int | None = None
+    """Processes that it names and that have the value."""
+    failed: int | None = None
+    """Processes that it names and that have another value, against it."""
+    overridden: int | None = None
+    """Processes that it names and an entry of higher standing gives another value."""
+    overridden_by: str | None = None
+    """One of those entries, as POLICY/NAME."""
+    differing: int | None = None
+    """mode Audit: processes that it names and that have another value."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "policy": Bound(max_length=253),
+        "name": Bound(max_length=63),
+        "value": Bound(minimum=-1000, maximum=1000),
+        "reason": Bound(max_length=64),
+        "message": Bound(max_length=200),
+        "pods": Bound(minimum=0),
+        "in_force": Bound(minimum=0),
+        "failed": Bound(minimum=0),
+        "overridden": Bound(minimum=0),
+        "overridden_by": Bound(max_length=320),
+        "differing": Bound(minimum=0),
+    }
+
+
+class Counters(Record, frozen=True, kw_only=True):
+    """The account of kills: kernelKills = recorded + unattributed."""
+
+    kernel_kills: int | None = None
+    """Kills that the kernel counted (/proc/vmstat oom_kill) since the account began."""
+    recorded: int | None = None
+    """Of these, kills with a record."""
+    unattributed: int | None = None
+    """Of these, kills that no record explains."""
+    lost_log_records: int | None = None
+    """Kernel log records that were overwritten before they could be read."""
+    panics: int | None = None
+    """OOM panics of this node whose record was found in pstore; the kernel counts none of them as a kill."""
+    since: str | None = None
+    """When the account began."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "kernel_kills": Bound(minimum=0),
+        "recorded": Bound(minimum=0),
+        "unattributed": Bound(minimum=0),
+        "lost_log_records": Bound(minimum=0),
+        "panics": Bound(minimum=0),
+    }
+
+
+class LastPanic(Record, frozen=True, kw_only=True):
+    """The last time that the node panicked for want of memory, as pstore has it. The whole of it is an
+    OOMIncident with outcome Panicked."""
+
+    time: str
+    """When the kernel wrote the record."""
+    boot_id: str | None = None
+    """The boot that ended with it; absent where no agent ran in it."""
+    cause: str
+    """What ran out of memory."""
+    message: str | None = None
+    """The incident's summary."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "boot_id": Bound(max_length=64),
+        "message": Bound(max_length=1024),
+    }
+
+
+class OOMNodeStatus(Record, frozen=True, kw_only=True):
+    """What the agent did and found. Written only on change; there is no heartbeat."""
+
+    observed_generation: int | None = None
+    """metadata.generation that this status was made from."""
+    agent_version: str | None = None
+    """Version of the agent."""
+    kernel: KernelFacts | None = None
+    """The node's kernel and memory."""
+    kubelet: KubeletFacts | None = None
+    """What could be read of the node's kubelet."""
+    sysctls: tuple[ObservedSysctl, ...] = ()
+    """The node's sysctls that a policy asks for."""
+    oom_score_adjustments: tuple[ObservedAdjustment, ...] = ()
+    """The oom_score_adj entries that policies ask for, and how they stand."""
+    counters: Counters | None = None
+    """The account of kills."""
+    last_panic: LastPanic | None = None
+    """The last OOM panic; absent where none was found."""
+    conditions: tuple[Condition, ...] = ()
+    """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "observed_generation": Bound(minimum=0),
+        "agent_version": Bound(max_length=64),
+        "sysctls": Bound(max_items=12),
+        "oom_score_adjustments": Bound(max_items=32),
+        "conditions": Bound(max_items=8),
+    }
+
+
+class OOMNode(Record, frozen=True, kw_only=True):
+    """An OOMNode is one node's part: the sysctls and oom_score_adj that the policies ask of it, and what
+    its agent did and found. The controller creates it under the node's name, and it goes with the node."""
+
+    api_version: str = "oomkeeper.dev/v1alpha1"
+    """Version of this schema: oomkeeper.dev/v1alpha1."""
+    metadata: ObjectMeta
+    """Standard object metadata."""
+    kind: str = "OOMNode"
+    """OOMNode."""
+    spec: OOMNodeSpec = field(default_factory=OOMNodeSpec)
+    """What the policies make of this node; written by the controller."""
+    status: OOMNodeStatus | None = None
+    """What the agent did and found; written by the agent."""

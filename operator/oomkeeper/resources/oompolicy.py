@@ -1,0 +1,298 @@
+"""Generated from `oomkeeper.api.oompolicy` by `make crds`; edit the model, not this file."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import field
+
+from .adjustment import OOMScoreAdjustment
+from .meta import Condition, ObjectMeta
+from .record import Bound, Record
+from .selector import LabelSelector
+
+
+class Rollout(Record, frozen=True, kw_only=True):
+    """How a change spreads over the nodes."""
+
+    max_concurrent: int | str = "100%"
+    """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up."""
+    soak_seconds: int = 0
+    """Seconds to wait after a batch of nodes is in sync, before the next."""
+    halt_on_failure: bool = True
+    """Whether a node that refuses or fails stops the rollout to further nodes."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "max_concurrent": Bound(max_length=4),
+        "soak_seconds": Bound(minimum=0, maximum=86400),
+    }
+
+
+class PanicSafety(Record, frozen=True, kw_only=True):
+    """Guards around values that may take a node down."""
+
+    acknowledge: tuple[str, ...] = ()
+    """Consequences accepted. KubeletConflict: kubelet writes another value at each of its starts.
+    NodePanic: a node out of memory panics. ContainerLimitPanicsNode: a container at its own limit
+    panics the node."""
+    max_panics: int = 1
+    """More OOM panics than this within `window` set vm.panic_on_oom back to 0 on every node of the policy."""
+    window: str = "1h"
+    """Time over which panics are counted, 1m to 168h."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "acknowledge": Bound(max_items=3),
+        "max_panics": Bound(minimum=0, maximum=100),
+        "window": Bound(max_length=16),
+    }
+
+
+class OOMPolicySpec(Record, frozen=True, kw_only=True):
+    """What is wanted. Where policies overlap, each sysctl and each process is decided on its own."""
+
+    priority: int = 100
+    """Per sysctl, and per process, the policy with the highest priority wins; among equals the older one,
+    then the first by name."""
+    node_selector: LabelSelector | None = None
+    """Nodes by their labels; absent or empty selects every Linux node."""
+    mode: str = "Enforce"
+    """Enforce sets the values and puts drift back. Audit changes nothing and reports what differs."""
+    suspend: bool = False
+    """While true the policy is treated as if it did not exist; onRelease decides what becomes of its
+    values."""
+    sysctls: dict[str, int] = field(default_factory=dict)
+    """Kernel settings to keep, by their kernel names:"""
+    persistence: str = "Runtime"
+    """Runtime writes /proc/sys, and again after each boot. Persistent also keeps a drop-in under
+    /etc/sysctl.d."""
+    on_release: str = "Restore"
+    """When no policy holds a value any more: Restore writes back what was found first, Keep leaves it."""
+    oom_score_adjustments: tuple[OOMScoreAdjustment, ...] = ()
+    """oom_score_adj of pods, systemd units and processes. Of two entries that name the same process the
+    first decides."""
+    rollout: Rollout = field(default_factory=Rollout)
+    """How a change spreads over the nodes."""
+    panic_safety: PanicSafety = field(default_factory=PanicSafety)
+    """Guards around values that may take a node down."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "priority": Bound(minimum=-1000000, maximum=1000000),
+        "sysctls": Bound(max_items=11),
+        "oom_score_adjustments": Bound(max_items=32),
+    }
+
+
+class NodeCounts(Record, frozen=True, kw_only=True):
+    """Nodes of the policy by their state. A node counts once, by its worst sysctl or adjustment."""
+
+    matched: int = 0
+    """Nodes that the selector selects."""
+    in_sync: int = 0
+    """Nodes where every value of this policy is in force, or was overridden by another policy."""
+    drifted: int = 0
+    """Nodes where a value differs: somebody else wrote it, or mode is Audit."""
+    pending: int = 0
+    """Nodes whose agent has not answered to the latest spec."""
+    refused: int = 0
+    """Nodes whose agent does not apply a value, for a reason that its OOMNode gives."""
+    unsupported: int = 0
+    """Nodes whose kernel has no such setting."""
+    unreachable: int = 0
+    """Nodes without a working agent."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "matched": Bound(minimum=0),
+        "in_sync": Bound(minimum=0),
+        "drifted": Bound(minimum=0),
+        "pending": Bound(minimum=0),
+        "refused": Bound(minimum=0),
+        "unsupported": Bound(minimum=0),
+        "unreachable": Bound(minimum=0),
+    }
+
+
+class ExampleNode(Record, frozen=True, kw_only=True):
+    """One node that is not as the policy says."""
+
+    name: str
+    """Node."""
+    state: str
+    """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
+    message: str | None = None
+    """What its OOMNode says."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "name": Bound(max_length=253),
+        "state": Bound(max_length=64),
+        "message": Bound(max_length=512),
+    }
+
+
+class Overridden(Record, frozen=True, kw_only=True):
+    """A sysctl of this policy that another policy decides on some nodes."""
+
+    sysctl: str
+    """Kernel name."""
+    by: str
+    """The policy that wins."""
+    nodes: int
+    """Nodes on which it wins."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "by": Bound(max_length=253),
+        "nodes": Bound(minimum=0),
+    }
+
+
+class AdjustmentTotals(Record, frozen=True, kw_only=True):
+    """One oom_score_adj entry over all nodes of the policy. Counts are of processes but for nodes and
+    pods."""
+
+    name: str
+    """Name of the entry."""
+    nodes: int = 0
+    """Nodes with a process that it names."""
+    pods: int = 0
+    """Pods with a container that it names."""
+    in_force: int = 0
+    """Processes that it names and that have its value."""
+    failed: int = 0
+    """Processes that it names and that have another value, against it; its OOMNodes say why."""
+    overridden: int = 0
+    """Processes that it names and an entry of higher standing gives another value."""
+    overridden_by: tuple[str, ...] = ()
+    """Some of those entries, as POLICY/NAME; at most 2."""
+    differing: int = 0
+    """mode Audit: processes that it names and that have another value."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "name": Bound(max_length=63),
+        "nodes": Bound(minimum=0),
+        "pods": Bound(minimum=0),
+        "in_force": Bound(minimum=0),
+        "failed": Bound(minimum=0),
+        "overridden": Bound(minimum=0),
+        "overridden_by": Bound(max_length=320, max_items=2),
+        "differing": Bound(minimum=0),
+    }
+
+
+class CauseCount(Record, frozen=True, kw_only=True):
+    """Kills of one cause."""
+
+    cause: str
+    """Cause, as in OOMIncident."""
+    kills: int
+    """Kills."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "kills": Bound(minimum=0),
+    }
+
+
+class WorkloadKills(Record, frozen=True, kw_only=True):
+    """Kills of one workload."""
+
+    namespace: str | None = None
+    """Namespace; absent for host processes."""
+    kind: str
+    """Kind of the workload."""
+    name: str
+    """Name of the workload."""
+    kills: int
+    """Kills."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "namespace": Bound(max_length=63),
+        "kind": Bound(max_length=64),
+        "name": Bound(max_length=253),
+        "kills": Bound(minimum=0),
+    }
+
+
+class LastKill(Record, frozen=True, kw_only=True):
+    """The most recent kill."""
+
+    time: str
+    """When."""
+    namespace: str | None = None
+    """Namespace of the incident."""
+    incident: str | None = None
+    """Name of the OOMIncident."""
+    cause: str | None = None
+    """Cause."""
+    workload: str | None = None
+    """Workload as Kind/name; absent for host processes."""
+    node: str | None = None
+    """Node."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "namespace": Bound(max_length=63),
+        "incident": Bound(max_length=253),
+        "workload": Bound(max_length=320),
+        "node": Bound(max_length=253),
+    }
+
+
+class OOMSummary(Record, frozen=True, kw_only=True):
+    """OOM kills on the nodes of the policy."""
+
+    window: str = "24h"
+    """Time that the counts cover, to the full hour."""
+    kills: int = 0
+    """Kills."""
+    by_cause: tuple[CauseCount, ...] = ()
+    """Kills by cause, most first."""
+    top_workloads: tuple[WorkloadKills, ...] = ()
+    """Workloads with the most kills, at most 5."""
+    last_kill: LastKill | None = None
+    """The most recent kill."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "window": Bound(max_length=16),
+        "kills": Bound(minimum=0),
+        "by_cause": Bound(max_items=18),
+        "top_workloads": Bound(max_items=5),
+    }
+
+
+class OOMPolicyStatus(Record, frozen=True, kw_only=True):
+    """How far the nodes have got, and what they suffer. Counts, never a list per node."""
+
+    observed_generation: int | None = None
+    """metadata.generation that this status was made from."""
+    conditions: tuple[Condition, ...] = ()
+    """Ready, Progressing, Degraded, Conflicted."""
+    nodes: NodeCounts | None = None
+    """Nodes of the policy by their state."""
+    example_nodes: tuple[ExampleNode, ...] = ()
+    """At most 10 nodes that are not as the policy says, worst first."""
+    overridden: tuple[Overridden, ...] = ()
+    """Sysctls of this policy that lose to another policy on at least one node."""
+    oom_score_adjustments: tuple[AdjustmentTotals, ...] = ()
+    """How far the oom_score_adj entries have got."""
+    oom: OOMSummary | None = None
+    """OOM kills on its nodes in the last 24 hours."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "observed_generation": Bound(minimum=0),
+        "conditions": Bound(max_items=8),
+        "example_nodes": Bound(max_items=10),
+        "overridden": Bound(max_items=32),
+        "oom_score_adjustments": Bound(max_items=32),
+    }
+
+
+class OOMPolicy(Record, frozen=True, kw_only=True):
+    """An OOMPolicy says what the kernel's out-of-memory settings shall be on a set of nodes. oomkeeper
+    keeps them so, and counts the OOM kills of those nodes in the status."""
+
+    api_version: str = "oomkeeper.dev/v1alpha1"
+    """Version of this schema: oomkeeper.dev/v1alpha1."""
+    metadata: ObjectMeta
+    """Standard object metadata."""
+    kind: str = "OOMPolicy"
+    """OOMPolicy."""
+    spec: OOMPolicySpec
+    """What is wanted."""
+    status: OOMPolicyStatus | None = None
+    """How far the nodes have got; written by the controller."""
