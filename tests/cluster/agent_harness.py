@@ -48,7 +48,7 @@ class Agent:
         before = self._log_file.stat().st_size if self._log_file.exists() else 0
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen([*map(str, self._command)], stdout=log, stderr=log)
-        eventually(lambda: b"agent starts" in self._log_file.read_bytes()[before:])
+        eventually(lambda: b"agent started" in self._log_file.read_bytes()[before:])
 
     @property
     def log(self) -> str:

@@ -6,7 +6,6 @@ already counted, the incident a kill was counted in, and a cursor that never pas
 kill still waiting for its pod.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from typing import Any
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.enclosure import in_some_container, path_inside
 from oomkeeper.kernel.report import ReportAssembler
+from oomkeeper.logformat import get_logger
 from oomkeeper.model.cause import Confidence
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
@@ -27,11 +26,13 @@ from .attribution import Subject, attribute
 from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
 from .incident_counts import count_kill
+from .listener import LoopListener
 from .pods import PodTable
 from .rate_limited_kills import RateLimitedKills
+from .shared_kernel import SharedKernel
 from .store import BootRow, KillRow, Store
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 SETTLE_SECONDS = 0.25
 """A decided event is closed when the kernel has printed nothing more for this long."""
@@ -64,26 +65,21 @@ class KillRecorder:
         hierarchy: CgroupHierarchy,
         pods: PodTable | None,
         operator_namespace: str,
-        sink: Callable[[dict[str, Any]], None],
-        enclosure: str | None = None,
-        kernel_pids: bool = True,
+        listener: LoopListener,
+        shared: SharedKernel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`pods` None: a bare host, where no pod is waited for. `sink` is given each kill's record once,
-        when its event is closed. `enclosure`: the container that this node is, whose kernel others share;
-        `kernel_pids` False: its /proc has other pids than the log."""
+        """`pods` None: a bare host, where no pod is waited for. `listener` is given each kill's record once,
+        when its event is closed and its subject settled."""
         self._store = store
         self._facts = facts
         self._node = node
         self._boot_id = boot.boot_id
         self._pods = pods
         self._namespace = operator_namespace
-        self._sink = sink
-        self._enclosure = enclosure
+        self._listener = listener
+        self._shared = shared
         self._clock = clock
-        self.host_kills = enclosure is None
-        """Whether kills outside every node's own cgroups are ours to publish: of the nodes that share a
-        kernel, one has them, by appointment."""
         self._assembler = ReportAssembler()
         explained = store.counters(boot.boot_id)
         self._counters = CgroupKillCounters(
@@ -96,7 +92,7 @@ class KillRecorder:
         self._last_record_at = clock()
         self._lost = self._lost_at_start = boot.lost
         self._recorded_pending: tuple[str, int] | None = None
-        self._headerless = RateLimitedKills(hierarchy, self._counters, kernel_pids=kernel_pids)
+        self._rate_limited = RateLimitedKills(hierarchy, self._counters, kernel_pids=shared.kernel_pids)
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""
@@ -114,7 +110,7 @@ class KillRecorder:
             if record.seq is not None:
                 self._last_seq = record.seq
             if record.kernel:
-                self._headerless.line(record.text)
+                self._rate_limited.line(record.text)
             closed += self._assembler.feed(record)
         pending = self._assembler.pending()
         # First all that name their cgroup: the counters' rest belongs to those that name none.
@@ -225,15 +221,16 @@ class KillRecorder:
             )
         if stored is None:
             log.info(
-                "kill recorded id=%s cause=%s pod=%s container=%s victim=%s",
-                kill_id,
-                diagnosis.cause,
-                subject.pod.facts.name if subject.pod else "-",
-                subject.container or "-",
-                kill.victims[0].pid if kill.victims else "-",
+                "kill recorded",
+                id=kill_id,
+                cause=diagnosis.cause,
+                namespace=subject.pod.facts.namespace if subject.pod else None,
+                pod=subject.pod.facts.name if subject.pod else None,
+                container=subject.container,
+                victim_pid=kill.victims[0].pid if kill.victims else None,
             )
         if closed and settled:
-            self._sink(record)
+            self._listener.kill_recorded(record)
 
     def _subject(self, kill: Kill, *, kill_id: str, found_here: bool) -> tuple[Subject | None, bool]:
         """Whose kill it is, and whether that is settled; what is not is put on the waiting list.
@@ -243,7 +240,7 @@ class KillRecorder:
         if self._pods is None:
             return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), True
         attribution = attribute(kill, node=self._node, pods=self._pods)
-        if attribution.subject.pod is None and not self.is_ours(kill, found_here=found_here):
+        if attribution.subject.pod is None and not self._shared.publishes(kill, found_here=found_here):
             return None, True
         if attribution.waiting_for is not None:
             waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
@@ -253,31 +250,14 @@ class KillRecorder:
         self._waiting.pop(kill_id, None)
         return attribution.subject, True
 
-    def is_ours(self, kill: Kill, *, found_here: bool = False) -> bool:
-        """Of a kill in no known pod: is it this node's, or (of those no node claims) ours by appointment?
-
-        Inside a container the log shows every path of the machine; this node's own have its container's id
-        in them. A pod's cgroup elsewhere is another node's, of this cluster or of another one; so may be any
-        other container's, and a kill without a report that was not found among the cgroups here.
-        """
-        if self._enclosure is None:
-            return self.host_kills
-        path = kill.task_memcg or kill.oom_memcg
-        if found_here or (path is None and not kill.header_seen):
-            return found_here
-        if path is not None and path_inside(path, enclosure=self._enclosure) is not None:
-            return True
-        elsewhere = path is not None and in_some_container(path)
-        return self.host_kills and kube_cgroup(kill) is None and not elsewhere
-
     def _explain(self, kill: Kill, *, found_here: bool = False) -> None:
         """Account for the kills that this event adds to the counter of its victim's cgroup, once.
 
         `found_here`: the path is this node's own spelling, not the log's.
         """
         task = kill.task_memcg
-        if task is not None and self._enclosure is not None and not found_here:
-            task = path_inside(task, enclosure=self._enclosure)
+        if task is not None and not found_here:
+            task = self._shared.own_path(task)
         if task is None or not kill.kill_lines:
             return
         kill_id = self._kill_id(kill)
@@ -305,8 +285,8 @@ class KillRecorder:
     def _complete(self, kill: Kill, *, kill_id: str, stored: KillRow | None) -> tuple[Kill, str | None]:
         """The kill with the cgroups that its own records do not name, and a sentence on how they were
         found."""
-        self._headerless.reported(kill)
-        kill, said = self._headerless.complete(
+        self._rate_limited.reported(kill)
+        kill, said = self._rate_limited.complete(
             kill, kill_id=kill_id, stored=stored.record if stored else None
         )
         if said is not None:

@@ -1,48 +1,61 @@
-"""One node's loop: the kernel log, what other threads post, and the clock, all handled in one thread that
-owns the store.
+"""The node's loop: the kernel log, messages of other threads, and the clock, handled in one thread that owns
+the store.
 
-Nothing here knows of Kubernetes; `oomkeeper node` runs it bare, `oomkeeper agent` posts pods and desired
-state into it.
-"""
+`oomkeeper node` runs it alone; `oomkeeper agent` (service.py) posts the node's pods and OOMNode into it and
+takes what it found to the API server. Nothing here talks to the API server."""
 
-import logging
 import math
-import os
-import queue
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.enclosure import enclosing_container, sees_kernel_pids
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
+from oomkeeper.logformat import get_logger
 
+from .adoption import adopt_incidents
 from .desired import Desired
+from .inbox import Inbox
 from .kill_accounting import Account, open_boot
 from .kill_recorder import KillRecorder
 from .kubelet import KubeletFacts, KubeletFinder
+from .listener import LoopListener
+from .messages import (
+    DesiredChanged,
+    IncidentsListed,
+    KubeletVersionRead,
+    Message,
+    NamespacesChanged,
+    NodeObjectMissing,
+    PodChanged,
+    PodsListed,
+    Stop,
+)
+from .nodestatus import NodeView
 from .oomscoreadj.enforcer import OomScoreAdjEnforcer
 from .oomscoreadj.targets import NamespaceLabels, Targets
-from .panics import PanicWatch
-from .pods import PodTable
+from .panics import PanicWatch, panics_of
+from .pods import Pod, PodTable
+from .shared_kernel import SharedKernel
 from .store import Store
 from .sysctl_enforcer import KeptState, SysctlEnforcer
 from .visibility import Visibility
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-KEEP_SECONDS = 5.0
-"""Between two looks at the sysctls: /proc/sys tells nobody when it is written."""
+ENFORCE_SECONDS = 5.0
+"""Between two looks at the sysctls: /proc/sys notifies no one when it is written."""
 REOPEN_SECONDS = 10.0
-"""Between two tries to open an unreadable kernel log."""
+"""Between two attempts to open an unreadable kernel log."""
 ADJUST_SPACING_SECONDS = 0.5
 """Least time between two looks at the processes, however fast the node's pods change."""
+ABSENT_SECONDS = 30.0
+"""After this time without an OOMNode, no policy sets anything on this node."""
 
 BATCH_RECORDS = 2000
 VIEWS_NOTE = "sysctls"
@@ -63,7 +76,7 @@ class HostPaths:
 
 
 class NodeLoop:
-    """Build it in the thread that runs it."""
+    """Built and run in one thread; other threads only `post`."""
 
     def __init__(
         self,
@@ -73,27 +86,31 @@ class NodeLoop:
         host: HostPaths,
         pods: PodTable | None,
         operator_namespace: str,
-        sink: Callable[[dict[str, Any]], None],
-        changed: Callable[[], None] = lambda: None,
-        kept: Callable[[KeptState, Desired], None] = lambda _kept, _desired: None,
+        listener: LoopListener,
         namespaces: NamespaceLabels = lambda _name: None,
+        inbox: Inbox | None = None,
+        open_log: Callable[[int], KmsgReader] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """`sink` gets each kill's record once; `changed` is called after the store changed; `kept` after
-        each pass over the sysctls or the processes.
+        """`pods` None: a bare host. `open_log` opens the kernel log after a sequence number.
 
         Raises OSError where /proc is not there.
         """
         self.facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
         self._store = store
-        self._host = host
-        self._changed = changed
-        self._kept = kept
+        self._listener = listener
+        self._pods = pods
+        self._clock = clock
+        self._inbox = inbox or Inbox()
+        self._open_log = open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq))
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
         boot = open_boot(
             store, boot_id=self.facts.boot_id, hierarchy=hierarchy, proc=host.proc, kmsg=host.kmsg
         )
-        self._enclosure = enclosing_container(proc=host.proc) if pods is not None else None
-        self._witness = KillRecorder(
+        self._cursor = boot.cursor
+        self._shared = SharedKernel.detect(proc=host.proc, in_cluster=pods is not None)
+        self._recorder = KillRecorder(
             store=store,
             facts=self.facts,
             node=node,
@@ -101,9 +118,9 @@ class NodeLoop:
             hierarchy=hierarchy,
             pods=pods,
             operator_namespace=operator_namespace,
-            sink=sink,
-            enclosure=self._enclosure,
-            kernel_pids=sees_kernel_pids(proc=host.proc),
+            listener=listener,
+            shared=self._shared,
+            clock=clock,
         )
         self._panics = PanicWatch(
             store=store,
@@ -111,16 +128,23 @@ class NodeLoop:
             node=node,
             pods=pods,
             operator_namespace=operator_namespace,
-            sink=sink,
-            is_ours=self._witness.is_ours,
+            listener=listener,
+            shared=self._shared,
             pstore=host.pstore,
             archive=host.pstore_archive,
+            clock=clock,
+            wall=wall,
         )
-        self._account = Account(store=store, boot=boot, proc=host.proc)
-        self._keeper = SysctlEnforcer(
-            store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=self.facts.boot_id, etc=host.etc
+        self._account = Account(store=store, boot=boot, proc=host.proc, clock=clock)
+        self._sysctls = SysctlEnforcer(
+            store=store,
+            sysctls=Sysctls(root=host.proc / "sys"),
+            boot_id=self.facts.boot_id,
+            etc=host.etc,
+            clock=clock,
+            wall=wall,
         )
-        self._adjuster = OomScoreAdjEnforcer(
+        self._adjustments = OomScoreAdjEnforcer(
             store=store,
             targets=Targets(
                 hierarchy=hierarchy,
@@ -128,168 +152,238 @@ class NodeLoop:
                 pods=pods,
                 proc=host.proc,
                 namespaces=namespaces,
+                clock=clock,
             ),
             boot_id=self.facts.boot_id,
             proc=host.proc,
+            clock=clock,
         )
-        self._kept_state = KeptState()
         self._kubelets = KubeletFinder(proc=host.proc)
-        self._pods = pods
         self._visibility = (
             Visibility(
-                store=store, node=node, pods=pods, operator_namespace=operator_namespace, since=boot.since
+                store=store,
+                node=node,
+                pods=pods,
+                operator_namespace=operator_namespace,
+                since=boot.since,
+                clock=clock,
+                wall=wall,
             )
             if pods is not None
             else None
         )
-        self._cursor = boot.cursor
-        self._inbox: queue.SimpleQueue[Callable[[NodeLoop], None]] = queue.SimpleQueue()
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._stopping = False
         self._reader: KmsgReader | None = None
-        self._reopen_at = 0.0
-        self._keep_at = 0.0
-        self._adjust_at = math.inf
-        self._adjusted_at = 0.0
-        self.kmsg_problem: str | None = None
-        self.kubelet: KubeletFacts | None = None
-        self.desired: Desired | None = None
+        self._log_problem: str | None = None
+        self._kubelet: KubeletFacts | None = None
+        self._kubelet_version: str | None = None
+        self._desired: Desired | None = None
         """None until it is known: nothing is applied, and nothing released, before."""
+        self._absent_since: float | None = None
+        self._kept = KeptState()
+        self._reopen_at = self._enforce_at = -math.inf
+        self._adjust_at, self._adjusted_at = math.inf, -math.inf
+        self._stopping = False
+        self._poller = select.poll()
+        self._poller.register(self._inbox.fileno(), select.POLLIN)
 
-    @property
-    def visibility(self) -> Visibility | None:
-        return self._visibility
-
-    @property
-    def pods(self) -> PodTable | None:
-        return self._pods
-
-    def post(self, message: "Callable[[NodeLoop], None]") -> None:
-        """Have something done in the loop's thread. Safe from any thread and from a signal handler."""
-        self._inbox.put(message)
-        try:
-            os.write(self._wake_write, b"x")
-        except BlockingIOError:
-            return  # the pipe is full: the loop is about to wake up anyway
+    def post(self, message: Message) -> None:
+        """Have a message handled in the loop's thread. Safe from any thread and from a signal handler."""
+        self._inbox.post(message)
 
     def stop(self) -> None:
         """End `run` after what has been read is stored."""
-        self.post(NodeLoop._stop)
-
-    def _stop(self) -> None:
-        self._stopping = True
-
-    def set_desired(self, desired: Desired) -> None:
-        """Keep this from now on, beginning at once."""
-        self.desired = desired
-        self._witness.host_kills = desired.host_kills
-        self._keep_at = 0.0
-
-    def pods_changed(self) -> None:
-        """The pod table has changed: kills may find their pods now, and new containers want adjusting."""
-        self._witness.retry_waiting()
-        self.adjust_soon()
-
-    def adjust_soon(self) -> None:
-        """Look at the processes again before it is time."""
-        if self.desired is not None and self.desired.adjustments:
-            self._adjust_at = min(self._adjust_at, self._adjusted_at + ADJUST_SPACING_SECONDS)
+        self.post(Stop())
 
     def run(self) -> None:
-        """Until `stop`."""
-        poller = select.poll()
-        poller.register(self._wake_read, select.POLLIN)
+        """Run until `stop`."""
         while not self._stopping:
-            self._open_log(poller)
-            changes = self._store.changes
-            ready = poller.poll(self._timeout_ms())
-            self._step(dict(ready))
-            if self._store.changes != changes:
-                self._changed()
-        self._step({})
-        self._witness.finish()
-        self._changed()
+            self.step(wait_seconds=self.wait_seconds())
+        self.finish()
+
+    def step(self, *, wait_seconds: float = 0.0) -> None:
+        """Wait for the kernel log or a message, handle what is there, and do what is due."""
+        self._reopen_log()
+        changes = self._store.changes
+        self._poller.poll(max(0, int(wait_seconds * 1000) + 1) if wait_seconds else 0)
+        self._handle_messages()
+        self._read_log()
+        self._do_what_is_due()
+        if self._store.changes != changes:
+            self._report(incidents=True)
+
+    def finish(self) -> None:
+        """Store what has been read and release the log."""
+        self.step()
+        self._recorder.finish()
+        self._report(incidents=True)
         if self._reader is not None:
             self._reader.close()
 
-    def _step(self, ready: dict[int, int]) -> None:
-        if self._wake_read in ready:
-            os.read(self._wake_read, 4096)
-        while not self._inbox.empty():
-            self._inbox.get()(self)
-        if self._reader is not None:
-            reader = self._reader
-            # In parts: a flood of the log must not keep the loop from everything else.
-            batch = islice(reader.read_available(), BATCH_RECORDS)
-            self._witness.feed(batch, lost=lambda: reader.lost)
-        self._witness.tick()
-        self._panics.tick()
-        self._account.settle()
-        if self._visibility is not None:
-            self._visibility.tick()
-        now = time.monotonic()
-        if now >= self._keep_at and self.desired is not None:
-            self._keep_at = now + KEEP_SECONDS
-            self._keep(self.desired)
-            if self._pods is not None:
-                self._pods.sweep(now=now)
-        elif now >= self._adjust_at and self.desired is not None:
-            self._adjust(self.desired)
-
-    def _keep(self, desired: Desired) -> None:
-        self.kubelet = self._kubelets.look()
-        self._kept_state = self._keeper.reconcile(desired, kubelet=self.kubelet)
-        self._store.put_note(VIEWS_NOTE, [asdict(view) for view in self._kept_state.views])
-        self._adjust(desired)
-
-    def _adjust(self, desired: Desired) -> None:
-        # Of nodes that share a kernel, one has the processes that are in no node's own container.
-        host = self._enclosure is not None or desired.host_kills
-        adjustments = self._adjuster.reconcile(desired.adjustments, host=host)
-        self._adjusted_at, self._adjust_at = time.monotonic(), math.inf
-        self._kept_state = replace(
-            self._kept_state, adjustments=adjustments, stuck_adjustments=self._adjuster.problem
-        )
-        self._kept(self._kept_state, desired)
-
-    def _open_log(self, poller: select.poll) -> None:
-        now = time.monotonic()
-        if self._reader is not None or now < self._reopen_at:
-            return
-        try:
-            self._reader = KmsgReader(path=self._host.kmsg, after_seq=self._cursor)
-        except KmsgUnreadableError as error:
-            if self.kmsg_problem is None:
-                log.warning("kernel log unreadable problem=%s", error)
-            self.kmsg_problem = str(error)
-            self._reopen_at = now + REOPEN_SECONDS
-            return
-        self.kmsg_problem = None
-        poller.register(self._reader.fileno(), select.POLLIN)
-
-    def _timeout_ms(self) -> int:
-        waits = [KEEP_SECONDS, self._panics.deadline()]
-        if self.desired is not None:
-            waits.append(min(self._keep_at, self._adjust_at) - time.monotonic())
-        deadline = self._witness.deadline()
+    def wait_seconds(self) -> float:
+        """Return the time until something is due without a message or a log record."""
+        now = self._clock()
+        waits = [ENFORCE_SECONDS, self._panics.deadline()]
+        if self._desired is not None:
+            waits.append(min(self._enforce_at, self._adjust_at) - now)
+        if self._absent_since is not None:
+            waits.append(self._absent_since + ABSENT_SECONDS - now)
+        deadline = self._recorder.deadline()
         if deadline is not None:
             waits.append(deadline)
         if self._account.open or (self._visibility is not None and self._visibility.waiting()):
             waits.append(0.5)
-        return max(0, int(min(waits) * 1000) + 1)
+        return max(0.0, min(waits))
+
+    # -- messages
+
+    def _handle_messages(self) -> None:
+        for message in self._inbox.drain():
+            self._handle(message)
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case DesiredChanged(desired):
+                self._absent_since = None
+                self._set_desired(desired)
+            case NodeObjectMissing():
+                self._absent_since = self._clock() if self._absent_since is None else self._absent_since
+            case KubeletVersionRead(version):
+                self._kubelet_version = version
+                self._report()
+            case PodsListed(pods):
+                self._replace_pods(pods)
+            case PodChanged(pod, deleted):
+                self._put_pod(pod, deleted=deleted)
+            case NamespacesChanged():
+                self._adjust_soon()
+            case IncidentsListed(items, adopted):
+                adopt_incidents(self._store, items)
+                adopted.set()
+            case Stop():
+                self._stopping = True
+
+    def _set_desired(self, desired: Desired) -> None:
+        if desired == self._desired:
+            return  # such as after our own write of the status
+        self._desired = desired
+        self._shared.publishes_host_kills = desired.host_kills
+        self._enforce_at = -math.inf
+
+    def _replace_pods(self, pods: Sequence[Pod]) -> None:
+        assert self._pods is not None
+        self._pods.replace([*pods], now=self._clock())
+        for pod in pods:
+            self._check_visibility(pod)
+        self._pods_changed()
+
+    def _put_pod(self, pod: Pod, *, deleted: bool) -> None:
+        assert self._pods is not None
+        self._pods.put(pod)
+        if deleted:
+            self._pods.remove(pod.facts.cgroup_uid, now=self._clock())
+        self._pods_changed()
+        self._check_visibility(pod)
+
+    def _check_visibility(self, pod: Pod) -> None:
+        if self._visibility is not None:
+            self._visibility.pod_changed(pod)
+
+    def _pods_changed(self) -> None:
+        """Kills may find their pods now, and new containers need adjusting."""
+        self._recorder.retry_waiting()
+        self._adjust_soon()
+
+    def _adjust_soon(self) -> None:
+        if self._desired is not None and self._desired.adjustments:
+            self._adjust_at = min(self._adjust_at, self._adjusted_at + ADJUST_SPACING_SECONDS)
+
+    # -- the kernel log
+
+    def _reopen_log(self) -> None:
+        now = self._clock()
+        if self._reader is not None or now < self._reopen_at:
+            return
+        try:
+            self._reader = self._open_log(self._cursor)
+        except KmsgUnreadableError as error:
+            if self._log_problem is None:
+                log.warning("kernel log unreadable", error=error)
+            self._log_problem = str(error)
+            self._reopen_at = now + REOPEN_SECONDS
+            return
+        self._log_problem = None
+        self._poller.register(self._reader.fileno(), select.POLLIN)
+
+    def _read_log(self) -> None:
+        reader = self._reader
+        if reader is not None:
+            # In parts: a flood of the log must not keep the loop from everything else.
+            batch = islice(reader.read_available(), BATCH_RECORDS)
+            self._recorder.feed(batch, lost=lambda: reader.lost)
+
+    # -- what the clock brings
+
+    def _do_what_is_due(self) -> None:
+        self._recorder.tick()
+        self._panics.tick()
+        self._account.settle()
+        if self._visibility is not None:
+            self._visibility.tick()
+        now = self._clock()
+        if self._absent_since is not None and now - self._absent_since >= ABSENT_SECONDS:
+            self._absent_since = None
+            self._set_desired(Desired())
+        if self._desired is None:
+            return
+        if now >= self._enforce_at:
+            self._enforce_at = now + ENFORCE_SECONDS
+            self._enforce(self._desired)
+            if self._pods is not None:
+                self._pods.sweep(now=now)
+        elif now >= self._adjust_at:
+            self._adjust(self._desired)
+
+    def _enforce(self, desired: Desired) -> None:
+        self._kubelet = self._kubelets.look()
+        self._kept = self._sysctls.reconcile(desired, kubelet=self._kubelet)
+        self._store.put_note(VIEWS_NOTE, [asdict(view) for view in self._kept.views])
+        self._adjust(desired)
+
+    def _adjust(self, desired: Desired) -> None:
+        adjustments = self._adjustments.reconcile(desired.adjustments, host=self._shared.owns_host_processes)
+        self._adjusted_at, self._adjust_at = self._clock(), math.inf
+        self._kept = replace(self._kept, adjustments=adjustments, stuck_adjustments=self._adjustments.problem)
+        self._report()
+
+    def _report(self, *, incidents: bool = False) -> None:
+        if incidents:
+            self._listener.incidents_changed()
+        self._listener.node_changed(
+            NodeView(
+                facts=self.facts,
+                kubelet=self._kubelet,
+                kubelet_version=self._kubelet_version,
+                desired=self._desired or Desired(),
+                kept=replace(self._kept, released={}),
+                account=self._store.account(),
+                kmsg_problem=self._log_problem,
+                panics=panics_of(self._store),
+            )
+        )
 
 
 def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
-    """Give back every sysctl and oom_score_adj that an earlier run changed; sysctl -> value now in force."""
+    """Restore every sysctl and oom_score_adj that an earlier run changed; return sysctl -> value now in
+    force."""
     hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
     facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
     targets = Targets(hierarchy=hierarchy, cgroup_root=host.cgroup, pods=None, proc=host.proc)
     OomScoreAdjEnforcer(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
-    keeper = SysctlEnforcer(
+    enforcer = SysctlEnforcer(
         store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc
     )
-    restored = keeper.restore()
-    # What is held no more is not wanted any more either; what could not be given back stays visible.
+    restored = enforcer.restore()
+    # What is restored is no longer desired either; what could not be restored stays visible.
     held = store.sysctls()
     store.put_note(VIEWS_NOTE, [view for view in store.note(VIEWS_NOTE) or [] if view["key"] in held])
     return restored

@@ -4,7 +4,6 @@ Each is got by its name, from the API server's cache (resourceVersion=0), and ag
 watch of all namespaces on every node would cost the cluster far more than it tells one node.
 """
 
-import logging
 import queue
 import random
 import threading
@@ -13,9 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from oomkeeper.logformat import get_logger
+
 from .kube.client import ApiClient, ApiConfig, ApiError
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FRESH_SECONDS = 120.0
 """How long labels are taken for what they are; with jitter, so that nodes do not ask together."""
@@ -67,9 +68,7 @@ class NamespaceCache:
                 # Its pods are about to go as well.
                 self._labels.pop(name, None)
                 return
-            log.warning(
-                "namespace not read name=%s retry_seconds=%.0f problem=%s", name, RETRY_SECONDS, error
-            )
+            log.warning("namespace not read", name=name, retry_seconds=RETRY_SECONDS, error=error)
             self._ask_at[name] = self._clock() + RETRY_SECONDS
             return
         labels: dict[str, Any] = (found.get("metadata") or {}).get("labels") or {}

@@ -9,7 +9,6 @@ Records are read and left where they are; clearing pstore is systemd-pstore's or
 What was counted is noted in the store, in the transaction that counts it.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.pstore import Dump, read_dumps, record_files
 from oomkeeper.kernel.report import parse_records
+from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
 from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
@@ -26,10 +26,12 @@ from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 from .attribution import Subject, attribute
 from .clock import rfc3339
 from .incident_counts import count_kill
+from .listener import LoopListener
 from .pods import PodTable
+from .shared_kernel import SharedKernel
 from .store import Store
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PANICS_NOTE = "panics"
 """Name in the store of the note on what was found: `{"seen": [..], "count": n, "last": {..} or None}`."""
@@ -61,22 +63,21 @@ class PanicWatch:
         node: str,
         pods: PodTable | None,
         operator_namespace: str,
-        sink: Callable[[dict[str, Any]], None],
-        is_ours: Callable[[Kill], bool],
+        listener: LoopListener,
+        shared: SharedKernel,
         pstore: Path,
         archive: Path,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`pods` None: a bare host. `is_ours` decides on a panic in no known pod, where nodes share a
-        kernel."""
+        """`pods` None: a bare host."""
         self._store = store
         self._facts = facts
         self._node = node
         self._pods = pods
         self._namespace = operator_namespace
-        self._sink = sink
-        self._is_ours = is_ours
+        self._listener = listener
+        self._shared = shared
         self._pstore = pstore
         self._archive = archive
         self._clock = clock
@@ -113,7 +114,7 @@ class PanicWatch:
                 continue
             written = dump.time if dump.time is not None else self._wall()
             if self._wall() - written > MAX_AGE_SECONDS:
-                log.info("old panic passed over record=%s time=%s", dump.files[0].name, rfc3339(written))
+                log.info("old panic ignored", record=dump.files[0].name, panicked_at=rfc3339(written))
                 continue
             self._waiting[dump.identity] = _Waiting(kill, rfc3339(written))
 
@@ -122,20 +123,20 @@ class PanicWatch:
         if subject is None:
             return
         del self._waiting[identity]
-        if subject.pod is None and not self._is_ours(waiting.kill):
+        if subject.pod is None and not self._shared.publishes(waiting.kill):
             with self._store.transaction():
                 self._note(identity, last=None)
             return
         record = self._count(identity, waiting, subject)
         log.warning(
-            "panic recorded id=%s cause=%s pod=%s time=%s panic=%s",
-            record["id"],
-            record["cause"],
-            subject.pod.facts.name if subject.pod else "-",
-            waiting.when,
-            waiting.kill.panic,
+            "panic recorded",
+            id=record["id"],
+            cause=record["cause"],
+            pod=subject.pod.facts.name if subject.pod else None,
+            panicked_at=waiting.when,
+            panic=waiting.kill.panic,
         )
-        self._sink(record)
+        self._listener.kill_recorded(record)
 
     def _subject(self, waiting: _Waiting) -> Subject | None:
         """Whose limit it was; None while the pod may still turn up."""

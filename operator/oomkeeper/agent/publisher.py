@@ -1,13 +1,13 @@
 """Bring what the store holds to the API server, for as long as it takes: the incidents, and the node's
 status when it changed."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from oomkeeper.logformat import get_logger
 from oomkeeper.model.names import AGENT_MANAGER, API_VERSION
 
 from .incidents import for_api
@@ -15,7 +15,7 @@ from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
 from .kube.watcher import Backoff
 from .store import Store
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 STATUS_INTERVAL_SECONDS = 1.0
 """At most one write of OOMNode.status in this time: a storm of kills changes its counters with each."""
@@ -80,7 +80,7 @@ class Publisher(threading.Thread):
                 backoff.reset()
             except ApiError as error:
                 timeout = backoff.next_seconds()
-                log.warning("publishing fails retry_seconds=%.1f problem=%s", timeout, error)
+                log.warning("publishing failed", retry_seconds=timeout, error=error)
                 if not stopping:
                     # Not `wait`: more work must not shorten the pause that the API server needs.
                     time.sleep(min(timeout, 1.0))
@@ -96,15 +96,15 @@ class Publisher(threading.Thread):
                 self._publish_incident(document)
             except ApiError as error:
                 meta = document["metadata"]
-                words = (meta["namespace"], meta["name"], error)
+                fields = {"namespace": meta["namespace"], "name": meta["name"], "error": error}
                 if error.status in HOPELESS:
-                    log.error("incident refused namespace=%s name=%s problem=%s", *words)
+                    log.error("incident rejected", **fields)
                     self._refused[key] = version
                     continue
                 if not _namespace_gone(error):
                     raise
                 # For good, not only until the next start; one more kill would be another version.
-                log.warning("incident given up: no such namespace=%s name=%s problem=%s", *words)
+                log.warning("incident dropped: namespace not found", **fields)
             store.mark_published(key, version)
 
     def _publish_incident(self, document: dict[str, Any]) -> None:

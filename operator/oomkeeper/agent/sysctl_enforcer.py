@@ -12,21 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
+from oomkeeper.logformat import get_logger
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
 from .clock import rfc3339
 from .desired import AUDIT, KEEP, PERSISTENT, Desired, DesiredSysctl
+from .drift import DriftHistory, fight_message
 from .kubelet import KubeletFacts
 from .oomscoreadj.entry_status import AdjustmentStatus
 from .store import Store
 from .sysctl_safety import refuse
 
-log = logging.getLogger(__name__)
-
-MAX_DRIFTS = 6
-"""So many drifts of one key within DRIFT_WINDOW_SECONDS are a fight with another writer: it is left to that
-one."""
-DRIFT_WINDOW_SECONDS = 600.0
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +72,15 @@ class SysctlEnforcer:
         sysctls: Sysctls,
         boot_id: str,
         etc: Path = Path("/etc"),
+        clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`clock` counts from the boot and is never set: drift fights outlive a restart of the agent."""
         self._store = store
         self._sysctls = sysctls
         self._etc = etc
         self._boot_id = boot_id
+        self._clock = clock
         self._wall = wall
 
     def reconcile(self, desired: Desired, *, kubelet: KubeletFacts | None) -> KeptState:
@@ -127,7 +127,7 @@ class SysctlEnforcer:
                 restored[key] = value
         problem = self._write_drop_in({})
         if problem is not None:
-            log.warning("drop-in not removed problem=%s", problem)
+            log.warning("drop-in not removed", error=problem)
         return restored
 
     def _keep(
@@ -192,13 +192,12 @@ class SysctlEnforcer:
             self._store.put_sysctl(wanted.key, note)
         if actual == wanted.value:
             return view
-        if len(note.get("drifts", ())) >= MAX_DRIFTS:
+        if self._drifts(note).is_fight:
             return replace(
                 view,
                 state="Drifted",
                 reason="FightingForeignWriter",
-                message=f"set back {len(note['drifts'])} times within {DRIFT_WINDOW_SECONDS / 60:.0f} min, "
-                f"probably by {note['suspectedWriter']}; left as it is until that stops",
+                message=fight_message(note["suspectedWriter"]),
             )
         try:
             self._sysctls.write(wanted.key, wanted.value)
@@ -207,12 +206,7 @@ class SysctlEnforcer:
         if note != applied:
             self._store.put_sysctl(wanted.key, applied)
         log.info(
-            "sysctl set key=%s value=%d was=%d policy=%s drift=%s",
-            wanted.key,
-            wanted.value,
-            actual,
-            wanted.policy,
-            drifted,
+            "sysctl set", key=wanted.key, value=wanted.value, was=actual, policy=wanted.policy, drift=drifted
         )
         return replace(view, actual=wanted.value)
 
@@ -232,27 +226,25 @@ class SysctlEnforcer:
     def _note_drift(
         self, wanted: DesiredSysctl, note: dict[str, Any], *, actual: int, kubelet: KubeletFacts | None
     ) -> dict[str, Any]:
-        now = self._wall()
-        drifts = [when for when in note.get("drifts", []) if now - when < DRIFT_WINDOW_SECONDS]
-        fighting = len(drifts) >= MAX_DRIFTS
+        before = self._drifts(note)
         restarted = kubelet is not None and kubelet.start_time != note.get("kubeletStart")
         writer = self._suspect(wanted.key, actual, kubelet=kubelet, restarted=restarted)
         log.log(
-            logging.DEBUG if fighting else logging.WARNING,
-            "sysctl drifted key=%s desired=%d actual=%d suspect=%s",
-            wanted.key,
-            wanted.value,
-            actual,
-            writer,
+            logging.DEBUG if before.is_fight else logging.WARNING,
+            "sysctl drifted",
+            key=wanted.key,
+            desired=wanted.value,
+            actual=actual,
+            suspected_writer=writer,
         )
-        return {
-            **note,
-            # While it is left to the other writer, one look at the same foreign value is not another drift.
-            "drifts": drifts if fighting else [*drifts, now],
-            "driftCount": note.get("driftCount", 0) + (not fighting),
-            "lastDrift": note.get("lastDrift") if fighting else rfc3339(now),
-            "suspectedWriter": writer,
-        }
+        note = {**note, "drifts": list(before.add(self._clock()).times), "suspectedWriter": writer}
+        if not before.is_fight:
+            note |= {"driftCount": note.get("driftCount", 0) + 1, "lastDrift": rfc3339(self._wall())}
+        return note
+
+    def _drifts(self, note: dict[str, Any]) -> DriftHistory:
+        """The changes by another writer in this boot that still count."""
+        return DriftHistory(tuple(note.get("drifts", ()))).recent(self._clock())
 
     def _suspect(self, key: str, actual: int, *, kubelet: KubeletFacts | None, restarted: bool) -> str:
         if kubelet is not None and restarted and SYSCTL_RULES[key].kubelet_value == actual:
@@ -270,11 +262,11 @@ class SysctlEnforcer:
             give_back = note.get("onRelease") != KEEP or forced
             if give_back and self._sysctls.read(key) != note["original"]:
                 self._sysctls.write(key, note["original"])
-                log.info("sysctl restored key=%s value=%d", key, note["original"])
+                log.info("sysctl restored", key=key, value=note["original"])
             value = self._sysctls.read(key)
         except SysctlError as error:
             if not error.missing:
-                log.warning("sysctl not restored problem=%s", error)
+                log.warning("sysctl not restored", error=error)
                 return None
             value = note["original"]
         self._store.drop_sysctl(key)
@@ -292,7 +284,7 @@ class SysctlEnforcer:
         folder = self._etc / "sysctl.d"
         try:
             if write_drop_in(render_drop_in(values, policies) if values else None, folder=folder):
-                log.info("drop-in changed folder=%s keys=%s", folder, ",".join(sorted(values)) or "none")
+                log.info("drop-in changed", folder=folder, keys=sorted(values))
         except OSError as error:
             return f"{folder}: {error.strerror or error}"
         return None

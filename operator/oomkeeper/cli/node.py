@@ -10,7 +10,9 @@ import sys
 from typing import Any
 
 from oomkeeper.agent.desired import Desired
+from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.loop import HostPaths, NodeLoop, restore_node
+from oomkeeper.agent.messages import DesiredChanged
 from oomkeeper.agent.store import StateError, Store, hold_state
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.logformat import configure_logging
@@ -61,17 +63,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _watch(args: argparse.Namespace, *, store: Store, host: HostPaths, desired: Desired | None) -> None:
-    sink = _print_json if args.output == "json" else _print_text
     loop = NodeLoop(
         store=store,
         node=_host_name(host),
         host=host,
         pods=None,
         operator_namespace="oomkeeper-system",
-        sink=sink,
+        listener=_KillPrinter(args.output),
     )
     if desired is not None:
-        loop.set_desired(desired)
+        loop.post(DesiredChanged(desired))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: loop.stop())
     complain(
@@ -108,11 +109,16 @@ def _host_name(host: HostPaths) -> str:
     return (host.proc / "sys/kernel/hostname").read_text().strip()
 
 
-def _print_json(record: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+class _KillPrinter(LoopListener):
+    """Prints each kill on stdout: JSON as one line, text as a page."""
 
+    def __init__(self, output: str) -> None:
+        self._output = output
 
-def _print_text(record: dict[str, Any]) -> None:
-    sys.stdout.write("".join(text_pages_for([record])) + "\n")
-    sys.stdout.flush()
+    def kill_recorded(self, record: dict[str, Any]) -> None:
+        if self._output == "json":
+            text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        else:
+            text = "".join(text_pages_for([record]))
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()

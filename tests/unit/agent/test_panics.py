@@ -12,11 +12,12 @@ import pytest
 from oomkeeper.agent import panics
 from oomkeeper.agent.clock import rfc3339
 from oomkeeper.agent.incidents import merge_older
+from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.panics import ATTRIBUTE_SECONDS, LOOK_SECONDS, MAX_AGE_SECONDS, PanicWatch, panics_of
 from oomkeeper.agent.pods import PodTable
+from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
 from oomkeeper.api.oomincident import OOMIncident
-from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
 from tests.unit.kernel.panic_samples import (
     CONTAINER_CGROUP,
@@ -38,6 +39,16 @@ WHEN = rfc3339(WRITTEN)
 CRASHED = pod(status("app", now=ended(CONTAINER_ID, reason="Unknown")))
 
 
+class Printed(LoopListener):
+    """Keeps the records that the loop would print."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+
+    def kill_recorded(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+
+
 class Harness:
     """A node after the reboot, with clocks of its own."""
 
@@ -47,8 +58,8 @@ class Harness:
         self.pods = pods
         self.now = 5.0
         self.wall = WRITTEN + 40.0
-        self.printed: list[dict[str, Any]] = []
-        self.ours = True
+        self.listener = Printed()
+        self.shared = SharedKernel()
         self.store = Store.open(folder / "state")
         self.watch = self.start()
 
@@ -60,16 +71,17 @@ class Harness:
             node="node-a",
             pods=self.pods,
             operator_namespace="ops",
-            sink=self.printed.append,
-            is_ours=self.is_ours,
+            listener=self.listener,
+            shared=self.shared,
             pstore=self.pstore,
             archive=self.folder / "archive",
             clock=lambda: self.now,
             wall=lambda: self.wall,
         )
 
-    def is_ours(self, _kill: Kill) -> bool:
-        return self.ours
+    @property
+    def printed(self) -> list[dict[str, Any]]:
+        return self.listener.records
 
     def pass_seconds(self, seconds: float) -> None:
         self.now += seconds
@@ -198,10 +210,10 @@ def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: P
 
 def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
     harness = Harness(tmp_path, pods=table())
-    harness.ours = False
+    harness.shared.publishes_host_kills = False
     write_erst(harness.pstore, parts(panic_lines(cgroup="/system.slice/x.service")))
     harness.watch.tick()
-    harness.ours = True
+    harness.shared.publishes_host_kills = True
     harness.watch = harness.start()
     harness.pass_seconds(LOOK_SECONDS)
     assert (harness.incidents(), panics_of(harness.store)["count"]) == ([], 0)

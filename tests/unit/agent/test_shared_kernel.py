@@ -7,10 +7,12 @@ import pytest
 
 from oomkeeper.agent.cgroup_kill_counters import first_counters
 from oomkeeper.agent.kill_recorder import KillRecorder
+from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.pods import PodTable, parse_pod
+from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.enclosure import in_some_container, path_inside, sees_kernel_pids
+from oomkeeper.kernel.shared_kernel import has_kernel_pids, in_some_container, path_inside
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.node import NodeFacts
 
@@ -45,7 +47,7 @@ def app_cgroup(node: str) -> str:
 
 
 class SharedNode:
-    """A node in a container, with one pod, and its witness."""
+    """A node in a container, with one pod, and its kill recorder."""
 
     def __init__(self, folder: Path, *, container: str, appointed: bool = False) -> None:
         self.container = container
@@ -66,7 +68,9 @@ class SharedNode:
         pods = PodTable()
         app = status("app", now=running(), container_id=CONTAINER)
         pods.replace([parse_pod(pod_object(app, uid=UIDS[container]))], now=0.0)
-        self._witness = KillRecorder(
+        shared = SharedKernel(container_id=container, kernel_pids=False)
+        shared.publishes_host_kills = appointed
+        self._recorder = KillRecorder(
             store=self.store,
             facts=FACTS,
             node=f"node-{container[0]}",
@@ -74,11 +78,9 @@ class SharedNode:
             hierarchy=hierarchy,
             pods=pods,
             operator_namespace="oomkeeper-system",
-            sink=lambda _record: None,
-            enclosure=container,
-            kernel_pids=False,
+            listener=LoopListener(),
+            shared=shared,
         )
-        self._witness.host_kills = appointed
 
     def add_process(self, pid: int, cgroup: str) -> None:
         folder = self._mount.parents[1] / str(pid)
@@ -92,8 +94,8 @@ class SharedNode:
         (folder / "memory.oom_control").write_text(f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n")
 
     def read(self, records: Sequence[LogRecord]) -> None:
-        self._witness.feed(records, lost=lambda: 0)
-        self._witness.finish()
+        self._recorder.feed(records, lost=lambda: 0)
+        self._recorder.finish()
 
     @property
     def published(self) -> dict[str, int]:
@@ -215,16 +217,16 @@ def test_a_report_explains_the_counter_of_a_nodes_own_cgroup(nodes: tuple[Shared
 
 
 def test_paths_of_the_log_are_told_from_the_nodes_own() -> None:
-    assert path_inside(f"/docker/{FIRST}/kubelet.slice/x", enclosure=FIRST) == "/kubelet.slice/x"
-    assert path_inside(f"/system.slice/docker-{FIRST}.scope/a", enclosure=FIRST) == "/a"
-    assert path_inside(f"/docker/{FIRST}", enclosure=FIRST) == "/"
-    assert path_inside("/kubelet.slice/x", enclosure=FIRST) is None
+    assert path_inside(f"/docker/{FIRST}/kubelet.slice/x", container_id=FIRST) == "/kubelet.slice/x"
+    assert path_inside(f"/system.slice/docker-{FIRST}.scope/a", container_id=FIRST) == "/a"
+    assert path_inside(f"/docker/{FIRST}", container_id=FIRST) == "/"
+    assert path_inside("/kubelet.slice/x", container_id=FIRST) is None
     assert not in_some_container("/system.slice/sshd.service")
     assert not in_some_container(f"/deadbeef{FIRST}")
 
 
 def test_pids_of_another_pid_namespace_are_not_looked_up(tmp_path: Path) -> None:
-    assert sees_kernel_pids() == (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
+    assert has_kernel_pids() == (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
     (tmp_path / "self/ns").mkdir(parents=True)
     (tmp_path / "self/ns/pid").touch()
-    assert not sees_kernel_pids(proc=tmp_path)
+    assert not has_kernel_pids(proc=tmp_path)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.agent.drift import DRIFT_WINDOW_SECONDS, MAX_DRIFTS
 from oomkeeper.agent.kubelet import KubeletFacts
 from oomkeeper.agent.store import Store
-from oomkeeper.agent.sysctl_enforcer import DRIFT_WINDOW_SECONDS, MAX_DRIFTS, SysctlEnforcer
+from oomkeeper.agent.sysctl_enforcer import SysctlEnforcer
 from oomkeeper.kernel.sysctl import DROP_IN_NAME, SysctlError, Sysctls
 
 SWAPPINESS = "vm.swappiness"
@@ -36,7 +37,8 @@ class Host:
         self.etc = folder / "etc"
         self.etc.mkdir()
         self.sysctls = Stubborn(root=self.root)
-        self.now = 1_000_000.0
+        self.now = 100.0
+        self.wall = 1_000_000.0
         self.boot = "boot-1"
         self.kubelet: KubeletFacts | None = None
         self.put(SWAPPINESS, FOUND)
@@ -55,7 +57,8 @@ class Host:
             sysctls=self.sysctls,
             boot_id=self.boot,
             etc=self.etc,
-            wall=lambda: self.now,
+            clock=lambda: self.now,
+            wall=lambda: self.wall,
         )
         return keeper.reconcile(Desired(sysctls=wanted), kubelet=self.kubelet)
 
@@ -192,3 +195,24 @@ def test_a_drop_in_with_bytes_that_are_no_text_is_replaced(host: Host) -> None:
     (host.etc / "sysctl.d" / DROP_IN_NAME).write_bytes(b"\xff\xfe")
     assert host.pass_(replace(TEN, persistence="Persistent")).persistent_problem is None
     assert f"{SWAPPINESS} = 10\n" in (host.etc / "sysctl.d" / DROP_IN_NAME).read_text()
+
+
+def test_wall_clock_set_back_does_not_prolong_a_drift_fight(host: Host) -> None:
+    host.pass_(TEN)
+    for _ in range(MAX_DRIFTS + 1):
+        host.put(SWAPPINESS, 77)
+        host.pass_(TEN)
+    assert host.view(TEN).reason == "FightingForeignWriter"
+    host.wall -= 86400
+    host.now += DRIFT_WINDOW_SECONDS + 1
+    assert host.view(TEN).state == "InSync"
+
+
+def test_drift_fight_outlives_a_restart_of_the_agent_but_not_a_reboot(host: Host) -> None:
+    host.pass_(TEN)
+    for _ in range(MAX_DRIFTS + 1):
+        host.put(SWAPPINESS, 77)
+        host.pass_(TEN)
+    assert host.view(TEN).reason == "FightingForeignWriter"
+    host.boot, host.now = "boot-2", 5.0
+    assert host.view(TEN).state == "InSync"

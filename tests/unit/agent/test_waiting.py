@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.kill_recorder import PATIENCE_SECONDS, KillRecorder
+from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.pods import PodTable
+from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 
@@ -17,7 +19,7 @@ PAIR = ("app", "sidecar")
 
 
 class WaitingNode:
-    """A witness on a clock of the test's, with a kill in a container of a pod."""
+    """A kill recorder on virtual time, with a kill in a container of a pod."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "cgroup" / "memory").mkdir(parents=True)
@@ -25,7 +27,7 @@ class WaitingNode:
         self.store = Store.open(folder / "state")
         self.pods = PodTable()
         self._now = 0.0
-        self._witness = KillRecorder(
+        self._recorder = KillRecorder(
             store=self.store,
             facts=FACTS,
             node="node-a",
@@ -35,14 +37,15 @@ class WaitingNode:
             hierarchy=CgroupHierarchy.find(root=folder / "cgroup", proc=folder),
             pods=self.pods,
             operator_namespace="oomkeeper-system",
-            sink=lambda _record: None,
+            listener=LoopListener(),
+            shared=SharedKernel(),
             clock=lambda: self._now,
         )
-        self._witness.feed(Log().full(f"/kubepods/burstable/pod{UID}/{IDS[0]}"), lost=lambda: 0)
+        self._recorder.feed(Log().full(f"/kubepods/burstable/pod{UID}/{IDS[0]}"), lost=lambda: 0)
 
     def at(self, seconds: float) -> None:
         self._now = seconds
-        self._witness.tick()
+        self._recorder.tick()
 
     @property
     def subjects(self) -> list[tuple[str | None, str | None]]:

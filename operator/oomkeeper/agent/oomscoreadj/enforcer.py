@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oomkeeper.kernel.oomscore import OomScoreError, Process, ProcessId, read_process, write_adj
+from oomkeeper.logformat import get_logger
 
+from ..drift import DriftHistory, fight_message
 from ..store import Store
 from .entry import AdjustmentEntry
 from .entry_status import AdjustmentStatus, Steady
 from .inheritance import Held, heirs_of, inherited, relatives_of
 from .targets import Target, Targets
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ROUNDS = 3
 """Looks in one go, as long as there is something to write: a fork between look and write has the old
 value."""
 RETRY_SECONDS = 60.0
 """Before a value that the kernel did not take is tried again."""
-MAX_DRIFTS = 6
-"""So many changes of one process by somebody else within DRIFT_SECONDS: it is left to them."""
-DRIFT_SECONDS = 600.0
 
 BOOT_NOTE = "adjustments of boot"
 KEEP_NOTE = "adjustments kept on release"
@@ -40,7 +39,7 @@ CHANGING_NOTE = "adjustments being changed"
 
 
 @dataclass(slots=True)
-class _Tally:
+class _ProcessCounts:
     in_force: int = 0
     failed: int = 0
     left: int = 0
@@ -74,7 +73,7 @@ class OomScoreAdjEnforcer:
         self._clock = clock
         self._failed: dict[ProcessId, tuple[int, OomScoreError, float]] = {}
         """Process -> value that was not taken, why, and when to try again."""
-        self._drifts: dict[ProcessId, list[float]] = {}
+        self._drifts: dict[ProcessId, DriftHistory] = {}
         self._steady = Steady(clock=clock)
         self._said: dict[str, tuple[str, str | None]] = {}
         self._stuck: OomScoreError | None = None
@@ -106,13 +105,13 @@ class OomScoreAdjEnforcer:
         enforcing = [rule for rule in rules if not rule.audits]
         for _ in range(ROUNDS):
             named = dict(zip((rule.id for rule in rules), self._targets.find(rules, host=host), strict=True))
-            tallies, wrote = self._pass(enforcing, named)
+            counts, wrote = self._pass(enforcing, named)
             if not wrote:
                 break
         views = tuple(
             self._audit(rule, named[rule.id])
             if rule.audits
-            else _enforced(rule, named[rule.id], tallies[rule.id])
+            else _enforced(rule, named[rule.id], counts[rule.id])
             for rule in rules
         )
         return self._show(views)
@@ -127,29 +126,29 @@ class OomScoreAdjEnforcer:
 
     def _pass(
         self, rules: Sequence[AdjustmentEntry], named: Mapping[str, Target]
-    ) -> tuple[dict[str, _Tally], bool]:
+    ) -> tuple[dict[str, _ProcessCounts], bool]:
         """One look and what follows from it; whether anything was written."""
         held = self._held()
         family = {one.pid: (one.start_time, row) for one, row in held.items()}
         unsure = {rule for rule, target in named.items() if not target.complete}
         reserved = {one.pid: row.rule for one, row in held.items() if row.rule in unsure}
         claims: dict[int, AdjustmentEntry] = {}
-        tallies = {rule.id: _Tally() for rule in rules}
+        counts = {rule.id: _ProcessCounts() for rule in rules}
         live: set[ProcessId] = set()
         writes: list[_Write] = []
         heirs: list[_Write] = []
         pending: dict[str, AdjustmentEntry] = {}
         for rule in rules:
-            tally = tallies[rule.id]
+            count = counts[rule.id]
             for group in named[rule.id].groups:
                 # What a rule of higher standing has, and cannot tell at the moment, stays with it.
                 claims |= {pid: pending[reserved[pid]] for pid in group if reserved.get(pid) in pending}
                 mine = [pid for pid in group if pid not in claims]
                 taken = [claims[pid] for pid in group if pid in claims]
                 lost = [winner.id for winner in taken if winner.value != rule.value]
-                tally.in_force += len(taken) - len(lost)
-                tally.overridden += len(lost)
-                tally.by |= set(lost)
+                count.in_force += len(taken) - len(lost)
+                count.overridden += len(lost)
+                count.by |= set(lost)
                 claims |= dict.fromkeys(mine, rule)
                 relatives = relatives_of(mine, family)
                 for pid in mine:
@@ -157,23 +156,23 @@ class OomScoreAdjEnforcer:
                     if process is None or process.kernel_thread:
                         continue
                     live.add(process.id)
-                    self._judge(process, rule, tally, held, relatives, writes=writes, heirs=heirs)
+                    self._judge(process, rule, count, held, relatives, writes=writes, heirs=heirs)
             if rule.id in unsure:
                 pending[rule.id] = rule
-        wrote = self._write(writes, heirs, tallies, held)
+        wrote = self._write(writes, heirs, counts, held)
         rest = {one: row for one, row in held.items() if one not in live}
         self._release(rest, live=live, unsure=unsure)
         self._store.put_note(KEEP_NOTE, sorted(rule.id for rule in rules if rule.on_release == "Keep"))
         known = live | rest.keys()
         self._failed = {one: failed for one, failed in self._failed.items() if one in known}
         self._drifts = {one: drifts for one, drifts in self._drifts.items() if one in known}
-        return tallies, wrote
+        return counts, wrote
 
     def _judge(
         self,
         process: Process,
         rule: AdjustmentEntry,
-        tally: _Tally,
+        count: _ProcessCounts,
         held: Mapping[ProcessId, Held],
         relatives: Mapping[int, Held],
         *,
@@ -184,36 +183,32 @@ class OomScoreAdjEnforcer:
         known = held.get(process.id)
         original = known.original if known else inherited(process, relatives)
         if process.adj == rule.value:
-            tally.in_force += 1
+            count.in_force += 1
             self._failed.pop(process.id, None)
             if original is not None and (known is None or known[1:] != (rule.value, rule.id)):
                 heirs.append(_Write(process, rule.value, original, rule))
             return
-        if known is not None and known[1:] == (rule.value, rule.id) and self._fights(process.id):
-            tally.left += 1
+        if known is not None and known[1:] == (rule.value, rule.id) and self._is_fight(process.id):
+            count.left += 1
             return
         failed = self._failed.get(process.id)
         if failed is not None and failed[0] == rule.value and self._clock() < failed[2]:
-            tally.failed += 1
-            tally.error = failed[1]
+            count.failed += 1
+            count.error = failed[1]
             return
         writes.append(_Write(process, rule.value, process.adj if original is None else original, rule))
 
-    def _fights(self, process: ProcessId) -> bool:
-        """Note that somebody else has changed it; whether it is to be left to them."""
-        now = self._clock()
-        drifts = [when for when in self._drifts.get(process, ()) if now - when < DRIFT_SECONDS]
-        if len(drifts) < MAX_DRIFTS:
-            self._drifts[process] = [*drifts, now]
-            return False
-        self._drifts[process] = drifts
-        return True
+    def _is_fight(self, process: ProcessId) -> bool:
+        """Note that another writer has changed it; return whether it is left to that writer."""
+        before = self._drifts.get(process, DriftHistory()).recent(self._clock())
+        self._drifts[process] = before.add(self._clock())
+        return before.is_fight
 
     def _write(
         self,
         writes: Sequence[_Write],
         heirs: Sequence[_Write],
-        tallies: Mapping[str, _Tally],
+        counts: Mapping[str, _ProcessCounts],
         held: Mapping[ProcessId, Held],
     ) -> bool:
         if not writes and not heirs:
@@ -231,17 +226,17 @@ class OomScoreAdjEnforcer:
         done: Counter[tuple[str, int]] = Counter()
         undone: list[ProcessId] = []
         for one in writes:
-            tally = tallies[one.rule.id]
+            count = counts[one.rule.id]
             try:
                 alive = write_adj(one.process.id, one.value, proc=self._proc)
             except OomScoreError as error:
                 undone.append(one.process.id)
                 self._failed[one.process.id] = (one.value, error, self._clock() + RETRY_SECONDS)
-                tally.failed += 1
-                tally.error = error
+                count.failed += 1
+                count.error = error
                 continue
             if alive:
-                tally.in_force += 1
+                count.in_force += 1
                 done[one.rule.id, one.value] += 1
         with self._store.transaction():
             for process in undone:
@@ -250,8 +245,8 @@ class OomScoreAdjEnforcer:
                 else:
                     self._store.drop_adjustment(pid=process.pid, start_time=process.start_time)
             self._store.put_note(CHANGING_NOTE, [])
-        for (rule, value), count in done.items():
-            log.info("oom_score_adj set rule=%s value=%d processes=%d", rule, value, count)
+        for (rule_id, value), processes in done.items():
+            log.info("oom_score_adj set", rule=rule_id, value=value, processes=processes)
         return bool(done)
 
     def _note(self, process: ProcessId, held: Held) -> None:
@@ -296,9 +291,9 @@ class OomScoreAdjEnforcer:
             with self._store.transaction():
                 for id in let_go:
                     self._store.drop_adjustment(pid=id.pid, start_time=id.start_time)
-        for rule, count in done.items():
-            if count:
-                log.info("oom_score_adj restored rule=%s processes=%d", rule, count)
+        for rule, processes in done.items():
+            if processes:
+                log.info("oom_score_adj restored", rule=rule, processes=processes)
 
     def _give_back(self, process: ProcessId, original: int) -> bool:
         failed = self._failed.get(process)
@@ -310,7 +305,7 @@ class OomScoreAdjEnforcer:
         except OomScoreError as error:
             self._failed[process] = (original, error, self._clock() + RETRY_SECONDS)
             self._stuck = error
-            log.warning("oom_score_adj not restored pid=%d value=%d problem=%s", process.pid, original, error)
+            log.warning("oom_score_adj not restored", pid=process.pid, value=original, error=error)
             return False
         return True
 
@@ -337,12 +332,11 @@ class OomScoreAdjEnforcer:
                 level = logging.INFO if view.state in ("InSync", "Audited", "Pending") else logging.WARNING
                 log.log(
                     level,
-                    "adjustment rule=%s/%s state=%s reason=%s message=%s",
-                    view.policy,
-                    view.name,
-                    view.state,
-                    view.reason,
-                    view.message,
+                    "adjustment state changed",
+                    rule=f"{view.policy}/{view.name}",
+                    state=view.state,
+                    reason=view.reason,
+                    detail=view.message,
                 )
         self._said = {f"{view.policy}/{view.name}": (view.state, view.reason) for view in views}
         return self._steady.show(views)
@@ -352,25 +346,23 @@ def _problem_state(target: Target) -> str | None:
     return "Refused" if target.refused else None if target.complete else "Pending"
 
 
-def _enforced(rule: AdjustmentEntry, target: Target, tally: _Tally) -> AdjustmentStatus:
+def _enforced(rule: AdjustmentEntry, target: Target, count: _ProcessCounts) -> AdjustmentStatus:
     state, reason, message = _problem_state(target), target.reason, target.message
-    if tally.error is not None:
-        state, reason, message = "Refused", tally.error.reason, str(tally.error)
-    elif state is None and tally.left:
+    if count.error is not None:
+        state, reason, message = "Refused", count.error.reason, str(count.error)
+    elif state is None and count.left:
         state, reason = "Drifted", "FightingForeignWriter"
-        message = (
-            f"set back {MAX_DRIFTS} times within {DRIFT_SECONDS / 60:.0f} min; left as it is until that stops"
-        )
+        message = fight_message()
     return _view(
         rule,
         target,
         state=state or "InSync",
         reason=reason,
         message=message,
-        in_force=tally.in_force,
-        failed=tally.failed + tally.left,
-        overridden=tally.overridden,
-        overridden_by=min(tally.by, default=None),
+        in_force=count.in_force,
+        failed=count.failed + count.left,
+        overridden=count.overridden,
+        overridden_by=min(count.by, default=None),
     )
 
 

@@ -1,0 +1,109 @@
+"""Follow this node's OOMNode and its pods in the API server, and post what changes to the loop."""
+
+from collections.abc import Callable
+
+from oomkeeper.logformat import get_logger
+
+from .desired import parse_desired
+from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
+from .kube.watcher import Watcher
+from .messages import (
+    DesiredChanged,
+    KubeletVersionRead,
+    Message,
+    NodeObjectMissing,
+    PodChanged,
+    PodsListed,
+)
+from .pods import parse_pod
+
+log = get_logger(__name__)
+
+KubeObject = dict[str, object]
+
+
+class ClusterWatch:
+    """Two watches, each in a thread of its own."""
+
+    def __init__(
+        self,
+        *,
+        config: ApiConfig,
+        node: str,
+        post: Callable[[Message], None],
+        node_added: Callable[[], None],
+    ) -> None:
+        """`node_added` is called when the OOMNode was listed or created: it may be another object than
+        before."""
+        self._config = config
+        self._node = node
+        self._post = post
+        self._node_added = node_added
+        self._kubelet_version: str | None = None
+        self._watchers = (
+            Watcher(
+                config=config,
+                path=resource_path("oomnodes"),
+                query={"fieldSelector": f"metadata.name={node}"},
+                listed=self.nodes_listed,
+                changed=self.node_changed,
+            ),
+            Watcher(
+                config=config,
+                path="/api/v1/pods",
+                query={"fieldSelector": f"spec.nodeName={node}"},
+                listed=self.pods_listed,
+                changed=self.pod_changed,
+            ),
+        )
+
+    def start(self) -> None:
+        """Start both threads."""
+        for watcher in self._watchers:
+            watcher.start()
+
+    def stop(self) -> None:
+        """End both watches."""
+        for watcher in self._watchers:
+            watcher.stop()
+
+    def nodes_listed(self, items: list[KubeObject]) -> None:
+        """Handle the list of OOMNodes with this node's name: one or none."""
+        if items:
+            self.node_changed("ADDED", items[0])
+        else:
+            self._post(NodeObjectMissing())
+
+    def node_changed(self, kind: str, obj: KubeObject) -> None:
+        """Handle a watch event of this node's OOMNode."""
+        if kind == "DELETED":
+            self._post(NodeObjectMissing())
+            return
+        if kind == "ADDED":
+            self._node_added()
+            if self._kubelet_version is None:
+                self._kubelet_version = self._read_kubelet_version()
+                if self._kubelet_version is not None:
+                    self._post(KubeletVersionRead(self._kubelet_version))
+        self._post(DesiredChanged(parse_desired(obj)))
+
+    def pods_listed(self, items: list[KubeObject]) -> None:
+        """Handle the list of this node's pods."""
+        self._post(PodsListed([parse_pod(item) for item in items]))
+
+    def pod_changed(self, kind: str, obj: KubeObject) -> None:
+        """Handle a watch event of one of this node's pods."""
+        self._post(PodChanged(parse_pod(obj), deleted=kind == "DELETED"))
+
+    def _read_kubelet_version(self) -> str | None:
+        """From the Node object, where RBAC lets the agent read it."""
+        client = ApiClient(self._config)
+        try:
+            node = client.get(f"/api/v1/nodes/{self._node}")
+        except ApiError as error:
+            log.info("kubelet version not read", error=error)
+            return None
+        finally:
+            client.close()
+        version = ((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion")
+        return str(version) if version else None

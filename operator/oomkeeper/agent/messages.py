@@ -1,0 +1,73 @@
+"""What other threads tell the loop. Each message is handled in the loop's thread, in the order of arrival."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .desired import Desired
+from .pods import Pod
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredChanged:
+    """The node's OOMNode (or a policy file) asks for this now."""
+
+    desired: Desired
+
+
+@dataclass(frozen=True, slots=True)
+class NodeObjectMissing:
+    """The API server has no OOMNode of this node."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletVersionRead:
+    """The Node object names this version of kubelet."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodsListed:
+    """All pods of this node."""
+
+    pods: Sequence[Pod]
+
+
+@dataclass(frozen=True, slots=True)
+class PodChanged:
+    """One pod was created, changed or deleted."""
+
+    pod: Pod
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NamespacesChanged:
+    """Labels of a namespace became known or changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentsListed:
+    """The incidents of this node that an earlier state database left in the cluster."""
+
+    items: Sequence[dict[str, object]]
+    adopted: threading.Event
+    """Set when the store counts on from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the loop after what has been read is stored."""
+
+
+Message = (
+    DesiredChanged
+    | NodeObjectMissing
+    | KubeletVersionRead
+    | PodsListed
+    | PodChanged
+    | NamespacesChanged
+    | IncidentsListed
+    | Stop
+)

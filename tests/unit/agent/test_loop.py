@@ -1,0 +1,138 @@
+"""The node's loop on virtual time: messages, the kernel log, and what falls due."""
+
+from pathlib import Path
+
+import pytest
+
+from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.agent.loop import ABSENT_SECONDS, ENFORCE_SECONDS, REOPEN_SECONDS
+from oomkeeper.agent.messages import (
+    DesiredChanged,
+    KubeletVersionRead,
+    NodeObjectMissing,
+    PodChanged,
+    PodsListed,
+)
+
+from .loop_harness import LoopHarness
+from .pod_samples import IDS, UID, pod, running, status
+
+SWAPPINESS = "vm.swappiness"
+TEN = Desired(generation=1, sysctls=(DesiredSysctl(key=SWAPPINESS, value=10, policy="ten"),))
+POD = pod(status("app", now=running(), container_id=IDS[0]))
+CGROUP = f"/kubepods/burstable/pod{UID}/{IDS[0]}"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> LoopHarness:
+    return LoopHarness(tmp_path)
+
+
+def test_nothing_is_written_before_the_desired_state_is_known(node: LoopHarness) -> None:
+    node.pass_seconds(60)
+    assert node.sysctl(SWAPPINESS) == 60
+
+
+def test_desired_value_is_applied_immediately_and_drift_within_five_seconds(node: LoopHarness) -> None:
+    node.loop.post(DesiredChanged(TEN))
+    node.loop.step()
+    assert node.sysctl(SWAPPINESS) == 10
+    node.put_sysctl(SWAPPINESS, 77)
+    node.pass_seconds(ENFORCE_SECONDS)
+    assert node.sysctl(SWAPPINESS) == 10
+    assert node.view.kept.views[0].drift_count == 1
+
+
+def test_values_are_restored_when_the_oomnode_stays_away(node: LoopHarness) -> None:
+    node.loop.post(DesiredChanged(TEN))
+    node.pass_seconds(10)
+    node.loop.post(NodeObjectMissing())
+    node.pass_seconds(ABSENT_SECONDS - 1)
+    assert node.sysctl(SWAPPINESS) == 10
+    node.pass_seconds(2)
+    assert node.sysctl(SWAPPINESS) == 60
+
+
+def test_oomnode_that_returns_in_time_keeps_its_values(node: LoopHarness) -> None:
+    node.loop.post(DesiredChanged(TEN))
+    node.loop.step()
+    node.loop.post(NodeObjectMissing())
+    node.pass_seconds(ABSENT_SECONDS - 1)
+    node.loop.post(DesiredChanged(TEN))
+    node.pass_seconds(ABSENT_SECONDS)
+    assert node.sysctl(SWAPPINESS) == 10
+
+
+def test_kill_of_a_listed_pod_is_its_incident(node: LoopHarness) -> None:
+    node.loop.post(PodsListed([POD]))
+    node.log.kill(CGROUP)
+    node.pass_seconds(1)
+    assert node.subjects == {"web-1": 1}
+    assert (node.view.account.recorded, node.view.account.unattributed) == (1, 0)
+
+
+def test_kill_of_a_pod_created_after_the_list_waits_for_it(node: LoopHarness) -> None:
+    node.loop.post(PodsListed([]))
+    node.log.kill(CGROUP)
+    node.pass_seconds(3)
+    assert node.subjects == {}
+    node.loop.post(PodChanged(POD, deleted=False))
+    node.loop.step()
+    assert node.subjects == {"web-1": 1}
+
+
+def test_kill_is_counted_once_over_a_restart_of_the_agent(node: LoopHarness) -> None:
+    node.loop.post(PodsListed([POD]))
+    node.log.kill(CGROUP)
+    node.loop.step()
+    node.restart()
+    node.loop.post(PodsListed([POD]))
+    node.log.kill(CGROUP, pid=4712)
+    node.pass_seconds(2)
+    assert node.subjects == {"web-1": 2}
+
+
+def test_unreadable_kernel_log_is_reported_and_opened_again(tmp_path: Path) -> None:
+    node = LoopHarness(tmp_path)
+    node.log.readable = False
+    node.restart()
+    node.pass_seconds(ENFORCE_SECONDS)
+    node.loop.post(DesiredChanged(TEN))
+    node.loop.step()
+    assert "Operation not permitted" in (node.view.kmsg_problem or "")
+    node.log.readable = True
+    node.log.kill("/system.slice/db.service")
+    node.pass_seconds(REOPEN_SECONDS + ENFORCE_SECONDS)
+    assert node.view.kmsg_problem is None
+    assert node.subjects == {"/system.slice/db.service": 1}
+
+
+def test_kill_that_no_record_explains_is_unattributed_after_two_seconds(node: LoopHarness) -> None:
+    node.loop.step()
+    node.log.kills += 1
+    node.pass_seconds(1)
+    assert node.store.account().unattributed == 0
+    node.pass_seconds(3)
+    assert node.store.account().unattributed == 1
+    assert node.view.account.unattributed == 1
+
+
+def test_kubelet_version_is_shown(node: LoopHarness) -> None:
+    node.loop.post(KubeletVersionRead("v1.34.0"))
+    node.loop.step()
+    assert node.view.kubelet_version == "v1.34.0"
+
+
+def test_wait_ends_when_something_falls_due(node: LoopHarness) -> None:
+    node.loop.post(DesiredChanged(TEN))
+    node.loop.step()
+    assert 0 < node.loop.wait_seconds() <= ENFORCE_SECONDS
+    node.now += ENFORCE_SECONDS
+    assert node.loop.wait_seconds() == 0
+
+
+def test_a_message_wakes_the_loop_and_stop_ends_it(node: LoopHarness) -> None:
+    node.loop.post(DesiredChanged(TEN))
+    node.loop.stop()
+    node.loop.run()
+    assert node.sysctl(SWAPPINESS) == 10
