@@ -15,8 +15,9 @@ from typing import Any
 
 from tests.loglines import parse_log
 from tests.testbed import ControlPlane
+from tests.waiting import eventually
 
-from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json, eventually
+from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json
 
 BUSYBOX = "oomkeeper.local/busybox:1"
 OPERATOR_NAMESPACE = "oomkeeper-system"

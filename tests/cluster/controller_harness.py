@@ -15,14 +15,13 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -35,25 +34,8 @@ ROOT = Path(__file__).parents[2]
 OOM = "/apis/oomkeeper.dev/v1alpha1"
 POLICIES, OOM_NODES, REPORTS = f"{OOM}/oompolicies", f"{OOM}/oomnodes", f"{OOM}/oomreports"
 NODES = "/api/v1/nodes"
-PATIENCE_SECONDS = 30.0
 
-T = TypeVar("T")
 Json = dict[str, Any]
-
-
-def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
-    """What `look` gives once it gives something true; failures in between are waited out too."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := look():
-                return found
-            problem: object = f"still {found!r}"
-        except (AssertionError, KeyError, IndexError, urllib.error.HTTPError) as error:
-            problem = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {problem!r}")
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ import pytest
 
 from oomkeeper.kernel.oomscore import CAP_SYS_RESOURCE, has_capability
 from tests.testbed import NativeNode
+from tests.waiting import eventually
 
 from .agent_harness import Agent, container, incidents, namespace, node_status, pod
-from .controller_harness import POLICIES, Harness, Json, eventually
+from .controller_harness import POLICIES, Harness, Json
 from .test_main_job import agent, create, harness, pytestmark, space
 
 __all__ = ["agent", "harness", "pytestmark", "space"]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.testbed import ControlPlane
+from tests.waiting import eventually
 
 from .agent_harness import Agent, counted, install, namespace, only_incident
-from .controller_harness import OOM_NODES, Harness, Json, eventually
+from .controller_harness import OOM_NODES, Harness, Json
 
 pytestmark = pytest.mark.cluster
 

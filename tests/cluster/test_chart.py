@@ -16,6 +16,7 @@ from tests.kernel.harness import Eater, await_reports, cgroups
 from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed.cache import Say
 from tests.testbed.errors import KubectlError
+from tests.waiting import eventually
 
 from .agent_harness import Agent
 from .chart_harness import (
@@ -31,17 +32,7 @@ from .chart_harness import (
     of_kind,
     rules_of,
 )
-from .controller_harness import (
-    NODES,
-    OOM,
-    OOM_NODES,
-    POLICIES,
-    REPORTS,
-    ROOT,
-    Controller,
-    Json,
-    eventually,
-)
+from .controller_harness import NODES, OOM, OOM_NODES, POLICIES, REPORTS, ROOT, Controller, Json
 
 pytestmark = pytest.mark.cluster
 

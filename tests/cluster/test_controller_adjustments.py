@@ -3,16 +3,9 @@ against the real API server; the tests play the agents."""
 
 import pytest
 
-from .controller_harness import (
-    OOM_NODES,
-    POLICIES,
-    Controller,
-    Harness,
-    Json,
-    controller,
-    eventually,
-    harness,
-)
+from tests.waiting import eventually
+
+from .controller_harness import OOM_NODES, POLICIES, Controller, Harness, Json, controller, harness
 
 __all__ = ["controller", "harness"]
 

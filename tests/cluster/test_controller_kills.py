@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from .controller_harness import OOM, POLICIES, REPORTS, Controller, Harness, controller, eventually, harness
+from tests.waiting import eventually
+
+from .controller_harness import OOM, POLICIES, REPORTS, Controller, Harness, controller, harness
 
 __all__ = ["controller", "harness"]
 

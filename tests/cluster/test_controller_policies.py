@@ -2,16 +2,9 @@
 
 import pytest
 
-from .controller_harness import (
-    NODES,
-    OOM_NODES,
-    POLICIES,
-    Controller,
-    Harness,
-    controller,
-    eventually,
-    harness,
-)
+from tests.waiting import eventually
+
+from .controller_harness import NODES, OOM_NODES, POLICIES, Controller, Harness, controller, harness
 
 __all__ = ["controller", "harness"]
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.testbed.ports import free_ports
+from tests.waiting import eventually
 
 from .controller_harness import (
     NODES,
@@ -24,7 +25,6 @@ from .controller_harness import (
     Harness,
     Line,
     controller,
-    eventually,
     harness,
 )
 

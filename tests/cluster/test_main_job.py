@@ -15,6 +15,7 @@ from tests.kernel.harness import await_reports
 from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed import NativeNode
 from tests.testbed.node import why_not
+from tests.waiting import eventually
 
 from .agent_harness import (
     EAT,
@@ -31,7 +32,7 @@ from .agent_harness import (
     only_incident,
     pod,
 )
-from .controller_harness import OOM_NODES, POLICIES, REPORTS, Controller, Harness, Json, eventually
+from .controller_harness import OOM_NODES, POLICIES, REPORTS, Controller, Harness, Json
 
 _reason = why_not() or why_no_kills()
 pytestmark = [

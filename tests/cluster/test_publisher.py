@@ -10,9 +10,10 @@ from oomkeeper.agent.publisher import Publisher
 from oomkeeper.agent.store import Store
 from oomkeeper.cli.agent import api_config
 from tests.testbed import ControlPlane
+from tests.waiting import eventually
 
 from .agent_harness import install, namespace, only_incident
-from .controller_harness import Harness, Json, eventually
+from .controller_harness import Harness, Json
 
 pytestmark = pytest.mark.cluster
 

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from tests.testbed.errors import TestbedError
+from tests import waiting
 from tests.testbed.kind import KindCluster
 
 GROUP, VERSION = "oomkeeper.dev", "v1alpha1"
 NAMESPACE, RELEASE = "oomkeeper-system", "oomkeeper"
-PATIENCE_SECONDS = 60.0
 MIB = 1 << 20
 
 Json = dict[str, Any]
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
-    """What `look` gives once it gives something true; failures in between are waited out too."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := look():
-                return found
-            problem: object = f"still {found!r}"
-        except (AssertionError, KeyError, IndexError, ValueError, ApiException, TestbedError) as error:
-            problem = f"{type(error).__name__}: {error}"
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {problem}")
-        time.sleep(0.2)
+eventually = functools.partial(waiting.eventually, also=(ApiException,))
 
 
 @dataclass(frozen=True, kw_only=True)

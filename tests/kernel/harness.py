@@ -10,18 +10,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from tests.waiting import eventually
 
 MIB = 1 << 20
-PATIENCE_SECONDS = 60.0
 EATER = Path(__file__).with_name("eater.py")
 
-T = TypeVar("T")
 Json = dict[str, Any]
 
 
@@ -50,21 +49,6 @@ def why_not() -> str | None:
 
 def _limit_file(version: int) -> str:
     return "memory.limit_in_bytes" if version == 1 else "memory.max"
-
-
-def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
-    """What `look` gives once it gives something true; AssertionErrors in between are waited out too."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := look():
-                return found
-            problem: object = f"still {found!r}"
-        except (AssertionError, KeyError, IndexError) as error:
-            problem = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {problem!r}")
-        time.sleep(0.1)
 
 
 HEADERS_PER_WINDOW = 10

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, eventually, oomkeeper
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, oomkeeper
+from tests.waiting import eventually
 
 DUMP = Path("/proc/sys/vm/oom_dump_tasks")
 ALLOCATING = Path("/proc/sys/vm/oom_kill_allocating_task")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, eventually, oomkeeper
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, oomkeeper
+from tests.waiting import eventually
 
 
 def only_kill(node: Node, below: Cgroup) -> Json:

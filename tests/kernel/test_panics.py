@@ -6,8 +6,9 @@ import json
 import time
 from pathlib import Path
 
-from tests.kernel.harness import Node, eventually, oomkeeper
+from tests.kernel.harness import Node, oomkeeper
 from tests.unit.kernel.panic_samples import panic_lines, parts, write_erst
+from tests.waiting import eventually
 
 
 def test_a_panic_is_printed_and_stored_once_over_a_sigkill(node: Node, tmp_path: Path) -> None:

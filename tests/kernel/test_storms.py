@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from oomkeeper.kernel.kmsg import KmsgReader
-from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, eventually, pids
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, pids
+from tests.waiting import eventually
 
 KILLS = 70
 

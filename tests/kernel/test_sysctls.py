@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.harness import Eater, Node, eventually, oomkeeper
+from tests.kernel.harness import Eater, Node, oomkeeper
+from tests.waiting import eventually
 
 DUMP = "vm.oom_dump_tasks"
 ALLOCATING = "vm.oom_kill_allocating_task"

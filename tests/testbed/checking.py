@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.testbed import cgroups, machine, mounts, traces
+from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -39,15 +36,6 @@ def _is_supervisor(entry: Path, folder: Path) -> bool:
     return b"tests.testbed.supervisor" in arguments and os.fsencode(folder) in arguments
 
 
-def within(seconds: float, what: str) -> Iterator[None]:
-    """Loop until the caller breaks; fails the test when that takes too long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(0.05)
-    pytest.fail(f"not within {seconds} s: {what}")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """What a node-level testbed could leave changed."""
@@ -70,9 +58,14 @@ def machine_now() -> Machine:
     )
 
 
-def await_machine(expected: Machine) -> None:
-    """Fails unless the machine is soon as it was; a dead network namespace's interfaces go a little later."""
-    deadline = time.monotonic() + 15
-    while machine_now() != expected and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert machine_now() == expected
+def await_machine(expected: Machine, *, seconds: float = 15) -> None:
+    """Wait until the machine is restored: interfaces of a dead network namespace disappear a little later.
+
+    Raises AssertionError after `seconds`.
+    """
+
+    def is_restored() -> bool:
+        assert machine_now() == expected
+        return True
+
+    eventually(is_restored, seconds=seconds)

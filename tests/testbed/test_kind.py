@@ -8,18 +8,18 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.testbed import machine, netfilter
-from tests.testbed.checking import CHECKOUT, within
+from tests.testbed.checking import CHECKOUT
 from tests.testbed.images import BUSYBOX_IMAGE
 from tests.testbed.kind import KindCluster, down, find, kind_cluster, known, up, why_not
 from tests.testbed.kind.docker import NETWORK, find_docker, node_containers
 from tests.testbed.kind.state import state_folder
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -59,11 +59,11 @@ def fetched(cluster: KindCluster, address: str) -> bool:
 
 def service_address(cluster: KindCluster) -> str:
     """What CoreDNS, itself a service with two endpoints, says in the pod `client`."""
-    for _ in within(60, "the service's name is known"):
-        answer = in_client(cluster, "nslookup server.default.svc.cluster.local")
-        if found := re.search(r"^Name:.*\nAddress: (10\.96\.\S+)", answer, re.MULTILINE):
-            return found[1]
-    raise AssertionError
+    lookup = "nslookup server.default.svc.cluster.local"
+    address = re.compile(r"^Name:.*\nAddress: (10\.96\.\S+)", re.MULTILINE)
+    found = eventually(lambda: address.search(in_client(cluster, lookup)))
+    assert found is not None
+    return found[1]
 
 
 def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: KindCluster) -> None:
@@ -72,13 +72,9 @@ def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: 
     run_pod(cluster, "client", "sleep", "3600", node=cluster.control_plane)
     cluster.kubectl("expose", "pod", "server", "--port=80")
     address = cluster.kubectl("get", "pod", "server", "--output=jsonpath={.status.podIP}")
-    for _ in within(60, "the server is up"):
-        if fetched(cluster, address):
-            break
+    eventually(lambda: fetched(cluster, address))
     service = service_address(cluster)
-    for _ in within(60, "kube-proxy knows the service as well"):
-        if fetched(cluster, service):
-            break
+    eventually(lambda: fetched(cluster, service))  # kube-proxy knows the service as well
 
 
 def test_no_two_pods_of_a_cluster_have_one_address(cluster: KindCluster) -> None:
@@ -111,9 +107,7 @@ def test_a_stopped_node_comes_back_with_its_pods_network(cluster: KindCluster) -
     assert cluster.exec_in_node(worker, ["cat", "/proc/1/stat"]).split()[21] != boot
     cluster.kubectl("wait", "pod/server", "--for=condition=Ready=false", "--timeout=90s", check=False)
     cluster.kubectl("wait", f"node/{worker}", "--for=condition=Ready", "--timeout=90s")
-    for _ in within(90, "the pod of the worker is reached again"):
-        if fetched(cluster, service_address(cluster)):
-            break
+    eventually(lambda: fetched(cluster, service_address(cluster)), seconds=90)
 
 
 def test_the_one_that_is_up_is_taken_and_left_up(cluster: KindCluster) -> None:
@@ -164,31 +158,32 @@ def machine_now() -> dict[str, object]:
 
 @pytest.fixture
 def untouched() -> Iterator[None]:
-    """Fails unless the machine is in the end as it was in the beginning."""
+    """Fail unless the machine is restored to its state before the test."""
     if not alone():
-        pytest.skip("another cluster or Docker daemon is up: the machine is put back only with the last one")
+        pytest.skip(
+            "another cluster or Docker daemon is up: only the end of the last one restores the machine"
+        )
     found = machine_now()
     yield
     assert find_docker() is None
     # Connections of processes that were killed hold their network namespace, and so its interfaces, until TCP
     # has given them up (net.ipv4.tcp_fin_timeout: 60 s, after retransmissions).
-    deadline = time.monotonic() + 180
-    while machine_now() != found and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert machine_now() == found
+    eventually(lambda: machine_now() == found, seconds=180)
 
 
-# The last tests here, for they take the others' cluster down.
+def a_node_container_exists() -> bool:
+    docker = find_docker()
+    return docker is not None and bool(node_containers(docker, NAME))
+
+
+# The last tests here, because they take the others' cluster down.
 
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("again", [True, False], ids=["up", "down"])
 def test_one_killed_while_it_comes_up_can_be_brought_up_again_or_down(again: bool) -> None:
     coming = subprocess.Popen(UP, cwd=CHECKOUT, start_new_session=True)
-    for _ in within(300, "a node container is there"):
-        docker = find_docker()
-        if docker is not None and node_containers(docker, NAME):
-            break
+    eventually(a_node_container_exists, seconds=300)
     os.killpg(coming.pid, signal.SIGKILL)
     coming.wait()
     assert find(NAME) is None  # one in pieces is not taken for whole

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.testbed import TestbedError, cgroups, native_node
-from tests.testbed.checking import await_machine, hold, machine_now, supervisor_of, within
+from tests.testbed.checking import await_machine, hold, machine_now, supervisor_of
 from tests.testbed.node import why_not
 from tests.testbed.processes import is_running, of_run
 from tests.testbed.runs import live_runs
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.node, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -52,9 +53,7 @@ def test_the_machine_is_as_it_was_after_the_holder_is_killed(runs: Path) -> None
     assert cgroups.pids()
     holder.kill()
     holder.wait()
-    for _ in within(30, "the supervisor has put all back"):
-        if not folder.exists():
-            break
+    eventually(lambda: not folder.exists(), seconds=30)
     assert of_run(folder) == set()
     await_machine(found)
 
@@ -66,10 +65,8 @@ def test_the_next_start_puts_back_what_a_killed_supervisor_left(runs: Path) -> N
     supervisor = supervisor_of(folder)
     os.kill(supervisor, signal.SIGKILL)
     try:
-        for _ in within(5, "the supervisor is gone"):
-            if not is_running(supervisor):
-                break
-        assert cgroups.pids()  # the containers live on: nobody was left to end them
+        eventually(lambda: not is_running(supervisor), seconds=5)
+        assert cgroups.pids()  # the containers keep running: no process was left to end them
         said: list[str] = []
         with native_node(folder=runs, say=said.append) as node:
             assert f"sweeping {folder.name}, left by a killed run" in said

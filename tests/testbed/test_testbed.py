@@ -18,10 +18,11 @@ import pytest
 
 from tests.testbed import ControlPlane, TestbedError, control_plane
 from tests.testbed.cache import cache_folder
-from tests.testbed.checking import CHECKOUT, hold, supervisor_of, within
+from tests.testbed.checking import CHECKOUT, hold, supervisor_of
 from tests.testbed.errors import KubectlError
 from tests.testbed.processes import is_running, of_run
 from tests.testbed.runs import live_runs, runs_folder
+from tests.waiting import eventually
 
 HOLDER = """
 import json, os, sys, time
@@ -50,9 +51,7 @@ def hold_control_plane(runs: Path, how: str = "plain") -> tuple[subprocess.Popen
 
 
 def await_gone(folder: Path, port: int, *, supervisor: int) -> None:
-    for _ in within(10, f"the processes of {folder} are gone"):
-        if not of_run(folder) and not is_running(supervisor):
-            break
+    eventually(lambda: not of_run(folder) and not is_running(supervisor), seconds=10)
     with socket.socket() as probe:
         # As a server would: connections in TIME_WAIT do not matter, somebody who listens does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,9 +93,8 @@ def test_a_token_of_a_pod_on_a_node_says_which_node(cp: ControlPlane) -> None:
 def test_with_controllers_a_namespace_gets_its_account_and_can_be_deleted(tmp_path: Path) -> None:
     with control_plane(folder=tmp_path, controllers=True) as cp:
         cp.kubectl("create", "namespace", "short-lived")
-        for _ in within(20, "the default service account is there"):
-            if cp.kubectl("get", "serviceaccount", "default", "-n", "short-lived", "--ignore-not-found"):
-                break
+        account = ("get", "serviceaccount", "default", "-n", "short-lived", "--ignore-not-found")
+        eventually(lambda: cp.kubectl(*account), seconds=20)
         cp.kubectl("delete", "namespace", "short-lived", "--timeout=30s")
 
 
@@ -126,9 +124,7 @@ def test_the_next_start_sweeps_what_a_killed_supervisor_left(tmp_path: Path) -> 
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
     os.kill(supervisor, signal.SIGKILL)
     try:
-        for _ in within(5, "the kernel ends the supervisor's children"):
-            if not of_run(folder):
-                break
+        eventually(lambda: not of_run(folder), seconds=5)  # the kernel ends the supervisor's children
         assert folder.exists()
         said: list[str] = []
         with control_plane(folder=tmp_path, say=said.append) as cp:
@@ -152,9 +148,7 @@ def kill_etcd_in_use(runs: Path) -> None:
     with control_plane(folder=runs) as cp:
         [etcd] = [pid for pid in of_run(cp.folder) if Path(f"/proc/{pid}/exe").readlink().name == "etcd"]
         os.kill(etcd, signal.SIGKILL)
-        for _ in within(5, "the supervisor ends the rest"):
-            if not of_run(cp.folder):
-                break
+        eventually(lambda: not of_run(cp.folder), seconds=5)  # the supervisor ends the rest
 
 
 def test_a_component_that_ends_meanwhile_is_named_at_the_end(tmp_path: Path) -> None:

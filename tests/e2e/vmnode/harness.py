@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import time
 import uuid
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
+from tests import waiting
 from tests.testbed.errors import TestbedError
 from tests.testbed.vmnode import NAMESPACE, PYTHON_IMAGE, VMNode
 
-PATIENCE_SECONDS = 150.0
+eventually = functools.partial(waiting.eventually, seconds=150.0, interval_seconds=0.5)
 """Under emulation, on a machine that others use too, a pod takes half a minute."""
 MIB = 1 << 20
 Json = dict[str, Any]
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
-    """Look until it neither raises nor is falsy; then once more, and let that show what is wrong."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            found = look()
-            if found:
-                return found
-        except (AssertionError, LookupError, ValueError, TestbedError):
-            pass  # not yet
-        time.sleep(0.5)
-    found = look()
-    assert found
-    return found
 
 
 def container(name: str, command: str, *, limit: str | None = None, **more: Any) -> Json:

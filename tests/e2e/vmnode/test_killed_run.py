@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed.checking import hold, supervisor_of, within
+from tests.testbed.checking import hold, supervisor_of
 from tests.testbed.processes import is_running, of_run
 from tests.testbed.runs import sweep
 from tests.testbed.vmnode import why_not
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -60,9 +61,7 @@ def test_the_guest_ends_with_whoever_held_it(held: tuple[subprocess.Popen[str], 
     assert len(emulators(folder)) == 1
     holder.kill()
     holder.wait()
-    for _ in within(30, "the supervisor has put all back"):
-        if not folder.exists():
-            break
+    eventually(lambda: not folder.exists(), seconds=30)
     assert of_run(folder) == set()
 
 
@@ -71,11 +70,7 @@ def test_the_guest_ends_with_its_supervisor(runs: Path, held: tuple[subprocess.P
     [emulator] = emulators(folder)
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
     os.kill(supervisor_of(folder), signal.SIGKILL)
-    for _ in within(10, "QEMU is gone"):
-        if not is_running(emulator):
-            break
-    for _ in within(10, "the others are gone"):
-        if not of_run(folder):
-            break
+    eventually(lambda: not is_running(emulator), seconds=10)
+    eventually(lambda: not of_run(folder), seconds=10)
     sweep(runs, say=lambda _: None)
     assert not folder.exists()
