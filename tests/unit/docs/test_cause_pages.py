@@ -100,7 +100,9 @@ def _links(path: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "path",
-    [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))],
+    sorted(
+        [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md"), *(CHECKOUT / "examples").glob("*.md")]
+    ),
     ids=lambda path: str(path.relative_to(CHECKOUT)),
 )
 def test_links_lead_to_files(path: Path) -> None:

@@ -65,13 +65,6 @@ def test_another_tag_is_refused_with_every_place_that_differs() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_named)
-def test_links_between_pages_lead_to_files(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
-    local = [link for link in links if not re.match(r"[a-z]+:", link)]
-    assert [link for link in local if not (page.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=_named)
 def test_make_targets_named_in_pages_exist(page: Path) -> None:
     text = page.read_text()
     named = re.findall(r"`make (?:-s )?([a-z][a-z-]*)[^`\n]*`|^\$ make ([a-z-]+)", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-# Dirty pages of a file on a slow disk that cannot be written out in time: mapped, locked, and no flusher.
+# Dirty pages of a file on a slow disk that cannot be written back in time: mapped, locked, and no flusher.
 sysctl vm.dirty_background_ratio=90
 sysctl vm.dirty_ratio=95
 sysctl vm.dirty_writeback_centisecs=0

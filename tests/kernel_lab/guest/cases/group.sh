@@ -1,5 +1,5 @@
 #: cgroups: v2
-# memory.oom.group: three processes die for one.
+# memory.oom.group: three processes are killed for one.
 cgroup grp limit=64M group=1
 expect cause=CgroupLimit level=Own outcome=KilledGroup counter=Memory oom_memcg=/grp limit="$(limit_of grp)"
 start first grp anon 8

@@ -1,5 +1,5 @@
 #: cgroups: v1
-# The limit of memory+swap is that of memory, so swap cannot help: memory+swap is charged first, and fails.
+# The limits of memory+swap and memory are equal, so swap cannot help: memory+swap is charged first, and fails.
 use_swap
 cgroup equal limit=64M memsw=64M
 expect cause=CgroupLimit level=Own outcome=Killed counter=MemorySwap contributor=Anonymous

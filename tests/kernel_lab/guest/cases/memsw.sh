@@ -1,5 +1,5 @@
 #: cgroups: v1
-# Memory and swap together are at their limit, memory too.
+# Memory+swap is at its limit, and memory too.
 use_swap
 cgroup memsw limit=48M memsw=64M
 expect cause=CgroupLimit level=Own outcome=Killed counter=MemorySwap contributor=Anonymous

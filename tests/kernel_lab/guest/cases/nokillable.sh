@@ -1,5 +1,5 @@
 #: panics: System is deadlocked on memory
-# Every process is exempt: nothing is left but a panic.
+# Every process is exempt: only a panic is left.
 expect cause=NoKillableProcess outcome=Panicked
 start memhog - -a -1000 anon 400
 await

@@ -1,4 +1,4 @@
-# Two children with room to their own limits, at their parent's.
+# Two children below their own limits reach their parent's.
 cgroup par limit=64M
 cgroup par/a limit=48M
 cgroup par/b limit=48M

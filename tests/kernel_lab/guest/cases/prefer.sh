@@ -1,4 +1,4 @@
-# oom_score_adj within a cgroup: the smaller process goes.
+# oom_score_adj within a cgroup: the smaller process is killed.
 cgroup prefer limit=96M
 expect cause=CgroupLimit level=Own outcome=Killed counter=Memory oom_memcg=/prefer limit="$(limit_of prefer)"
 start small prefer -a 1000 anon 16

@@ -1,4 +1,4 @@
-# Forty kills at once: the kernel prints at most ten reports in 5 s.
+# Forty kills in parallel: the kernel prints at most ten reports in 5 s.
 sysctl vm.oom_dump_tasks=0
 cgroup storm limit=12M
 expect cause=CgroupLimit level=Own outcome=Killed oom_memcg=/storm limit="$(limit_of storm)" rate_limited=1

@@ -1,5 +1,5 @@
 #: cgroups: v2
-# The cgroup's memory is full, and so is what it may swap.
+# The cgroup's memory is full, and so is its swap.
 use_swap
 cgroup swap limit=48M swap=16M
 expect cause=CgroupLimit level=Own outcome=Killed counter=Memory contributor=Anonymous

@@ -1,4 +1,4 @@
-# A kill by hand.
+# A manual kill (SysRq f).
 expect cause=ManualTrigger outcome=Killed
 start innocent - anon 60
 filled innocent

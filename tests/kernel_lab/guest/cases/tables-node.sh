@@ -1,5 +1,5 @@
-# The machine's memory is page tables. Who has them is exempt: at its death a kernel may panic for the next
-# request before the tables are given back.
+# The machine's memory is page tables. Their owner is exempt: when it is killed, a kernel may panic on the next
+# request before the tables are freed.
 expect cause=NodeMemory outcome=Killed contributor=PageTables
 start sparse - -a -1000 tables 200
 filled sparse

@@ -1,4 +1,4 @@
-# Files in tmpfs, charged to the cgroup of who wrote them.
+# Files in tmpfs, charged to the cgroup of the process that wrote them.
 mount -t tmpfs -o size=300m tmp /mnt
 cgroup shm limit=64M
 expect cause=CgroupLimit level=Own outcome=Killed counter=Memory contributor=SharedMemory
