@@ -16,7 +16,7 @@ def entry(name: str, value: int = 800, **target: Json) -> Json:
     return {"name": name, "value": value, **(target or {"podSelector": {"matchLabels": {"tier": "batch"}}})}
 
 
-def test_entries_reach_the_nodes_that_are_selected_by_standing_and_go_with_their_policy(
+def test_entries_reach_selected_nodes_by_precedence_and_leave_with_the_policy(
     harness: Harness,
 ) -> None:
     harness.node("a1", ready=True, pool="a")
@@ -41,7 +41,7 @@ def test_entries_reach_the_nodes_that_are_selected_by_standing_and_go_with_their
         "onRelease": "Restore",
     }
 
-    # A new order is a new standing: it must not stay as it was.
+    # A new order is a new precedence: it must not stay as it was.
     harness.merge(f"{POLICIES}/low", {"spec": {"priority": 3}})
     eventually(lambda: harness.adjustments("a1") == [("low", "z", 800), ("low", "a", -5), ("high", "m", 800)])
     harness.merge(f"{POLICIES}/high", {"spec": {"suspend": True}})
@@ -50,7 +50,7 @@ def test_entries_reach_the_nodes_that_are_selected_by_standing_and_go_with_their
     eventually(lambda: harness.adjustments("a1") == [])
 
 
-def test_what_the_agents_say_of_an_entry_is_the_policys_state(harness: Harness) -> None:
+def test_entry_reports_determine_the_policys_state(harness: Harness) -> None:
     harness.node("n1", ready=True)
     harness.node("n2", ready=True)
     harness.policy("p", oomScoreAdjustments=[entry("good"), entry("bad", -900)])
@@ -73,7 +73,7 @@ def test_what_the_agents_say_of_an_entry_is_the_policys_state(harness: Harness) 
     eventually(lambda: harness.conditions(f"{POLICIES}/p")["Ready"] == ("True", "InSync"))
 
 
-def test_nobody_else_adds_an_entry(harness: Harness) -> None:
+def test_foreign_entry_is_removed(harness: Harness) -> None:
     harness.node("n")
     harness.policy("p", oomScoreAdjustments=[entry("mine")])
     eventually(lambda: harness.adjustments("n") == [("p", "mine", 800)])
@@ -91,9 +91,7 @@ def test_nobody_else_adds_an_entry(harness: Harness) -> None:
     eventually(lambda: harness.adjustments("n") == [("p", "mine", 800)])
 
 
-def test_the_controller_writes_nothing_once_it_says_what_it_should(
-    harness: Harness, controller: Controller
-) -> None:
+def test_unchanged_oomnode_is_not_rewritten(harness: Harness, controller: Controller) -> None:
     harness.node("n", ready=True)
     harness.policy("p", oomScoreAdjustments=[entry("a", podSelector={}), entry("b", systemdUnit="a.service")])
     eventually(lambda: len(harness.adjustments("n")) == 2)
@@ -103,4 +101,4 @@ def test_the_controller_writes_nothing_once_it_says_what_it_should(
     harness.node("other", ready=True)
     eventually(lambda: len(harness.adjustments("other")) == 2)
     assert harness.get(f"{OOM_NODES}/n")["metadata"]["resourceVersion"] == version
-    assert "kept_otherwise" not in controller.log
+    assert "write not kept" not in controller.log

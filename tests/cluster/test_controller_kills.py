@@ -17,7 +17,7 @@ INCIDENTS = f"{OOM}/namespaces/default/oomincidents"
 
 
 @pytest.mark.usefixtures("controller")
-def test_a_kill_shows_in_the_policy_the_report_and_on_the_pod_and_counts_up(harness: Harness) -> None:
+def test_kill_appears_in_policy_report_and_pod_event(harness: Harness) -> None:
     harness.node("n", pool="a")
     harness.node("other", pool="b")
     for pool in ("a", "b"):
@@ -93,7 +93,7 @@ def test_kubectl_describe_shows_the_kill_of_a_pod(harness: Harness) -> None:
 
 
 @pytest.mark.usefixtures("controller")
-def test_a_host_process_is_told_of_its_node(harness: Harness) -> None:
+def test_kill_of_a_host_process_is_an_event_of_the_node(harness: Harness) -> None:
     uid = harness.node("n")["metadata"]["uid"]
     harness.kill("host-big-0c", node="n", pod=None, cause="NodeMemory")
     (event,) = eventually(harness.events)
@@ -101,7 +101,7 @@ def test_a_host_process_is_told_of_its_node(harness: Harness) -> None:
 
 
 @pytest.mark.usefixtures("controller")
-def test_a_report_takes_in_what_its_selectors_say_and_names_nodes_with_gaps(harness: Harness) -> None:
+def test_report_follows_its_selectors_and_names_incomplete_nodes(harness: Harness) -> None:
     harness.node("n", pool="a")
     harness.node("m", pool="b")
     harness.report("all", refreshInterval="10s")
@@ -132,7 +132,7 @@ def test_a_report_takes_in_what_its_selectors_say_and_names_nodes_with_gaps(harn
 
 
 @pytest.mark.usefixtures("controller")
-def test_an_incident_leaves_a_week_after_its_last_kill(harness: Harness, controller: Controller) -> None:
+def test_incident_expires_a_week_after_its_last_kill(harness: Harness, controller: Controller) -> None:
     controller.kill()
     harness.kill("eight-days", node="n", age=timedelta(days=8))
     harness.kill("six-days", node="n", age=timedelta(days=6))

@@ -18,7 +18,7 @@ def selects(**labels: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.usefixtures("controller")
-def test_a_policy_reaches_its_nodes_is_answered_for_and_leaves_them_with_its_deletion(
+def test_policy_reaches_its_nodes_and_leaves_with_its_deletion(
     harness: Harness,
 ) -> None:
     node = harness.node("a1", ready=True, pool="a")
@@ -44,7 +44,7 @@ def test_a_policy_reaches_its_nodes_is_answered_for_and_leaves_them_with_its_del
 
 
 @pytest.mark.usefixtures("controller")
-def test_what_the_agents_say_is_counted_and_the_worst_is_shown(harness: Harness) -> None:
+def test_node_states_are_counted_and_the_worst_shown(harness: Harness) -> None:
     for name, ready in (("n1", True), ("n2", True), ("n3", True), ("n4", False), ("n5", True)):
         harness.node(name, ready=ready)
     harness.policy("all", sysctls={DUMPS: 1})
@@ -83,7 +83,7 @@ def test_what_the_agents_say_is_counted_and_the_worst_is_shown(harness: Harness)
 
 
 @pytest.mark.usefixtures("controller")
-def test_a_changed_label_moves_a_node_in_and_out(harness: Harness) -> None:
+def test_changed_label_moves_a_node_in_and_out(harness: Harness) -> None:
     harness.node("mover", pool="a")
     harness.policy(
         "of-b",
@@ -103,7 +103,7 @@ def test_a_changed_label_moves_a_node_in_and_out(harness: Harness) -> None:
 
 
 @pytest.mark.usefixtures("controller")
-def test_nodes_come_and_go_with_their_oomnode(harness: Harness) -> None:
+def test_oomnode_is_created_and_deleted_with_its_node(harness: Harness) -> None:
     harness.policy("all", sysctls={DUMPS: 1})
     harness.node("windows", os="windows")
     harness.node("first")
@@ -120,7 +120,7 @@ def test_nodes_come_and_go_with_their_oomnode(harness: Harness) -> None:
 
 
 @pytest.mark.usefixtures("controller")
-def test_each_key_goes_to_the_highest_priority_and_the_loser_says_who_has_it(harness: Harness) -> None:
+def test_highest_priority_decides_and_the_overridden_policy_names_it(harness: Harness) -> None:
     harness.node("n")
     harness.policy("low", priority=1, sysctls={DUMPS: 0, ALLOCATING: 1})
     harness.policy("high", priority=2, sysctls={DUMPS: 1})
@@ -137,7 +137,7 @@ def test_each_key_goes_to_the_highest_priority_and_the_loser_says_who_has_it(har
 
 
 @pytest.mark.usefixtures("controller")
-def test_an_audit_of_higher_priority_takes_nothing_away_and_still_tells_the_difference(
+def test_audit_of_higher_priority_overrides_nothing_and_reports_drift(
     harness: Harness,
 ) -> None:
     harness.node("n")
@@ -152,7 +152,7 @@ def test_an_audit_of_higher_priority_takes_nothing_away_and_still_tells_the_diff
 
 
 @pytest.mark.usefixtures("controller")
-def test_nodes_that_share_a_kernel_are_given_one_value(harness: Harness) -> None:
+def test_nodes_that_share_a_kernel_get_one_value(harness: Harness) -> None:
     harness.node("kind-1", pool="a", boot_id="one-kernel")
     harness.node("kind-2", pool="b", boot_id="one-kernel")
     harness.node("kind-3", pool="c", boot_id="one-kernel")
@@ -180,7 +180,7 @@ def test_nodes_that_share_a_kernel_are_given_one_value(harness: Harness) -> None
 
 
 @pytest.mark.usefixtures("controller")
-def test_nobody_else_tells_an_agent_what_to_set(harness: Harness) -> None:
+def test_foreign_sysctl_in_an_oomnode_is_removed(harness: Harness) -> None:
     harness.node("n")
     harness.policy("all", sysctls={DUMPS: 1})
     eventually(lambda: harness.sysctls("n") == {DUMPS: (1, "all")})
@@ -199,7 +199,7 @@ def test_nobody_else_tells_an_agent_what_to_set(harness: Harness) -> None:
     eventually(lambda: harness.sysctls("n") == {DUMPS: (1, "all")})
 
 
-def test_a_content_that_got_past_the_schema_is_said_and_sets_nothing(
+def test_invalid_policy_past_the_schema_gets_a_condition_and_sets_nothing(
     harness: Harness, controller: Controller
 ) -> None:
     harness.node("n")

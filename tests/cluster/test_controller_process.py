@@ -60,9 +60,7 @@ MINIMAL_ROLE = [
 ]
 
 
-def test_killed_in_the_middle_of_a_storm_it_doubles_and_loses_nothing(
-    harness: Harness, controller: Controller
-) -> None:
+def test_kill_minus_9_in_a_storm_loses_and_doubles_nothing(harness: Harness, controller: Controller) -> None:
     for name in ("n1", "n2", "n3"):
         harness.node(name, pool="a")
     harness.policy("all", sysctls={DUMPS: 1})
@@ -71,7 +69,7 @@ def test_killed_in_the_middle_of_a_storm_it_doubles_and_loses_nothing(
         harness.kill(f"storm-{number}", node=f"n{number % 3 + 1}", pod=f"web-{number}")
     eventually(harness.events)
     controller.kill()
-    told = len(harness.events())
+    published = len(harness.events())
 
     # The world goes on without it.
     harness.kill("storm-0", node="n1", pod="web-0", count=5)
@@ -81,7 +79,7 @@ def test_killed_in_the_middle_of_a_storm_it_doubles_and_loses_nothing(
     harness.policy("all", sysctls={DUMPS: 0})
     harness.policy("new", nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 1}, priority=200)
     harness.merge(f"{NODES}/n2", {"metadata": {"labels": {"pool": "b"}}})
-    assert told <= 30
+    assert published <= 30
 
     controller.start()
     eventually(lambda: harness.sysctls("n1") == {DUMPS: (0, "all")})
@@ -93,9 +91,7 @@ def test_killed_in_the_middle_of_a_storm_it_doubles_and_loses_nothing(
     assert sorted(event["count"] for event in harness.events()) == [1] * 30 + [5]
 
 
-def test_a_restart_into_a_cluster_that_is_as_it_should_be_writes_nothing(
-    harness: Harness, controller: Controller
-) -> None:
+def test_restart_into_a_settled_cluster_writes_nothing(harness: Harness, controller: Controller) -> None:
     harness.node("n", ready=True)
     harness.policy("all", sysctls={DUMPS: 1})
     eventually(lambda: harness.sysctls("n") == {DUMPS: (1, "all")})
@@ -118,7 +114,7 @@ def test_a_restart_into_a_cluster_that_is_as_it_should_be_writes_nothing(
     assert harness.events()[0]["metadata"]["resourceVersion"] == event["metadata"]["resourceVersion"]
 
 
-def test_a_heartbeat_of_a_node_makes_it_write_nothing(harness: Harness, controller: Controller) -> None:
+def test_node_heartbeats_cause_no_writes(harness: Harness, controller: Controller) -> None:
     harness.node("n", ready=True)
     harness.policy("all", sysctls={DUMPS: 1})
     eventually(lambda: harness.sysctls("n") == {DUMPS: (1, "all")})
@@ -146,9 +142,7 @@ def test_a_heartbeat_of_a_node_makes_it_write_nothing(harness: Harness, controll
     assert " applied=0 " in controller.log.splitlines()[-1]
 
 
-def test_it_stops_cleanly_when_told_and_leaves_no_mark_on_what_users_own(
-    harness: Harness, controller: Controller
-) -> None:
+def test_sigterm_stops_it_and_users_objects_stay_unmarked(harness: Harness, controller: Controller) -> None:
     harness.node("n")
     harness.policy("all", sysctls={DUMPS: 1})
     eventually(lambda: harness.sysctls("n") == {DUMPS: (1, "all")})
@@ -161,7 +155,7 @@ def test_it_stops_cleanly_when_told_and_leaves_no_mark_on_what_users_own(
     controller.start()
 
 
-def test_it_needs_no_more_rights_than_these(harness: Harness, tmp_path: Path) -> None:
+def test_minimal_role_is_sufficient(harness: Harness, tmp_path: Path) -> None:
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     harness.apply(
         f"{rbac}/clusterroles/controller-test",
@@ -217,9 +211,7 @@ def test_it_needs_no_more_rights_than_these(harness: Harness, tmp_path: Path) ->
         harness.wipe()
 
 
-def test_a_cut_line_to_the_api_server_is_waited_out_and_nothing_of_it_stays_missed(
-    harness: Harness, tmp_path: Path
-) -> None:
+def test_changes_during_an_outage_of_the_api_server_are_caught_up(harness: Harness, tmp_path: Path) -> None:
     line = Line(port=urllib.parse.urlsplit(harness.plane.url).port or 443)
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
@@ -256,7 +248,7 @@ def test_a_cut_line_to_the_api_server_is_waited_out_and_nothing_of_it_stays_miss
         harness.wipe()
 
 
-def test_custom_resources_may_come_late_and_go_and_come_back(harness: Harness, tmp_path: Path) -> None:
+def test_custom_resources_may_be_created_late_and_recreated(harness: Harness, tmp_path: Path) -> None:
     crds = str(ROOT / "crds")
     process = Controller(kubeconfig=harness.plane.kubeconfig, log=tmp_path / "controller.log")
     harness.node("n")
@@ -286,7 +278,7 @@ def served(harness: Harness) -> bool:
     return all(harness.find(f"{OOM}/{kind}") is not None for kind in kinds)
 
 
-def test_its_health_can_be_asked(harness: Harness, tmp_path: Path) -> None:
+def test_health_endpoint_answers(harness: Harness, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/healthz"
     process = Controller(
@@ -317,9 +309,7 @@ def test_its_health_can_be_asked(harness: Harness, tmp_path: Path) -> None:
         ("current-context: a", "no usable current context"),
     ],
 )
-def test_called_without_a_cluster_it_says_so_in_one_line(
-    content: str | None, said: str, tmp_path: Path
-) -> None:
+def test_bad_kubeconfig_gives_one_line_on_stderr(content: str | None, said: str, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     if content is not None:
         kubeconfig.write_text(content)

@@ -1,1 +1,1 @@
-"""The cluster's half: thin kopf handlers over pure functions; policies to nodes, incidents to summaries."""
+"""The controller: thin kopf handlers over pure functions; policies to OOMNodes, incidents to summaries."""

@@ -1,5 +1,4 @@
-"""Conditions as the Kubernetes API conventions want them (sig-architecture/api-conventions.md, "Typical
-status properties")."""
+"""Conditions of a status (sig-architecture/api-conventions.md, "Typical status properties")."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,26 +6,26 @@ from typing import Any, NamedTuple
 _MESSAGE_MAX = 1024
 
 
-class Finding(NamedTuple):
-    """What one condition is to say."""
+class Condition(NamedTuple):
+    """One condition, without its times."""
 
     type: str
     holds: bool
     reason: str
     """CamelCase."""
-    message: str = ""
+    message: str
 
 
 def conditions(
-    findings: Sequence[Finding],
+    wanted: Sequence[Condition],
     *,
     previous: object,
     generation: int,
     now: str,
 ) -> list[dict[str, Any]]:
-    """The list for status.conditions. lastTransitionTime moves only where the status of a type does.
+    """Return status.conditions. lastTransitionTime changes only where the status of a type does.
 
-    `previous`: status.conditions as it stands; `now`: RFC 3339.
+    `previous`: status.conditions of the present object; `now`: RFC 3339.
     """
     before = (
         {condition.get("type"): condition for condition in previous if isinstance(condition, Mapping)}
@@ -34,16 +33,16 @@ def conditions(
         else {}
     )
     listed = []
-    for finding in findings:
-        status = "True" if finding.holds else "False"
-        old = before.get(finding.type, {})
+    for condition in wanted:
+        status = "True" if condition.holds else "False"
+        old = before.get(condition.type, {})
         since = old.get("lastTransitionTime") if old.get("status") == status else None
         listed.append(
             {
-                "type": finding.type,
+                "type": condition.type,
                 "status": status,
-                "reason": finding.reason,
-                "message": finding.message[:_MESSAGE_MAX],
+                "reason": condition.reason,
+                "message": condition.message[:_MESSAGE_MAX],
                 "lastTransitionTime": since or now,
                 "observedGeneration": generation,
             }

@@ -1,8 +1,8 @@
 """The one task that decides.
 
-Level-triggered: each run computes what every object should say from the whole state and has those written
-that differ. So a missed event, a failed write or a restart in the middle costs time and nothing else. Changes
-are coalesced (pace.py).
+Level-triggered: each run computes the content of every object from the whole cache and writes those that
+differ. So a missed event, a failed write or a restart costs time and nothing else. Changes are coalesced
+(coalescer.py).
 """
 
 import asyncio
@@ -12,161 +12,165 @@ from typing import Any
 
 from oomkeeper.logformat import get_logger
 
-from . import oomnodes
+from . import oomnode_spec, shared_kernel
 from .apiclient import APIClient, APIError
+from .cache import ClusterCache
+from .coalescer import Coalescer, pause_seconds
+from .incident_ttl import expired
 from .kinds import INCIDENT, KINDS, NODE, OOM_NODE, POLICY, REPORT, Kind, key_of
-from .records import Node, NodeState, Report
-from .reports import next_refresh, report_status
-from .resolution import Resolution, resolve
-from .resync import Schedule, resync
-from .retry import Bell, rest_seconds
-from .state import ClusterState
-from .summaries import Silence, policy_statuses
-from .writes import Writer
+from .objects import Report
+from .policy_statuses import policy_statuses
+from .precedence import Resolution, resolve
+from .relist import RelistSchedule, relist
+from .report_status import next_refresh, report_status
+from .unanswered import UnansweredSince
+from .writer import Writer
 
 _log = get_logger(__name__)
 
-TTL_SECONDS = 7 * 24 * 3600.0
-"""How long an incident stays after its last kill."""
-
 _IDLE_SECONDS = 15.0
-"""Longest pause between two runs: windows slide, and agents fall silent, without any event."""
-_SWEEP_SECONDS = 600.0
+"""Longest pause between two runs: windows move and agents fall silent without any event."""
+_EXPIRE_SECONDS = 600.0
 _COALESCE_KILLS_SECONDS = 1.0
 
 
 class Reconciler:
-    """Holds the state, and brings the API server in line with it."""
+    """Keeps the cache, and brings the API server in line with it."""
 
     def __init__(
-        self, *, api: APIClient, state: ClusterState, clock: Callable[[], float] = time.time
+        self, *, api: APIClient, cache: ClusterCache, clock: Callable[[], float] = time.time
     ) -> None:
         self._api = api
-        self._state = state
+        self._cache = cache
         self._clock = clock
-        self._bell = Bell()
-        self._lists = Schedule()
-        self._writer = Writer(api=api, state=state, changed=self._changed, doubted=self._doubted)
+        self._coalescer = Coalescer()
+        self._relists = RelistSchedule()
+        self._writer = Writer(api=api, cache=cache, changed=self._changed, suspect_stale=self._suspect_stale)
         self._resolution: Resolution | None = None
-        self._witnesses: frozenset[str] = frozenset()
-        self._silence = Silence()
+        self._host_kill_nodes: frozenset[str] = frozenset()
+        self._unanswered = UnansweredSince()
         self._kills = 0
-        """Counts changes of incidents; a report remembers which it has seen."""
+        """Number of changes of incidents."""
         self._reported: dict[str, tuple[int, float]] = {}
-        """Report's uid -> what it has seen, and when."""
-        self._sweep_due = 0.0
+        """Report's uid -> `_kills` at its last refresh, and when that was."""
+        self._expire_due = 0.0
         self._alive = clock()
-        """When a run last ended."""
+        """When a run ended last."""
 
     def idle_seconds(self) -> float:
-        """Since when no run has ended, for the health endpoint."""
+        """Return the seconds since a run ended, for the health endpoint."""
         return self._clock() - self._alive
 
-    def seen(self, kind: Kind, event: Mapping[str, Any]) -> None:
-        """A watch event of kopf's; of type None while it is listing. Never waits."""
+    def handle_event(self, kind: Kind, event: Mapping[str, Any]) -> None:
+        """Store the object of a watch event; its type is None while kopf lists. Never waits."""
         obj = event["object"]
         if event["type"] is None:
-            self._lists.relisting(kind, now=self._clock())
+            self._relists.kopf_lists(kind, now=self._clock())
         if event["type"] == "DELETED":
-            changed = self._state.forget(kind, key=key_of(obj), uid=obj["metadata"]["uid"])
+            changed = self._cache.remove(kind, key=key_of(obj), uid=obj["metadata"]["uid"])
         else:
-            changed = self._state.observe(kind, obj)
+            changed = self._cache.store(kind, obj)
         if changed:
             self._changed(kind)
 
     def _changed(self, kind: Kind) -> None:
-        if kind in (POLICY, NODE, OOM_NODE):  # an OOMNode may bring a boot id
+        if kind in (POLICY, NODE, OOM_NODE):  # an OOMNode may hold a new boot id
             self._resolution = None
         if kind is INCIDENT:
             self._kills += 1
-        self._bell.ring()
+        self._coalescer.notify()
 
-    def _doubted(self, kind: Kind) -> None:
-        self._lists.doubted(kind, now=self._clock())
-        self._bell.ring()
+    def _suspect_stale(self, kind: Kind) -> None:
+        self._relists.suspect_stale(kind, now=self._clock())
+        self._coalescer.notify()
 
     async def listed(self) -> None:
-        """Wait until the whole cluster has been listed once: nothing is decided on a part of it."""
+        """Wait until the whole cluster has been listed once: no decision rests on a part of it."""
         delay = 0.5
         while True:
             try:
-                await resync(self._api, self._state)
+                await relist(self._api, self._cache)
             except APIError as error:
                 _log.warning("first list failed", error=error, retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 30.0)
             else:
                 break
-        self._lists.listed(KINDS, now=self._clock())
+        self._relists.listed(KINDS, now=self._clock())
         self._resolution = None
-        self._bell.ring()
+        self._coalescer.notify()
         _log.info(
             "cluster listed",
-            policies=len(self._state.policies),
-            nodes=len(self._state.nodes),
-            oomnodes=len(self._state.node_states),
-            incidents=len(self._state.incidents),
-            reports=len(self._state.reports),
+            policies=len(self._cache.policies),
+            nodes=len(self._cache.nodes),
+            oomnodes=len(self._cache.oomnodes),
+            incidents=len(self._cache.incidents),
+            reports=len(self._cache.reports),
         )
 
     async def run(self) -> None:
-        """Reconcile for ever."""
+        """Reconcile without end."""
         while True:
-            await self._bell.wait(at_most=self._pause())
-            self._bell.silence()
-            spent = await self._once()
+            await self._coalescer.wait(at_most_seconds=self._idle_until() - self._clock())
+            computed = await self._run_once()
             self._alive = self._clock()
-            await asyncio.sleep(rest_seconds(spent=spent))
+            await asyncio.sleep(pause_seconds(computed_seconds=computed))
 
-    def _pause(self) -> float:
-        now = self._clock()
-        due = [now + _IDLE_SECONDS, self._writer.retries.next(), self._lists.next()]
-        due += [self._report_due(report) for report in self._state.reports.values()]
-        return min(due) - now
+    def _idle_until(self) -> float:
+        due = [self._clock() + _IDLE_SECONDS, self._writer.retries.next(), self._relists.next()]
+        due += [self._report_due(report) for report in self._cache.reports.values()]
+        return min(due)
 
-    async def _once(self) -> float:
-        """One run. Gives the seconds that went into computing."""
+    async def _run_once(self) -> float:
+        """Reconcile once. Return the seconds that computing took."""
         now = self._clock()
-        if kinds := self._lists.due(now=now):
-            await self._resync(kinds, now=now)
+        if kinds := self._relists.due(now=now):
+            await self._relist(kinds, now=now)
         started = time.perf_counter()
         if self._resolution is None:
-            kernels = boot_ids(self._state.nodes, self._state.node_states)
+            kernels = shared_kernel.boot_ids(self._cache.nodes, self._cache.oomnodes)
             self._resolution = resolve(
-                policies=self._state.policies.values(), nodes=self._state.nodes.values(), boot_ids=kernels
+                policies=self._cache.policies.values(), nodes=self._cache.nodes.values(), boot_ids=kernels
             )
-            self._witnesses = oomnodes.host_witnesses(self._resolution.desired, boot_ids=kernels)
+            self._host_kill_nodes = shared_kernel.host_kill_publishers(
+                self._resolution.desired, boot_ids=kernels
+            )
         desired, adjustments = self._resolution.desired, self._resolution.adjustments
-        witnesses = self._witnesses
-        plan = oomnodes.plan(
-            nodes=self._state.nodes,
-            states=self._state.node_states,
+        host_kill_nodes = self._host_kill_nodes
+        plan = oomnode_spec.plan(
+            nodes=self._cache.nodes,
+            oomnodes=self._cache.oomnodes,
             desired=desired,
             adjustments=adjustments,
-            witnesses=witnesses,
+            host_kill_nodes=host_kill_nodes,
         )
-        statuses = policy_statuses(self._state, resolution=self._resolution, silence=self._silence, now=now)
-        due = [report for report in self._state.reports.values() if self._report_due(report) <= now]
+        statuses = policy_statuses(
+            self._cache, resolution=self._resolution, unanswered=self._unanswered, now=now
+        )
+        due = [report for report in self._cache.reports.values() if self._report_due(report) <= now]
         spent = time.perf_counter() - started
         await asyncio.gather(
             *(
-                self._writer.node(
-                    self._state.nodes[name],
+                self._writer.apply_oomnode(
+                    self._cache.nodes[name],
                     desired[name],
                     adjustments=adjustments[name],
-                    host_kills=name in witnesses,
+                    host_kills=name in host_kill_nodes,
                     now=now,
                 )
                 for name in plan.apply
             ),
-            *(self._writer.no_node(state, now=now) for state in plan.delete),
-            *(self._writer.event(incident, now=now) for incident in self._writer.untold(now=now)),
-            *(self._writer.status(POLICY, policy, status, now=now) for policy, status in statuses),
+            *(self._writer.delete_oomnode(state, now=now) for state in plan.delete),
+            *(
+                self._writer.apply_event(incident, now=now)
+                for incident in self._writer.pending_events(now=now)
+            ),
+            *(self._writer.apply_status(POLICY, policy, status, now=now) for policy, status in statuses),
             *(self._report(report, now=now) for report in due),
         )
-        if now >= self._sweep_due:
-            self._sweep_due = now + _SWEEP_SECONDS
-            await self._sweep(now)
+        if now >= self._expire_due:
+            self._expire_due = now + _EXPIRE_SECONDS
+            await self._delete_expired(now)
         self._writer.retries.drop_stale(now=now)
         _log.debug(
             "run finished",
@@ -178,16 +182,17 @@ class Reconciler:
         )
         return spent
 
-    async def _resync(self, kinds: list[Kind], *, now: float) -> None:
-        self._lists.listed(kinds, now=now)
+    async def _relist(self, kinds: list[Kind], *, now: float) -> None:
+        self._relists.listed(kinds, now=now)
         try:
-            for kind in await resync(self._api, self._state, kinds=kinds):
+            for kind in await relist(self._api, self._cache, kinds=kinds):
                 self._changed(kind)
         except APIError as error:
             _log.warning("list failed", error=error)
 
     def _report_due(self, report: Report) -> float:
-        """When to refresh it: on its interval, when its spec changes, and about a second after a kill."""
+        """Return when to refresh it: after its interval, when its spec changes, about a second after a
+        kill."""
         seen, at = self._reported.get(report.uid, (-1, 0.0))
         soon = at + _COALESCE_KILLS_SECONDS if seen != self._kills else float("inf")
         return max(min(next_refresh(report), soon), at + _COALESCE_KILLS_SECONDS)
@@ -196,31 +201,14 @@ class Reconciler:
         self._reported[report.uid] = (self._kills, now)
         status = report_status(
             report,
-            incidents=self._state.incidents.values(),
-            nodes=self._state.nodes,
-            states=self._state.node_states,
-            namespaces=self._state.namespaces,
+            incidents=self._cache.incidents.values(),
+            nodes=self._cache.nodes,
+            oomnodes=self._cache.oomnodes,
+            namespaces=self._cache.namespaces,
             now=now,
         )
-        await self._writer.status(REPORT, report, status, now=now)
+        await self._writer.apply_status(REPORT, report, status, now=now)
 
-    async def _sweep(self, now: float) -> None:
-        """Delete the incidents whose last kill is too long ago."""
-        await asyncio.gather(
-            *(
-                self._writer.no_incident(incident, now=now)
-                for incident in self._state.incidents.values()
-                if incident.last_seen is not None and incident.last_seen < now - TTL_SECONDS
-            )
-        )
-
-
-def boot_ids(nodes: Mapping[str, Node], states: Mapping[str, NodeState]) -> dict[str, str]:
-    """Node -> the id of its kernel. The agent's word before kubelet's, which dates from kubelet's start."""
-    found = {}
-    for name, node in nodes.items():
-        state = states.get(name)
-        boot_id = (state.boot_id if state else None) or node.boot_id
-        if boot_id:
-            found[name] = boot_id
-    return found
+    async def _delete_expired(self, now: float) -> None:
+        incidents = expired(self._cache.incidents.values(), now=now)
+        await asyncio.gather(*(self._writer.delete_incident(incident, now=now) for incident in incidents))

@@ -1,72 +1,61 @@
-"""The OOMNode objects that should be there, against those that are."""
+"""OOMNode.spec: what the controller writes, and which objects differ from it."""
 
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from oomkeeper.model.names import API_VERSION
 
-from .reading import read_node_state
-from .records import DesiredSysctl, Node, NodeState
+from .decode import decode_oomnode
+from .objects import DesiredSysctl, Node, OOMNodeState
 
 Adjustments = tuple[Mapping[str, Any], ...]
-"""OOMNode.spec.oomScoreAdjustments, by standing."""
+"""OOMNode.spec.oomScoreAdjustments, in order of precedence."""
 
 
 class Plan(NamedTuple):
-    """What to do about the OOMNodes."""
+    """OOMNodes to write and to delete."""
 
     apply: tuple[str, ...]
-    """Nodes whose OOMNode is missing, says something else, or belongs to an earlier Node of that name."""
-    delete: tuple[NodeState, ...]
-    """OOMNodes whose Node is gone or no Linux node."""
+    """Nodes whose OOMNode is missing, differs, or belongs to an earlier Node of that name."""
+    delete: tuple[OOMNodeState, ...]
+    """OOMNodes whose Node was deleted or is no Linux node."""
 
 
 def plan(
     *,
     nodes: Mapping[str, Node],
-    states: Mapping[str, NodeState],
+    oomnodes: Mapping[str, OOMNodeState],
     desired: Mapping[str, tuple[DesiredSysctl, ...]],
     adjustments: Mapping[str, Adjustments],
-    witnesses: Container[str],
+    host_kill_nodes: Container[str],
 ) -> Plan:
-    """Compare. `desired` has every Linux node; `witnesses` those that publish the host's kills."""
+    """Compare. `desired` holds every Linux node; `host_kill_nodes`: those whose agents publish host kills."""
     return Plan(
         apply=tuple(
             name
             for name, sysctls in desired.items()
             if name in nodes
             and not up_to_date(
-                states.get(name),
+                oomnodes.get(name),
                 node=nodes[name],
                 sysctls=sysctls,
                 adjustments=adjustments.get(name, ()),
-                host_kills=name in witnesses,
+                host_kills=name in host_kill_nodes,
             )
         ),
-        delete=tuple(state for name, state in states.items() if name not in desired),
+        delete=tuple(state for name, state in oomnodes.items() if name not in desired),
     )
 
 
-def host_witnesses(nodes: Iterable[str], *, boot_ids: Mapping[str, str]) -> frozenset[str]:
-    """The nodes that publish kills in no node's own cgroups: of those that share a kernel, the first by name.
-
-    A node whose kernel is not known yet is taken to have one of its own.
-    """
-    first: dict[str, str] = {}
-    for name in sorted(nodes):
-        first.setdefault(boot_ids.get(name, f"node/{name}"), name)
-    return frozenset(first.values())
-
-
 def up_to_date(
-    state: NodeState | None,
+    state: OOMNodeState | None,
     *,
     node: Node,
     sysctls: tuple[DesiredSysctl, ...],
     adjustments: Adjustments = (),
     host_kills: bool = True,
 ) -> bool:
-    """Whether the OOMNode says what it should, and nothing else."""
+    """Return whether the OOMNode holds exactly this and belongs to this Node."""
     return (
         state is not None
         and state.sysctls == sysctls
@@ -84,10 +73,10 @@ def manifest(
     adjustments: Adjustments = (),
     host_kills: bool = True,
 ) -> dict[str, Any]:
-    """The controller's part of an OOMNode, for server-side apply.
+    """Return the controller's part of an OOMNode, for server-side apply.
 
-    The owner makes the garbage collector remove it with the Node; without blockOwnerDeletion, for nobody
-    should wait for it.
+    The garbage collector deletes it with its owner, the Node; without blockOwnerDeletion the Node's deletion
+    does not wait for it.
     """
     return {
         "apiVersion": API_VERSION,
@@ -106,7 +95,7 @@ def manifest(
 
 
 def entries(sysctls: Iterable[DesiredSysctl]) -> list[dict[str, Any]]:
-    """OOMNode.spec.sysctls."""
+    """Return OOMNode.spec.sysctls."""
     return [
         {
             "name": entry.name,
@@ -121,15 +110,15 @@ def entries(sysctls: Iterable[DesiredSysctl]) -> list[dict[str, Any]]:
     ]
 
 
-def says(
+def spec_matches(
     obj: Mapping[str, Any],
     *,
     sysctls: tuple[DesiredSysctl, ...],
     adjustments: Adjustments = (),
     host_kills: bool = True,
 ) -> bool:
-    """Whether an OOMNode's spec is exactly this."""
-    state = read_node_state(obj)
+    """Return whether an OOMNode's spec is exactly this."""
+    state = decode_oomnode(obj)
     return (
         state.sysctls == sysctls
         and state.adjustments == adjustments
@@ -141,7 +130,7 @@ def says(
 def replacement(
     sysctls: Iterable[DesiredSysctl], *, adjustments: Adjustments = (), host_kills: bool = True
 ) -> dict[str, Any]:
-    """A merge patch that puts the spec right, whoever wrote into it."""
+    """Return a merge patch that replaces the whole spec, whoever wrote to it."""
     return {
         "spec": {
             "sysctls": entries(sysctls),

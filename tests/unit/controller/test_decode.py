@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomkeeper.controller.reading import read_namespace, read_node, read_node_state, read_policy, read_report
+from oomkeeper.controller.decode import (
+    decode_namespace,
+    decode_node,
+    decode_oomnode,
+    decode_policy,
+    decode_report,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,15 +26,15 @@ from oomkeeper.controller.reading import read_namespace, read_node, read_node_st
         ("text", "spec: must be an object"),
     ],
 )
-def test_a_policy_that_no_schema_checked_is_invalid_and_says_where(spec: object, said: str) -> None:
-    read = read_policy({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
+def test_invalid_policy_names_the_field(spec: object, said: str) -> None:
+    read = decode_policy({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
     assert read.spec is None
     assert read.invalid is not None
     assert said in read.invalid
 
 
-def test_a_report_without_spec_has_the_defaults() -> None:
-    read = read_report({"metadata": {"name": "r", "uid": "u"}})
+def test_report_without_spec_has_the_defaults() -> None:
+    read = decode_report({"metadata": {"name": "r", "uid": "u"}})
     assert read.spec is not None
     assert (read.spec.window, read.spec.refresh_interval, read.spec.top) == ("24h", "1m", 10)
 
@@ -43,9 +49,10 @@ def test_a_report_without_spec_has_the_defaults() -> None:
         ({}, {}, True),
     ],
 )
-def test_the_operating_system_of_a_node(labels: dict[str, str], info: dict[str, str], linux: bool) -> None:
+def test_operating_system_of_a_node(labels: dict[str, str], info: dict[str, str], linux: bool) -> None:
     assert (
-        read_node({"metadata": {"name": "n", "labels": labels}, "status": {"nodeInfo": info}}).linux is linux
+        decode_node({"metadata": {"name": "n", "labels": labels}, "status": {"nodeInfo": info}}).linux
+        is linux
     )
 
 
@@ -59,13 +66,13 @@ def heartbeat(time: str) -> dict[str, Any]:
     }
 
 
-def test_a_heartbeat_changes_nothing_that_decides() -> None:
-    assert read_node(heartbeat("10")) == read_node(heartbeat("20"))
+def test_heartbeat_is_no_change() -> None:
+    assert decode_node(heartbeat("10")) == decode_node(heartbeat("20"))
 
 
-def test_a_status_written_by_the_controller_itself_changes_nothing_that_decides() -> None:
+def test_own_status_write_is_no_change() -> None:
     head = {"metadata": {"name": "p", "uid": "u", "generation": 1}, "spec": {}}
-    assert read_policy(head) == read_policy(head | {"status": {"nodes": {"matched": 1}}})
+    assert decode_policy(head) == decode_policy(head | {"status": {"nodes": {"matched": 1}}})
 
 
 JSON = st.recursive(
@@ -102,6 +109,6 @@ JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({"metadata": JSON, "spec": JSON, "status": JSON}))
-def test_whatever_an_object_holds_it_can_be_read(obj: dict[str, Any]) -> None:
-    for read in (read_policy, read_report, read_node, read_node_state, read_namespace):
+def test_any_content_can_be_decoded(obj: dict[str, Any]) -> None:
+    for read in (decode_policy, decode_report, decode_node, decode_oomnode, decode_namespace):
         read(obj)

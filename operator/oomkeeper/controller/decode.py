@@ -1,4 +1,4 @@
-"""Objects of the API server into records. Nothing here raises: content that no schema let through becomes
+"""Decode objects of the API server. Nothing here raises: content that violates the schema becomes
 `invalid`."""
 
 from collections.abc import Mapping
@@ -11,15 +11,24 @@ from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.reporting.loose import items, mapping, text, whole
 from oomkeeper.reporting.times import parse_time
 
-from .records import AdjustmentReport, DesiredSysctl, Namespace, Node, NodeState, Policy, Report, SysctlReport
+from .objects import (
+    AdjustmentReport,
+    DesiredSysctl,
+    Namespace,
+    Node,
+    OOMNodeState,
+    Policy,
+    Report,
+    SysctlReport,
+)
 
 _Spec = TypeVar("_Spec", bound=ApiModel)
 _SPEC_FIELDS = frozenset({"sysctls", "hostKills", "oomScoreAdjustments"})
 _ENTRY_FIELDS = frozenset({"name", "value", "policy", "mode", "persistence", "onRelease", "acknowledge"})
 
 
-def read_policy(obj: Mapping[str, Any]) -> Policy:
-    """An OOMPolicy."""
+def decode_policy(obj: Mapping[str, Any]) -> Policy:
+    """Decode an OOMPolicy."""
     metadata = mapping(obj.get("metadata"))
     spec, invalid = _spec(OOMPolicySpec, obj.get("spec"))
     return Policy(
@@ -35,8 +44,8 @@ def read_policy(obj: Mapping[str, Any]) -> Policy:
     )
 
 
-def read_report(obj: Mapping[str, Any]) -> Report:
-    """An OOMReport."""
+def decode_report(obj: Mapping[str, Any]) -> Report:
+    """Decode an OOMReport."""
     metadata = mapping(obj.get("metadata"))
     spec, invalid = _spec(OOMReportSpec, obj.get("spec"))
     return Report(
@@ -51,7 +60,7 @@ def read_report(obj: Mapping[str, Any]) -> Report:
 
 
 def _spec(model: type[_Spec], raw: object) -> tuple[_Spec | None, str | None]:
-    """The spec, or what is wrong with it."""
+    """Return the spec, or the problem."""
     if raw is None:
         raw = {}
     if not isinstance(raw, Mapping):
@@ -63,9 +72,8 @@ def _spec(model: type[_Spec], raw: object) -> tuple[_Spec | None, str | None]:
         return None, f"{where}{error}"
 
 
-def read_node(obj: Mapping[str, Any]) -> Node:
-    """A core/v1 Node. One that says nothing of its operating system counts as Linux: kubelet always says
-    it."""
+def decode_node(obj: Mapping[str, Any]) -> Node:
+    """Decode a core/v1 Node. Without an operating system it counts as Linux: kubelet always reports it."""
     metadata, status = mapping(obj.get("metadata")), mapping(obj.get("status"))
     labels = mapping(metadata.get("labels"))
     info = mapping(status.get("nodeInfo"))
@@ -86,8 +94,8 @@ def read_node(obj: Mapping[str, Any]) -> Node:
     )
 
 
-def read_node_state(obj: Mapping[str, Any]) -> NodeState:
-    """An OOMNode."""
+def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
+    """Decode an OOMNode."""
     metadata, spec, status = (
         mapping(obj.get("metadata")),
         mapping(obj.get("spec")),
@@ -96,7 +104,7 @@ def read_node_state(obj: Mapping[str, Any]) -> NodeState:
     counters = mapping(status.get("counters"))
     entries = [mapping(entry) for entry in items(spec.get("sysctls"))]
     foreign = {name for name, value in spec.items() if value} - _SPEC_FIELDS
-    return NodeState(
+    return OOMNodeState(
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
         version=_version(metadata),
@@ -159,8 +167,8 @@ def _adjustment(raw: Mapping[str, Any]) -> AdjustmentReport:
     )
 
 
-def read_namespace(obj: Mapping[str, Any]) -> Namespace:
-    """A core/v1 Namespace."""
+def decode_namespace(obj: Mapping[str, Any]) -> Namespace:
+    """Decode a core/v1 Namespace."""
     metadata = mapping(obj.get("metadata"))
     return Namespace(
         name=text(metadata.get("name")),

@@ -1,26 +1,26 @@
-"""oom_score_adj entries: which go to a node, in which order, and how far a policy's have got.
+"""oom_score_adj entries of policies: their order in OOMNode.spec, and their state in OOMPolicy.status.
 
-Which processes an entry names, only the node's agent can tell. So a node is given the entries of all its
-policies, those of the highest standing first and those that only audit last, and its agent lets the first
-that names a process decide. What lost comes back in the agents' reports.
+Only a node's agent knows which processes an entry names. So an OOMNode gets the entries of all its policies,
+those of the highest precedence first and those of auditing policies last, and the agent lets the first that
+names a process decide. Its status says which entries were overridden.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .records import NodeState, Policy
+from .objects import OOMNodeState, Policy
 
 Entry = Mapping[str, Any]
 """One of OOMNode.spec.oomScoreAdjustments."""
 
 MAX_ENTRIES = 32
-"""What OOMNode.spec has room for."""
+"""Entries that an OOMNode.spec holds."""
 MAX_NAMED = 2
 
 
 def entries_of(policy: Policy) -> tuple[Entry, ...]:
-    """A policy's entries as an OOMNode has them."""
+    """Return a policy's entries as OOMNode.spec holds them."""
     if policy.spec is None:
         return ()
     common = {
@@ -31,44 +31,46 @@ def entries_of(policy: Policy) -> tuple[Entry, ...]:
     return tuple({**entry.to_dict(), **common} for entry in policy.spec.oom_score_adjustments)
 
 
-def lined_up(policies: Sequence[Policy], *, offers: Mapping[str, tuple[Entry, ...]]) -> tuple[Entry, ...]:
-    """The entries for one node of the policies that select it, given by standing. Those at the end that an
-    OOMNode has no room for are left out."""
-    entries = [entry for policy in policies for entry in offers[policy.name]]
-    # An audit displaces nothing (docs/decisions/102), and sorted() keeps the order otherwise.
-    return tuple(sorted(entries, key=lambda entry: bool(entry["mode"] == "Audit"))[:MAX_ENTRIES])
+def ordered_entries(
+    policies: Sequence[Policy], *, entries: Mapping[str, tuple[Entry, ...]]
+) -> tuple[Entry, ...]:
+    """Return the entries for one node. `policies`: those that select it, by precedence; `entries`: those of
+    each policy. Entries beyond MAX_ENTRIES are left out."""
+    found = [entry for policy in policies for entry in entries[policy.name]]
+    # An audit overrides nothing (docs/decisions/102); sorted() keeps the order otherwise.
+    return tuple(sorted(found, key=lambda entry: bool(entry["mode"] == "Audit"))[:MAX_ENTRIES])
 
 
-def standing_of(
-    policy: Policy, state: NodeState | None, *, desired: Iterable[Entry]
+def adjustment_states(
+    policy: Policy, state: OOMNodeState | None, *, desired: Iterable[Entry]
 ) -> list[tuple[str, str]]:
-    """State and message of each entry of the policy on a node whose agent has answered for the present
+    """Return state and message of each entry of the policy on a node whose agent has reported on the present
     spec."""
     if policy.spec is None or policy.spec.suspend:
         return []
-    there = {entry["name"] for entry in desired if entry["policy"] == policy.name}
+    written = {entry["name"] for entry in desired if entry["policy"] == policy.name}
     found = []
     for entry in policy.spec.oom_score_adjustments:
-        where = f"oomScoreAdjustments {entry.name}"
+        label = f"oomScoreAdjustments {entry.name}"
         report = state.adjusted.get((policy.name, entry.name)) if state else None
-        if entry.name not in there:
-            found.append(("Refused", f"{where}: left out, a node takes {MAX_ENTRIES} entries in all"))
+        if entry.name not in written:
+            found.append(("Refused", f"{label}: left out: a node takes {MAX_ENTRIES} entries in all"))
         elif report is None or report.value != entry.value:
-            found.append(("Pending", f"{where}: the agent has not reported on it yet"))
+            found.append(("Pending", f"{label}: the agent has not reported on it yet"))
         elif report.state == "InSync":
-            found.append(("InSync", f"{where}: {report.in_force} processes have it"))
+            found.append(("InSync", f"{label}: {report.in_force} processes have it"))
         elif report.state == "Audited":
-            found.append(("Drifted", f"{where}: {report.differing} processes have another value"))
+            found.append(("Drifted", f"{label}: {report.differing} processes have another value"))
         else:
             count = f"{report.failed} processes have another value: " if report.failed else ""
             because = f"{report.reason}: " if report.reason else ""
             state_name = report.state if report.state in ("Refused", "Drifted") else "Pending"
-            found.append((state_name, f"{where}: {count}{because}{report.message}"))
+            found.append((state_name, f"{label}: {count}{because}{report.message}"))
     return found
 
 
 @dataclass(slots=True)
-class _Sum:
+class _Totals:
     nodes: int = 0
     pods: int = 0
     in_force: int = 0
@@ -78,11 +80,12 @@ class _Sum:
     by: set[str] = field(default_factory=set)
 
 
-def summed(policy: Policy, states: Iterable[NodeState | None]) -> list[dict[str, Any]]:
-    """OOMPolicy.status.oomScoreAdjustments: one item per entry of the spec, over the policy's nodes."""
+def adjustment_totals(policy: Policy, states: Iterable[OOMNodeState | None]) -> list[dict[str, Any]]:
+    """Return OOMPolicy.status.oomScoreAdjustments: one item per entry of the spec, summed over the policy's
+    nodes."""
     if policy.spec is None or policy.spec.suspend:
         return []
-    sums = {entry.name: _Sum() for entry in policy.spec.oom_score_adjustments}
+    sums = {entry.name: _Totals() for entry in policy.spec.oom_score_adjustments}
     for state in states if sums else ():
         for name, total in sums.items():
             report = state.adjusted.get((policy.name, name)) if state else None
@@ -111,9 +114,9 @@ def summed(policy: Policy, states: Iterable[NodeState | None]) -> list[dict[str,
     ]
 
 
-def losses(policy: Policy, totals: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Entries that lose processes to another policy, each with that one. Two entries of one policy are in the
-    order that its author gave them: no conflict."""
+def overridden_entries(policy: Policy, totals: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the entries that lose processes to another policy, each with that policy's entry. Two entries of
+    one policy do not conflict: their order is their author's."""
     return [
         f"{total['name']} (by {', '.join(others)})"
         for total in totals

@@ -1,4 +1,4 @@
-"""OOMReport.status: which incidents and nodes a report takes in, and when it is due."""
+"""OOMReport.status: which incidents and nodes a report covers, and when it is refreshed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from oomkeeper.reporting.fold import NodeAccount, fold_report
 from oomkeeper.reporting.incident import Incident
 from oomkeeper.reporting.times import format_time, parse_time
 
-from .conditions import Finding, conditions
-from .records import Namespace, Node, NodeState, Report, is_empty, selects
+from .conditions import Condition, conditions
+from .objects import Namespace, Node, OOMNodeState, Report, is_empty, selects
 
 
 def report_status(
@@ -19,51 +19,57 @@ def report_status(
     *,
     incidents: Iterable[Incident],
     nodes: Mapping[str, Node],
-    states: Mapping[str, NodeState],
+    oomnodes: Mapping[str, OOMNodeState],
     namespaces: Mapping[str, Namespace],
     now: float,
 ) -> dict[str, Any]:
-    """The whole status."""
+    """Return the whole status. `now`: seconds since the epoch."""
     if report.spec is None:
-        findings = [
-            Finding("Ready", False, "InvalidSpec", report.invalid or "spec: invalid"),
-            Finding("Complete", False, "InvalidSpec", "nothing is counted until the spec is mended"),
+        wanted = [
+            Condition("Ready", False, "InvalidSpec", report.invalid or "spec: invalid"),
+            Condition("Complete", False, "InvalidSpec", "not counted until the spec is fixed"),
         ]
-        return _with_conditions({}, report=report, findings=findings, now=now)
+        return _with_conditions({}, report=report, wanted=wanted, now=now)
     spec = report.spec
-    chosen = {name for name, node in nodes.items() if node.linux and selects(spec.node_selector, node.labels)}
+    selected = {
+        name for name, node in nodes.items() if node.linux and selects(spec.node_selector, node.labels)
+    }
     accounts = [
         NodeAccount(
-            name=name, unattributed=states[name].unattributed, lost_log_records=states[name].lost_log_records
+            name=name,
+            unattributed=oomnodes[name].unattributed,
+            lost_log_records=oomnodes[name].lost_log_records,
         )
-        for name in sorted(chosen)
-        if name in states
+        for name in sorted(selected)
+        if name in oomnodes
     ]
-    silent = [name for name in sorted(chosen) if name not in states or not states[name].observed_generation]
+    silent = [
+        name for name in sorted(selected) if name not in oomnodes or not oomnodes[name].observed_generation
+    ]
     folded = fold_report(
         incidents=(
-            incident for incident in incidents if _takes(spec, incident, nodes=nodes, namespaces=namespaces)
+            incident for incident in incidents if _covers(spec, incident, nodes=nodes, namespaces=namespaces)
         ),
         accounts=accounts,
         window_seconds=duration_seconds(spec.window),
         now=now,
         top=spec.top,
     )
-    findings = [Finding("Ready", True, "Refreshed"), _complete(folded, silent=silent)]
-    return _with_conditions(folded, report=report, findings=findings, now=now)
+    wanted = [Condition("Ready", True, "Refreshed", "status is up to date"), _complete(folded, silent=silent)]
+    return _with_conditions(folded, report=report, wanted=wanted, now=now)
 
 
 def _with_conditions(
     folded: Mapping[str, Any],
     *,
     report: Report,
-    findings: list[Finding],
+    wanted: list[Condition],
     now: float,
 ) -> dict[str, Any]:
     return {
         "observedGeneration": report.generation,
         "conditions": conditions(
-            findings,
+            wanted,
             previous=report.status.get("conditions"),
             generation=report.generation,
             now=format_time(now),
@@ -72,15 +78,15 @@ def _with_conditions(
     }
 
 
-def _takes(
+def _covers(
     spec: OOMReportSpec,
     incident: Incident,
     *,
     nodes: Mapping[str, Node],
     namespaces: Mapping[str, Namespace],
 ) -> bool:
-    """A node or namespace that is gone has no labels any more: only an empty selector still takes its
-    incidents."""
+    """Return whether the report covers the incident. Of a deleted node or namespace no labels are known: only
+    an empty selector still selects it."""
     node, namespace = nodes.get(incident.node), namespaces.get(incident.namespace)
     return _selects(spec.node_selector, node.labels if node else None) and _selects(
         spec.namespace_selector, namespace.labels if namespace else None
@@ -91,28 +97,28 @@ def _selects(selector: LabelSelector | None, labels: Mapping[str, str] | None) -
     return is_empty(selector) or (labels is not None and selects(selector, labels))
 
 
-def _complete(folded: Mapping[str, Any], *, silent: list[str]) -> Finding:
+def _complete(folded: Mapping[str, Any], *, silent: list[str]) -> Condition:
     totals = folded["totals"]
     if totals["unattributed"] or totals["lostLogRecords"]:
-        return Finding(
+        return Condition(
             "Complete",
             False,
             "KillsUnattributed" if totals["unattributed"] else "LogRecordsLost",
-            f"{totals['unattributed']} kills could not be attributed, {totals['lostLogRecords']} log records "
-            "were lost; see incompleteNodes",
+            f"{totals['unattributed']} kills not attributed, {totals['lostLogRecords']} log records "
+            "lost: see incompleteNodes",
         )
     if silent:
-        return Finding(
+        return Condition(
             "Complete",
             False,
             "NodesSilent",
-            f"{len(silent)} nodes have no agent that answered, {silent[0]} among them",
+            f"{len(silent)} nodes have no agent that has reported, such as {silent[0]}",
         )
-    return Finding("Complete", True, "AllAccounted")
+    return Condition("Complete", True, "AllAccounted", "every kill is attributed")
 
 
 def next_refresh(report: Report) -> float:
-    """When the report is due again, in seconds since the epoch: now (0) for a new one or a changed spec."""
+    """Return when the report is due, in seconds since the epoch; 0 for a new report or a changed spec."""
     refreshed = parse_time(report.status.get("refreshTime"))
     if report.status.get("observedGeneration") != report.generation:
         return 0.0

@@ -1,7 +1,7 @@
-"""What the controller remembers of each object: the fields that decide, and nothing else.
+"""Cached objects: the fields that the controller decides on, and nothing else.
 
-A record equal to the one before means that nothing worth a reconciliation happened: a node's heartbeat, for
-one.
+If an object's new state equals the cached one, nothing happened that needs a reconciliation; an example is a
+node's heartbeat.
 """
 
 from collections.abc import Mapping
@@ -34,14 +34,14 @@ class Policy:
     version: int = field(compare=False)
     generation: int
     created: float
-    """Seconds since the epoch; ties of priority go to the older."""
+    """Seconds since the epoch; of equal priorities the older wins."""
     deleting: bool
     spec: OOMPolicySpec | None
-    """None where the content is invalid."""
+    """None if the content is invalid."""
     invalid: str | None
-    """What is wrong, where spec is None."""
+    """The problem, if spec is None."""
     status: Mapping[str, Any] = field(compare=False)
-    """As in the API server: the controller writes only what differs."""
+    """As in the API server: the controller writes only differences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Node:
     labels: Mapping[str, str]
     linux: bool
     ready: bool | None
-    """The Ready condition; None where the node has none (yet)."""
+    """The Ready condition; None if the node has none (yet)."""
     boot_id: str | None
 
 
@@ -83,13 +83,13 @@ class AdjustmentReport:
     failed: int
     overridden: int
     overridden_by: str
-    """One of those that decide, as `<policy>/<name>`."""
+    """One of the entries that decide, as `<policy>/<name>`."""
     differing: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeState:
-    """An OOMNode: what its spec says now, and what its agent answered."""
+class OOMNodeState:
+    """An OOMNode: its present spec, and what its agent reported."""
 
     name: str
     uid: str
@@ -98,13 +98,13 @@ class NodeState:
     owner_uids: tuple[str, ...]
     sysctls: tuple[DesiredSysctl, ...]
     adjustments: tuple[Mapping[str, Any], ...]
-    """spec.oomScoreAdjustments as it stands, for comparison."""
+    """spec.oomScoreAdjustments, for comparison."""
     host_kills: bool
-    """Whether its agent publishes the kills of the host's own processes."""
+    """Whether its agent publishes the kills of host processes."""
     extras: bool
-    """Whether spec holds something that this controller does not write."""
+    """Whether spec holds fields that this controller does not write."""
     observed_generation: int
-    """0 before the agent's first answer."""
+    """0 before the agent's first report."""
     reports: Mapping[str, SysctlReport]
     adjusted: Mapping[tuple[str, str], AdjustmentReport]
     """By policy and name of the entry."""
@@ -137,10 +137,10 @@ class Namespace:
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
-    """Whether the selector takes an object with these labels. An absent one takes every object."""
+    """Return whether the selector selects an object with these labels. None selects every object."""
     return selector is None or selector.matches(labels)
 
 
 def is_empty(selector: LabelSelector | None) -> bool:
-    """Whether the selector asks for nothing."""
+    """Return whether the selector has no requirement."""
     return selector is None or not (selector.match_labels or selector.match_expressions)

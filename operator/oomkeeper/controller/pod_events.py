@@ -1,8 +1,8 @@
-"""The Event that tells the reader of `kubectl describe pod` what happened.
+"""The pod Event: what `kubectl describe pod` shows about an OOM kill.
 
-One per incident, with a name that follows from the incident's and the incident's own count: writing it again,
-by a restarted controller too, changes nothing. Host incidents tell it of the Node. Events fade after an hour
-(kube-apiserver --event-ttl); older incidents are not told again.
+One Event per incident. Its name follows from the incident and its count is the incident's, so that a
+restarted controller writes the same Event. Host incidents have the Node as their object. Events expire after
+an hour (kube-apiserver --event-ttl); none is written for older kills.
 """
 
 from typing import Any
@@ -11,21 +11,20 @@ from oomkeeper.model.names import CONTROLLER_MANAGER
 from oomkeeper.reporting.incident import Incident
 from oomkeeper.reporting.times import format_time
 
-from .records import Node
+from .objects import Node
 
 FRESH_SECONDS = 3000.0
-"""How old the last kill may be for its Event to be (re)written: less than the hour after which Events
-fade."""
+"""Age of the last kill up to which its Event is written: less than the lifetime of an Event."""
 
 _MESSAGE_MAX = 1024  # k8s.io/kubernetes pkg/apis/core/validation/events.go NoteLengthLimit
 _NAME_MAX = 253
 
 
 def event_of(incident: Incident, *, node: Node | None) -> dict[str, Any]:
-    """The core/v1 Event for server-side apply."""
+    """Return the core/v1 Event for server-side apply."""
     involved: dict[str, Any]
     if incident.pod_name:
-        # An Event about a namespaced object has to be in its namespace.
+        # An Event must be in the namespace of its object.
         namespace = incident.namespace
         involved = {"apiVersion": "v1", "kind": "Pod", "name": incident.pod_name, "namespace": namespace}
         if incident.pod_uid:
@@ -63,15 +62,15 @@ def event_of(incident: Incident, *, node: Node | None) -> dict[str, Any]:
 
 
 def _name(incident: Incident) -> str:
-    """Unique also in `default`: an incident's name carries a hash of its subject, and its uid the life of
-    the object."""
+    """Return a name that is unique even in `default`: the incident's name contains a hash of its subject, and
+    its uid differs when it is created again."""
     suffix = f".oom-{incident.uid[:8]}"
     return incident.name[: _NAME_MAX - len(suffix)] + suffix
 
 
-def is_due(incident: Incident, *, told: int | None, now: float) -> bool:
-    """Whether the Event is to be written: the incident is fresh, and `told` kills (None: unknown) are not
-    all of them."""
+def is_due(incident: Incident, *, published: int | None, now: float) -> bool:
+    """Return whether the Event must be written: the last kill is recent, and the Event's count, `published`
+    (None: unknown), is lower than the incident's."""
     if incident.count < 1 or incident.last_seen is None or now - incident.last_seen > FRESH_SECONDS:
         return False
-    return told is None or incident.count > told
+    return published is None or incident.count > published

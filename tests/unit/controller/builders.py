@@ -1,19 +1,22 @@
-"""Records for the tests, with little to write."""
+"""Cached objects for the tests."""
 
 from typing import Any
 
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
-from oomkeeper.controller.records import (
+from oomkeeper.controller.objects import (
     AdjustmentReport,
     DesiredSysctl,
     Node,
-    NodeState,
+    OOMNodeState,
     Policy,
     Report,
     SysctlReport,
 )
+from oomkeeper.reporting.incident import Incident, read_incident
+from oomkeeper.reporting.times import format_time
 
+NOW = 1_800_000_000.0
 DUMPS, ALLOCATING, PANIC = "vm.oom_dump_tasks", "vm.oom_kill_allocating_task", "kernel.panic"
 
 
@@ -99,7 +102,7 @@ def adjusted(
     )
 
 
-def node_state(
+def oomnode(
     name: str,
     *,
     sysctls: tuple[DesiredSysctl, ...] = (),
@@ -112,8 +115,8 @@ def node_state(
     owner: str | None = None,
     boot_id: str | None = None,
     unattributed: int = 0,
-) -> NodeState:
-    return NodeState(
+) -> OOMNodeState:
+    return OOMNodeState(
         name=name,
         uid=f"uid-of-oomnode-{name}",
         version=1,
@@ -143,4 +146,37 @@ def report(
         spec=None if invalid else OOMReportSpec.parse(spec),
         invalid=invalid,
         status=status or {},
+    )
+
+
+def incident(
+    *,
+    node: str = "n",
+    namespace: str = "shop",
+    name: str = "web-1-app-0a",
+    age: float = 60.0,
+    count: int = 3,
+    pod: bool = True,
+) -> Incident:
+    subject: dict[str, Any] = {"nodeName": node, "cause": "PodLimit"}
+    if pod:
+        subject |= {
+            "pod": {"name": "web-1", "uid": "pod-uid"},
+            "container": "app",
+            "workload": {"kind": "Deployment", "name": "web"},
+        }
+    else:
+        subject["cgroup"] = "/system.slice/big.service"
+    return read_incident(
+        {
+            "metadata": {"name": name, "namespace": namespace, "uid": "0123456789", "resourceVersion": "7"},
+            "spec": subject,
+            "status": {
+                "cause": "PodLimit",
+                "count": count,
+                "firstSeen": format_time(NOW - age - 600),
+                "lastSeen": format_time(NOW - age),
+                "summary": "app was killed",
+            },
+        }
     )

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomkeeper.controller.records import Node, Policy, selects
-from oomkeeper.controller.resolution import Defeat, Resolution, resolve, standing
+from oomkeeper.controller.objects import Node, Policy, selects
+from oomkeeper.controller.precedence import Override, Resolution, precedence, resolve
 
-from .makers import ALLOCATING, DUMPS, node, policy
+from .builders import ALLOCATING, DUMPS, node, policy
 
 
 def held(resolution: Resolution, node: str) -> dict[str, tuple[int, str]]:
@@ -20,14 +20,14 @@ def settle(policies: Sequence[Policy], nodes: Sequence[Node], **boot_ids: str) -
     return resolve(policies=policies, nodes=nodes, boot_ids=boot_ids)
 
 
-def test_a_policy_without_selector_holds_its_keys_on_every_linux_node_and_on_no_other() -> None:
+def test_policy_without_selector_applies_to_every_linux_node() -> None:
     found = settle([policy("p", sysctls={DUMPS: 1})], [node("a"), node("b"), node("w", linux=False)])
     assert found.desired.keys() == {"a", "b"}
     assert held(found, "a") == {DUMPS: (1, "p")}
     assert found.matched == {"p": ("a", "b")}
 
 
-def test_a_node_that_no_policy_selects_is_there_with_nothing() -> None:
+def test_unselected_node_has_no_sysctls() -> None:
     found = settle(
         [policy("p", nodeSelector={"matchLabels": {"pool": "x"}}, sysctls={DUMPS: 1})], [node("a", pool="y")]
     )
@@ -35,7 +35,7 @@ def test_a_node_that_no_policy_selects_is_there_with_nothing() -> None:
     assert found.matched == {"p": ()}
 
 
-def test_among_equal_priorities_the_older_wins_and_then_the_name() -> None:
+def test_equal_priority_goes_to_the_older_then_the_name() -> None:
     nodes = [node("a")]
     older = settle(
         [policy("a", created=2.0, sysctls={DUMPS: 1}), policy("z", created=1.0, sysctls={DUMPS: 0})], nodes
@@ -45,17 +45,17 @@ def test_among_equal_priorities_the_older_wins_and_then_the_name() -> None:
     assert held(named, "a") == {DUMPS: (0, "a")}
 
 
-def test_a_defeat_by_the_same_value_is_named_but_no_difference() -> None:
+def test_override_by_the_same_value_counts_no_difference() -> None:
     found = settle(
         [policy("low", priority=1, sysctls={DUMPS: 1}), policy("high", priority=2, sysctls={DUMPS: 1})],
         [node("a"), node("b")],
     )
-    tally = found.defeats["low"][Defeat(DUMPS, "high")]
-    assert (tally.nodes, tally.differing) == (2, 0)
-    assert "high" not in found.defeats
+    count = found.overrides["low"][Override(DUMPS, "high")]
+    assert (count.nodes, count.differing) == (2, 0)
+    assert "high" not in found.overrides
 
 
-def test_suspended_deleted_and_invalid_policies_hold_nothing() -> None:
+def test_suspended_deleted_and_invalid_policies_set_nothing() -> None:
     found = settle(
         [
             policy("s", suspend=True, sysctls={DUMPS: 1}),
@@ -68,7 +68,7 @@ def test_suspended_deleted_and_invalid_policies_hold_nothing() -> None:
     assert found.matched == {"s": ("a",)}
 
 
-def test_what_the_agent_needs_to_know_goes_with_the_value() -> None:
+def test_desired_sysctl_carries_the_policys_settings() -> None:
     found = settle(
         [
             policy(
@@ -87,17 +87,17 @@ def test_what_the_agent_needs_to_know_goes_with_the_value() -> None:
     assert only.acknowledge == ("KubeletConflict", "NodePanic")
 
 
-def test_an_audit_never_displaces_what_is_enforced() -> None:
+def test_audit_never_overrides_enforce() -> None:
     policies = [
         policy("audit", priority=9, mode="Audit", sysctls={DUMPS: 1, ALLOCATING: 1}),
         policy("enforce", priority=1, sysctls={DUMPS: 0}),
     ]
     found = settle(policies, [node("a")])
     assert held(found, "a") == {DUMPS: (0, "enforce"), ALLOCATING: (1, "audit")}
-    assert found.defeats["audit"].keys() == {Defeat(DUMPS, "enforce")}
+    assert found.overrides["audit"].keys() == {Override(DUMPS, "enforce")}
 
 
-def test_one_kernel_gets_one_value_and_the_lesser_policy_is_told() -> None:
+def test_shared_kernel_gets_the_value_of_the_highest_precedence() -> None:
     policies = [
         policy("of-a", priority=2, nodeSelector={"matchLabels": {"pool": "a"}}, sysctls={DUMPS: 1}),
         policy("of-b", priority=1, nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 0}),
@@ -107,11 +107,11 @@ def test_one_kernel_gets_one_value_and_the_lesser_policy_is_told() -> None:
     assert held(found, "a") == held(found, "b") == {DUMPS: (1, "of-a")}
     assert held(found, "c") == {}, "a node that nobody selects is left alone"
     assert held(found, "far") == {DUMPS: (0, "of-b")}
-    tally = found.defeats["of-b"][Defeat(DUMPS, "of-a")]
-    assert (tally.nodes, tally.shared_kernel) == (1, 1)
+    count = found.overrides["of-b"][Override(DUMPS, "of-a")]
+    assert (count.nodes, count.shared_kernel) == (1, 1)
 
 
-def test_equal_values_on_one_kernel_are_no_conflict_and_each_node_keeps_its_policy() -> None:
+def test_equal_values_on_a_shared_kernel_do_not_conflict() -> None:
     policies = [
         policy("of-a", nodeSelector={"matchLabels": {"pool": "a"}}, sysctls={DUMPS: 1}),
         policy("of-b", nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 1}),
@@ -119,10 +119,10 @@ def test_equal_values_on_one_kernel_are_no_conflict_and_each_node_keeps_its_poli
     found = settle(policies, [node("a", pool="a"), node("b", pool="b")], a="k", b="k")
     assert held(found, "a") == {DUMPS: (1, "of-a")}
     assert held(found, "b") == {DUMPS: (1, "of-b")}
-    assert not found.defeats
+    assert not found.overrides
 
 
-def test_an_audit_on_one_kernel_keeps_asking_its_own_question() -> None:
+def test_audit_on_a_shared_kernel_keeps_its_own_value() -> None:
     policies = [
         policy("of-a", nodeSelector={"matchLabels": {"pool": "a"}}, sysctls={DUMPS: 1}),
         policy("of-b", nodeSelector={"matchLabels": {"pool": "b"}}, sysctls={DUMPS: 0}, mode="Audit"),
@@ -176,7 +176,7 @@ def kernels_of(made: Sequence[Node]) -> Mapping[str, str]:
 
 
 @given(policies(), nodes())
-def test_no_two_agents_of_one_kernel_are_ever_told_to_write_different_values(
+def test_agents_of_one_kernel_never_get_different_values(
     rules: list[Policy],
     made: list[Node],
 ) -> None:
@@ -190,7 +190,7 @@ def test_no_two_agents_of_one_kernel_are_ever_told_to_write_different_values(
 
 
 @given(policies(), nodes())
-def test_a_key_is_held_exactly_where_an_effective_policy_selects_the_node(
+def test_sysctl_is_set_exactly_where_an_active_policy_selects_the_node(
     rules: list[Policy],
     made: list[Node],
 ) -> None:
@@ -204,13 +204,13 @@ def test_a_key_is_held_exactly_where_an_effective_policy_selects_the_node(
         }
         assert {entry.name for entry in found.desired[one.name]} == wanted
         for entry in found.desired[one.name]:
-            holder = next(rule for rule in rules if rule.name == entry.policy)
-            assert holder.spec is not None
-            assert holder.spec.sysctls[entry.name] == entry.value
+            winner = next(rule for rule in rules if rule.name == entry.policy)
+            assert winner.spec is not None
+            assert winner.spec.sysctls[entry.name] == entry.value
 
 
 @given(policies(), nodes())
-def test_on_kernels_of_their_own_nothing_of_higher_standing_and_equal_mode_is_passed_over(
+def test_winner_has_the_highest_precedence_of_its_mode(
     rules: list[Policy],
     made: list[Node],
 ) -> None:
@@ -226,11 +226,11 @@ def test_on_kernels_of_their_own_nothing_of_higher_standing_and_equal_mode_is_pa
                 and entry.name in rule.spec.sysctls
                 and selects(rule.spec.node_selector, one.labels)
             ]
-            assert min(rivals, key=standing).name == entry.policy
+            assert min(rivals, key=precedence).name == entry.policy
 
 
 @given(policies(), nodes(), st.randoms())
-def test_the_order_in_which_objects_were_seen_decides_nothing(
+def test_result_does_not_depend_on_the_order_of_objects(
     rules: list[Policy],
     made: list[Node],
     random: "st.random.Random",  # type: ignore[name-defined]
@@ -242,14 +242,14 @@ def test_the_order_in_which_objects_were_seen_decides_nothing(
 
 
 @given(policies(), nodes())
-def test_on_every_node_each_effective_wish_is_either_held_or_counted_as_lost(
+def test_every_sysctl_is_either_in_effect_or_counted_as_overridden(
     rules: list[Policy],
     made: list[Node],
 ) -> None:
     found = resolve(policies=rules, nodes=made, boot_ids=kernels_of(made))
     for rule in rules:
         if rule.spec is None or rule.spec.suspend:
-            assert rule.name not in found.defeats
+            assert rule.name not in found.overrides
             continue
         for key in rule.spec.sysctls:
             holding = sum(
@@ -258,8 +258,8 @@ def test_on_every_node_each_effective_wish_is_either_held_or_counted_as_lost(
                 if any(entry.name == key and entry.policy == rule.name for entry in found.desired[name])
             )
             losing = sum(
-                tally.nodes
-                for defeat, tally in found.defeats.get(rule.name, {}).items()
-                if defeat.sysctl == key
+                count.nodes
+                for override, count in found.overrides.get(rule.name, {}).items()
+                if override.sysctl == key
             )
             assert losing >= len(found.matched[rule.name]) - holding

@@ -9,14 +9,14 @@ import pytest
 
 from oomkeeper.api.oomnode import OOMNode
 from oomkeeper.api.oompolicy import OOMPolicyStatus
-from oomkeeper.controller import oomnodes
-from oomkeeper.controller.adjustments import MAX_ENTRIES, summed
-from oomkeeper.controller.nodestates import NodeOutcome, outcome
-from oomkeeper.controller.policystatus import Facts, policy_status
-from oomkeeper.controller.records import AdjustmentReport, NodeState, Policy
-from oomkeeper.controller.resolution import Resolution, resolve
+from oomkeeper.controller import oomnode_spec
+from oomkeeper.controller.node_result import NodeResult, node_result
+from oomkeeper.controller.objects import AdjustmentReport, OOMNodeState, Policy
+from oomkeeper.controller.oomscoreadj import MAX_ENTRIES, adjustment_totals
+from oomkeeper.controller.policy_status import Facts, policy_status
+from oomkeeper.controller.precedence import Resolution, resolve
 
-from .makers import adjusted, node, node_state, policy
+from .builders import adjusted, node, oomnode, policy
 
 OOM = {"window": "24h", "kills": 0, "byCause": [], "topWorkloads": []}
 
@@ -33,19 +33,19 @@ def order(*policies: Policy) -> list[str]:
     return [f"{entry['policy']}/{entry['name']}" for entry in settle(*policies).adjustments["n"]]
 
 
-def test_a_node_is_given_the_entries_by_standing_and_as_their_policy_has_them() -> None:
+def test_entries_are_ordered_by_precedence() -> None:
     low = policy("low", priority=1, oomScoreAdjustments=entries("b", "a"))
     high = policy("high", priority=2, oomScoreAdjustments=entries("z"))
     older = policy("older", created=-1.0, priority=1, oomScoreAdjustments=entries("o"))
     assert order(low, high, older) == ["high/z", "older/o", "low/b", "low/a"]
 
 
-def test_an_audit_displaces_nothing() -> None:
+def test_audit_entries_come_last() -> None:
     audit = policy("audit", priority=9, mode="Audit", oomScoreAdjustments=entries("a"))
     assert order(audit, policy("p", oomScoreAdjustments=entries("b"))) == ["p/b", "audit/a"]
 
 
-def test_suspended_deleted_and_not_selecting_policies_give_none() -> None:
+def test_suspended_deleted_and_other_nodes_policies_add_no_entries() -> None:
     others = {"nodeSelector": {"matchLabels": {"pool": "x"}}}
     assert not order(
         policy("s", suspend=True, oomScoreAdjustments=entries("a")),
@@ -54,7 +54,7 @@ def test_suspended_deleted_and_not_selecting_policies_give_none() -> None:
     )
 
 
-def test_an_oomnode_holds_them_and_says_so() -> None:
+def test_oomnode_manifest_holds_the_entries() -> None:
     rule = policy(
         "p",
         onRelease="Keep",
@@ -70,7 +70,7 @@ def test_an_oomnode_holds_them_and_says_so() -> None:
         ],
     )
     given = settle(rule).adjustments["n"]
-    manifest = oomnodes.manifest(node=node("n"), sysctls=(), adjustments=given)
+    manifest = oomnode_spec.manifest(node=node("n"), sysctls=(), adjustments=given)
     held = OOMNode.parse(manifest).spec.oom_score_adjustments
     assert [(one.policy, one.name, one.value, one.on_release) for one in held] == [
         ("p", "a", -5, "Keep"),
@@ -78,25 +78,27 @@ def test_an_oomnode_holds_them_and_says_so() -> None:
     ]
     assert held[0].containers == ("app",)
     assert held[0].namespace_selector is not None
-    assert oomnodes.says(manifest, sysctls=(), adjustments=given)
-    assert not oomnodes.says(manifest, sysctls=(), adjustments=given[::-1])
-    assert not oomnodes.says(manifest, sysctls=())
+    assert oomnode_spec.spec_matches(manifest, sysctls=(), adjustments=given)
+    assert not oomnode_spec.spec_matches(manifest, sysctls=(), adjustments=given[::-1])
+    assert not oomnode_spec.spec_matches(manifest, sysctls=())
 
 
-def stands(rule: Policy, *reports: AdjustmentReport, given: Any = None, **state: Any) -> NodeOutcome:
+def stands(rule: Policy, *reports: AdjustmentReport, given: Any = None, **state: Any) -> NodeResult:
     given = settle(rule).adjustments["n"] if given is None else given
     names = [entry.name for entry in rule.spec.oom_score_adjustments] if rule.spec else []
-    answered = node_state(
+    answered = oomnode(
         "n",
         adjustments=given,
         adjusted={(rule.name, name): said for name, said in zip(names, reports, strict=False)},
         **state,
     )
-    return outcome(rule, node=node("n"), state=answered, desired=(), adjustments=given, behind_seconds=0)
+    return node_result(
+        rule, node=node("n"), state=answered, desired=(), adjustments=given, unanswered_seconds=0
+    )
 
 
 @pytest.mark.parametrize(
-    ("report", "state", "says"),
+    ("report", "state", "spec_matches"),
     [
         (adjusted(800, in_force=3), "InSync", "3 processes"),
         (adjusted(700), "Pending", "not reported"),
@@ -111,25 +113,25 @@ def stands(rule: Policy, *reports: AdjustmentReport, given: Any = None, **state:
         (adjusted(800, state="Unheard"), "Pending", ""),
     ],
 )
-def test_a_node_stands_as_its_agent_says_of_the_entry(
-    report: AdjustmentReport, state: str, says: str
+def test_entry_state_follows_the_agents_report(
+    report: AdjustmentReport, state: str, spec_matches: str
 ) -> None:
     found = stands(policy("p", oomScoreAdjustments=entries("a")), report)
     assert found.state == state
-    assert says in found.message
+    assert spec_matches in found.message
 
 
-def test_a_node_whose_agent_has_not_answered_or_whose_oomnode_is_old_is_pending() -> None:
+def test_unreported_entry_is_pending() -> None:
     rule = policy("p", oomScoreAdjustments=entries("a"))
     assert stands(rule).state == "Pending"
     assert stands(rule, adjusted(800), observed=0).state == "Pending"
-    old = node_state("n", adjusted={("p", "a"): adjusted(800)})
+    old = oomnode("n", adjusted={("p", "a"): adjusted(800)})
     given = settle(rule).adjustments["n"]
-    found = outcome(rule, node=node("n"), state=old, desired=(), adjustments=given, behind_seconds=0)
+    found = node_result(rule, node=node("n"), state=old, desired=(), adjustments=given, unanswered_seconds=0)
     assert found.state == "Pending"
 
 
-def test_what_a_node_has_no_room_for_is_refused_and_said_by_the_one_of_lowest_standing() -> None:
+def test_entry_beyond_the_limit_is_refused_for_the_lowest_precedence() -> None:
     many = policy("many", priority=2, oomScoreAdjustments=entries(*(f"e{one}" for one in range(30))))
     late = policy("late", priority=1, oomScoreAdjustments=entries("a", "b", "c"))
     given = settle(many, late).adjustments["n"]
@@ -139,18 +141,18 @@ def test_what_a_node_has_no_room_for_is_refused_and_said_by_the_one_of_lowest_st
     assert "oomScoreAdjustments c: left out" in found.message
 
 
-def totals(rule: Policy, *states: NodeState | None) -> list[dict[str, Any]]:
-    return summed(rule, states)
+def totals(rule: Policy, *states: OOMNodeState | None) -> list[dict[str, Any]]:
+    return adjustment_totals(rule, states)
 
 
-def test_a_policys_status_adds_its_nodes_up_and_names_who_won() -> None:
+def test_entry_totals_sum_the_nodes_and_name_the_overriding_entry() -> None:
     rule = policy("p", oomScoreAdjustments=entries("a", "b"))
     first = adjusted(800, pods=2, in_force=5, failed=1)
     second = adjusted(800, pods=1, overridden=2, overridden_by="q/x")
     states = [
-        node_state("n", adjusted={("p", "a"): first}),
-        node_state("m", adjusted={("p", "a"): second, ("q", "b"): first}),
-        node_state("idle", adjusted={("p", "a"): adjusted(800)}),
+        oomnode("n", adjusted={("p", "a"): first}),
+        oomnode("m", adjusted={("p", "a"): second, ("q", "b"): first}),
+        oomnode("idle", adjusted={("p", "a"): adjusted(800)}),
         None,
     ]
     found = totals(rule, *states)
@@ -159,19 +161,19 @@ def test_a_policys_status_adds_its_nodes_up_and_names_who_won() -> None:
         "overriddenBy": ["q/x"],
     }  # fmt: skip
     assert found[1]["nodes"] == 0
-    status = policy_status(rule, facts=Facts(outcomes=(), defeats={}, oom=OOM, adjustments=found), now=0.0)
+    status = policy_status(rule, facts=Facts(results=(), overrides={}, oom=OOM, adjustments=found), now=0.0)
     OOMPolicyStatus.parse(status)
     said = {one["type"]: one for one in status["conditions"]}["Conflicted"]
     assert (said["status"], said["reason"]) == ("True", "Overridden")
     assert "a (by q/x)" in said["message"]
 
 
-def test_two_entries_of_one_policy_are_no_conflict() -> None:
+def test_entries_of_one_policy_do_not_conflict() -> None:
     rule = policy("p", oomScoreAdjustments=entries("a", "b"))
     found = totals(
-        rule, node_state("n", adjusted={("p", "b"): adjusted(800, overridden=1, overridden_by="p/a")})
+        rule, oomnode("n", adjusted={("p", "b"): adjusted(800, overridden=1, overridden_by="p/a")})
     )
-    status = policy_status(rule, facts=Facts(outcomes=(), defeats={}, oom=OOM, adjustments=found), now=0.0)
+    status = policy_status(rule, facts=Facts(results=(), overrides={}, oom=OOM, adjustments=found), now=0.0)
     said = {one["type"]: one for one in status["conditions"]}["Conflicted"]
     assert said["status"] == "False"
     assert status["oomScoreAdjustments"][1]["overriddenBy"] == ["p/a"]

@@ -1,7 +1,7 @@
 """The cluster as last seen, in memory.
 
-Fed by kopf's watches and by the controller's own lists (resync.py). An event only ever replaces an older
-state of the same object, so the two may interleave as they like.
+Fed by kopf's watches and by the controller's own lists (relist.py). An object only ever replaces an older
+state of itself, so watches and lists may interleave in any order.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typing import Any
 from oomkeeper.reporting.incident import Incident
 
 from .kinds import INCIDENT, KINDS, NAMESPACE, NODE, OOM_NODE, POLICY, REPORT, Kind, Record, key_of
-from .records import Namespace, Node, NodeState, Policy, Report
+from .objects import Namespace, Node, OOMNodeState, Policy, Report
 
 
-class ClusterState:
-    """Records by kind and key."""
+class ClusterCache:
+    """Decoded objects by kind and key."""
 
     def __init__(self) -> None:
         self._records: dict[str, dict[str, Record]] = {kind.name: {} for kind in KINDS}
-        self._gone: set[str] = set()
-        """uids of what was deleted since the last begin_listing()."""
+        self._deleted: set[str] = set()
+        """uids of the objects deleted since the last begin_list()."""
         self._listing = False
 
     @property
@@ -31,7 +31,7 @@ class ClusterState:
         return self._records[NODE.name]  # type: ignore[return-value]
 
     @property
-    def node_states(self) -> dict[str, NodeState]:
+    def oomnodes(self) -> dict[str, OOMNodeState]:
         return self._records[OOM_NODE.name]  # type: ignore[return-value]
 
     @property
@@ -47,14 +47,14 @@ class ClusterState:
         return self._records[NAMESPACE.name]  # type: ignore[return-value]
 
     def known(self, kind: Kind) -> Mapping[str, Record]:
-        """Records of a kind."""
+        """Return the cached objects of a kind."""
         return self._records[kind.name]
 
-    def observe(self, kind: Kind, obj: Mapping[str, Any]) -> bool:
-        """Take in an object. True when it differs in anything that decides; an older state than the known
-        is ignored."""
-        record, key = kind.read(obj), key_of(obj)
-        if record.uid in self._gone:
+    def store(self, kind: Kind, obj: Mapping[str, Any]) -> bool:
+        """Store an object unless a newer state of it is known. Return whether anything changed that matters
+        to the controller."""
+        record, key = kind.decode(obj), key_of(obj)
+        if record.uid in self._deleted:
             return False
         known = self._records[kind.name].get(key)
         if known is not None and known.uid == record.uid and record.version <= known.version:
@@ -62,21 +62,21 @@ class ClusterState:
         self._records[kind.name][key] = record
         return known != record
 
-    def forget(self, kind: Kind, *, key: str, uid: str) -> bool:
-        """The object is deleted. True when it was known; another object of the same name stays."""
+    def remove(self, kind: Kind, *, key: str, uid: str) -> bool:
+        """Remove a deleted object. Return whether it was known; another object of the same name stays."""
         if self._listing:
-            self._gone.add(uid)
+            self._deleted.add(uid)
         known = self._records[kind.name].get(key)
         if known is None or known.uid != uid:
             return False
         del self._records[kind.name][key]
         return True
 
-    def begin_listing(self) -> None:
-        """From now on remember what is deleted: a page of the list may still show it."""
+    def begin_list(self) -> None:
+        """Start to remember deletions: a later page of the list may still contain the object."""
         self._listing = True
 
-    def end_listing(self) -> None:
-        """Forget those again."""
+    def end_list(self) -> None:
+        """Stop to remember deletions."""
         self._listing = False
-        self._gone.clear()
+        self._deleted.clear()

@@ -1,0 +1,98 @@
+"""Conditions of an OOMPolicy: Ready, Progressing, Degraded, Conflicted."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from .conditions import Condition
+from .node_result import NodeResult
+from .objects import Policy
+from .precedence import Override, OverrideCount
+
+WORST_FIRST = ("Refused", "Unsupported", "Drifted", "Unreachable", "Pending", "InSync")
+_FAILED = ("Refused", "Unsupported", "Drifted", "Unreachable")
+_NAMED_OVERRIDES = 3
+
+
+def policy_conditions(
+    policy: Policy,
+    *,
+    results: Sequence[NodeResult],
+    overrides: Mapping[Override, OverrideCount],
+    overridden_entries: Sequence[str],
+) -> list[Condition]:
+    """Return the four conditions. `overridden_entries`: oom_score_adj entries that lose to other policies."""
+    if policy.spec is None:
+        problem = policy.invalid or "spec: invalid"
+        return [
+            Condition("Ready", False, "InvalidSpec", problem),
+            Condition("Progressing", False, "InvalidSpec", "not applied until the spec is fixed"),
+            Condition("Degraded", True, "InvalidSpec", problem),
+            Condition("Conflicted", False, "InvalidSpec", "not applied until the spec is fixed"),
+        ]
+    if policy.spec.suspend:
+        suspended = "spec.suspend is true: the policy applies to no node"
+        return [
+            Condition("Ready", False, "Suspended", suspended),
+            Condition("Progressing", False, "Suspended", suspended),
+            Condition("Degraded", False, "Suspended", suspended),
+            Condition("Conflicted", False, "Suspended", suspended),
+        ]
+    counts = Counter(result.state for result in results)
+    return [
+        _ready(len(results), counts),
+        _progressing(counts),
+        _degraded(policy, results, counts),
+        _conflicted(overrides, overridden_entries),
+    ]
+
+
+def _ready(matched: int, counts: Counter[str]) -> Condition:
+    in_sync = counts["InSync"]
+    if not matched:
+        return Condition("Ready", True, "NoNodesMatched", "spec.nodeSelector selects no Linux node")
+    message = f"{in_sync} of {matched} nodes match the policy"
+    if in_sync == matched:
+        return Condition("Ready", True, "InSync", message)
+    worst = next(state for state in WORST_FIRST if counts[state])
+    return Condition("Ready", False, f"Nodes{worst}", message)
+
+
+def _progressing(counts: Counter[str]) -> Condition:
+    if counts["Pending"]:
+        message = f"{_nodes(counts['Pending'])} not reported on the latest spec yet"
+        return Condition("Progressing", True, "WaitingForAgents", message)
+    return Condition("Progressing", False, "UpToDate", "every agent has reported on the latest spec")
+
+
+def _degraded(policy: Policy, results: Sequence[NodeResult], counts: Counter[str]) -> Condition:
+    audits = policy.spec is not None and policy.spec.mode == "Audit"
+    # A difference is what an auditing policy is there to find.
+    failing = [state for state in _FAILED if counts[state] and not (audits and state == "Drifted")]
+    if not failing:
+        return Condition("Degraded", False, "AsExpected", "no node failed to apply the policy")
+    first = min((result for result in results if result.state == failing[0]), key=lambda found: found.node)
+    number = "1 node" if counts[failing[0]] == 1 else f"{counts[failing[0]]} nodes"
+    return Condition("Degraded", True, f"Nodes{failing[0]}", f"{number}; {first.node}: {first.message}")
+
+
+def _conflicted(overrides: Mapping[Override, OverrideCount], entries: Sequence[str]) -> Condition:
+    if shared := sorted(override for override, count in overrides.items() if count.shared_kernel):
+        message = f"nodes that share a kernel cannot differ; another policy decides {_named(shared)}"
+        return Condition("Conflicted", True, "SharedKernel", message)
+    if differing := sorted(override for override, count in overrides.items() if count.differing):
+        message = f"another policy sets a different value: {_named(differing)}"
+        return Condition("Conflicted", True, "Overridden", message)
+    if entries:
+        message = f"another policy decides for processes of oomScoreAdjustments {'; '.join(entries)}"
+        return Condition("Conflicted", True, "Overridden", message)
+    return Condition("Conflicted", False, "NoConflict", "no other policy sets a different value")
+
+
+def _nodes(number: int) -> str:
+    return "1 node has" if number == 1 else f"{number} nodes have"
+
+
+def _named(overrides: Sequence[Override]) -> str:
+    named = ", ".join(f"{override.sysctl} (by {override.by})" for override in overrides[:_NAMED_OVERRIDES])
+    more = len(overrides) - _NAMED_OVERRIDES
+    return named if more <= 0 else f"{named} and {more} more"

@@ -1,0 +1,80 @@
+"""OOMReport.status."""
+
+from typing import Any
+
+import pytest
+
+from oomkeeper.api.oomreport import OOMReportStatus
+from oomkeeper.controller.objects import Namespace
+from oomkeeper.controller.report_status import next_refresh, report_status
+from oomkeeper.reporting.times import format_time
+
+from .builders import NOW, incident, node, oomnode, report
+
+
+def test_report_selects_nodes_and_namespaces_by_labels() -> None:
+    nodes = {"n": node("n", pool="a"), "m": node("m", pool="b")}
+    namespaces = {
+        name: Namespace(name=name, uid=name, version=1, labels={"team": name}) for name in ("shop", "bank")
+    }
+    incidents = [
+        incident(node="n", count=1),
+        incident(node="m", count=10),
+        incident(node="n", namespace="bank", count=100),
+        incident(node="gone", namespace="dropped", count=1000),
+    ]
+
+    def kills(**spec: Any) -> int:
+        status = report_status(
+            report("r", **spec), incidents=incidents, nodes=nodes, oomnodes={}, namespaces=namespaces, now=NOW
+        )
+        OOMReportStatus.parse(status)
+        return status["totals"]["kills"]  # type: ignore[no-any-return]
+
+    assert kills() == 1111
+    assert kills(nodeSelector={"matchLabels": {"pool": "a"}}) == 101
+    assert kills(namespaceSelector={"matchLabels": {"team": "bank"}}) == 100
+    assert (
+        kills(
+            namespaceSelector={"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["bank"]}]}
+        )
+        == 11
+    ), "of a namespace that is gone nothing is known"
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ({"n": oomnode("n")}, "AllAccounted"),
+        ({}, "NodesSilent"),
+        ({"n": oomnode("n", observed=0)}, "NodesSilent"),
+        ({"n": oomnode("n", unattributed=1)}, "KillsUnattributed"),
+    ],
+)
+def test_report_states_whether_it_is_complete(states: dict[str, Any], reason: str) -> None:
+    status = report_status(
+        report("r"), incidents=[], nodes={"n": node("n")}, oomnodes=states, namespaces={}, now=NOW
+    )
+    assert status["conditions"][1]["reason"] == reason
+
+
+def test_invalid_report_has_a_condition_and_no_counts() -> None:
+    status = report_status(
+        report("r", invalid="spec.top: no"),
+        incidents=[incident()],
+        nodes={},
+        oomnodes={},
+        namespaces={},
+        now=NOW,
+    )
+    OOMReportStatus.parse(status)
+    assert status["conditions"][0]["reason"] == "InvalidSpec"
+    assert "totals" not in status
+
+
+def test_report_is_due_when_new_changed_or_after_its_interval() -> None:
+    assert next_refresh(report("r")) == 0.0
+    fresh = {"observedGeneration": 1, "refreshTime": format_time(NOW)}
+    assert next_refresh(report("r", status=fresh, refreshInterval="90s")) == NOW + 90
+    assert next_refresh(report("r", status=fresh | {"observedGeneration": 0})) == 0.0
+    assert next_refresh(report("r", invalid="no", status={"observedGeneration": 1})) == float("inf")
