@@ -1,4 +1,4 @@
-"""oom_score_adj for processes that a selector, a systemd unit or a comm names."""
+"""oom_score_adj for processes selected by pod labels, a systemd unit or a process name."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ _RESTRICTS = "restricts podSelector: write podSelector too ({} for every pod), o
 
 
 class ProcessSelector(ApiModel):
-    """Host processes by what they call themselves."""
+    """Host processes by name."""
 
     comm: Annotated[str, Field(min_length=1, max_length=15)]
-    """Exact /proc/PID/comm: at most 15 characters, for the kernel keeps no more. Any process may take any
+    """Exact /proc/PID/comm: at most 15 characters, as the kernel keeps no more. Any process can choose any
     comm."""
 
 
@@ -45,10 +45,9 @@ class OOMScoreAdjustment(ApiModel):
         ]
         | None
     ) = None
-    """Every process in the cgroup of this systemd unit, such as sshd.service, but for those of containers."""
+    """Every process in the cgroup of this systemd unit, such as sshd.service, except those of containers."""
     process: ProcessSelector | None = None
-    """Host processes by their comm: those in no container, for there anybody who may run a pod could take
-    it."""
+    """Host processes by their comm. Processes in containers are never selected: any pod could choose it."""
     value: OomScoreAdj
     """oom_score_adj to set: -1000 never kill, 0 neutral, 1000 kill first."""
 

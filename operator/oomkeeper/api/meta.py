@@ -1,4 +1,4 @@
-"""metadata, conditions, and the facts of a resource that its CRD needs beside the schema."""
+"""metadata, conditions, and what a CRD needs beside the schema."""
 
 import re
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ class ObjectMeta(ApiModel):
     deletion_grace_period_seconds: int | None = None
     """Set by the API server."""
     owner_references: tuple[dict[str, Any], ...] | None = None
-    """Objects that this one goes with."""
+    """Objects with which this one is deleted."""
     finalizers: tuple[str, ...] | None = None
-    """Who must agree before the object goes."""
+    """What must be done before the object is deleted."""
     managed_fields: tuple[dict[str, Any], ...] | None = None
     """Which manager wrote which field by server-side apply."""
     self_link: str | None = None
@@ -108,7 +108,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """What the CRD says of a kind beside its schema."""
+    """What a CRD contains beside its schema."""
 
     kind: str
     plural: str

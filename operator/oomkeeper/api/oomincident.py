@@ -45,10 +45,10 @@ class PodReference(ApiModel):
 
 
 class WorkloadReference(ApiModel):
-    """What the pod belongs to."""
+    """The workload that the pod belongs to."""
 
     kind: Token
-    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod where nothing owns it."""
+    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod for a pod without an owner."""
     name: Name
     """Name of the workload."""
 
@@ -61,9 +61,9 @@ class OOMIncidentSpec(ApiModel):
     pod: PodReference | None = None
     """The pod; absent for a host process."""
     workload: WorkloadReference | None = None
-    """What the pod belongs to; absent for a host process."""
+    """The workload that the pod belongs to; absent for a host process."""
     container: Annotated[str, Field(max_length=63)] | None = None
-    """Name of the container; absent where it is not known, and for a host process."""
+    """Name of the container; absent if unknown, and for a host process."""
     cgroup: CgroupPath | None = None
     """Cgroup of a host process, such as /system.slice/sshd.service; absent for a pod."""
     cause: Cause
@@ -96,19 +96,19 @@ class OOMIncidentSpec(ApiModel):
 
 
 class AdviceItem(ApiModel):
-    """One thing to do."""
+    """One remedy."""
 
     remedy: Remedy
-    """What kind of remedy."""
+    """Kind of remedy."""
     message: Message
     """What to do, with its numbers."""
 
 
 class InvokerFacts(ApiModel):
-    """The task whose allocation met the limit."""
+    """The task whose allocation failed."""
 
     comm: Comm | None = None
-    """What it calls itself."""
+    """Name of the task."""
     pid: Pid | None = None
     """Process id as the kernel prints it."""
     oom_score_adj: OomScoreAdj | None = None
@@ -116,14 +116,14 @@ class InvokerFacts(ApiModel):
 
 
 class ContributorShare(ApiModel):
-    """One part of what filled the memory."""
+    """One part of the memory in use."""
 
     name: ContributorName
-    """What the memory was."""
+    """Kind of memory."""
     bytes: Bytes
-    """How much."""
+    """Its size."""
     share_percent: Annotated[int, Field(ge=0, le=100)]
-    """Its part of the usage, in per cent."""
+    """Its part of the usage, in percent."""
     detail: Line | None = None
     """Name of the slab cache and the like."""
 
@@ -134,7 +134,7 @@ class VictimFacts(ApiModel):
     pid: Pid
     """Process id as the kernel prints it."""
     comm: Comm
-    """What it called itself."""
+    """Name of the process."""
     uid: Annotated[int, Field(ge=0, le=4294967295)] | None = None
     """User id."""
     total_vm_bytes: Bytes | None = None
@@ -150,10 +150,10 @@ class VictimFacts(ApiModel):
 
 
 class Evidence(ApiModel):
-    """What the kernel and kubelet said of the last kill."""
+    """What the kernel and kubelet reported about the last kill."""
 
     limit_bytes: Bytes | None = None
-    """Limit that was in force at the kill, as the kernel printed it."""
+    """Limit in force at the kill, as the kernel printed it."""
     usage_bytes: Bytes | None = None
     """Usage at the kill."""
     binding_counter: BindingCounter | None = None
@@ -161,9 +161,9 @@ class Evidence(ApiModel):
     spec_limit_bytes: Bytes | None = None
     """Memory limit of the container in the pod's spec."""
     container_id: Annotated[str, Field(max_length=128)] | None = None
-    """Id of the container at its runtime."""
+    """Container id given by the runtime."""
     oom_memcg: CgroupPath | None = None
-    """Cgroup that met its limit, as the kernel printed it."""
+    """Cgroup that reached its limit, as the kernel printed it."""
     task_memcg: CgroupPath | None = None
     """Cgroup of the victim, as the kernel printed it."""
     constraint: Line | None = None
@@ -173,17 +173,17 @@ class Evidence(ApiModel):
     mems_allowed: Message | None = None
     """NUMA nodes that the cpuset allows."""
     invoker: InvokerFacts | None = None
-    """The task whose allocation met the limit."""
+    """The task whose allocation failed."""
     gfp: Message | None = None
     """Allocation flags as printed."""
     order: Annotated[int, Field(ge=-1, le=64)] | None = None
-    """Allocation order: 2^order pages in one piece; -1 for a kill asked for by sysrq-f."""
+    """Allocation order: 2^order pages in one block; -1 for a kill requested by sysrq-f."""
     contributors: Annotated[tuple[ContributorShare, ...], Field(max_length=12)] = ()
-    """What filled the memory, largest first."""
+    """Memory breakdown, largest first."""
     victims: Annotated[tuple[VictimFacts, ...], Field(max_length=16)] = ()
     """Processes that were killed."""
     victims_omitted: Count | None = None
-    """Further victims that found no room here."""
+    """Number of victims left out of the list."""
     exit_code: int | None = None
     """Exit code in the container's status."""
     reason: Token | None = None
@@ -198,7 +198,7 @@ class RecentKill(ApiModel):
     time: Timestamp
     """When."""
     comm: Comm | None = None
-    """What the victim called itself."""
+    """Name of the victim."""
     pid: Pid | None = None
     """Its process id."""
     usage_bytes: Bytes | None = None
@@ -222,7 +222,7 @@ class HourCount(ApiModel):
             )
         ),
     ]
-    """Begin of the hour."""
+    """Start of the hour."""
     kills: Count
     """Kills in it."""
 
@@ -233,14 +233,14 @@ class OOMIncidentStatus(ApiModel):
     cause: Cause | None = None
     """Why the kernel killed."""
     level: Level | None = None
-    """Whose limit was met; absent where no cgroup's limit was."""
+    """Which cgroup's limit was reached; absent if none was."""
     outcome: Outcome | None = None
-    """What came of it."""
+    """What happened."""
     visibility: Visibility | None = None
-    """Who saw it. Reported: kernel and kubelet; Invisible: the kernel alone; ReportedOnly: kubelet alone;
-    Host: no pod's."""
+    """Where the kill was reported. Reported: by the kernel and kubelet; Invisible: only by the kernel;
+    ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
     confidence: Confidence | None = None
-    """How far the evidence carries the cause."""
+    """How well the evidence supports the cause."""
     count: Count | None = None
     """Kills."""
     first_seen: Timestamp | None = None
@@ -250,22 +250,22 @@ class OOMIncidentStatus(ApiModel):
     summary: Summary | None = None
     """The last kill in one sentence."""
     advice: Annotated[tuple[AdviceItem, ...], Field(max_length=8)] = ()
-    """What to do, best first."""
+    """Remedies, best first."""
     uncertain: Annotated[tuple[Message, ...], Field(max_length=8)] = ()
     """What the evidence does not show."""
     evidence: Evidence | None = None
-    """What the kernel and kubelet said of the last kill."""
+    """What the kernel and kubelet reported about the last kill."""
     kills: Annotated[tuple[RecentKill, ...], Field(max_length=5)] = ()
     """The last kills, newest first."""
     history: Annotated[tuple[HourCount, ...], Field(max_length=168)] = ()
-    """Kills by the hour, at most a week of hours with kills."""
+    """Kills per hour, at most a week of hours with kills."""
     conditions: Conditions = ()
     """EvidenceComplete."""
 
 
 class OOMIncident(ApiObject):
     """An OOMIncident counts and explains the OOM kills of one subject (a container of a pod, or a host
-    cgroup) for one cause. It stays when the pod goes. Pods' incidents are in their namespace, those of host
+    cgroup) for one cause. It outlives the pod. Incidents of pods are in the pod's namespace, those of host
     processes in the operator's."""
 
     resource = Resource(
@@ -278,17 +278,17 @@ class OOMIncident(ApiObject):
         selectable=(".spec.nodeName", ".spec.cause"),
         columns=(
             Column(name="Cause", path=".status.cause", what="Why the kernel killed."),
-            Column(name="Level", path=".status.level", what="Whose limit was met."),
+            Column(name="Level", path=".status.level", what="Which cgroup's limit was reached."),
             Column(name="Pod", path=".spec.pod.name", what="The pod."),
             Column(name="Container", path=".spec.container", what="The container."),
             Column(name="Count", path=".status.count", type="integer", what="Kills."),
-            Column(name="Visibility", path=".status.visibility", what="Who saw it."),
+            Column(name="Visibility", path=".status.visibility", what="Where the kill was reported."),
             Column(name="Last-Seen", path=".status.lastSeen", type="date", what="Time since the last kill."),
             Column(name="Node", path=".spec.nodeName", what="The node.", wide=True),
             Column(
                 name="Victim",
                 path=".status.kills[0].comm",
-                what="What the last victim called itself.",
+                what="Name of the last victim.",
                 wide=True,
             ),
             Column(name="Summary", path=".status.summary", what="The last kill in one sentence.", wide=True),

@@ -1,4 +1,4 @@
-"""OOMNode: what one node is to do, written by the controller, and what it did, written by its agent."""
+"""OOMNode: one node's desired settings, written by the controller, and state, written by its agent."""
 
 from typing import Annotated, Literal
 
@@ -18,14 +18,14 @@ from .sysctls import SysctlName, item_rule
 
 
 class DesiredSysctl(ApiModel):
-    """One value that a policy asks for and no other policy overrides."""
+    """One desired value, after conflicts between policies were resolved."""
 
     name: SysctlName
     """Kernel name."""
     value: int
-    """Value to keep."""
+    """Desired value."""
     policy: Name
-    """The OOMPolicy that decides this sysctl on this node."""
+    """The OOMPolicy that sets this sysctl on this node."""
     mode: Mode = Mode.ENFORCE
     """Enforce or Audit, from the policy."""
     persistence: Persistence = Persistence.RUNTIME
@@ -39,10 +39,10 @@ class DesiredSysctl(ApiModel):
 
 
 class DesiredAdjustment(OOMScoreAdjustment):
-    """One oom_score_adj that a policy asks for."""
+    """One desired oom_score_adj."""
 
     policy: Name
-    """The OOMPolicy that asks for it."""
+    """The OOMPolicy that sets it."""
     mode: Mode = Mode.ENFORCE
     """Enforce or Audit, from the policy."""
     on_release: OnRelease = OnRelease.RESTORE
@@ -50,18 +50,17 @@ class DesiredAdjustment(OOMScoreAdjustment):
 
 
 class OOMNodeSpec(ApiModel):
-    """What the policies make of this node."""
+    """Desired settings of this node."""
 
     sysctls: Annotated[tuple[DesiredSysctl, ...], Field(max_length=32), ListMap("name")] = ()
-    """Values to keep, one per sysctl."""
+    """Desired values, one per sysctl."""
     oom_score_adjustments: Annotated[
         tuple[DesiredAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
     ] = ()
-    """oom_score_adj to keep. Of two that name the same process the first decides, but for those in mode
-    Audit."""
+    """Desired oom_score_adj. The first entry in mode Enforce that selects a process decides."""
     host_kills: bool = True
-    """Whether this node's agent publishes the kills of processes that are in no node's own cgroups. Of nodes
-    that share a kernel (kind), one does."""
+    """Whether this node's agent publishes kills outside every node's own cgroups. Of the nodes that share a
+    kernel (kind), exactly one does."""
 
 
 class KernelFacts(ApiModel):
@@ -86,15 +85,15 @@ class KernelFacts(ApiModel):
 
 
 class KubeletFacts(ApiModel):
-    """What could be read of the node's kubelet."""
+    """Configuration of the node's kubelet, as far as it could be read."""
 
     version: Token | None = None
     """Version."""
     protect_kernel_defaults: bool | None = None
-    """True: kubelet refuses to start where vm.panic_on_oom, vm.overcommit_memory or kernel.panic differ from
-    its own values."""
+    """True: kubelet refuses to start if vm.panic_on_oom, vm.overcommit_memory or kernel.panic differ from its
+    own values."""
     single_process_oom_kill: bool | None = None
-    """True: a kill ends one process; false: it ends the whole container (memory.oom.group)."""
+    """True: an OOM kill ends one process; false: it ends the whole container (memory.oom.group)."""
     eviction_hard: Annotated[dict[str, Annotated[str, Field(max_length=32)]], Field(max_length=16)] | None = (
         None
     )
@@ -109,99 +108,99 @@ class ObservedSysctl(ApiModel):
     name: SysctlName
     """Kernel name."""
     desired: int | None = None
-    """Value asked for."""
+    """Desired value."""
     actual: int | None = None
     """Value in force; absent where it cannot be read."""
     original: int | None = None
-    """Value found before oomkeeper first wrote."""
+    """Value before oomkeeper first wrote it."""
     policy: Name | None = None
-    """OOMPolicy that asks for it."""
+    """OOMPolicy that sets it."""
     mode: Mode | None = None
     """Enforce or Audit."""
     state: SysctlState
-    """InSync; Drifted: somebody wrote another value; Pending: not yet written; Refused: not applied, see
-    reason; Unsupported: this kernel has no such setting; Audited: mode is Audit and the value differs."""
+    """InSync; Drifted: another process wrote another value; Pending: not yet written; Refused: not applied,
+    see reason; Unsupported: this kernel does not have the setting; Audited: mode is Audit and the value
+    differs."""
     reason: Token | None = None
     """Why, as one CamelCase word."""
     message: Message | None = None
     """Why, for people."""
     persisted: bool | None = None
-    """Whether the drop-in under /etc/sysctl.d holds it."""
+    """Whether the drop-in under /etc/sysctl.d contains it."""
     drift_count: Count | None = None
-    """How often somebody else changed it."""
+    """How often another process changed it."""
     last_drift_time: Timestamp | None = None
-    """When somebody else last changed it."""
+    """When another process last changed it."""
     suspected_writer: Line | None = None
-    """Who probably did, such as kubelet."""
+    """The process that probably changed it, such as kubelet."""
 
 
 class ObservedAdjustment(ApiModel):
-    """One oom_score_adj entry on this node. Counts are of processes; where nothing but they has changed, they
-    are renewed every five minutes."""
+    """One oom_score_adj entry on this node. Counts are of processes; a change of counts alone is written at
+    most every five minutes."""
 
     policy: Name
-    """OOMPolicy that asks for it."""
+    """OOMPolicy that sets it."""
     name: DnsLabel
     """Name of the entry in that policy."""
     value: OomScoreAdj | None = None
-    """Value asked for."""
+    """Desired value."""
     mode: Mode | None = None
     """Enforce or Audit."""
     state: AdjustmentState
-    """InSync: every process that it names, if any, has the value or is decided by another entry; Drifted:
-    somebody keeps writing another value, so it is left to them; Pending: not all processes can be told yet;
-    Refused: not applied, see reason; Audited: mode is Audit and a process differs."""
+    """InSync: every selected process has the value or is decided by another entry; Drifted: another process
+    keeps writing another value, so enforcement is paused; Pending: not all processes are known yet; Refused:
+    not applied, see reason; Audited: mode is Audit and a process differs."""
     reason: Token | None = None
     """Why, as one CamelCase word."""
     message: Annotated[str, Field(max_length=200)] | None = None
     """Why, for people."""
     pods: Count | None = None
-    """Pods of this node with a container that it names; absent where it is not about pods."""
+    """Pods of this node with a container that it selects; absent where it does not select pods."""
     in_force: Count | None = None
-    """Processes that it names and that have the value."""
+    """Selected processes that have the value."""
     failed: Count | None = None
-    """Processes that it names and that have another value, against it."""
+    """Selected processes that have another value against it."""
     overridden: Count | None = None
-    """Processes that it names and an entry of higher standing gives another value."""
+    """Selected processes to which an entry of higher precedence gives another value."""
     overridden_by: Annotated[str, Field(max_length=320)] | None = None
     """One of those entries, as POLICY/NAME."""
     differing: Count | None = None
-    """mode Audit: processes that it names and that have another value."""
+    """mode Audit: selected processes that have another value."""
 
 
 class Counters(ApiModel):
-    """The account of kills: kernelKills = recorded + unattributed."""
+    """Kill accounting: kernelKills = recorded + unattributed."""
 
     kernel_kills: Count | None = None
-    """Kills that the kernel counted (/proc/vmstat oom_kill) since the account began."""
+    """Kills that the kernel counted (/proc/vmstat oom_kill) since accounting began."""
     recorded: Count | None = None
     """Of these, kills with a record."""
     unattributed: Count | None = None
-    """Of these, kills that no record explains."""
+    """Of these, kills without a record."""
     lost_log_records: Count | None = None
     """Kernel log records that were overwritten before they could be read."""
     panics: Count | None = None
-    """OOM panics of this node whose record was found in pstore; the kernel counts none of them as a kill."""
+    """OOM panics of this node found in pstore; the kernel does not count them as kills."""
     since: Timestamp | None = None
-    """When the account began."""
+    """When accounting began."""
 
 
 class LastPanic(ApiModel):
-    """The last time that the node panicked for want of memory, as pstore has it. The whole of it is an
-    OOMIncident with outcome Panicked."""
+    """The last OOM panic of the node, from pstore. The full record is an OOMIncident (outcome Panicked)."""
 
     time: Timestamp
     """When the kernel wrote the record."""
     boot_id: Token | None = None
-    """The boot that ended with it; absent where no agent ran in it."""
+    """The boot that ended with it; absent where no agent ran during that boot."""
     cause: Cause
-    """What ran out of memory."""
+    """Cause of the panic."""
     message: Message | None = None
     """The incident's summary."""
 
 
 class OOMNodeStatus(ApiModel):
-    """What the agent did and found. Written only on change; there is no heartbeat."""
+    """State of the node. Written only on change; there is no heartbeat."""
 
     observed_generation: Count | None = None
     """metadata.generation that this status was made from."""
@@ -210,24 +209,24 @@ class OOMNodeStatus(ApiModel):
     kernel: KernelFacts | None = None
     """The node's kernel and memory."""
     kubelet: KubeletFacts | None = None
-    """What could be read of the node's kubelet."""
+    """Configuration of the node's kubelet, as far as it could be read."""
     sysctls: Annotated[tuple[ObservedSysctl, ...], Field(max_length=12), ListMap("name")] = ()
-    """The node's sysctls that a policy asks for."""
+    """Sysctls that a policy sets on this node."""
     oom_score_adjustments: Annotated[
         tuple[ObservedAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
     ] = ()
-    """The oom_score_adj entries that policies ask for, and how they stand."""
+    """oom_score_adj entries of this node and their state."""
     counters: Counters | None = None
-    """The account of kills."""
+    """Kill accounting."""
     last_panic: LastPanic | None = None
-    """The last OOM panic; absent where none was found."""
+    """The last OOM panic; absent if none was found."""
     conditions: Conditions = ()
     """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
 
 
 class OOMNode(ApiObject):
-    """An OOMNode is one node's part: the sysctls and oom_score_adj that the policies ask of it, and what its
-    agent did and found. The controller creates it under the node's name, and it goes with the node."""
+    """An OOMNode holds the sysctls and oom_score_adj that policies set on one node, and their state there.
+    The controller creates it under the node's name; it is deleted with the node."""
 
     resource = Resource(
         kind="OOMNode",
@@ -256,7 +255,7 @@ class OOMNode(ApiObject):
                 name="Unattributed",
                 path=".status.counters.unattributed",
                 type="integer",
-                what="Kills that no record explains.",
+                what="Kills without a record.",
             ),
             AGE,
             Column(
@@ -285,6 +284,6 @@ class OOMNode(ApiObject):
     kind: Literal["OOMNode"] = "OOMNode"
     """OOMNode."""
     spec: OOMNodeSpec = Field(default_factory=OOMNodeSpec)
-    """What the policies make of this node; written by the controller."""
+    """Desired settings of this node; written by the controller."""
     status: OOMNodeStatus | None = None
-    """What the agent did and found; written by the agent."""
+    """State of the node; written by the agent."""

@@ -1,4 +1,4 @@
-"""OOMPolicy: what the OOM settings of a set of nodes shall be, and how far the nodes have got."""
+"""OOMPolicy: the desired OOM settings of a set of nodes, and their state on those nodes."""
 
 import re
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ def _holds_max_concurrent(value: int | str) -> bool:
 
 
 class Rollout(ApiModel):
-    """How a change spreads over the nodes."""
+    """How a change is rolled out to the nodes."""
 
     max_concurrent: Annotated[
         int | str,
@@ -47,17 +47,18 @@ class Rollout(ApiModel):
     soak_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
     halt_on_failure: bool = True
-    """Whether a node that refuses or fails stops the rollout to further nodes."""
+    """Whether a node that refuses or fails stops the rollout."""
 
 
 class PanicSafety(ApiModel):
-    """Guards around values that may take a node down."""
+    """Safeguards for values that can take a node down."""
 
     acknowledge: Acknowledgements = ()
     """Consequences accepted. KubeletConflict: kubelet writes another value at each of its starts. NodePanic:
-    a node out of memory panics. ContainerLimitPanicsNode: a container at its own limit panics the node."""
+    a node out of memory panics. ContainerLimitPanicsNode: a container that reaches its limit panics the
+    node."""
     max_panics: Annotated[int, Field(ge=0, le=100)] = 1
-    """More OOM panics than this within `window` set vm.panic_on_oom back to 0 on every node of the policy."""
+    """More OOM panics than this within `window` reset vm.panic_on_oom to 0 on every node of the policy."""
     window: Annotated[str, Field(max_length=16), DurationRange("1m", "168h")] = "1h"
     """Time over which panics are counted, 1m to 168h."""
 
@@ -97,7 +98,7 @@ def _needs(key: str, *, unless: str, values: frozenset[int] | None, ack: tuple[s
 
 
 class OOMPolicySpec(ApiModel):
-    """What is wanted. Where policies overlap, each sysctl and each process is decided on its own."""
+    """Desired settings. Where policies overlap, each sysctl and each process is decided separately."""
 
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 100
     """Per sysctl, and per process, the policy with the highest priority wins; among equals the older one,
@@ -105,25 +106,24 @@ class OOMPolicySpec(ApiModel):
     node_selector: LabelSelector | None = None
     """Nodes by their labels; absent or empty selects every Linux node."""
     mode: Mode = Mode.ENFORCE
-    """Enforce sets the values and puts drift back. Audit changes nothing and reports what differs."""
+    """Enforce sets the values and corrects drift. Audit changes nothing and reports what differs."""
     suspend: bool = False
-    """While true the policy is treated as if it did not exist; onRelease decides what becomes of its
+    """While true the policy is treated as if it did not exist; onRelease decides what happens to its
     values."""
     sysctls: SysctlMap = Field(default_factory=dict)
     persistence: Persistence = Persistence.RUNTIME
     """Runtime writes /proc/sys, and again after each boot. Persistent also keeps a drop-in under
     /etc/sysctl.d."""
     on_release: OnRelease = OnRelease.RESTORE
-    """When no policy holds a value any more: Restore writes back what was found first, Keep leaves it."""
+    """When no policy sets a value any more: Restore writes the original value, Keep leaves it."""
     oom_score_adjustments: Annotated[
         tuple[OOMScoreAdjustment, ...], Field(max_length=32), ListMap("name")
     ] = ()
-    """oom_score_adj of pods, systemd units and processes. Of two entries that name the same process the first
-    decides."""
+    """oom_score_adj of pods, systemd units and processes. The first entry that selects a process decides."""
     rollout: Rollout = Field(default_factory=Rollout)
-    """How a change spreads over the nodes."""
+    """How a change is rolled out to the nodes."""
     panic_safety: PanicSafety = Field(default_factory=PanicSafety)
-    """Guards around values that may take a node down."""
+    """Safeguards for values that can take a node down."""
 
     rules = (
         # kubelet's three values: pkg/kubelet/cm/container_manager_linux.go setupKernelTunables.
@@ -139,7 +139,7 @@ class OOMPolicySpec(ApiModel):
             "vm.panic_on_oom",
             values=frozenset({2}),
             ack=("ContainerLimitPanicsNode", "KubeletConflict"),
-            why="2 panics the node when a container meets its own limit, and kubelet writes 0 at each start",
+            why="2 panics the node when a container reaches its limit, and kubelet writes 0 at each start",
             unless="0",
         ),
         _needs(
@@ -158,7 +158,7 @@ class OOMPolicySpec(ApiModel):
         ),
         Rule(
             cel=f"{_cel_value('vm.panic_on_oom', 0)} == 0 || {_cel_value('kernel.panic', 10)} != 0",
-            message="with vm.panic_on_oom 1 or 2 a panicked node would hang for ever at 0: "
+            message="with vm.panic_on_oom 1 or 2 a panicked node hangs forever at 0: "
             "write 1 or more seconds, such as 10",
             holds=lambda self: (
                 self.sysctls.get("vm.panic_on_oom", 0) == 0 or self.sysctls.get("kernel.panic", 10) != 0
@@ -169,37 +169,37 @@ class OOMPolicySpec(ApiModel):
 
 
 class NodeCounts(ApiModel):
-    """Nodes of the policy by their state. A node counts once, by its worst sysctl or adjustment."""
+    """Nodes of the policy by state. A node counts once, by its worst sysctl or adjustment."""
 
     matched: Count = 0
     """Nodes that the selector selects."""
     in_sync: Count = 0
     """Nodes where every value of this policy is in force, or was overridden by another policy."""
     drifted: Count = 0
-    """Nodes where a value differs: somebody else wrote it, or mode is Audit."""
+    """Nodes where a value differs: another process wrote it, or mode is Audit."""
     pending: Count = 0
-    """Nodes whose agent has not answered to the latest spec."""
+    """Nodes whose agent has not reported on the latest spec."""
     refused: Count = 0
-    """Nodes whose agent does not apply a value, for a reason that its OOMNode gives."""
+    """Nodes whose agent does not apply a value; the OOMNode states the reason."""
     unsupported: Count = 0
-    """Nodes whose kernel has no such setting."""
+    """Nodes whose kernel does not have the setting."""
     unreachable: Count = 0
     """Nodes without a working agent."""
 
 
 class ExampleNode(ApiModel):
-    """One node that is not as the policy says."""
+    """One node where the policy is not in force."""
 
     name: Name
     """Node."""
     state: Token
     """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
     message: Annotated[str, Field(max_length=512)] | None = None
-    """What its OOMNode says."""
+    """Message from its OOMNode."""
 
 
 class Overridden(ApiModel):
-    """A sysctl of this policy that another policy decides on some nodes."""
+    """A sysctl of this policy that another policy overrides on some nodes."""
 
     sysctl: SysctlName
     """Kernel name."""
@@ -210,27 +210,27 @@ class Overridden(ApiModel):
 
 
 class AdjustmentTotals(ApiModel):
-    """One oom_score_adj entry over all nodes of the policy. Counts are of processes but for nodes and
-    pods."""
+    """One oom_score_adj entry over all nodes of the policy. Except for nodes and pods, counts are of
+    processes."""
 
     name: DnsLabel
     """Name of the entry."""
     nodes: Count = 0
-    """Nodes with a process that it names."""
+    """Nodes with a process that it selects."""
     pods: Count = 0
-    """Pods with a container that it names."""
+    """Pods with a container that it selects."""
     in_force: Count = 0
-    """Processes that it names and that have its value."""
+    """Selected processes that have its value."""
     failed: Count = 0
-    """Processes that it names and that have another value, against it; its OOMNodes say why."""
+    """Selected processes that have another value against it; the OOMNodes state why."""
     overridden: Count = 0
-    """Processes that it names and an entry of higher standing gives another value."""
+    """Selected processes to which an entry of higher precedence gives another value."""
     overridden_by: Annotated[
         tuple[Annotated[str, Field(max_length=320)], ...], Field(max_length=2), ListSet()
     ] = ()
     """Some of those entries, as POLICY/NAME; at most 2."""
     differing: Count = 0
-    """mode Audit: processes that it names and that have another value."""
+    """mode Audit: selected processes that have another value."""
 
 
 class CauseCount(ApiModel):
@@ -288,7 +288,7 @@ class OOMSummary(ApiModel):
 
 
 class OOMPolicyStatus(ApiModel):
-    """How far the nodes have got, and what they suffer. Counts, never a list per node."""
+    """State of the nodes and their OOM kills. Counts, never a list per node."""
 
     observed_generation: Count | None = None
     """metadata.generation that this status was made from."""
@@ -297,18 +297,18 @@ class OOMPolicyStatus(ApiModel):
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     example_nodes: Annotated[tuple[ExampleNode, ...], Field(max_length=10)] = ()
-    """At most 10 nodes that are not as the policy says, worst first."""
+    """At most 10 nodes where the policy is not in force, worst first."""
     overridden: Annotated[tuple[Overridden, ...], Field(max_length=32)] = ()
-    """Sysctls of this policy that lose to another policy on at least one node."""
+    """Sysctls of this policy that another policy overrides on at least one node."""
     oom_score_adjustments: Annotated[tuple[AdjustmentTotals, ...], Field(max_length=32), ListMap("name")] = ()
-    """How far the oom_score_adj entries have got."""
+    """State of the oom_score_adj entries."""
     oom: OOMSummary | None = None
     """OOM kills on its nodes in the last 24 hours."""
 
 
 class OOMPolicy(ApiObject):
-    """An OOMPolicy says what the kernel's out-of-memory settings shall be on a set of nodes. oomkeeper keeps
-    them so, and counts the OOM kills of those nodes in the status."""
+    """An OOMPolicy declares out-of-memory settings for a set of nodes. oomkeeper enforces them and counts the
+    OOM kills of those nodes in the status."""
 
     resource = Resource(
         kind="OOMPolicy",
@@ -320,11 +320,14 @@ class OOMPolicy(ApiObject):
         columns=(
             Column(name="Mode", path=".spec.mode", what="Enforce or Audit."),
             Column(
-                name="Priority", path=".spec.priority", type="integer", what="Per sysctl the highest wins."
+                name="Priority", path=".spec.priority", type="integer", what="Per sysctl, the highest wins."
             ),
             Column(name="Matched", path=".status.nodes.matched", type="integer", what="Nodes selected."),
             Column(
-                name="InSync", path=".status.nodes.inSync", type="integer", what="Nodes as the policy says."
+                name="InSync",
+                path=".status.nodes.inSync",
+                type="integer",
+                what="Nodes where every value is in force.",
             ),
             condition_column("Ready"),
             Column(
@@ -361,6 +364,6 @@ class OOMPolicy(ApiObject):
     kind: Literal["OOMPolicy"] = "OOMPolicy"
     """OOMPolicy."""
     spec: OOMPolicySpec
-    """What is wanted."""
+    """Desired settings."""
     status: OOMPolicyStatus | None = None
-    """How far the nodes have got; written by the controller."""
+    """State of the nodes; written by the controller."""

@@ -84,16 +84,16 @@ class Bucket(ApiModel):
     """Kills of one part of the window."""
 
     start: Timestamp
-    """Begin of the part."""
+    """Start of the part."""
     kills: Count
     """Kills in it."""
 
 
 class RankedAdvice(ApiModel):
-    """One remedy, with what it would have prevented."""
+    """One remedy and the kills that it would have prevented."""
 
     remedy: Remedy
-    """What kind of remedy."""
+    """Kind of remedy."""
     message: Annotated[str, Field(max_length=512)]
     """What to do, for the workload that it would help most."""
     kills: Count
@@ -103,12 +103,12 @@ class RankedAdvice(ApiModel):
 
 
 class IncompleteNode(ApiModel):
-    """A node whose record has gaps."""
+    """A node whose kill record has gaps."""
 
     name: Name
     """Node."""
     unattributed: Count = 0
-    """Kills that no record explains."""
+    """Kills without a record."""
     lost_log_records: Count = 0
     """Kernel log records that were lost."""
 
@@ -130,11 +130,11 @@ class OOMReportStatus(ApiModel):
     observed_generation: Count | None = None
     """metadata.generation that this status was made from."""
     conditions: Conditions = ()
-    """Ready; Complete: no node's record has gaps."""
+    """Ready; Complete: no node's kill record has gaps."""
     refresh_time: Timestamp | None = None
     """When the counts were made."""
     window_start: Timestamp | None = None
-    """Begin of the window."""
+    """Start of the window."""
     totals: Totals | None = None
     """Sums over the window."""
     by_cause: Annotated[tuple[CauseCount, ...], Field(max_length=len(Cause))] = ()
@@ -148,9 +148,9 @@ class OOMReportStatus(ApiModel):
     buckets: Annotated[tuple[Bucket, ...], Field(max_length=24)] = ()
     """Kills over time: at most 24 parts of equal length."""
     advice: Annotated[tuple[RankedAdvice, ...], Field(max_length=len(Remedy))] = ()
-    """What to do, by the kills that it would have prevented."""
+    """Remedies, by the kills that they would have prevented."""
     incomplete_nodes: Annotated[tuple[IncompleteNode, ...], Field(max_length=50)] = ()
-    """Nodes whose record has gaps."""
+    """Nodes whose kill record has gaps."""
     omitted: Omitted | None = None
     """How many entries the lists leave out."""
 
@@ -167,7 +167,7 @@ class OOMReport(ApiObject):
         spec_writer="you",
         status_writer="the controller",
         columns=(
-            Column(name="Window", path=".spec.window", what="Time looked back on."),
+            Column(name="Window", path=".spec.window", what="Length of the window."),
             Column(name="Kills", path=".status.totals.kills", type="integer", what="Kills in the window."),
             Column(name="Top-Cause", path=".status.byCause[0].cause", what="The most frequent cause."),
             Column(

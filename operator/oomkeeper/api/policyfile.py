@@ -41,7 +41,7 @@ def _one_line(text: str) -> str:
 
 def _text(file: Path) -> str:
     try:
-        # The type is asked first: reading a FIFO or a device might never end.
+        # The type is checked first: reading a FIFO or a device might never end.
         if file.exists() and not file.is_file():
             raise _Unusable("is not a regular file: name a YAML file with one OOMPolicy")
         with file.open("rb") as stream:
@@ -93,7 +93,7 @@ class _Loader(yaml.SafeLoader):
     """YAML as the API server reads it, minus what only misleads.
 
     Keys are strings and occur once. Times stay strings, and only decimal digits are integers: 010 and 1:30
-    are what YAML 1.1 calls 8 and 90, which nobody means in a policy. Aliases are refused, for nested ones
+    are 8 and 90 in YAML 1.1, which a policy never means. Aliases are refused, for nested ones
     expand without bound.
     """
 

@@ -1,5 +1,5 @@
-"""Rules that a schema's keywords cannot say, each written once and held twice: as CEL by the API server, in
-Python by us.
+"""Rules that schema keywords cannot express, each written once and checked twice: as CEL by the API server,
+in Python for files.
 
 A Rule carries both forms and one message that says what to write. A model lists its rules in `rules`; a
 scalar or a map takes them by `Annotated[..., Checked(...)]`. The writer of the CRDs puts the CEL into
@@ -22,7 +22,7 @@ class Rule:
 
     cel: str | None
     """True where the rule holds (Kubernetes documentation, "Common Expression Language in Kubernetes"). None
-    where the API server holds the rule by itself, so that only Python needs to be told."""
+    where the API server holds the rule by itself, so that only Python needs it."""
     message: str
     """What to write. The API server prints it after the field's path."""
     holds: Callable[[Any], bool]

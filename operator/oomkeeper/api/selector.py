@@ -20,7 +20,7 @@ from .scalars import (
 
 
 class SelectorOperator(StrEnum):
-    """How a key's value is held against the list."""
+    """How a label's value is compared with the list."""
 
     IN = "In"
     NOT_IN = "NotIn"
@@ -37,7 +37,7 @@ class LabelSelectorRequirement(ApiModel):
     key: LabelKey
     """Label key that the condition is about."""
     operator: SelectorOperator
-    """In and NotIn compare the label's value with `values`; Exists and DoesNotExist ask only for the key."""
+    """In and NotIn compare the label's value with `values`; Exists and DoesNotExist look only at the key."""
     values: Annotated[tuple[LabelValue, ...], Field(max_length=32)] = ()
     """Values for In and NotIn, at least one; none for Exists and DoesNotExist."""
 
@@ -51,7 +51,7 @@ class LabelSelectorRequirement(ApiModel):
         ),
         Rule(
             cel="self.operator in ['In', 'NotIn'] || size(self.?values.orValue([])) == 0",
-            message="Exists and DoesNotExist ask only for the key: leave values out",
+            message="Exists and DoesNotExist look only at the key: leave values out",
             holds=lambda self: self.operator in _LISTS or not self.values,
             field=("values",),
         ),
@@ -65,7 +65,7 @@ class LabelSelector(ApiModel):
         dict[str, Annotated[LabelValue, Field(json_schema_extra={"nullable": True})]],
         Field(max_length=16),
         Checked(
-            # Were the values not nullable, the API server would drop a null, and more would be selected.
+            # If the values were not nullable, the API server would drop a null, and more would be selected.
             Rule(
                 cel="self.all(key, dyn(self[key]) != null)",
                 message="a label has no value: write one, '' for the empty value",
@@ -80,7 +80,7 @@ class LabelSelector(ApiModel):
             ),
         ),
     ] = Field(default_factory=dict)
-    """Labels that must be there with exactly these values."""
+    """Labels that must be present with exactly these values."""
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=16)] = ()
     """Conditions on labels."""
 

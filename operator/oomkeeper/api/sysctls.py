@@ -17,7 +17,7 @@ _KEYS = ", ".join(f"'{key}'" for key in SYSCTL_RULES)
 SysctlName = Annotated[
     str,
     Checked(
-        # The API server is told by the enum.
+        # For the API server the enum is enough.
         Rule(
             cel=None,
             message=f"is not one of them: write {', '.join(SYSCTL_RULES)}",
@@ -77,7 +77,7 @@ SysctlMap = Annotated[
     dict[str, Annotated[int, Field(json_schema_extra={"nullable": True})]],
     Field(max_length=len(SYSCTLS), description=SYSCTLS_DESCRIPTION),
     Checked(
-        # Were the values not nullable, the API server would drop a null, and nobody would hear of it.
+        # If the values were not nullable, the API server would drop a null without an error.
         Rule(
             cel="self.all(key, dyn(self[key]) != null)",
             message="a sysctl has no value: write one or leave it out",

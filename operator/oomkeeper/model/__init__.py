@@ -1,1 +1,1 @@
-"""The records that every room speaks in: plain, frozen, without I/O and without third-party imports."""
+"""The records that every package shares: plain, frozen, without I/O and without third-party imports."""

@@ -1,4 +1,4 @@
-"""The closed vocabularies of a verdict: cause, level, outcome, visibility, contributors, confidence.
+"""The closed vocabularies of a diagnosis: cause, level, outcome, visibility, contributors, confidence.
 
 The values are those of the custom resources' enums and of the JSON that `oomkeeper explain` prints, so they
 never change their spelling.
@@ -18,7 +18,7 @@ class Scope(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why the kernel (or somebody through it) killed. Decided by `oomkeeper.diagnosis`."""
+    """Why the kernel killed. Decided by `oomkeeper.diagnosis`."""
 
     CONTAINER_LIMIT = "ContainerLimit"
     POD_LIMIT = "PodLimit"
@@ -55,7 +55,7 @@ class Level(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of it."""
+    """What happened."""
 
     KILLED = "Killed"
     KILLED_GROUP = "KilledGroup"
@@ -64,12 +64,12 @@ class Outcome(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Which of the witnesses saw the kill."""
+    """Which sources reported the kill."""
 
     REPORTED = "Reported"
     """The kernel's record and the container's status (reason OOMKilled) agree."""
     INVISIBLE = "Invisible"
-    """The kernel killed, and kubelet never said so: a child died and the container lived on."""
+    """The kernel killed and kubelet did not report it: a child process, while the container kept running."""
     REPORTED_ONLY = "ReportedOnly"
     """The container's status says OOMKilled, and no kernel evidence was found."""
     HOST = "Host"
@@ -85,7 +85,7 @@ class BindingCounter(StrEnum):
 
 
 class ContributorName(StrEnum):
-    """What the memory was, as the report's own counters name it."""
+    """Kinds of memory, as the report's own counters name them."""
 
     ANONYMOUS = "Anonymous"
     SHARED_MEMORY = "SharedMemory"
@@ -101,7 +101,7 @@ class ContributorName(StrEnum):
 
 
 class Confidence(StrEnum):
-    """How far the evidence carries the verdict."""
+    """How well the evidence supports the diagnosis."""
 
     HIGH = "High"
     MEDIUM = "Medium"

@@ -1,4 +1,4 @@
-"""The verdict on one Kill."""
+"""The diagnosis of one Kill."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from .cause import BindingCounter, Cause, Confidence, ContributorName, Level, Ou
 
 
 class Contributor(NamedTuple):
-    """One part of what filled the memory."""
+    """One part of the memory in use."""
 
     name: ContributorName
     bytes: int
@@ -17,14 +17,14 @@ class Contributor(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """One thing to do, with its numbers."""
+    """One remedy, with its numbers."""
 
     remedy: Remedy
     message: str
 
 
 class Diagnosis(NamedTuple):
-    """Cause and circumstances of one Kill, with what to do."""
+    """Cause and circumstances of one Kill, with remedies."""
 
     scope: Scope
     cause: Cause

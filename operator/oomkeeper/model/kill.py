@@ -1,4 +1,4 @@
-"""One OOM event as the kernel reported it: a Kill. Facts only; the verdict on it is a `Diagnosis`."""
+"""One OOM event as the kernel reported it: a Kill. Facts only; the `Diagnosis` judges it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,21 +24,21 @@ class Victim(NamedTuple):
 
 
 class Invoker(NamedTuple):
-    """The task whose allocation met the limit: `comm invoked oom-killer: gfp_mask=..., order=0,
+    """The task whose allocation failed: `comm invoked oom-killer: gfp_mask=..., order=0,
     oom_score_adj=0`."""
 
     comm: str
     pid: int | None
     order: int | None
-    """Allocation order; -1 for a kill asked for by sysrq-f."""
+    """Allocation order; -1 for a kill requested by sysrq-f."""
     gfp: str | None
     """As printed: `0xcc0(GFP_KERNEL)`, `0xd0`."""
     oom_score_adj: int | None
 
 
 class TaskRow(NamedTuple):
-    """One row of the task table that vm.oom_dump_tasks=1 asks for. Pages of `MemoryFacts.page_size_bytes`.
-    A tuple, for a large machine's table has thousands."""
+    """One row of the task table that vm.oom_dump_tasks=1 prints. Pages of `MemoryFacts.page_size_bytes`.
+    A tuple, as a large machine's table has thousands."""
 
     pid: int
     uid: int
@@ -81,7 +81,7 @@ class Kill(NamedTuple):
     cpuset: str | None = None
     mems_allowed: str | None = None
     oom_memcg: str | None = None
-    """Path of the cgroup that met its limit, as printed: the host's view, nested prefixes included."""
+    """Path of the cgroup that reached its limit, as printed: the host's view, nested prefixes included."""
     task_memcg: str | None = None
     """Path of the victim's cgroup, as printed."""
     chosen_comm: str | None = None
@@ -114,5 +114,5 @@ class Kill(NamedTuple):
 
     @property
     def by_sysrq(self) -> bool:
-        """Somebody asked for it by sysrq-f: moom_callback() sets order -1, as is_sysrq_oom() knows."""
+        """Whether it was requested by sysrq-f: moom_callback() sets order -1, as is_sysrq_oom() knows."""
         return self.sysrq or (self.invoker is not None and self.invoker.order == -1)

@@ -1,4 +1,4 @@
-"""Names that several rooms share: API group, kinds, field managers, labels."""
+"""Names that several packages share: API group, kinds, field managers, labels."""
 
 GROUP = "oomkeeper.dev"
 VERSION = "v1alpha1"

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class NodeFacts(NamedTuple):
-    """What a kernel and its host say of themselves; read once per start."""
+    """Facts of a kernel and its host; read once per start."""
 
     kernel_release: str
     boot_id: str

@@ -1,4 +1,4 @@
-"""What the agent knows of a pod, its containers, and a path under kubepods."""
+"""What the agent knows about a pod, its containers, and a path under kubepods."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,7 +12,7 @@ class KubeCgroup(NamedTuple):
     """
 
     prefix: str
-    """What stands before kubelet's node root; "" on an ordinary node, `/docker/<id>` and the like inside
+    """The path before kubelet's node root; "" on an ordinary node, `/docker/<id>` and the like inside
     kind."""
     segment: str
     """What the path's last part is: `node` (kubepods), `qos`, `pod`, `container`, or `inner` (below a
@@ -48,7 +48,7 @@ class PodFacts(NamedTuple):
     cgroup_uid: str
     """The uid in the cgroup's name: metadata.uid, or for a static pod the config hash."""
     workload_kind: str
-    """Deployment, StatefulSet, DaemonSet, Job, CronJob...; Pod where nothing owns it."""
+    """Deployment, StatefulSet, DaemonSet, Job, CronJob...; Pod for a pod without an owner."""
     workload_name: str
     qos: str
     labels: Mapping[str, str] = {}

@@ -25,7 +25,7 @@ SYSCTLS: tuple[SysctlRule, ...] = (
         maximum=2,
         kubelet_value=0,
         what="0 kills a process, 1 panics when the whole node is out of memory, 2 panics on any OOM, "
-        "a mere container limit included",
+        "including a container's limit",
     ),
     SysctlRule(
         key="vm.oom_kill_allocating_task",
@@ -45,7 +45,7 @@ SYSCTLS: tuple[SysctlRule, ...] = (
         minimum=0,
         maximum=86400,
         kubelet_value=10,
-        what="seconds from a panic to the reboot; 0 hangs for ever",
+        what="seconds from a panic to the reboot; 0 hangs forever",
     ),
     SysctlRule(
         key="vm.overcommit_memory",
@@ -58,7 +58,7 @@ SYSCTLS: tuple[SysctlRule, ...] = (
         key="vm.overcommit_ratio",
         minimum=0,
         maximum=1000,
-        what="per cent of RAM in the commit limit when overcommit_memory is 2",
+        what="percent of RAM in the commit limit when overcommit_memory is 2",
     ),
     SysctlRule(
         key="vm.min_free_kbytes",

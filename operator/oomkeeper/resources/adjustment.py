@@ -8,10 +8,10 @@ from .selector import LabelSelector
 
 
 class ProcessSelector(Record, frozen=True, kw_only=True):
-    """Host processes by what they call themselves."""
+    """Host processes by name."""
 
     comm: str
-    """Exact /proc/PID/comm: at most 15 characters, for the kernel keeps no more. Any process may take any
+    """Exact /proc/PID/comm: at most 15 characters, as the kernel keeps no more. Any process can choose any
     comm."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
@@ -32,10 +32,9 @@ class OOMScoreAdjustment(Record, frozen=True, kw_only=True):
     """Restricts podSelector to containers of these names; empty means every container but the pause
     container."""
     systemd_unit: str | None = None
-    """Every process in the cgroup of this systemd unit, such as sshd.service, but for those of containers."""
+    """Every process in the cgroup of this systemd unit, such as sshd.service, except those of containers."""
     process: ProcessSelector | None = None
-    """Host processes by their comm: those in no container, for there anybody who may run a pod could take
-    it."""
+    """Host processes by their comm. Processes in containers are never selected: any pod could choose it."""
     value: int
     """oom_score_adj to set: -1000 never kill, 0 neutral, 1000 kill first."""
 

@@ -32,9 +32,9 @@ class ObjectMeta(Record, frozen=True, kw_only=True):
     deletion_grace_period_seconds: int | None = None
     """Set by the API server."""
     owner_references: tuple[dict[str, Any], ...] | None = None
-    """Objects that this one goes with."""
+    """Objects with which this one is deleted."""
     finalizers: tuple[str, ...] | None = None
-    """Who must agree before the object goes."""
+    """What must be done before the object is deleted."""
 
 
 class Condition(Record, frozen=True, kw_only=True):

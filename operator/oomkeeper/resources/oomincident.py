@@ -22,10 +22,10 @@ class PodReference(Record, frozen=True, kw_only=True):
 
 
 class WorkloadReference(Record, frozen=True, kw_only=True):
-    """What the pod belongs to."""
+    """The workload that the pod belongs to."""
 
     kind: str
-    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod where nothing owns it."""
+    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod for a pod without an owner."""
     name: str
     """Name of the workload."""
 
@@ -43,9 +43,9 @@ class OOMIncidentSpec(Record, frozen=True, kw_only=True):
     pod: PodReference | None = None
     """The pod; absent for a host process."""
     workload: WorkloadReference | None = None
-    """What the pod belongs to; absent for a host process."""
+    """The workload that the pod belongs to; absent for a host process."""
     container: str | None = None
-    """Name of the container; absent where it is not known, and for a host process."""
+    """Name of the container; absent if unknown, and for a host process."""
     cgroup: str | None = None
     """Cgroup of a host process, such as /system.slice/sshd.service; absent for a pod."""
     cause: str
@@ -59,10 +59,10 @@ class OOMIncidentSpec(Record, frozen=True, kw_only=True):
 
 
 class AdviceItem(Record, frozen=True, kw_only=True):
-    """One thing to do."""
+    """One remedy."""
 
     remedy: str
-    """What kind of remedy."""
+    """Kind of remedy."""
     message: str
     """What to do, with its numbers."""
 
@@ -72,10 +72,10 @@ class AdviceItem(Record, frozen=True, kw_only=True):
 
 
 class InvokerFacts(Record, frozen=True, kw_only=True):
-    """The task whose allocation met the limit."""
+    """The task whose allocation failed."""
 
     comm: str | None = None
-    """What it calls itself."""
+    """Name of the task."""
     pid: int | None = None
     """Process id as the kernel prints it."""
     oom_score_adj: int | None = None
@@ -89,14 +89,14 @@ class InvokerFacts(Record, frozen=True, kw_only=True):
 
 
 class ContributorShare(Record, frozen=True, kw_only=True):
-    """One part of what filled the memory."""
+    """One part of the memory in use."""
 
     name: str
-    """What the memory was."""
+    """Kind of memory."""
     bytes: int
-    """How much."""
+    """Its size."""
     share_percent: int
-    """Its part of the usage, in per cent."""
+    """Its part of the usage, in percent."""
     detail: str | None = None
     """Name of the slab cache and the like."""
 
@@ -113,7 +113,7 @@ class VictimFacts(Record, frozen=True, kw_only=True):
     pid: int
     """Process id as the kernel prints it."""
     comm: str
-    """What it called itself."""
+    """Name of the process."""
     uid: int | None = None
     """User id."""
     total_vm_bytes: int | None = None
@@ -140,10 +140,10 @@ class VictimFacts(Record, frozen=True, kw_only=True):
 
 
 class Evidence(Record, frozen=True, kw_only=True):
-    """What the kernel and kubelet said of the last kill."""
+    """What the kernel and kubelet reported about the last kill."""
 
     limit_bytes: int | None = None
-    """Limit that was in force at the kill, as the kernel printed it."""
+    """Limit in force at the kill, as the kernel printed it."""
     usage_bytes: int | None = None
     """Usage at the kill."""
     binding_counter: str | None = None
@@ -151,9 +151,9 @@ class Evidence(Record, frozen=True, kw_only=True):
     spec_limit_bytes: int | None = None
     """Memory limit of the container in the pod's spec."""
     container_id: str | None = None
-    """Id of the container at its runtime."""
+    """Container id given by the runtime."""
     oom_memcg: str | None = None
-    """Cgroup that met its limit, as the kernel printed it."""
+    """Cgroup that reached its limit, as the kernel printed it."""
     task_memcg: str | None = None
     """Cgroup of the victim, as the kernel printed it."""
     constraint: str | None = None
@@ -163,17 +163,17 @@ class Evidence(Record, frozen=True, kw_only=True):
     mems_allowed: str | None = None
     """NUMA nodes that the cpuset allows."""
     invoker: InvokerFacts | None = None
-    """The task whose allocation met the limit."""
+    """The task whose allocation failed."""
     gfp: str | None = None
     """Allocation flags as printed."""
     order: int | None = None
-    """Allocation order: 2^order pages in one piece; -1 for a kill asked for by sysrq-f."""
+    """Allocation order: 2^order pages in one block; -1 for a kill requested by sysrq-f."""
     contributors: tuple[ContributorShare, ...] = ()
-    """What filled the memory, largest first."""
+    """Memory breakdown, largest first."""
     victims: tuple[VictimFacts, ...] = ()
     """Processes that were killed."""
     victims_omitted: int | None = None
-    """Further victims that found no room here."""
+    """Number of victims left out of the list."""
     exit_code: int | None = None
     """Exit code in the container's status."""
     reason: str | None = None
@@ -206,7 +206,7 @@ class RecentKill(Record, frozen=True, kw_only=True):
     time: str
     """When."""
     comm: str | None = None
-    """What the victim called itself."""
+    """Name of the victim."""
     pid: int | None = None
     """Its process id."""
     usage_bytes: int | None = None
@@ -230,7 +230,7 @@ class HourCount(Record, frozen=True, kw_only=True):
     """Kills within one hour."""
 
     hour: str
-    """Begin of the hour."""
+    """Start of the hour."""
     kills: int
     """Kills in it."""
 
@@ -245,14 +245,14 @@ class OOMIncidentStatus(Record, frozen=True, kw_only=True):
     cause: str | None = None
     """Why the kernel killed."""
     level: str | None = None
-    """Whose limit was met; absent where no cgroup's limit was."""
+    """Which cgroup's limit was reached; absent if none was."""
     outcome: str | None = None
-    """What came of it."""
+    """What happened."""
     visibility: str | None = None
-    """Who saw it. Reported: kernel and kubelet; Invisible: the kernel alone; ReportedOnly: kubelet alone;
-    Host: no pod's."""
+    """Where the kill was reported. Reported: by the kernel and kubelet; Invisible: only by the kernel;
+    ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
     confidence: str | None = None
-    """How far the evidence carries the cause."""
+    """How well the evidence supports the cause."""
     count: int | None = None
     """Kills."""
     first_seen: str | None = None
@@ -262,15 +262,15 @@ class OOMIncidentStatus(Record, frozen=True, kw_only=True):
     summary: str | None = None
     """The last kill in one sentence."""
     advice: tuple[AdviceItem, ...] = ()
-    """What to do, best first."""
+    """Remedies, best first."""
     uncertain: tuple[str, ...] = ()
     """What the evidence does not show."""
     evidence: Evidence | None = None
-    """What the kernel and kubelet said of the last kill."""
+    """What the kernel and kubelet reported about the last kill."""
     kills: tuple[RecentKill, ...] = ()
     """The last kills, newest first."""
     history: tuple[HourCount, ...] = ()
-    """Kills by the hour, at most a week of hours with kills."""
+    """Kills per hour, at most a week of hours with kills."""
     conditions: tuple[Condition, ...] = ()
     """EvidenceComplete."""
 
@@ -287,7 +287,7 @@ class OOMIncidentStatus(Record, frozen=True, kw_only=True):
 
 class OOMIncident(Record, frozen=True, kw_only=True):
     """An OOMIncident counts and explains the OOM kills of one subject (a container of a pod, or a host
-    cgroup) for one cause. It stays when the pod goes. Pods' incidents are in their namespace, those of
+    cgroup) for one cause. It outlives the pod. Incidents of pods are in the pod's namespace, those of
     host processes in the operator's."""
 
     api_version: str = "oomkeeper.dev/v1alpha1"

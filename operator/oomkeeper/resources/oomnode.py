@@ -11,14 +11,14 @@ from .record import Bound, Record
 
 
 class DesiredSysctl(Record, frozen=True, kw_only=True):
-    """One value that a policy asks for and no other policy overrides."""
+    """One desired value, after conflicts between policies were resolved."""
 
     name: str
     """Kernel name."""
     value: int
-    """Value to keep."""
+    """Desired value."""
     policy: str
-    """The OOMPolicy that decides this sysctl on this node."""
+    """The OOMPolicy that sets this sysctl on this node."""
     mode: str = "Enforce"
     """Enforce or Audit, from the policy."""
     persistence: str = "Runtime"
@@ -35,10 +35,10 @@ class DesiredSysctl(Record, frozen=True, kw_only=True):
 
 
 class DesiredAdjustment(OOMScoreAdjustment, frozen=True, kw_only=True):
-    """One oom_score_adj that a policy asks for."""
+    """One desired oom_score_adj."""
 
     policy: str
-    """The OOMPolicy that asks for it."""
+    """The OOMPolicy that sets it."""
     mode: str = "Enforce"
     """Enforce or Audit, from the policy."""
     on_release: str = "Restore"
@@ -54,16 +54,15 @@ class DesiredAdjustment(OOMScoreAdjustment, frozen=True, kw_only=True):
 
 
 class OOMNodeSpec(Record, frozen=True, kw_only=True):
-    """What the policies make of this node."""
+    """Desired settings of this node."""
 
     sysctls: tuple[DesiredSysctl, ...] = ()
-    """Values to keep, one per sysctl."""
+    """Desired values, one per sysctl."""
     oom_score_adjustments: tuple[DesiredAdjustment, ...] = ()
-    """oom_score_adj to keep. Of two that name the same process the first decides, but for those in mode
-    Audit."""
+    """Desired oom_score_adj. The first entry in mode Enforce that selects a process decides."""
     host_kills: bool = True
-    """Whether this node's agent publishes the kills of processes that are in no node's own cgroups. Of
-    nodes that share a kernel (kind), one does."""
+    """Whether this node's agent publishes kills outside every node's own cgroups. Of the nodes that share
+    a kernel (kind), exactly one does."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "sysctls": Bound(max_items=32),
@@ -104,15 +103,15 @@ class KernelFacts(Record, frozen=True, kw_only=True):
 
 
 class KubeletFacts(Record, frozen=True, kw_only=True):
-    """What could be read of the node's kubelet."""
+    """Configuration of the node's kubelet, as far as it could be read."""
 
     version: str | None = None
     """Version."""
     protect_kernel_defaults: bool | None = None
-    """True: kubelet refuses to start where vm.panic_on_oom, vm.overcommit_memory or kernel.panic differ
-    from its own values."""
+    """True: kubelet refuses to start if vm.panic_on_oom, vm.overcommit_memory or kernel.panic differ from
+    its own values."""
     single_process_oom_kill: bool | None = None
-    """True: a kill ends one process; false: it ends the whole container (memory.oom.group)."""
+    """True: an OOM kill ends one process; false: it ends the whole container (memory.oom.group)."""
     eviction_hard: dict[str, str] | None = None
     """Hard eviction thresholds, such as memory.available: 100Mi."""
     config_file: str | None = None
@@ -131,30 +130,31 @@ class ObservedSysctl(Record, frozen=True, kw_only=True):
     name: str
     """Kernel name."""
     desired: int | None = None
-    """Value asked for."""
+    """Desired value."""
     actual: int | None = None
     """Value in force; absent where it cannot be read."""
     original: int | None = None
-    """Value found before oomkeeper first wrote."""
+    """Value before oomkeeper first wrote it."""
     policy: str | None = None
-    """OOMPolicy that asks for it."""
+    """OOMPolicy that sets it."""
     mode: str | None = None
     """Enforce or Audit."""
     state: str
-    """InSync; Drifted: somebody wrote another value; Pending: not yet written; Refused: not applied, see
-    reason; Unsupported: this kernel has no such setting; Audited: mode is Audit and the value differs."""
+    """InSync; Drifted: another process wrote another value; Pending: not yet written; Refused: not
+    applied, see reason; Unsupported: this kernel does not have the setting; Audited: mode is Audit and
+    the value differs."""
     reason: str | None = None
     """Why, as one CamelCase word."""
     message: str | None = None
     """Why, for people."""
     persisted: bool | None = None
-    """Whether the drop-in under /etc/sysctl.d holds it."""
+    """Whether the drop-in under /etc/sysctl.d contains it."""
     drift_count: int | None = None
-    """How often somebody else changed it."""
+    """How often another process changed it."""
     last_drift_time: str | None = None
-    """When somebody else last changed it."""
+    """When another process last changed it."""
     suspected_writer: str | None = None
-    """Who probably did, such as kubelet."""
+    """The process that probably changed it, such as kubelet."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "policy": Bound(max_length=253),
@@ -166,37 +166,37 @@ class ObservedSysctl(Record, frozen=True, kw_only=True):
 
 
 class ObservedAdjustment(Record, frozen=True, kw_only=True):
-    """One oom_score_adj entry on this node. Counts are of processes; where nothing but they has changed,
-    they are renewed every five minutes."""
+    """One oom_score_adj entry on this node. Counts are of processes; a change of counts alone is written
+    at most every five minutes."""
 
     policy: str
-    """OOMPolicy that asks for it."""
+    """OOMPolicy that sets it."""
     name: str
     """Name of the entry in that policy."""
     value: int | None = None
-    """Value asked for."""
+    """Desired value."""
     mode: str | None = None
     """Enforce or Audit."""
     state: str
-    """InSync: every process that it names, if any, has the value or is decided by another entry; Drifted:
-    somebody keeps writing another value, so it is left to them; Pending: not all processes can be told
+    """InSync: every selected process has the value or is decided by another entry; Drifted: another
+    process keeps writing another value, so enforcement is paused; Pending: not all processes are known
     yet; Refused: not applied, see reason; Audited: mode is Audit and a process differs."""
     reason: str | None = None
     """Why, as one CamelCase word."""
     message: str | None = None
     """Why, for people."""
     pods: int | None = None
-    """Pods of this node with a container that it names; absent where it is not about pods."""
+    """Pods of this node with a container that it selects; absent where it does not select pods."""
     in_force: int | None = None
-    """Processes that it names and that have the value."""
+    """Selected processes that have the value."""
     failed: int | None = None
-    """Processes that it names and that have another value, against it."""
+    """Selected processes that have another value against it."""
     overridden: int | None = None
-    """Processes that it names and an entry of higher standing gives another value."""
+    """Selected processes to which an entry of higher precedence gives another value."""
     overridden_by: str | None = None
     """One of those entries, as POLICY/NAME."""
     differing: int | None = None
-    """mode Audit: processes that it names and that have another value."""
+    """mode Audit: selected processes that have another value."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "policy": Bound(max_length=253),
@@ -214,20 +214,20 @@ class ObservedAdjustment(Record, frozen=True, kw_only=True):
 
 
 class Counters(Record, frozen=True, kw_only=True):
-    """The account of kills: kernelKills = recorded + unattributed."""
+    """Kill accounting: kernelKills = recorded + unattributed."""
 
     kernel_kills: int | None = None
-    """Kills that the kernel counted (/proc/vmstat oom_kill) since the account began."""
+    """Kills that the kernel counted (/proc/vmstat oom_kill) since accounting began."""
     recorded: int | None = None
     """Of these, kills with a record."""
     unattributed: int | None = None
-    """Of these, kills that no record explains."""
+    """Of these, kills without a record."""
     lost_log_records: int | None = None
     """Kernel log records that were overwritten before they could be read."""
     panics: int | None = None
-    """OOM panics of this node whose record was found in pstore; the kernel counts none of them as a kill."""
+    """OOM panics of this node found in pstore; the kernel does not count them as kills."""
     since: str | None = None
-    """When the account began."""
+    """When accounting began."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "kernel_kills": Bound(minimum=0),
@@ -239,15 +239,14 @@ class Counters(Record, frozen=True, kw_only=True):
 
 
 class LastPanic(Record, frozen=True, kw_only=True):
-    """The last time that the node panicked for want of memory, as pstore has it. The whole of it is an
-    OOMIncident with outcome Panicked."""
+    """The last OOM panic of the node, from pstore. The full record is an OOMIncident (outcome Panicked)."""
 
     time: str
     """When the kernel wrote the record."""
     boot_id: str | None = None
-    """The boot that ended with it; absent where no agent ran in it."""
+    """The boot that ended with it; absent where no agent ran during that boot."""
     cause: str
-    """What ran out of memory."""
+    """Cause of the panic."""
     message: str | None = None
     """The incident's summary."""
 
@@ -258,7 +257,7 @@ class LastPanic(Record, frozen=True, kw_only=True):
 
 
 class OOMNodeStatus(Record, frozen=True, kw_only=True):
-    """What the agent did and found. Written only on change; there is no heartbeat."""
+    """State of the node. Written only on change; there is no heartbeat."""
 
     observed_generation: int | None = None
     """metadata.generation that this status was made from."""
@@ -267,15 +266,15 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
     kernel: KernelFacts | None = None
     """The node's kernel and memory."""
     kubelet: KubeletFacts | None = None
-    """What could be read of the node's kubelet."""
+    """Configuration of the node's kubelet, as far as it could be read."""
     sysctls: tuple[ObservedSysctl, ...] = ()
-    """The node's sysctls that a policy asks for."""
+    """Sysctls that a policy sets on this node."""
     oom_score_adjustments: tuple[ObservedAdjustment, ...] = ()
-    """The oom_score_adj entries that policies ask for, and how they stand."""
+    """oom_score_adj entries of this node and their state."""
     counters: Counters | None = None
-    """The account of kills."""
+    """Kill accounting."""
     last_panic: LastPanic | None = None
-    """The last OOM panic; absent where none was found."""
+    """The last OOM panic; absent if none was found."""
     conditions: tuple[Condition, ...] = ()
     """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
 
@@ -289,8 +288,8 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
 
 
 class OOMNode(Record, frozen=True, kw_only=True):
-    """An OOMNode is one node's part: the sysctls and oom_score_adj that the policies ask of it, and what
-    its agent did and found. The controller creates it under the node's name, and it goes with the node."""
+    """An OOMNode holds the sysctls and oom_score_adj that policies set on one node, and their state there.
+    The controller creates it under the node's name; it is deleted with the node."""
 
     api_version: str = "oomkeeper.dev/v1alpha1"
     """Version of this schema: oomkeeper.dev/v1alpha1."""
@@ -299,6 +298,6 @@ class OOMNode(Record, frozen=True, kw_only=True):
     kind: str = "OOMNode"
     """OOMNode."""
     spec: OOMNodeSpec = field(default_factory=OOMNodeSpec)
-    """What the policies make of this node; written by the controller."""
+    """Desired settings of this node; written by the controller."""
     status: OOMNodeStatus | None = None
-    """What the agent did and found; written by the agent."""
+    """State of the node; written by the agent."""

@@ -12,14 +12,14 @@ from .selector import LabelSelector
 
 
 class Rollout(Record, frozen=True, kw_only=True):
-    """How a change spreads over the nodes."""
+    """How a change is rolled out to the nodes."""
 
     max_concurrent: int | str = "100%"
     """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up."""
     soak_seconds: int = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
     halt_on_failure: bool = True
-    """Whether a node that refuses or fails stops the rollout to further nodes."""
+    """Whether a node that refuses or fails stops the rollout."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "max_concurrent": Bound(max_length=4),
@@ -28,14 +28,14 @@ class Rollout(Record, frozen=True, kw_only=True):
 
 
 class PanicSafety(Record, frozen=True, kw_only=True):
-    """Guards around values that may take a node down."""
+    """Safeguards for values that can take a node down."""
 
     acknowledge: tuple[str, ...] = ()
     """Consequences accepted. KubeletConflict: kubelet writes another value at each of its starts.
-    NodePanic: a node out of memory panics. ContainerLimitPanicsNode: a container at its own limit
+    NodePanic: a node out of memory panics. ContainerLimitPanicsNode: a container that reaches its limit
     panics the node."""
     max_panics: int = 1
-    """More OOM panics than this within `window` set vm.panic_on_oom back to 0 on every node of the policy."""
+    """More OOM panics than this within `window` reset vm.panic_on_oom to 0 on every node of the policy."""
     window: str = "1h"
     """Time over which panics are counted, 1m to 168h."""
 
@@ -47,7 +47,7 @@ class PanicSafety(Record, frozen=True, kw_only=True):
 
 
 class OOMPolicySpec(Record, frozen=True, kw_only=True):
-    """What is wanted. Where policies overlap, each sysctl and each process is decided on its own."""
+    """Desired settings. Where policies overlap, each sysctl and each process is decided separately."""
 
     priority: int = 100
     """Per sysctl, and per process, the policy with the highest priority wins; among equals the older one,
@@ -55,9 +55,9 @@ class OOMPolicySpec(Record, frozen=True, kw_only=True):
     node_selector: LabelSelector | None = None
     """Nodes by their labels; absent or empty selects every Linux node."""
     mode: str = "Enforce"
-    """Enforce sets the values and puts drift back. Audit changes nothing and reports what differs."""
+    """Enforce sets the values and corrects drift. Audit changes nothing and reports what differs."""
     suspend: bool = False
-    """While true the policy is treated as if it did not exist; onRelease decides what becomes of its
+    """While true the policy is treated as if it did not exist; onRelease decides what happens to its
     values."""
     sysctls: dict[str, int] = field(default_factory=dict)
     """Kernel settings to keep, by their kernel names:"""
@@ -65,14 +65,13 @@ class OOMPolicySpec(Record, frozen=True, kw_only=True):
     """Runtime writes /proc/sys, and again after each boot. Persistent also keeps a drop-in under
     /etc/sysctl.d."""
     on_release: str = "Restore"
-    """When no policy holds a value any more: Restore writes back what was found first, Keep leaves it."""
+    """When no policy sets a value any more: Restore writes the original value, Keep leaves it."""
     oom_score_adjustments: tuple[OOMScoreAdjustment, ...] = ()
-    """oom_score_adj of pods, systemd units and processes. Of two entries that name the same process the
-    first decides."""
+    """oom_score_adj of pods, systemd units and processes. The first entry that selects a process decides."""
     rollout: Rollout = field(default_factory=Rollout)
-    """How a change spreads over the nodes."""
+    """How a change is rolled out to the nodes."""
     panic_safety: PanicSafety = field(default_factory=PanicSafety)
-    """Guards around values that may take a node down."""
+    """Safeguards for values that can take a node down."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "priority": Bound(minimum=-1000000, maximum=1000000),
@@ -82,20 +81,20 @@ class OOMPolicySpec(Record, frozen=True, kw_only=True):
 
 
 class NodeCounts(Record, frozen=True, kw_only=True):
-    """Nodes of the policy by their state. A node counts once, by its worst sysctl or adjustment."""
+    """Nodes of the policy by state. A node counts once, by its worst sysctl or adjustment."""
 
     matched: int = 0
     """Nodes that the selector selects."""
     in_sync: int = 0
     """Nodes where every value of this policy is in force, or was overridden by another policy."""
     drifted: int = 0
-    """Nodes where a value differs: somebody else wrote it, or mode is Audit."""
+    """Nodes where a value differs: another process wrote it, or mode is Audit."""
     pending: int = 0
-    """Nodes whose agent has not answered to the latest spec."""
+    """Nodes whose agent has not reported on the latest spec."""
     refused: int = 0
-    """Nodes whose agent does not apply a value, for a reason that its OOMNode gives."""
+    """Nodes whose agent does not apply a value; the OOMNode states the reason."""
     unsupported: int = 0
-    """Nodes whose kernel has no such setting."""
+    """Nodes whose kernel does not have the setting."""
     unreachable: int = 0
     """Nodes without a working agent."""
 
@@ -111,14 +110,14 @@ class NodeCounts(Record, frozen=True, kw_only=True):
 
 
 class ExampleNode(Record, frozen=True, kw_only=True):
-    """One node that is not as the policy says."""
+    """One node where the policy is not in force."""
 
     name: str
     """Node."""
     state: str
     """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
     message: str | None = None
-    """What its OOMNode says."""
+    """Message from its OOMNode."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "name": Bound(max_length=253),
@@ -128,7 +127,7 @@ class ExampleNode(Record, frozen=True, kw_only=True):
 
 
 class Overridden(Record, frozen=True, kw_only=True):
-    """A sysctl of this policy that another policy decides on some nodes."""
+    """A sysctl of this policy that another policy overrides on some nodes."""
 
     sysctl: str
     """Kernel name."""
@@ -144,25 +143,25 @@ class Overridden(Record, frozen=True, kw_only=True):
 
 
 class AdjustmentTotals(Record, frozen=True, kw_only=True):
-    """One oom_score_adj entry over all nodes of the policy. Counts are of processes but for nodes and
-    pods."""
+    """One oom_score_adj entry over all nodes of the policy. Except for nodes and pods, counts are of
+    processes."""
 
     name: str
     """Name of the entry."""
     nodes: int = 0
-    """Nodes with a process that it names."""
+    """Nodes with a process that it selects."""
     pods: int = 0
-    """Pods with a container that it names."""
+    """Pods with a container that it selects."""
     in_force: int = 0
-    """Processes that it names and that have its value."""
+    """Selected processes that have its value."""
     failed: int = 0
-    """Processes that it names and that have another value, against it; its OOMNodes say why."""
+    """Selected processes that have another value against it; the OOMNodes state why."""
     overridden: int = 0
-    """Processes that it names and an entry of higher standing gives another value."""
+    """Selected processes to which an entry of higher precedence gives another value."""
     overridden_by: tuple[str, ...] = ()
     """Some of those entries, as POLICY/NAME; at most 2."""
     differing: int = 0
-    """mode Audit: processes that it names and that have another value."""
+    """mode Audit: selected processes that have another value."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "name": Bound(max_length=63),
@@ -256,7 +255,7 @@ class OOMSummary(Record, frozen=True, kw_only=True):
 
 
 class OOMPolicyStatus(Record, frozen=True, kw_only=True):
-    """How far the nodes have got, and what they suffer. Counts, never a list per node."""
+    """State of the nodes and their OOM kills. Counts, never a list per node."""
 
     observed_generation: int | None = None
     """metadata.generation that this status was made from."""
@@ -265,11 +264,11 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     example_nodes: tuple[ExampleNode, ...] = ()
-    """At most 10 nodes that are not as the policy says, worst first."""
+    """At most 10 nodes where the policy is not in force, worst first."""
     overridden: tuple[Overridden, ...] = ()
-    """Sysctls of this policy that lose to another policy on at least one node."""
+    """Sysctls of this policy that another policy overrides on at least one node."""
     oom_score_adjustments: tuple[AdjustmentTotals, ...] = ()
-    """How far the oom_score_adj entries have got."""
+    """State of the oom_score_adj entries."""
     oom: OOMSummary | None = None
     """OOM kills on its nodes in the last 24 hours."""
 
@@ -283,8 +282,8 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
 
 
 class OOMPolicy(Record, frozen=True, kw_only=True):
-    """An OOMPolicy says what the kernel's out-of-memory settings shall be on a set of nodes. oomkeeper
-    keeps them so, and counts the OOM kills of those nodes in the status."""
+    """An OOMPolicy declares out-of-memory settings for a set of nodes. oomkeeper enforces them and counts
+    the OOM kills of those nodes in the status."""
 
     api_version: str = "oomkeeper.dev/v1alpha1"
     """Version of this schema: oomkeeper.dev/v1alpha1."""
@@ -293,6 +292,6 @@ class OOMPolicy(Record, frozen=True, kw_only=True):
     kind: str = "OOMPolicy"
     """OOMPolicy."""
     spec: OOMPolicySpec
-    """What is wanted."""
+    """Desired settings."""
     status: OOMPolicyStatus | None = None
-    """How far the nodes have got; written by the controller."""
+    """State of the nodes; written by the controller."""

@@ -115,7 +115,7 @@ class Bucket(Record, frozen=True, kw_only=True):
     """Kills of one part of the window."""
 
     start: str
-    """Begin of the part."""
+    """Start of the part."""
     kills: int
     """Kills in it."""
 
@@ -125,10 +125,10 @@ class Bucket(Record, frozen=True, kw_only=True):
 
 
 class RankedAdvice(Record, frozen=True, kw_only=True):
-    """One remedy, with what it would have prevented."""
+    """One remedy and the kills that it would have prevented."""
 
     remedy: str
-    """What kind of remedy."""
+    """Kind of remedy."""
     message: str
     """What to do, for the workload that it would help most."""
     kills: int
@@ -144,12 +144,12 @@ class RankedAdvice(Record, frozen=True, kw_only=True):
 
 
 class IncompleteNode(Record, frozen=True, kw_only=True):
-    """A node whose record has gaps."""
+    """A node whose kill record has gaps."""
 
     name: str
     """Node."""
     unattributed: int = 0
-    """Kills that no record explains."""
+    """Kills without a record."""
     lost_log_records: int = 0
     """Kernel log records that were lost."""
 
@@ -183,11 +183,11 @@ class OOMReportStatus(Record, frozen=True, kw_only=True):
     observed_generation: int | None = None
     """metadata.generation that this status was made from."""
     conditions: tuple[Condition, ...] = ()
-    """Ready; Complete: no node's record has gaps."""
+    """Ready; Complete: no node's kill record has gaps."""
     refresh_time: str | None = None
     """When the counts were made."""
     window_start: str | None = None
-    """Begin of the window."""
+    """Start of the window."""
     totals: Totals | None = None
     """Sums over the window."""
     by_cause: tuple[CauseCount, ...] = ()
@@ -201,9 +201,9 @@ class OOMReportStatus(Record, frozen=True, kw_only=True):
     buckets: tuple[Bucket, ...] = ()
     """Kills over time: at most 24 parts of equal length."""
     advice: tuple[RankedAdvice, ...] = ()
-    """What to do, by the kills that it would have prevented."""
+    """Remedies, by the kills that they would have prevented."""
     incomplete_nodes: tuple[IncompleteNode, ...] = ()
-    """Nodes whose record has gaps."""
+    """Nodes whose kill record has gaps."""
     omitted: Omitted | None = None
     """How many entries the lists leave out."""
 

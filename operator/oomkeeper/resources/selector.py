@@ -14,7 +14,7 @@ class LabelSelectorRequirement(Record, frozen=True, kw_only=True):
     key: str
     """Label key that the condition is about."""
     operator: str
-    """In and NotIn compare the label's value with `values`; Exists and DoesNotExist ask only for the key."""
+    """In and NotIn compare the label's value with `values`; Exists and DoesNotExist look only at the key."""
     values: tuple[str, ...] = ()
     """Values for In and NotIn, at least one; none for Exists and DoesNotExist."""
 
@@ -28,7 +28,7 @@ class LabelSelector(Record, frozen=True, kw_only=True):
     """Selects by labels; all conditions must hold. An empty selector selects everything."""
 
     match_labels: dict[str, str] = field(default_factory=dict)
-    """Labels that must be there with exactly these values."""
+    """Labels that must be present with exactly these values."""
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
     """Conditions on labels."""
 

@@ -199,7 +199,7 @@ POLICIES: list[Bad] = [
         "panic without a reboot",
         {"sysctls": {"vm.panic_on_oom": 1, "kernel.panic": 0}, "panicSafety": _ALL_ACKNOWLEDGED},
         "spec.sysctls.kernel.panic",
-        "would hang for ever at 0: write 1 or more seconds, such as 10",
+        "hangs forever at 0: write 1 or more seconds, such as 10",
     ),
     _policy(
         "misspelt field",
@@ -368,13 +368,13 @@ POLICIES: list[Bad] = [
         "Exists with values",
         _expression(key="a", operator="Exists", values=["b"]),
         "spec.nodeSelector.matchExpressions[0].values",
-        "Exists and DoesNotExist ask only for the key: leave values out",
+        "Exists and DoesNotExist look only at the key: leave values out",
     ),
     _policy(
         "DoesNotExist with values",
         _expression(key="a", operator="DoesNotExist", values=["b"]),
         "spec.nodeSelector.matchExpressions[0].values",
-        "Exists and DoesNotExist ask only for the key: leave values out",
+        "Exists and DoesNotExist look only at the key: leave values out",
     ),
     _policy(
         "Gt, which only node affinity knows",
