@@ -9,10 +9,10 @@ from oomkeeper.diagnosis.whatif import Settings, simulate
 from oomkeeper.kernel.logs import LogCounts, read_relevant_log, runs
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
-from oomkeeper.reporting.kill_html import render_html
+from oomkeeper.reporting.explanation_html import render_html
+from oomkeeper.reporting.explanation_markdown import render_markdown
+from oomkeeper.reporting.explanation_text import render_text
 from oomkeeper.reporting.kill_json import KillJson, kill_to_json
-from oomkeeper.reporting.kill_markdown import render_markdown
-from oomkeeper.reporting.kill_text import render_text
 
 _RENDERERS = (render_text, render_markdown, render_html)
 _SETTINGS = Settings(adjustments=(("1", 500), ("a", -1000)), kill_allocating_task=True, panic_on_oom=1)

@@ -5,8 +5,8 @@ import hashlib
 import re
 from typing import Any
 
+from oomkeeper.model.escaping import printable
 from oomkeeper.model.names import API_VERSION, CAUSE_LABEL, NODE_LABEL
-from oomkeeper.reporting.escaping import printable
 from oomkeeper.reporting.growth import with_growth
 
 from .attribution import Subject

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from oomkeeper.kernel.report import parse_records
-from oomkeeper.reporting.units import count_text
+from oomkeeper.model.units import count_text
 
 from .errors import BAD_INPUT, BadInput, complain
 from .explain_source import PROG, LogSource, open_sources

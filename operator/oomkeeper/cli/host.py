@@ -70,7 +70,7 @@ def text_pages_for(kills: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     """Kills as text pages fit for what stdout is."""
     import shutil
 
-    from oomkeeper.reporting.kill_text import text_pages
+    from oomkeeper.reporting.explanation_text import text_pages
 
     terminal = sys.stdout.isatty()
     encoding = (sys.stdout.encoding or "ascii").lower()

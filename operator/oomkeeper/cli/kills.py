@@ -26,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print_json({"kills": kills})
     elif args.output == "markdown":
-        from oomkeeper.reporting.kill_markdown import markdown_pages
+        from oomkeeper.reporting.explanation_markdown import markdown_pages
 
         sys.stdout.writelines(markdown_pages(kills))
     elif args.output == "html":
-        from oomkeeper.reporting.kill_html import html_parts
+        from oomkeeper.reporting.explanation_html import html_parts
 
         sys.stdout.writelines(html_parts(kills))
     elif kills:

@@ -39,7 +39,7 @@ def write_kills(
     elif output == MARKDOWN:
         parts = _markdown(kills, nothing)
     else:
-        from oomkeeper.reporting.kill_html import html_parts
+        from oomkeeper.reporting.explanation_html import html_parts
 
         parts = html_parts(kills)
     # Bytes, for a locale's encoding may not hold a comm's characters; a stream without bytes below (a
@@ -58,7 +58,7 @@ _Nothing = Callable[[], str] | None
 
 
 def _text(kills: Kills, stream: TextIO, nothing: _Nothing) -> Iterator[str]:
-    from oomkeeper.reporting.kill_text import text_pages
+    from oomkeeper.reporting.explanation_text import text_pages
 
     means = terminal_of(stream)
     empty = True
@@ -86,7 +86,7 @@ def _json(kills: Kills, more: _More) -> Iterator[str]:
 
 
 def _markdown(kills: Kills, nothing: _Nothing) -> Iterator[str]:
-    from oomkeeper.reporting.kill_markdown import escape, markdown_pages
+    from oomkeeper.reporting.explanation_markdown import escape, markdown_pages
 
     empty = True
     for page in markdown_pages(kills):

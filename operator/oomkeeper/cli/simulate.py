@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oomkeeper.kernel.report import parse_records
-from oomkeeper.reporting.units import count_text
+from oomkeeper.model.units import count_text
 
 from .errors import BAD_INPUT, BadInput, complain
 from .explain_source import LogSource, open_source

@@ -8,8 +8,8 @@ from oomkeeper.api import InvalidObjectError
 from oomkeeper.api.base import ApiModel
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
+from oomkeeper.model.times import parse_time
 from oomkeeper.reporting.loose import items, mapping, text, whole
-from oomkeeper.reporting.times import parse_time
 
 from .objects import (
     AdjustmentReport,

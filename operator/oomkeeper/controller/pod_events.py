@@ -8,8 +8,8 @@ an hour (kube-apiserver --event-ttl); none is written for older kills.
 from typing import Any
 
 from oomkeeper.model.names import CONTROLLER_MANAGER
+from oomkeeper.model.times import format_time
 from oomkeeper.reporting.incident import Incident
-from oomkeeper.reporting.times import format_time
 
 from .objects import Node
 

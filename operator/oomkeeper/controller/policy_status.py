@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oomkeeper.reporting.times import format_time
+from oomkeeper.model.times import format_time
 
 from .conditions import conditions
 from .node_result import NodeResult

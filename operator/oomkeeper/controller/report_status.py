@@ -6,9 +6,9 @@ from typing import Any
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.scalars import duration_seconds
 from oomkeeper.api.selector import LabelSelector
+from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.reporting.fold import NodeAccount, fold_report
 from oomkeeper.reporting.incident import Incident
-from oomkeeper.reporting.times import format_time, parse_time
 
 from .conditions import Condition, conditions
 from .objects import Namespace, Node, OOMNodeState, Report, is_empty, selects

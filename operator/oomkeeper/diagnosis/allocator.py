@@ -1,4 +1,5 @@
-"""Why the page allocator ran out: the node, one zone, the NUMA nodes allowed, or no block large enough.
+"""Decide why the page allocator ran out: the node, one zone, the allowed NUMA nodes, or no block large
+enough.
 
 The kernel itself tells cpuset and memory policy apart (constrained_alloc()) and prints it since 5.0; for
 older kernels the nodes allowed are compared with those that have memory."""
@@ -8,9 +9,9 @@ from typing import NamedTuple
 from ..model.cause import Cause, Confidence
 from ..model.kill import Kill
 from ..model.node import NodeFacts
+from ..model.units import bytes_text
 from .gfp import Request, parse_request
 from .nodes import allowed_nodes, nodes_with_memory, parse_nodes
-from .units import size
 from .zones import ZonesState, judge_zones
 
 _COSTLY_ORDER = 3
@@ -33,7 +34,7 @@ class Shortage(NamedTuple):
 
 
 def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
-    """Decide between the page allocator's causes; what the report lacks lowers the confidence."""
+    """Return the page allocator's cause; what the report lacks lowers the confidence."""
     request = parse_request(kill.invoker.gfp if kill.invoker else None)
     zones = _zones(kill, request or _ANY)
     numa = _numa(kill, node)
@@ -51,21 +52,21 @@ def judge_allocator(kill: Kill, node: NodeFacts | None) -> Shortage:
     if ends_early(kill):
         return found._replace(
             confidence=min(found.confidence, Confidence.MEDIUM, key=_CONFIDENCE.index),
-            uncertain="The log ends before the kernel says whether a cpuset or a memory policy applied, and "
-            "maybe before all zones are shown; others may have had room.",
+            uncertain="The log ends before it shows whether a cpuset or memory policy applied, and possibly "
+            "before all zones; other zones may have had free memory.",
         )
     if kill.memory.mem_info_pages or found.confidence is not Confidence.HIGH:
         return found
     # An excerpt: which zones it leaves out is not known.
     return found._replace(
         confidence=Confidence.MEDIUM,
-        uncertain="The log shows only part of the state of memory; other zones may have had room.",
+        uncertain="The log shows only part of the memory state; other zones may have had free memory.",
     )
 
 
 def ends_early(kill: Kill) -> bool:
-    """Whether the report breaks off before its outcome: what would have told the causes apart may be in the
-    part that is missing."""
+    """Return whether the report ends before its outcome: the evidence that distinguishes the causes may be
+    in the missing part."""
     outcome = kill.kill_lines or kill.victims or kill.panic or kill.no_killable or kill.already_exiting
     return kill.constraint is None and not outcome
 
@@ -88,13 +89,13 @@ def _numa(kill: Kill, node: NodeFacts | None) -> Cause | None:
 
 
 def _hidden_bytes(kill: Kill, request: Request | None) -> int:
-    """Memory of NUMA nodes that the report of a panic leaves out because the request could not use them:
-    show_mem() goes by nodemask or mems_allowed (SHOW_MEM_FILTER_NODES), its `pages RAM` does not. Elsewhere
-    the line with the constraint says more; it comes only with a victim (dump_oom_summary())."""
+    """Return the memory of NUMA nodes that a panic's report omits because the request could not use them:
+    show_mem() filters by nodemask or mems_allowed (SHOW_MEM_FILTER_NODES), but not its `pages RAM`. Without a
+    panic the constraint line says more; the kernel prints it only with a victim (dump_oom_summary())."""
     memory = kill.memory
     if kill.panic is None or kill.constraint is not None or not kill.complete:
         return 0
-    # Zones above the request's reach are left out too (6.1, 974f4367dd31); only this one reaches all.
+    # Zones that the request cannot use are omitted too (6.1, 974f4367dd31); only this one can use all.
     if request is None or request.highest_zone != "Movable" or not memory.node_fields_bytes:
         return 0
     if memory.ram_pages is None or not memory.zones:
@@ -107,8 +108,8 @@ def _hidden_bytes(kill: Kill, request: Request | None) -> int:
 
 def _hidden_words(hidden_bytes: int) -> str:
     return (
-        f"The report leaves out {size(hidden_bytes)} of other NUMA nodes, which the request could not use; "
-        "whether by a memory policy or by a cpuset is said only where a process is killed."
+        f"The report omits {bytes_text(hidden_bytes)} on other NUMA nodes, which the allocation could not "
+        "use; the kernel names the memory policy or cpuset that excludes them only when it kills a process."
     )
 
 
@@ -134,7 +135,7 @@ def _without_zones(kill: Kill, request: Request | None) -> Shortage:
             Confidence.MEDIUM if kill.memory.mem_info_pages else Confidence.LOW,
             None,
             request,
-            "The log lacks the zones' watermarks, so a shortage of a single zone cannot be ruled out.",
+            "The log lacks the zone watermarks, so a shortage in a single zone cannot be ruled out.",
         )
     if kill.constraint is not None:
         return Shortage(
@@ -142,8 +143,7 @@ def _without_zones(kill: Kill, request: Request | None) -> Shortage:
             Confidence.MEDIUM,
             None,
             request,
-            "The log lacks the state of memory, so a shortage of a single zone or fragmentation cannot be "
-            "ruled "
+            "The log lacks the memory state, so a shortage in a single zone or fragmentation cannot be ruled "
             "out.",
         )
     if kill.victims or kill.panic:
@@ -152,17 +152,15 @@ def _without_zones(kill: Kill, request: Request | None) -> Shortage:
             Confidence.LOW,
             None,
             request,
-            "Only the outcome was logged (the kernel prints at most 10 full reports in 5 s): zone, cpuset, "
-            "memory policy or fragmentation cannot be told apart.",
+            "Only the outcome was logged (the kernel prints at most 10 full reports per 5 s): a zone "
+            "shortage, a cpuset, a memory policy or fragmentation cannot be ruled out.",
         )
-    return Shortage(
-        Cause.UNKNOWN, Confidence.LOW, None, request, "The log ends before the state of memory is printed."
-    )
+    return Shortage(Cause.UNKNOWN, Confidence.LOW, None, request, "The log ends before the memory state.")
 
 
 def _without_request(kill: Kill, zones: ZonesState) -> Shortage:
-    """The header with the gfp mask is missing. Were every zone allowed, none with room could have been left;
-    so where only the lower zones are short, the request was confined to them."""
+    """Decide without the header and its gfp mask. If every zone had been allowed, none could have had room;
+    so where only the lower zones are short, the request was restricted to them."""
     if any(not state.short for state in zones.eligible):
         confined = _zones(kill, _LOW)
         if (
@@ -176,9 +174,8 @@ def _without_request(kill: Kill, zones: ZonesState) -> Shortage:
                 Confidence.MEDIUM,
                 confined,
                 _LOW,
-                "The line with the gfp mask is missing; that the request was confined to the low zones "
-                "follows "
-                "from what was free elsewhere.",
+                "The line with the gfp mask is missing; free memory elsewhere shows that the allocation was "
+                "restricted to the low zones.",
             )
     found = _by_watermarks(zones, _ANY, 0)
     return found._replace(confidence=min(found.confidence, Confidence.MEDIUM, key=_CONFIDENCE.index))
@@ -193,7 +190,10 @@ def _by_watermarks(zones: ZonesState, request: Request, order: int) -> Shortage:
         note = (
             None
             if order <= _COSTLY_ORDER
-            else (f"Requests of order {order} normally fail without a kill; this one insisted.")
+            else (
+                f"Allocations of order {order} normally fail without an OOM kill; this one was not allowed "
+                "to fail."
+            )
         )
         return Shortage(
             Cause.FRAGMENTATION, Confidence.HIGH if note is None else Confidence.MEDIUM, zones, request, note
@@ -205,8 +205,8 @@ def _by_watermarks(zones: ZonesState, request: Request, order: int) -> Shortage:
             Confidence.MEDIUM,
             zones,
             request,
-            "By the time of the report some zone with a block of that size was just above its minimum again; "
-            "what is free elsewhere is in smaller pieces.",
+            "When the report was printed, a zone with a block of that size was just above its min watermark "
+            "again; free memory in other zones is in smaller blocks.",
         )
     if not clear:
         return Shortage(
@@ -214,16 +214,15 @@ def _by_watermarks(zones: ZonesState, request: Request, order: int) -> Shortage:
             Confidence.MEDIUM,
             zones,
             request,
-            "By the time of the report some zone was just above its minimum again.",
+            "When the report was printed, at least one zone was just above its min watermark again.",
         )
     return Shortage(
         Cause.NODE_MEMORY,
         Confidence.LOW,
         zones,
         request,
-        "By the time of the report there was free memory above the watermarks: it was freed meanwhile, or "
-        "taken "
-        "in parallel.",
+        "When the report was printed, free memory was above the watermarks: other processes freed or used "
+        "memory at the same time.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which counter was at its limit.
+"""Find the counter that reached its limit.
 
 cgroup v1 has three that can fail a charge: memory, memory+swap (memsw) and kmem (try_charge(),
 obj_cgroup_charge_pages()); cgroup v2 has memory alone for RAM. Charges are taken in batches per CPU
@@ -16,7 +16,7 @@ _PAGE_BYTES = 4096
 
 
 class Binding(NamedTuple):
-    """The counter that bound, with the limit and usage printed."""
+    """The counter at its limit, with the limit and usage printed."""
 
     counter: BindingCounter | None
     limit_bytes: int | None
@@ -25,8 +25,8 @@ class Binding(NamedTuple):
 
 
 def find_binding(memory: MemoryFacts, *, cpus: int | None, swap_used_by_tasks: bool | None) -> Binding:
-    """The counter nearest to its limit, among those near enough. `swap_used_by_tasks`: whether a row of the
-    task table has swapped pages, None without a table."""
+    """Return the counter nearest to its limit, among those near enough. `swap_used_by_tasks`: whether a row
+    of the task table has swapped pages, None without a table."""
     candidates = [
         (kind, counter)
         for kind, counter in (
@@ -52,14 +52,13 @@ def find_binding(memory: MemoryFacts, *, cpus: int | None, swap_used_by_tasks: b
             None,
             None,
             memory.memory.usage_bytes,
-            "The cgroup printed has no limit, so no limit of it can have been met: it may have been lifted "
-            "just then.",
+            "The cgroup has no limit in the log; the limit may have been removed at that moment.",
         )
     return Binding(
         BindingCounter.MEMORY,
         memory.memory.limit_bytes,
         memory.memory.usage_bytes,
-        "By the time of the report the usage was clearly below the limit again.",
+        "When the report was printed, usage was well below the limit again.",
     )
 
 
@@ -73,15 +72,14 @@ def _without_memory_line(memory: MemoryFacts, swap_used_by_tasks: bool | None) -
         BindingCounter.MEMORY,
         both.usage_bytes,
         both.usage_bytes,
-        "The log lacks the line with the memory limit; it is taken from the memory+swap usage, as no task "
-        "has "
-        "anything swapped out.",
+        "The log lacks the line with the memory limit; the limit shown is the memory+swap usage, because no "
+        "process had memory swapped out.",
     )
 
 
 def _nearness(candidate: tuple[BindingCounter, Counter]) -> int:
-    """Headroom, where one batch makes no difference between memory+swap and memory: try_charge() asks
-    memory+swap first, and when it is full, memory may be full or not (what is swapped out changes memory
+    """Return the headroom, where one batch makes no difference between memory+swap and memory: try_charge()
+    charges memory+swap first, and when that is full, memory may be full or not (swapping out lowers memory
     alone)."""
     kind, counter = candidate
     return _headroom(counter) - (_BATCH_PAGES * _PAGE_BYTES if kind is BindingCounter.MEMORY_SWAP else 0)
@@ -94,5 +92,5 @@ def _headroom(counter: Counter) -> int:
 
 def _slack(counter: Counter, batch_bytes: int) -> int:
     assert counter.limit_bytes is not None
-    # A tiny limit must not make everything "near": half of it is the most that batches can hide.
+    # A tiny limit must not make every usage "near": batches can hide at most half of it.
     return min(max(batch_bytes, counter.limit_bytes // 1000), counter.limit_bytes // 2)

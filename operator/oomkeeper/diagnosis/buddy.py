@@ -1,15 +1,15 @@
-"""Is there a free block large enough, of a type that the request may have?"""
+"""Find free blocks that are large enough and of a type that the request can use."""
 
 from ..model.memory import Zone
 
 _USABLE = frozenset("UME")
-"""Unmovable, movable and reclaimable blocks can be had by every request (by fallback). Reserved are H
-(highatomic), C (CMA, for movable requests only) and I (isolated)."""
+"""Every request can use unmovable, movable and reclaimable blocks (by fallback). H (highatomic), C (CMA, for
+movable requests only) and I (isolated) are reserved."""
 
 
 def has_block(zone: Zone, *, order: int, page_size_bytes: int, movable: bool) -> bool | None:
-    """Whether the zone's free lists hold a block of 2^order pages; None where they were not printed. Kernels
-    before 3.10 print no types, and all their blocks count."""
+    """Return whether the zone's free lists hold a block of 2^order pages; None where they were not printed.
+    Kernels before 3.10 print no types, and all their blocks count."""
     if not zone.buddy:
         return None
     wanted = page_size_bytes << order
@@ -22,7 +22,7 @@ def has_block(zone: Zone, *, order: int, page_size_bytes: int, movable: bool) ->
 
 
 def largest_block_bytes(zone: Zone, *, movable: bool) -> int | None:
-    """The largest free block that the request could have; None where there is none or no list was printed."""
+    """Return the largest free block that the request could use; None without one or without a free list."""
     sizes = [
         block.size_bytes
         for block in zone.buddy

@@ -1,4 +1,4 @@
-"""Everything that has been decided or is known of one event, as summary and advice need it."""
+"""Everything known and decided about one event, as summary and advice need it."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from .allocator import Shortage
 from .binding import Binding
 
 NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY, Cause.FRAGMENTATION, Cause.ZONE_MEMORY})
-"""Causes for which it does not matter what the memory was filled with."""
+"""Causes for which the contents of memory do not matter."""
 
 
 class Case(NamedTuple):
-    """One event with the decisions taken so far."""
+    """One event with the decisions made so far."""
 
     kill: Kill
     node: NodeFacts | None
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     @property
     def victim(self) -> Victim | None:
-        """The first process that died."""
+        """The first process that was killed."""
         return self.kill.victims[0] if self.kill.victims else None
 
     @property
@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
     @property
     def container(self) -> ContainerFacts | None:
-        """The victim's container, by its id; the only one of a pod that has one is it without an id too."""
+        """The victim's container by its id; without an id, the only container of a pod that has one."""
         if self.pod is None:
             return None
         cgroup = self.victim_cgroup
@@ -56,8 +56,8 @@ class Case(NamedTuple):
 
     @property
     def is_sandbox(self) -> bool:
-        """The victim is the pod's pause process: it died because all tasks scored alike (oom_score_adj -998),
-        not for what it used."""
+        """The victim is the pod's pause process: it was killed because all processes had the same score
+        (oom_score_adj -998), not because of its memory use."""
         victim = self.victim
         return (
             victim is not None
@@ -68,9 +68,9 @@ class Case(NamedTuple):
 
     @property
     def equal_container(self) -> ContainerFacts | None:
-        """The container whose limit is the pod's: kubelet gives a pod's cgroup the sum of its containers'
-        limits, so with one container both are equal, and the pod's, which also holds the sandbox, is usually
-        met first."""
+        """The container whose limit is also the pod's: kubelet gives a pod's cgroup the sum of its
+        containers' limits, so with one container both are equal, and the pod's cgroup, which also contains
+        the sandbox, usually reaches it first."""
         if self.pod is None or self.level is not Level.POD or self.pod.limit_bytes is not None:
             return None
         running = [one for one in self.pod.containers if one.kind == "Container"]
@@ -80,42 +80,42 @@ class Case(NamedTuple):
         return running[0] if limit is None or limit == running[0].limit_bytes else None
 
     def share(self, *names: ContributorName) -> float:
-        """The part of the memory that these contributors hold together."""
+        """Return the part of the memory, 0 to 1, that these contributors use together."""
         return sum(part.share for part in self.contributors if part.name in names)
 
     def size(self, *names: ContributorName) -> int:
-        """The same in bytes."""
+        """Return the same in bytes."""
         return sum(part.bytes for part in self.contributors if part.name in names)
 
     def largest_slab(self) -> SlabCache | None:
-        """The largest of the caches that the report lists: those that cannot be reclaimed, and only where
-        they outweigh all else (dump_unreclaimable_slab())."""
+        """Return the largest slab cache in the report. The kernel lists only unreclaimable ones, and only
+        when they outweigh everything else (dump_unreclaimable_slab())."""
         return max(self.kill.memory.slabs, key=lambda cache: cache.total_bytes, default=None)
 
     def largest_task(self) -> TaskRow | None:
-        """The process of the table with the most memory, resident and swapped."""
+        """Return the process in the table with the most memory, resident and swapped."""
         return max(self.kill.tasks, key=task_pages, default=None)
 
     def task_bytes(self, task: TaskRow) -> int:
-        """Resident and swapped memory of a row."""
+        """Return resident and swapped memory of a row."""
         return task_pages(task) * self.kill.memory.page_size_bytes
 
 
 def task_pages(task: TaskRow) -> int:
-    """Resident and swapped pages."""
+    """Return resident and swapped pages."""
     return task.rss_pages + (task.swapents_pages or 0)
 
 
 def anonymous_bytes(victim: Victim) -> int | None:
-    """What of it surely counts against its own cgroup: pages of files may be charged to whoever read them
-    first."""
+    """Return the memory that is certainly charged to the victim's own cgroup: file pages may be charged to
+    another cgroup that read them first."""
     if victim.anon_rss_bytes is None:
         return None
     return victim.anon_rss_bytes + (victim.shmem_rss_bytes or 0)
 
 
 def resident_bytes(victim: Victim) -> int | None:
-    """What a victim's death gives back, page tables aside."""
+    """Return the victim's resident memory, without page tables."""
     if victim.anon_rss_bytes is None:
         return None
     return victim.anon_rss_bytes + (victim.file_rss_bytes or 0) + (victim.shmem_rss_bytes or 0)

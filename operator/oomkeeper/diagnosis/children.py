@@ -1,4 +1,5 @@
-"""Which child filled a parent: cgroup v1 prints the statistics of each cgroup below the limit (until 5.2)."""
+"""Find the child cgroup that filled a parent: cgroup v1 prints the statistics of each cgroup below the limit
+(until 5.2)."""
 
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ class Child(NamedTuple):
 
 
 def largest_child(kill: Kill) -> Child | None:
-    """The descendant with the most memory; None where the report has no statistics per descendant."""
+    """Return the descendant with the most memory; None where the report has no statistics per descendant."""
     children = [
         Child(path, stats.get("rss", 0) + stats.get("cache", 0))
         for path, stats in kill.memory.child_stats_bytes.items()
@@ -28,7 +29,7 @@ def largest_child(kill: Kill) -> Child | None:
 
 
 def child_name(child: Child, pod: PodFacts | None) -> str:
-    """The container as people call it, else its id, else the last part of its path."""
+    """Return the container's name, else its id, else the last part of its path."""
     cgroup = parse_kube_cgroup(child.path)
     if cgroup is None or cgroup.container_id is None:
         return f"cgroup {child.path.rpartition('/')[2]}"
@@ -39,9 +40,9 @@ def child_name(child: Child, pod: PodFacts | None) -> str:
 
 
 def outside_children_bytes(kill: Kill, usage_bytes: int | None) -> int | None:
-    """What is charged to the limit's own cgroup and to none of its children, where that is much: tmpfs
-    volumes and the remains of containers that are gone. kubernetes/kubernetes#128339 shows how that kills a
-    pod again and again."""
+    """Return the bytes charged to the limit's own cgroup and to none of its children, where that is a large
+    part: tmpfs volumes, and memory left by containers that no longer exist. kubernetes/kubernetes#128339
+    shows how this kills a pod repeatedly."""
     if not usage_bytes or not kill.memory.child_stats_bytes:
         return None
     below = sum(

@@ -1,4 +1,4 @@
-"""What the memory was, by the counters that the report prints; largest first.
+"""Break memory down by the counters that the report prints, largest first.
 
 Shares are of the usage at the limit (memcg), or of the memory that the kernel manages (global).
 """
@@ -27,7 +27,7 @@ def contributors_of(
     binding: BindingCounter | None,
     node: NodeFacts | None,
 ) -> tuple[Contributor, ...]:
-    """The parts of the memory of whichever ran out."""
+    """Return the parts of the memory that ran out: a cgroup's or the machine's."""
     if scope is Scope.MEMCG:
         usage = usage_bytes
         if usage is None:
@@ -41,7 +41,7 @@ def contributors_of(
 
 
 def managed_bytes(memory: MemoryFacts) -> int | None:
-    """RAM less what the kernel reserved at boot."""
+    """Return RAM minus the memory that the kernel reserved at boot, in bytes."""
     if memory.ram_pages is None:
         return None
     return (memory.ram_pages - (memory.reserved_pages or 0)) * memory.page_size_bytes
@@ -105,8 +105,8 @@ def _v2_parts(stats: Mapping[str, int]) -> Parts:
 def _v1_parts(memory: MemoryFacts) -> Parts:
     get = _v1_totals(memory).get
     cache, rss = get("cache", 0), get("rss", 0)
-    # `shmem` is printed since 4.18 or so (el7 and others lack it); before, what is on the anonymous LRU lists
-    # and no rss.
+    # `shmem` is printed since about 4.18 (el7 and others lack it); before that, it is what the anonymous LRU
+    # lists hold beyond rss.
     shmem = get("shmem", max(0, get("inactive_anon", 0) + get("active_anon", 0) - rss - get("swapcached", 0)))
     shmem = min(shmem, cache)
     dirty = min(get("dirty", 0) + get("writeback", 0), cache - shmem)
@@ -121,8 +121,8 @@ def _v1_parts(memory: MemoryFacts) -> Parts:
 
 
 def _v1_totals(memory: MemoryFacts) -> dict[str, int]:
-    """The whole subtree: `total_*` where printed (6.5 and newer print it), else the sum over the line of each
-    cgroup."""
+    """Return the statistics of the whole subtree: `total_*` where printed (6.5 and newer), else the sum over
+    each cgroup's line."""
     stats = memory.stats_bytes
     if "total_rss" in stats:
         return {
@@ -152,8 +152,8 @@ def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:
     shmem = get("shmem")
     file = get("active_file", "inactive_file", "isolated_file")
     unevictable = get("unevictable")
-    # tmpfs lies on the anonymous lists. What mlock() took off the lists, and a ramfs, are on `unevictable`:
-    # pages of files as far as the page cache is larger than what the lists and tmpfs hold of it.
+    # tmpfs is on the anonymous lists. Memory locked by mlock(), and ramfs, is on `unevictable`: file pages as
+    # far as the page cache exceeds what the file lists and tmpfs hold.
     cached = (memory.pagecache_pages or 0) * unit
     locked_file = min(unevictable, max(0, cached - shmem - file))
     file += locked_file
@@ -172,7 +172,7 @@ def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:
         ContributorName.HUGE_PAGES: (huge, None),
     }
     if managed and not leaves_out_nodes(memory):
-        # Else huge pages of nodes that are not shown would pass for memory that nobody counts.
+        # Otherwise huge pages of nodes that are not shown would count as unaccounted memory.
         rest = managed - get("free", "free_pcp") - sum(size for size, _ in parts.values())
         if rest > managed * _UNACCOUNTED:
             parts[ContributorName.UNACCOUNTED] = (rest, None)
@@ -180,7 +180,7 @@ def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:
 
 
 def _kernel_stack(memory: MemoryFacts) -> int:
-    """Per node since 4.8, per zone before."""
+    """Return kernel stack bytes, which are printed per node since 4.8 and per zone before."""
     nodes = sum(fields.get("kernel_stack", 0) for fields in memory.node_fields_bytes.values())
     return nodes or sum(zone.fields_bytes.get("kernel_stack", 0) for zone in memory.zones)
 

@@ -1,7 +1,9 @@
-"""The decision procedure: scope, cause, level, binding counter, contributors, outcome; then words and advice.
+"""The decision procedure: scope, cause, level, binding counter, contributors, outcome; then summary and
+advice.
 
-First match wins: asked for by hand; nothing killable; an unknown constraint (somebody else's policy); a
-memory cgroup; the page allocator. A panic by vm.panic_on_oom is an outcome, its cause is what ran out."""
+The first match decides: a manual trigger; an unknown constraint (a policy outside the kernel); no killable
+process; a memory cgroup; the page allocator. A panic by vm.panic_on_oom is an outcome; its cause is what ran
+out."""
 
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ from ..model.diagnosis import Diagnosis
 from ..model.kill import Kill
 from ..model.node import NodeFacts
 from ..model.pod import PodFacts
+from ..model.units import bytes_text
 from .advice import advise
 from .allocator import Shortage, judge_allocator
 from .binding import Binding, find_binding
@@ -18,7 +21,6 @@ from .contributors import contributors_of
 from .level import place_of, qos_hint
 from .outcome import outcome_of
 from .summary import summarize
-from .units import size
 
 _WHOLE = 0.9
 _KERNEL_CONSTRAINTS = frozenset(
@@ -29,7 +31,7 @@ _KERNEL_CONSTRAINTS = frozenset(
         "CONSTRAINT_MEMCG",
     }
 )
-"""enum oom_constraint (include/linux/oom.h); another one comes from a BPF program (the bpf_oom series names
+"""enum oom_constraint (include/linux/oom.h); any other name comes from a BPF program (the bpf_oom series uses
 its own)."""
 
 
@@ -42,8 +44,8 @@ class _Verdict(NamedTuple):
 
 
 def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None = None) -> Diagnosis:
-    """The verdict on `kill`. `node` sharpens NUMA and per-CPU questions, `pod` puts names in place of uids.
-    Never raises."""
+    """Return the verdict on `kill`. `node` helps to decide NUMA and per-CPU questions, `pod` gives names for
+    uids. Never raises."""
     binding = _binding(kill, node)
     verdict = _decide(kill, node)
     outcome, open_end = outcome_of(kill)
@@ -70,8 +72,8 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
         uncertain.append(shared)
     if case.is_sandbox:
         uncertain.append(
-            "The victim is the pod's sandbox: all its tasks scored alike, so who died says nothing of who "
-            "used the memory."
+            "The victim is the pod's sandbox (pause): all processes had the same score, so the victim is not "
+            "evidence of which process used the memory."
         )
     hint = qos_hint(kill)
     if hint is not None:
@@ -122,23 +124,25 @@ def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:
         Cause.UNKNOWN,
         None,
         Confidence.LOW,
-        ("The log does not say whether a cgroup's limit or the node's memory ran out.",),
+        ("The log does not show whether a cgroup reached its limit or the node ran out of memory.",),
         None,
     )
 
 
 def _shared_hint(case: Case) -> str | None:
-    """Where the cgroup is not named: does the victim account for the usage, or did others share the limit?"""
+    """Compare the victim with the usage where the log does not name the cgroup: do others share the limit?"""
     resident = resident_bytes(case.victim) if case.victim is not None else None
     usage = case.binding.usage_bytes
     if case.kill.oom_memcg is not None or resident is None or not usage:
         return None
     if resident >= usage * _WHOLE:
-        return f"The victim alone held all of the {size(usage)}, as it does at a limit of its own cgroup."
+        return (
+            f"The victim alone used all of the {bytes_text(usage)}, as is typical for a limit of its own "
+            "cgroup."
+        )
     return (
-        f"The victim held {size(resident)} of the {size(usage)}: other processes share the limit, in the "
-        "same cgroup or, if "
-        "it is a parent's, in others below it."
+        f"The victim used {bytes_text(resident)} of the {bytes_text(usage)}: other processes share the "
+        "limit, in the same cgroup or in other cgroups below it."
     )
 
 

@@ -1,31 +1,33 @@
-"""What filled the memory, in words."""
+"""What filled the memory, as a part of the summary."""
 
 from ..model.cause import ContributorName
+from ..model.escaping import printable
+from ..model.units import bytes_text, share_text
 from .case import Case
-from .names import printable
-from .units import percent, size
 
 _FILLED = {
     ContributorName.SHARED_MEMORY: "shared memory and tmpfs",
     ContributorName.DIRTY_PAGE_CACHE: "page cache not yet written to disk",
     ContributorName.KERNEL_SLAB: "kernel memory",
     ContributorName.PAGE_TABLES: "page tables",
-    ContributorName.HUGE_PAGES: "huge pages set aside",
+    ContributorName.HUGE_PAGES: "reserved huge pages",
     ContributorName.SOCKETS: "socket buffers",
-    ContributorName.UNACCOUNTED: "memory that no counter explains",
+    ContributorName.UNACCOUNTED: "not accounted for by any counter",
 }
+_WORTH_NAMING = 0.3
 
 
 def filled(case: Case) -> str:
-    """Named only where it is not what everybody expects, the processes' own memory."""
+    """Return `, 28 MiB (35 %) of it shared memory and tmpfs`; empty where processes' own memory or ordinary
+    page cache was the largest part, as everyone expects."""
     if not case.contributors:
         return ""
     top = case.contributors[0]
     phrase = _FILLED.get(top.name)
-    if phrase is None or (top.share < 0.3 and not (top.share == 0 and top.detail)):
+    if phrase is None or (top.share < _WORTH_NAMING and not (top.share == 0 and top.detail)):
         return ""
-    share = f" ({percent(top.share)})" if top.share else ""
+    share = f" ({share_text(top.share)})" if top.share else ""
     detail = ""
     if top.name is ContributorName.KERNEL_SLAB and (cache := case.largest_slab()) is not None:
-        detail = f", {size(cache.total_bytes)} of it in slab cache {printable(cache.name)}"
-    return f", mostly filled by {phrase}: {size(top.bytes)}{share}{detail}"
+        detail = f" ({bytes_text(cache.total_bytes)} in slab cache {printable(cache.name)})"
+    return f", {bytes_text(top.bytes)}{share} of it {phrase}{detail}"

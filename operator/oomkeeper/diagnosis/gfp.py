@@ -1,8 +1,8 @@
-"""What a request for memory may use, from its gfp mask.
+"""Decode the zones that an allocation can use from its gfp mask.
 
 The four zone bits have kept their values since 2.6.31 (include/linux/gfp_types.h, GFP_ZONEMASK): 0x01 DMA,
-0x02 HIGHMEM, 0x04 DMA32, 0x08 MOVABLE; so the number decides, and the flags' names, which change, are not
-needed."""
+0x02 HIGHMEM, 0x04 DMA32, 0x08 MOVABLE; so the number is
+enough, and the flags' names, which change, are not needed."""
 
 from typing import NamedTuple
 
@@ -14,16 +14,16 @@ _MASK = lazy(r"(?:0x)?([0-9a-fA-F]+)")
 
 
 class Request(NamedTuple):
-    """The zones and page blocks that an allocation may take."""
+    """The zones and page blocks that an allocation can use."""
 
     highest_zone: str
     movable: bool
-    """May take CMA and movable page blocks."""
+    """It can use CMA and movable page blocks."""
     mask: int
 
     def may_use(self, zone: str) -> bool:
-        """Whether a zone of that name lies within the request's reach (gfp_zone(), fallback goes
-        downwards)."""
+        """Return whether the allocation can use a zone of that name (gfp_zone(); fallback goes to lower
+        zones)."""
         return zone in ZONES and ZONES.index(zone) <= ZONES.index(self.highest_zone)
 
 

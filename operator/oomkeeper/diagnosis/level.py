@@ -1,7 +1,7 @@
-"""Which cgroup's limit was met, seen from the victim: B (`oom_memcg`) against V (`task_memcg`).
+"""Decide which cgroup reached its limit, relative to the victim: B (`oom_memcg`) against V (`task_memcg`).
 
-Kubernetes first, by kubelet's own names (pkg/kubelet/cm); what encloses a whole node (kind, LXC) next; then
-any cgroup."""
+Kubernetes first, by kubelet's own names (pkg/kubelet/cm); then a cgroup that contains a whole node (kind,
+LXC); then any cgroup."""
 
 from typing import NamedTuple
 
@@ -33,8 +33,8 @@ _SYSTEM = frozenset(
         "docker.service",
     }
 )
-"""Where nodes keep their daemons: systemd's own slice, and the names that kubelet's kubeReservedCgroup and
-systemReservedCgroup get in its documentation and in cloud images."""
+"""Cgroups of system daemons: systemd's own slice, and the names used for kubelet's kubeReservedCgroup and
+systemReservedCgroup in its documentation and in cloud images."""
 _RUNTIME_SCOPE = lazy(r"(?:docker|libpod|podman|crio|cri-containerd|nerdctl)-[^/]*\.scope(?:/|\Z)")
 
 
@@ -48,13 +48,13 @@ class Place(NamedTuple):
 
 
 def place_of(oom_memcg: str | None, task_memcg: str | None) -> Place:
-    """The cause and level that B and V amount to; a missing path lowers the confidence, never guesses."""
+    """Return the cause and level for B and V; a missing path lowers the confidence and is never guessed."""
     if oom_memcg is None:
         return Place(
             Cause.UNKNOWN_CGROUP_LIMIT,
             Level.UNKNOWN,
             Confidence.MEDIUM,
-            "The log does not name the cgroup whose limit was met.",
+            "The log does not name the cgroup that reached its limit.",
         )
     kube = parse_kube_cgroup(oom_memcg)
     if kube is not None and kube.segment in _SEGMENTS:
@@ -74,8 +74,7 @@ def _own_or_ancestor(oom_memcg: str, task_memcg: str | None) -> Place:
             Cause.UNKNOWN_CGROUP_LIMIT,
             Level.UNKNOWN,
             Confidence.MEDIUM,
-            f"The log does not name the victim's cgroup, so whether {oom_memcg} is its own or a parent is "
-            "open.",
+            f"The log does not name the victim's cgroup, which may be {oom_memcg} or a child of it.",
         )
     if task_memcg == oom_memcg:
         return Place(Cause.CGROUP_LIMIT, Level.OWN, Confidence.HIGH)
@@ -90,7 +89,7 @@ def _own_or_ancestor(oom_memcg: str, task_memcg: str | None) -> Place:
 
 
 def is_below(path: str, ancestor: str) -> bool:
-    """Strictly below."""
+    """Return whether `path` is strictly below `ancestor`."""
     return path != ancestor and path.startswith(ancestor.rstrip("/") + "/")
 
 
@@ -105,8 +104,8 @@ def _is_system(path: str) -> bool:
 
 
 def qos_hint(kill: Kill) -> str | None:
-    """What the victim's oom_score_adj says where no cgroup is named: kubelet gives 1000 to BestEffort, 2 to
-    999 to Burstable, -997 to Guaranteed containers (pkg/kubelet/qos/policy.go)."""
+    """Return what the victim's oom_score_adj indicates where the log names no cgroup: kubelet sets 1000 for
+    BestEffort, 2 to 999 for Burstable and -997 for Guaranteed containers (pkg/kubelet/qos/policy.go)."""
     if kill.oom_memcg is not None or kill.task_memcg is not None or not kill.victims:
         return None
     adj = kill.victims[0].oom_score_adj
@@ -118,4 +117,4 @@ def qos_hint(kill: Kill) -> str | None:
         name = "a Burstable"
     else:
         name = "a Guaranteed"
-    return f"On a Kubernetes node its oom_score_adj of {adj} would mean {name} pod's container."
+    return f"On a Kubernetes node, the victim's oom_score_adj of {adj} indicates a container of {name} pod."

@@ -1,18 +1,12 @@
-"""Names and limits as a sentence puts them."""
+"""Names and limits as they appear in a sentence."""
 
 from ..model.cause import BindingCounter
+from ..model.units import bytes_text
 from .case import Case
-from .units import size
-
-
-def printable(text: str) -> str:
-    """A name as it may stand in a sentence: control characters, which a process may put into its comm, are
-    escaped."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def pod_name(case: Case) -> str:
-    """The pod as people call it, or as its cgroup names it."""
+    """Return `pod NAMESPACE/NAME`, or the pod's uid where only its cgroup is known."""
     if case.pod is not None:
         return f"pod {case.pod.namespace}/{case.pod.name}"
     cgroup = case.victim_cgroup
@@ -20,7 +14,7 @@ def pod_name(case: Case) -> str:
 
 
 def container_name(case: Case) -> str:
-    """The victim's container with its pod."""
+    """Return the victim's container with its pod."""
     if case.container is not None:
         return f"container {case.container.name} of {pod_name(case)}"
     cgroup = case.victim_cgroup
@@ -30,8 +24,8 @@ def container_name(case: Case) -> str:
 
 
 def swap_limit_is_memory_limit(case: Case) -> bool:
-    """Whether memory+swap was at its limit, and that limit is no other number than memory's: how runtimes
-    forbid swap on cgroup v1. Of the two, which a charge asks first is the one that fails it."""
+    """Return whether memory+swap was at its limit and has the same limit as memory: this is how container
+    runtimes forbid swap on cgroup v1. The counter that a charge tries first is the one that fails it."""
     memory, both = case.kill.memory.memory, case.kill.memory.memory_swap
     return (
         case.binding.counter is BindingCounter.MEMORY_SWAP
@@ -42,16 +36,16 @@ def swap_limit_is_memory_limit(case: Case) -> bool:
 
 
 def limit_phrase(case: Case, what: str = "its memory limit") -> str:
-    """`its memory limit of 80 MiB (usage 80 MiB)`."""
+    """Return `its memory limit of 80 MiB (usage 79.5 MiB)`."""
     limit, usage = case.binding.limit_bytes, case.binding.usage_bytes
     also = ""
     if swap_limit_is_memory_limit(case):
-        also = " (memory+swap is limited to the same)"
+        also = " (memory+swap has the same limit)"
     elif case.binding.counter is BindingCounter.MEMORY_SWAP:
         what = what.replace("memory limit", "memory+swap limit")
     elif case.binding.counter is BindingCounter.KMEM:
         what = what.replace("memory limit", "kernel memory limit")
     if limit is None:
-        return what + (f" (usage {size(usage)})" if usage is not None else "")
-    used = f" (usage {size(usage)})" if usage is not None and usage != limit else ""
-    return f"{what} of {size(limit)}{used}{also}"
+        return what + (f" (usage {bytes_text(usage)})" if usage is not None else "")
+    used = f" (usage {bytes_text(usage)})" if usage is not None and usage != limit else ""
+    return f"{what} of {bytes_text(limit)}{used}{also}"

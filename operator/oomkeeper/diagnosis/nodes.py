@@ -14,7 +14,7 @@ _NOTHING_SHARE = 0.02
 
 
 def parse_nodes(text: str | None) -> frozenset[int] | None:
-    """`0-1,4` as a set; None for `(null)`, for nothing, and for what is no list."""
+    """Parse `0-1,4` into a set; None for `(null)`, for an empty text, and for anything that is not a list."""
     if not text:
         return None
     nodes: set[int] = set()
@@ -30,7 +30,7 @@ def parse_nodes(text: str | None) -> frozenset[int] | None:
 
 
 def allowed_nodes(kill: Kill) -> frozenset[int] | None:
-    """Where the allocation could go: memory policy and cpuset together; None where neither is printed."""
+    """Return the nodes that memory policy and cpuset allow together; None where neither is printed."""
     policy, cpuset = parse_nodes(kill.nodemask), parse_nodes(kill.mems_allowed)
     if policy and cpuset:
         return policy & cpuset or policy
@@ -38,8 +38,8 @@ def allowed_nodes(kill: Kill) -> frozenset[int] | None:
 
 
 def nodes_with_memory(memory: MemoryFacts, node: NodeFacts | None) -> frozenset[int] | None:
-    """From the host where known; else from the hugepages lines, where the report shows that they are of all
-    nodes; else, with no filter in sight, from the zones."""
+    """Return the NUMA nodes with memory: from the host where known; else from the hugepages lines, where the
+    report shows that they cover all nodes; else from the zones of a kernel that does not filter them."""
     if node is not None and node.online_nodes:
         return frozenset(node.online_nodes)
     if memory.huge_pages:
@@ -50,7 +50,7 @@ def nodes_with_memory(memory: MemoryFacts, node: NodeFacts | None) -> frozenset[
 
 
 def leaves_out_nodes(memory: MemoryFacts) -> bool:
-    """Whether not even the hugepages lines are of all nodes: since 6.0 show_mem() prints them for the nodes
+    """Return whether even the hugepages lines omit nodes: since 6.0 show_mem() prints them for the nodes
     that the request could use (hugetlb_show_meminfo_node()), as it always did the zones. `pages RAM` is never
     filtered, so zones that do not add up to it are not all; before, the hugepages lines named the others."""
     if memory.ram_pages is None or not memory.zones or not memory.huge_pages:

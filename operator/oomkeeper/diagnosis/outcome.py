@@ -1,11 +1,11 @@
-"""What came of the event."""
+"""Decide the outcome of an event: killed, killed as a group, panicked, or no victim."""
 
 from ..model.cause import Outcome
 from ..model.kill import Kill
 
 
 def outcome_of(kill: Kill) -> tuple[Outcome, str | None]:
-    """The outcome, and what is uncertain about it."""
+    """Return the outcome, and what is uncertain about it."""
     if kill.panic is not None:
         return Outcome.PANICKED, None
     if kill.oom_group is not None and kill.victims:
@@ -15,10 +15,10 @@ def outcome_of(kill: Kill) -> tuple[Outcome, str | None]:
     if kill.victims:
         return (
             Outcome.KILLED,
-            "The log ends before the kill line; the victim is the process that the kernel had chosen.",
+            "The log ends before the kill line; the victim shown is the process that the kernel chose.",
         )
     if kill.already_exiting:
         return Outcome.NO_VICTIM, None
     if kill.no_killable:
         return Outcome.NO_VICTIM, None
-    return Outcome.NO_VICTIM, "The log ends before it says whether a process was killed."
+    return Outcome.NO_VICTIM, "The log ends before it shows whether a process was killed."

@@ -1,13 +1,14 @@
-"""One sentence that a tired person understands: whose memory ran out and why, and who died of it."""
+"""The summary: one sentence for an on-call engineer, what ran out of memory and which process was killed."""
 
 from collections.abc import Callable
 
 from ..model.cause import Cause, Outcome
+from ..model.escaping import printable
+from ..model.units import bytes_text
 from . import why_limit, why_node
 from .case import Case, resident_bytes
 from .filling import filled
-from .names import container_name, printable
-from .units import size
+from .names import container_name
 
 _SHARED = frozenset(
     {
@@ -22,29 +23,31 @@ _SHARED = frozenset(
         Cause.MANUAL_TRIGGER,
     }
 )
-"""Causes that say nothing of the pod the victim lived in."""
+"""Causes whose first half of the sentence does not name the victim's pod."""
 
 
 def summarize(case: Case) -> str:
-    """The summary of a case, without markup."""
+    """Return the summary of a case: one sentence without markup."""
     return f"{_WHY[case.cause](case)}; {_what_came(case)}."
 
 
 def _what_came(case: Case) -> str:
     kill = case.kill
     if case.outcome is Outcome.PANICKED:
-        return f"the kernel panicked ({printable(kill.panic or '')})"
+        panicked = f"the kernel panicked ({printable(kill.panic or '')})"
+        return f"no process could be killed, so {panicked}" if kill.no_killable else panicked
     victim = case.victim
     if victim is None:
         if kill.already_exiting:
             return (
-                f"the process chosen (pid {kill.already_exiting[0]}) was exiting already, so none was killed"
+                f"the chosen process (pid {kill.already_exiting[0]}) was already exiting, so no process was "
+                "killed"
             )
         if kill.no_killable:
-            return "no process could be killed"
-        return "the log does not show who was killed"
+            return "no process could be killed, because all are exempt or already exiting"
+        return "the log does not show which process was killed"
     resident = resident_bytes(victim)
-    held = f", {size(resident)} resident" if resident is not None else ""
+    held = f", {bytes_text(resident)} resident" if resident is not None else ""
     name = f"{printable(victim.comm) or 'a process'} (pid {victim.pid}{held})"
     if case.outcome is Outcome.KILLED_GROUP and len(kill.victims) > 1:
         return f"the kernel killed all {len(kill.victims)} processes of the group, first {name}"
@@ -52,9 +55,9 @@ def _what_came(case: Case) -> str:
 
 
 def _whereabouts(case: Case) -> str:
-    """The victim's container, unless the first half of the sentence names it."""
+    """Return the victim's container, unless the first half of the sentence names it."""
     if case.is_sandbox:
-        return " in its sandbox, which holds next to nothing"
+        return " of the pod's sandbox, which uses almost no memory"
     cgroup = case.victim_cgroup
     if cgroup is None or cgroup.container_id is None or case.equal_container is not None:
         return ""
@@ -65,23 +68,20 @@ def _whereabouts(case: Case) -> str:
 
 
 def _manual(_: Case) -> str:
-    # Who did may have had reason to: the request says nothing of how much memory was left.
-    return (
-        "Somebody asked the kernel to kill a process (SysRq f); it did not do so by itself for want of memory"
-    )
+    return "An OOM kill was requested by hand (SysRq f), whether or not memory was short"
 
 
 def _external(case: Case) -> str:
     usage = case.binding.usage_bytes
     held = f" in {printable(case.kill.oom_memcg)}" if case.kill.oom_memcg else ""
-    used = f" (usage {size(usage)})" if usage is not None else ""
+    used = f" (usage {bytes_text(usage)})" if usage is not None else ""
     who = printable(case.kill.constraint or "BPF")
-    return f"A policy outside the kernel ({who}) asked for a kill{held}{used}; no limit was met"
+    return f"A policy outside the kernel ({who}) requested a kill{held}{used}"
 
 
 def _no_killable(case: Case) -> str:
     where = f"Cgroup {printable(case.kill.oom_memcg)}" if case.kill.oom_memcg else "The node"
-    return f"{where} ran out of memory and every process is exempt or already dying{filled(case)}"
+    return f"{where} ran out of memory{filled(case)}"
 
 
 def _unknown(_: Case) -> str:

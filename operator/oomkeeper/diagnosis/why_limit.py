@@ -1,10 +1,11 @@
-"""The half of a summary that says whose limit was met: one function per level."""
+"""The first half of a summary where a cgroup reached its limit: one function per cause."""
 
+from ..model.escaping import printable
+from ..model.units import bytes_text
 from .case import Case
 from .children import child_name, largest_child
 from .filling import filled
-from .names import container_name, limit_phrase, pod_name, printable
-from .units import size
+from .names import container_name, limit_phrase, pod_name
 
 
 def _first_upper(text: str) -> str:
@@ -12,45 +13,43 @@ def _first_upper(text: str) -> str:
 
 
 def container(case: Case) -> str:
-    """A container."""
+    """Name a container and its limit."""
     return f"{_first_upper(container_name(case))} reached {limit_phrase(case)}{filled(case)}"
 
 
 def pod(case: Case) -> str:
-    """A pod, or the one container whose limit is the pod's."""
+    """Name a pod and its limit, or the one container whose limit is also the pod's."""
     equal = case.equal_container
     if equal is not None:
-        return (
-            f"Container {equal.name} of {pod_name(case)} reached {limit_phrase(case)}, counted at the pod's "
-            f"cgroup, whose limit is the same{filled(case)}"
-        )
+        return f"Container {equal.name} of {pod_name(case)} reached {limit_phrase(case)}{filled(case)}"
     shared = ""
     if case.pod is not None and case.pod.limit_bytes is not None:
         shared = ", set on the pod itself"
     elif case.pod is not None and len(case.pod.containers) > 1:
         shared = f", the sum of its {len(case.pod.containers)} containers' limits"
-    return f"{_first_upper(pod_name(case))} reached {limit_phrase(case)}{shared}{filled(case)}{_blamed(case)}"
-
-
-def _blamed(case: Case) -> str:
-    """Where the report tells, the child that filled the parent: often another than the one that died."""
-    child = largest_child(case.kill)
-    if child is None:
-        return ""
-    return f", most of it ({size(child.bytes)}) used by {printable(child_name(child, case.pod))}"
-
-
-def qos(case: Case) -> str:
-    """A QoS class."""
-    cgroup = case.victim_cgroup
-    name = cgroup.qos if cgroup is not None and cgroup.qos else "this QoS class"
     return (
-        f"All pods of class {name} together reached {limit_phrase(case, 'their memory limit')}{filled(case)}"
+        f"{_first_upper(pod_name(case))} reached {limit_phrase(case)}{shared}{filled(case)}"
+        f"{_largest_user(case)}"
     )
 
 
+def _largest_user(case: Case) -> str:
+    """Name the child cgroup that used most, where the report shows it: often not the victim's."""
+    child = largest_child(case.kill)
+    if child is None:
+        return ""
+    return f", the largest part ({bytes_text(child.bytes)}) used by {printable(child_name(child, case.pod))}"
+
+
+def qos(case: Case) -> str:
+    """Name a QoS class and its limit."""
+    cgroup = case.victim_cgroup
+    name = f"QoS class {cgroup.qos}" if cgroup is not None and cgroup.qos else "one QoS class"
+    return f"All pods of {name} together reached {limit_phrase(case, 'their memory limit')}{filled(case)}"
+
+
 def allocatable(case: Case) -> str:
-    """All pods together."""
+    """Name the limit of all pods together."""
     return (
         f"All pods of the node together reached {limit_phrase(case, 'the node allocatable memory limit')}"
         f"{filled(case)}"
@@ -58,35 +57,34 @@ def allocatable(case: Case) -> str:
 
 
 def cgroup(case: Case) -> str:
-    """A cgroup outside Kubernetes, the victim's own."""
-    limit = limit_phrase(case, "its own memory limit")
-    return f"Cgroup {printable(case.kill.oom_memcg or '?')} reached {limit}{filled(case)}"
+    """Name a cgroup outside Kubernetes, the victim's own."""
+    return f"Cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case)}{filled(case)}"
 
 
 def system(case: Case) -> str:
-    """The daemons of the node."""
+    """Name the cgroup of the node's system services."""
     return f"System cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case)}{filled(case)}"
 
 
 def ancestor(case: Case) -> str:
-    """A parent of the victim's cgroup."""
+    """Name a parent of the victim's cgroup."""
     victim = printable(case.kill.task_memcg or "?")
     return (
-        f"Cgroup {printable(case.kill.oom_memcg or '?')}, a parent of the victim's {victim}, reached "
-        f"{limit_phrase(case)}{filled(case)}{_blamed(case)}"
+        f"Cgroup {printable(case.kill.oom_memcg or '?')}, a parent of the victim's cgroup {victim}, reached "
+        f"{limit_phrase(case)}{filled(case)}{_largest_user(case)}"
     )
 
 
 def enclosing(case: Case) -> str:
-    """What holds the whole node."""
+    """Name the cgroup that contains the whole node."""
     return (
-        f"Cgroup {printable(case.kill.oom_memcg or '?')}, which holds this whole node, reached "
+        f"Cgroup {printable(case.kill.oom_memcg or '?')}, which contains the whole node, reached "
         f"{limit_phrase(case)}{filled(case)}"
     )
 
 
 def unknown_cgroup(case: Case) -> str:
-    """A cgroup that the log does not name, or not how it relates to the victim."""
+    """Name a cgroup whose relation to the victim is unknown, or one that the log does not name."""
     path = case.kill.oom_memcg
     name = f"Cgroup {printable(path)}" if path else "A cgroup that the log does not name"
     return f"{name} reached {limit_phrase(case)}{filled(case)}"

@@ -1,4 +1,4 @@
-"""The zones that an allocation could use, each against the mark it had to stay above
+"""Compare the zones that an allocation could use with the mark that each has to stay above
 (__zone_watermark_ok())."""
 
 from typing import NamedTuple
@@ -7,19 +7,22 @@ from ..model.memory import MemoryFacts, Zone
 from .buddy import has_block
 from .gfp import Request
 
+HIGHER_ZONES = "higher zones"
+"""Stands for zones that the report does not print because the request could not use them (6.1 and newer)."""
+
 
 class ZoneState(NamedTuple):
     """One eligible zone."""
 
     zone: Zone
     usable_free_bytes: int
-    """Free memory without the parts that this request may not take: CMA unless movable, the highatomic
-    reserve; and without all but one page of the block asked for, which must not come out of the reserve."""
+    """Free memory without the parts that this request cannot use (CMA unless movable, the highatomic reserve)
+    and without all but one page of the requested block, which must not come from the reserve."""
     mark_bytes: int
     """min watermark plus the reserve kept from requests that could use a higher zone (lowmem_reserve)."""
     low_mark_bytes: int
     has_block: bool | None
-    """A free block of the order asked for; None where not printed."""
+    """A free block of the requested order; None where not printed."""
 
     @property
     def short(self) -> bool:
@@ -28,12 +31,12 @@ class ZoneState(NamedTuple):
 
     @property
     def near(self) -> bool:
-        """Between min and low: reclaim was running, and a few frees after the fact lift a zone this far."""
+        """Between min and low: reclaim was running, and a few frees afterwards raise a zone this far."""
         return self.usable_free_bytes <= self.low_mark_bytes
 
     @property
     def shortfall_bytes(self) -> int:
-        """What was missing to the mark."""
+        """Bytes missing to the mark."""
         return max(0, self.mark_bytes - self.usable_free_bytes)
 
 
@@ -50,9 +53,8 @@ class ZonesState(NamedTuple):
 def judge_zones(
     memory: MemoryFacts, request: Request, *, order: int, nodes: frozenset[int] | None, every_node: bool
 ) -> ZonesState:
-    """Compare every zone with its mark. `nodes` leaves out the zones of others, which kernels before 4.11
-    print although the memory policy excludes them; `every_node` says that the request could use all of
-    them."""
+    """Compare every zone with its mark. `nodes` excludes the zones of other nodes, which kernels before 4.11
+    print although the memory policy excludes them; `every_node`: the request could use all nodes."""
     eligible: list[ZoneState] = []
     unusable, managed = 0, 0
     names: list[str] = []
@@ -68,7 +70,7 @@ def judge_zones(
                 unusable += spare
                 names.append(zone.name)
             continue
-        # __zone_watermark_ok() takes 2^order - 1 pages off what is free before it looks at the mark.
+        # __zone_watermark_ok() subtracts 2^order - 1 pages from free memory before it compares.
         usable = free - fields.get("reserved_highatomic", 0) - (memory.page_size_bytes << order)
         usable += memory.page_size_bytes
         if not request.movable:
@@ -91,7 +93,7 @@ def judge_zones(
     hidden = _hidden_free_bytes(memory, managed) if every_node else 0
     if hidden:
         unusable += hidden
-        names.append("zones above")
+        names.append(HIGHER_ZONES)
     return ZonesState(
         eligible=tuple(eligible),
         unusable_free_bytes=unusable,
@@ -101,9 +103,9 @@ def judge_zones(
 
 
 def _hidden_free_bytes(memory: MemoryFacts, managed_bytes: int) -> int:
-    """Free memory that no zone line accounts for: since 6.1 (974f4367dd31) zones that the request may not use
-    are not printed, but the count after Mem-Info holds them. The two are read one after the other; small
-    differences mean nothing."""
+    """Return free memory that no zone line accounts for: since 6.1 (974f4367dd31) zones that the request
+    cannot use are not printed, but the count after Mem-Info includes them. The two are read one after the
+    other; small differences mean nothing."""
     free = memory.mem_info_pages.get("free")
     if free is None or not memory.zones:
         return 0
@@ -121,7 +123,7 @@ def _reserve_pages(zone: Zone, request: Request, memory: MemoryFacts) -> int:
 
 
 def _index(name: str, zones: int, memory: MemoryFacts) -> int:
-    """The position of a zone in `enum zone_type`, which has only the zones that the kernel was built with.
+    """Return the position of a zone in `enum zone_type`, which has only the zones the kernel was built with.
     32-bit kernels have HighMem and no DMA32; the last two are Movable and, since 4.3 where built so,
     Device."""
     highmem = any(zone.name == "HighMem" for zone in memory.zones)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from oomkeeper.model.times import format_time
+
 from .incident import Incident, Workload
-from .times import format_time
 from .window import HOUR_SECONDS, placed_kills
 
 _Key = TypeVar("_Key", str, Workload)

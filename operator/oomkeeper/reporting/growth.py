@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from oomkeeper.diagnosis.names import printable
-from oomkeeper.diagnosis.units import percent, size
 from oomkeeper.model.cause import Cause, Remedy
+from oomkeeper.model.escaping import printable
+from oomkeeper.model.times import parse_time
+from oomkeeper.model.units import bytes_text, share_text
 
 from .loose import text, whole
-from .times import parse_time
 
 Item = dict[str, Any]
 
@@ -91,10 +91,10 @@ def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> 
     even = max(apart) <= min(apart) * _EVEN
     raised = limits[-1] > limits[0]
     met = (
-        f"{comm} filled its limit {len(peaks)} times, though it was raised from {size(limits[0])} to "
-        f"{size(limits[-1])}"
+        f"{comm} filled its limit {len(peaks)} times, though it was raised from {bytes_text(limits[0])} to "
+        f"{bytes_text(limits[-1])}"
         if raised
-        else f"{comm} filled its limit of {size(limits[-1])} {len(peaks)} times"
+        else f"{comm} filled its limit of {bytes_text(limits[-1])} {len(peaks)} times"
     )
     evenly = ", evenly, as a leak would" if even else ""
     return (
@@ -110,9 +110,9 @@ def _peak_grows(comm: str, peaks: Sequence[_Peak]) -> str | None:
         return None
     lifetime = peaks[-1].seconds - peaks[0].seconds
     return (
-        f"{comm} held {', '.join(map(size, held))} at its last {len(peaks)} kills: within "
-        f"{_duration(lifetime)} its peak grew by {size(held[-1] - held[0])} "
-        f"({percent(held[-1] / held[0] - 1)})."
+        f"{comm} held {', '.join(map(bytes_text, held))} at its last {len(peaks)} kills: within "
+        f"{_duration(lifetime)} its peak grew by {bytes_text(held[-1] - held[0])} "
+        f"({share_text(held[-1] / held[0] - 1)})."
     )
 
 
@@ -132,5 +132,5 @@ def _pace(bytes_per_second: float) -> str:
     """In the unit of time in which it is at least a MiB, so that the figure can be compared with a limit."""
     for unit, name in ((1, "second"), (60, "minute"), (3600, "hour")):
         if bytes_per_second * unit >= 1 << 20:
-            return f"{size(int(bytes_per_second * unit))} a {name}"
-    return f"{size(int(bytes_per_second * 86_400))} a day"
+            return f"{bytes_text(int(bytes_per_second * unit))} a {name}"
+    return f"{bytes_text(int(bytes_per_second * 86_400))} a day"

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from oomkeeper.model.cause import Cause, Remedy
+from oomkeeper.model.times import parse_time
 
 from .loose import items, mapping, text, whole
-from .times import parse_time
 
 HOST_KIND = "Cgroup"
 """Stands as the workload's kind where the victim belonged to no pod; the name is then the cgroup's path."""

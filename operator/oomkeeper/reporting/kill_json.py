@@ -1,10 +1,8 @@
-"""One kill and its verdict as the JSON object of the edge contract: what `explain`, `node` and `kills`
-print and store.
+"""Build the JSON object of one kill and its verdict, which `explain`, `node` and `kills` print and store.
 
-Every other rendering (text, Markdown, HTML) is made from this object and not from live records, so that a
-kill stored a week ago reads exactly as it did when it happened. Keys are camelCase as in the custom
-resources, sizes are bytes with the unit in the key, and what the log did not print is null.
-"""
+Every other rendering (text, Markdown, HTML) is made from this object, so a kill stored a week ago reads
+exactly as it did when it happened. Keys are camelCase as in the custom resources, sizes are bytes with the
+unit in the key, and values that the log did not print are null."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,19 +14,17 @@ from oomkeeper.kernel.cgroup.kubepods import parse_kube_cgroup
 from oomkeeper.kernel.lazy import lazy
 from oomkeeper.model.cause import Outcome, Scope
 from oomkeeper.model.diagnosis import Diagnosis
+from oomkeeper.model.escaping import printable
 from oomkeeper.model.kill import Kill, TaskRow, Victim
 from oomkeeper.model.memory import Counter, Zone
 from oomkeeper.model.pod import KubeCgroup
-
-from .escaping import printable
 
 KillJson = dict[str, Any]
 """One object of the contract's `kills` list."""
 
 MAX_TASKS = 10
-"""Rows of the task table that are kept, largest first: enough to see who held the memory, and bounded in
-the store.
-"""
+"""Rows of the task table that are kept, largest first: enough to find the largest users, bounded in the
+store."""
 MAX_ZONES = 16
 MAX_TEXT = 4096
 """Characters of one free text: the longest path that Linux takes."""
@@ -37,11 +33,11 @@ _RFC3339 = lazy(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d
 
 
 def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = None) -> KillJson:
-    """The contract's object for one kill; `kube` is what the victim's cgroup path (else the OOM cgroup's)
-    says of pod and container.
+    """Return the contract's object for one kill; `kube` is the pod and container in the victim's cgroup path
+    (else in the OOM cgroup's).
 
     All text is escaped (`escaping.printable`), so the object is valid UTF-8 and safe to print, whatever
-    a process chose as its comm. Beyond the contract it holds what a page needs: `uncertain`, `counters`,
+    comm a process chose. Beyond the contract it has what an explanation needs: `uncertain`, `counters`,
     `tasks`, `zones`, `swap`, `ramBytes`, `kernelRelease`, `panic` and how complete the record is.
     """
     memory = kill.memory
@@ -109,7 +105,7 @@ def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = 
 
 
 def _what_if(kill: Kill) -> list[dict[str, Any]]:
-    """What other settings would have made of it; empty without a task table, and without its imports."""
+    """Return the outcome under other settings; empty (and nothing imported) without a task table."""
     if not kill.tasks:
         return []
     from oomkeeper.diagnosis.whatif import scenarios
@@ -126,16 +122,16 @@ def _what_if(kill: Kill) -> list[dict[str, Any]]:
 
 
 def kube_cgroup(kill: Kill) -> KubeCgroup | None:
-    """Pod and container by the victim's cgroup path; by the path of the cgroup that met its limit where
-    that says none.
-    """
+    """Return pod and container from the victim's cgroup path, or else from the path of the cgroup that
+    reached its limit."""
     paths = [path for path in (kill.task_memcg, kill.oom_memcg) if path]
     found = [kube for kube in map(parse_kube_cgroup, paths) if kube is not None]
     return next((kube for kube in found if kube.pod_uid), found[0] if found else None)
 
 
 def kill_time(kill: Kill) -> str | None:
-    """RFC 3339 where the log had wall-clock time, else seconds since boot (`+2919920.414131`), else None."""
+    """Return RFC 3339 where the log had wall-clock time, else seconds since boot (`+2919920.414131`), else
+    None."""
     if kill.wall and _RFC3339.fullmatch(kill.wall):
         return kill.wall
     if kill.usec is not None:
@@ -162,8 +158,8 @@ def _invoker(kill: Kill) -> dict[str, Any] | None:
 
 def _victims(kill: Kill, diagnosis: Diagnosis) -> list[dict[str, Any]]:
     victims = kill.victims
-    # A log cut between the oom-kill line and the kill line still names who was chosen; nothing lies between
-    # the two in __oom_kill_process() that would spare it.
+    # A log that ends between the oom-kill line and the kill line still names the chosen process, and nothing
+    # between the two in __oom_kill_process() would spare it.
     if (
         not victims
         and kill.chosen_pid is not None
@@ -208,9 +204,9 @@ def _counters(counters: Mapping[str, Counter | None]) -> list[dict[str, Any]]:
 
 
 def _zones(kill: Kill) -> list[dict[str, Any]]:
-    """The zones as printed, and what each was for this request: `usableFreeBytes` (0 where it may not
-    allocate there) against `markBytes`, its min watermark and what is kept from those that could use a higher
-    zone."""
+    """Return the zones as printed, with what this request could use: `usableFreeBytes` (0 where it cannot
+    allocate) against `markBytes`, the min watermark plus the reserve kept from requests that could use a
+    higher zone."""
     states = _zone_states(kill)
     rows = [
         {

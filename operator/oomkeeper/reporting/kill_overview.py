@@ -1,21 +1,22 @@
-"""Many kills in one table: what happened over and over, when it last did, and how fast something grows."""
+"""Summarise many kills in one table: how often each kind occurred, when last, and how fast memory grows."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from . import kill_words as words
-from .escaping import printable
-from .kill_page import Bar, Chart, moment_text
-from .units import count_text, share_text
+from oomkeeper.model.escaping import printable
+from oomkeeper.model.units import count_text, share_text
+
+from . import display_names as words
+from .explanation import Bar, Chart, moment_text
 
 MAX_ROWS = 20
 MAX_SUBJECTS = 10_000
-"""Different subjects that are told apart; the rest count as one, so any log folds into bounded memory."""
+"""Different subjects that are counted separately; the rest count as one, so memory stays bounded."""
 
 RECENT = 5
-"""Last kills of a pod or cgroup from which its growth is told, as many as an OOMIncident keeps."""
+"""Last kills of a pod or cgroup from which its growth is computed, as many as an OOMIncident keeps."""
 MAX_SENTENCES = 5
 
 PLACE_CHARS = 36
@@ -23,7 +24,8 @@ OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "last")
 
 
 def numbered(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
-    """Each kill with its place from 1 on, as it comes; a lone one has none. One kill is held back to know."""
+    """Yield each kill with its number from 1 on; a single kill has none. One kill is held back to find
+    out."""
     held: Mapping[str, Any] | None = None
     place = 0
     for kill in kills:
@@ -42,7 +44,7 @@ class _Row:
 
 
 class Overview:
-    """Folds kills, one at a time, into rows per (cause, place, victim)."""
+    """Counts kills, one at a time, in rows per (cause, place, victim)."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -74,7 +76,7 @@ class Overview:
             self._keep(kill, victims[0])
 
     def _keep(self, kill: Mapping[str, Any], victim: Mapping[str, Any]) -> None:
-        """The last kills by pod or cgroup: a container that starts again has a new id, its pod has not."""
+        """Keep the last kills by pod or cgroup: a restarted container has a new id, its pod does not."""
         pod, path = kill.get("podUid"), kill.get("taskMemcg") or kill.get("oomMemcg")
         if not pod and not path:
             return
@@ -92,11 +94,11 @@ class Overview:
         )
 
     def growth(self) -> list[str]:
-        """What the last kills of a pod or cgroup say of a leak, in the order of their first kills."""
+        """Return sentences on growth by pod or cgroup, in the order of their first kills."""
         often = [(key, kills) for key, kills in self._recent.items() if len(kills) > 1]
         if not often:
             return []
-        # Most runs explain one kill, and should not pay for this.
+        # Most runs explain one kill and should not import this.
         from .growth import NO_SHORTAGE, growth_sentence
 
         said = (
@@ -105,7 +107,7 @@ class Overview:
         return list(islice((f"{printable(place)}: {grown}" for place, grown in said if grown), MAX_SENTENCES))
 
     def rows(self) -> list[tuple[str, ...]]:
-        """At most `MAX_ROWS` rows under `OVERVIEW_COLUMNS`, the most frequent first."""
+        """Return at most `MAX_ROWS` rows under `OVERVIEW_COLUMNS`, the most frequent first."""
         ranked = sorted(self._rows.items(), key=lambda item: -item[1].count)
         return [
             (
@@ -119,7 +121,7 @@ class Overview:
         ]
 
     def causes(self) -> Chart:
-        """How many events each cause has, the most frequent first."""
+        """Return a chart of the events per cause, the most frequent first."""
         ranked = sorted(self._causes.items(), key=lambda item: -item[1])
         return Chart(
             title="By cause",
@@ -135,12 +137,12 @@ class Overview:
         )
 
     def sentence(self) -> str:
-        """What the table shows: `12 OOM events:`."""
+        """Return a heading for the table: `12 OOM events`."""
         text = count_text(self.total, "OOM event")
         kinds = len(self._rows)
         if kinds > MAX_ROWS:
-            return f"{text} of {kinds:,} kinds; the {MAX_ROWS} most frequent:"
-        return f"{text}:"
+            return f"{text}, {kinds:,} combinations of cause, place and victim; the {MAX_ROWS} most frequent"
+        return text
 
 
 def _place(kill: Mapping[str, Any]) -> str:
@@ -153,5 +155,5 @@ def _place(kill: Mapping[str, Any]) -> str:
 
 
 def _short(path: str) -> str:
-    # The end of a path says more than its beginning.
+    # The end of a path is more specific than its beginning.
     return path if len(path) <= PLACE_CHARS else f"...{path[3 - PLACE_CHARS :]}"

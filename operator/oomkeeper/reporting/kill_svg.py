@@ -3,7 +3,7 @@ an inline SVG, drawn by shares, so that it is as wide as the page leaves it."""
 
 from html import escape
 
-from .kill_page import Bar, Chart
+from .explanation import Bar, Chart
 
 
 def chart_html(chart: Chart) -> str:

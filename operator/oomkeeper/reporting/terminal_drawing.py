@@ -1,4 +1,4 @@
-"""Drawing within a terminal's means: bars, rules and colours, in UTF-8 or in plain ASCII."""
+"""Draw bars, rules and colours on a terminal, in UTF-8 or in plain ASCII."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,19 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 
 
 class Pen(NamedTuple):
-    """How to draw on one output: its width in character cells, and whether it takes UTF-8 and colour."""
+    """How to draw on one output: its width in character cells, and whether it supports UTF-8 and colour."""
 
     width: int
     colour: bool
     unicode: bool
 
     def paint(self, text: str, style: str) -> str:
-        """`text` in a style of `_STYLES`, or as it is where the output has no colour."""
+        """Return `text` in a style of `_STYLES`, or unchanged where the output has no colour."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and text else text
 
     def bar(self, share: float, cells: int) -> str:
-        """A bar of `cells` characters: anything above nothing shows, and more than all fills it."""
+        """Return a bar of `cells` characters: a share above 0 is always visible, one above 1 fills the
+        bar."""
         share = min(max(share, 0.0), 1.0)
         if not self.unicode:
             full = round(share * cells) or (1 if share > 0 else 0)
@@ -29,7 +30,7 @@ class Pen(NamedTuple):
         return text + "░" * (cells - len(text))
 
     def rule(self, title: str) -> str:
-        """A line across the page with a title in it."""
+        """Return a line across the page with a title in it."""
         dash = "━" if self.unicode else "="
         head = f"{dash * 2} {title} "
         return head + dash * max(2, self.width - cells(head))
@@ -39,8 +40,8 @@ class Pen(NamedTuple):
         return "•" if self.unicode else "-"
 
     def wrap(self, text: str, *, indent: str = "", first: str | None = None) -> list[str]:
-        """Prose within the width. A path or an id is never broken, so that it can be copied whole. With
-        `first` there is a first line even where `text` has no word."""
+        """Wrap prose to the width. Paths and ids are never broken, so that they can be copied. With `first`
+        there is a first line even if `text` is empty."""
         room = max(20, self.width)
         lines, line = [], indent if first is None else first
         used = cells(line)
@@ -56,7 +57,7 @@ class Pen(NamedTuple):
         return lines if empty and first is None else [*lines, line]
 
     def fit(self, text: str, room: int) -> str:
-        """`text` in exactly `room` cells: padded on the right, or cut with an ellipsis."""
+        """Return `text` in exactly `room` cells: padded on the right, or cut with an ellipsis."""
         if cells(text) > room:
             mark = "…" if self.unicode else "~"
             while text and cells(text) + 1 > room:
@@ -65,12 +66,13 @@ class Pen(NamedTuple):
         return text + " " * (room - cells(text))
 
     def encodable(self, text: str) -> str:
-        """`text` in what the output can show: outside UTF-8, non-ASCII characters as escapes."""
+        """Return `text` in what the output can show: without UTF-8, non-ASCII characters become escapes."""
         return text if self.unicode else text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def cells(text: str) -> int:
-    """Terminal cells of printable text: 2 for East Asian wide characters, none for combining marks."""
+    """Return the terminal cells of printable text: 2 for East Asian wide characters, 0 for combining
+    marks."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width

@@ -1,12 +1,12 @@
-"""One event under other settings as a JSON object: what `oomkeeper simulate` prints."""
+"""Build the JSON object that `oomkeeper simulate` prints for one event under other settings."""
 
 from typing import Any
 
 from oomkeeper.diagnosis.whatif import Outlook, Scored, Settings, chosen_row, rank
+from oomkeeper.model.escaping import printable
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
 
-from .escaping import printable
 from .kill_json import kill_time
 
 WhatIfJson = dict[str, Any]
@@ -15,10 +15,10 @@ WhatIfJson = dict[str, Any]
 def outlook_to_json(
     kill: Kill, settings: Settings, outlook: Outlook, *, node: NodeFacts | None = None
 ) -> WhatIfJson:
-    """The object of one event: what was asked, what would have happened, and every process with its points.
+    """Return the object of one event: the settings, the outcome, and every process with its points.
 
     `recorded` compares the score under the recorded values with what the kernel did: `agrees` is null where
-    the log does not tell enough for either."""
+    the log does not show enough for either."""
     page = kill.memory.page_size_bytes
     domain = outlook.ranking.domain
     return {

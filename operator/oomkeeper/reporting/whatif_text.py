@@ -1,15 +1,16 @@
-"""One simulated event as a table in a terminal, from its JSON object."""
+"""Render a simulated event as a table for a terminal, from its JSON object."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .kill_words import ending
+from oomkeeper.model.units import bytes_text, count_text
+
+from .display_names import simulated_outcome
 from .terminal_drawing import Pen, cells
-from .units import bytes_text, count_text
 
 _COLUMNS = ("", "process", "pid", "uid", "resident", "swapped", "page tables", "oom_score_adj", "points")
 _RIGHT = 2
-"""Numbers stand at the right from this column on."""
+"""Numbers are right-aligned from this column on."""
 
 
 def outlook_pages(
@@ -20,7 +21,7 @@ def outlook_pages(
     colour: bool = False,
     unicode: bool = True,
 ) -> Iterator[str]:
-    """One page an event, each ending in a newline, with the `top` processes of highest points."""
+    """Yield one page per event, each ending in a newline, with the `top` processes of highest points."""
     pen = Pen(width=max(60, width), colour=colour, unicode=unicode)
     for event in events:
         yield pen.encodable("".join(f"{line.rstrip()}\n" for line in _page(pen, event, top)))
@@ -30,13 +31,13 @@ def _page(pen: Pen, event: Mapping[str, Any], top: int) -> Iterator[str]:
     when = event["time"] or event["timeText"] or "at an unknown time"
     yield pen.paint(pen.rule(f"OOM of {_place(event)}, {when}"), "alarm")
     yield ""
-    verdict = f"{ending(event['outcome'], event['victim'])}. {event['why']}"
+    verdict = f"{simulated_outcome(event['outcome'], event['victim'])}. {event['why']}"
     asked = _settings(event["settings"])
-    head = f" With {asked}: " if asked else " As it was set: "
+    head = f" With {asked}: " if asked else " With the recorded settings: "
     yield from (pen.paint(line, "bold") for line in pen.wrap(verdict, indent="  ", first=head))
     yield from pen.wrap(_recorded(event["recorded"]), indent="  ", first=" ")
     for name in event["unmatched"]:
-        yield from pen.wrap(f"No process {name} is in the table.", indent="  ", first=" ")
+        yield from pen.wrap(f"The table has no process {name}.", indent="  ", first=" ")
     for sentence in event["caveats"]:
         yield from (pen.paint(line, "yellow") for line in pen.wrap(sentence, indent="  ", first=" "))
     yield ""
@@ -65,14 +66,14 @@ def _recorded(recorded: Mapping[str, Any]) -> str:
         return f"Recorded: the kernel panicked ({recorded['panic']})."
     names = recorded["victims"]
     if not names:
-        return "Recorded: the log names nobody who died."
+        return "Recorded: the log does not show a killed process."
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    said = f"Recorded: {', '.join(names[:3])}{more} died"
+    killed = f"Recorded: {', '.join(names[:3])}{more} killed"
     if recorded["agrees"] is None:
-        return f"{said}."
+        return f"{killed}."
     if recorded["agrees"]:
-        return f"{said}, as the score says."
-    return f"{said}, though by the table the score says pid {recorded['scoreChoosesPid']}."
+        return f"{killed}, as the score predicts."
+    return f"{killed}, but by the table the score predicts pid {recorded['scoreChoosesPid']}."
 
 
 def _row(task: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[str, ...]:
@@ -107,13 +108,13 @@ def _table(pen: Pen, rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _caption(event: Mapping[str, Any], top: int) -> str:
     total = len(event["tasks"])
-    shown = f"The {top} first of {count_text(total, 'process', 'processes')}. " if total > top else ""
+    shown = f"The first {top} of {count_text(total, 'process', 'processes')}. " if total > top else ""
     unit = "pages" if event["pointsUnit"] == "Pages" else "thousandths"
     size = event["domainBytes"]
     if size is None:
         return f"{shown}Points are {unit}."
     least = "" if event["domainExact"] else "at least "
-    return f"{shown}Points are {unit}; a step of oom_score_adj is a thousandth of {least}{_domain(size)}."
+    return f"{shown}Points are {unit}; one step of oom_score_adj is a thousandth of {least}{_domain(size)}."
 
 
 def _domain(size: int) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.cli.main import main
-from oomkeeper.reporting.kill_html import render_html
-from oomkeeper.reporting.kill_markdown import render_markdown
-from oomkeeper.reporting.kill_text import render_text
+from oomkeeper.reporting.explanation_html import render_html
+from oomkeeper.reporting.explanation_markdown import render_markdown
+from oomkeeper.reporting.explanation_text import render_text
 
 from ..reporting.test_kill_json import assert_contract
 from .running import CORPUS, POD_LOG, environment, oomkeeper

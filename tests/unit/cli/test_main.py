@@ -65,7 +65,7 @@ def test_explain_imports_nothing_that_it_does_not_need() -> None:
     )
     loaded = set(done.stderr.decode().split())
 
-    assert "oomkeeper.reporting.kill_text" in loaded
+    assert "oomkeeper.reporting.explanation_text" in loaded
     assert not loaded & {
         "pydantic",
         "yaml",
@@ -78,6 +78,6 @@ def test_explain_imports_nothing_that_it_does_not_need() -> None:
         "datetime",
         "oomkeeper.agent",
         "oomkeeper.api",
-        "oomkeeper.reporting.kill_html",
-        "oomkeeper.reporting.kill_markdown",
+        "oomkeeper.reporting.explanation_html",
+        "oomkeeper.reporting.explanation_markdown",
     }

@@ -13,8 +13,8 @@ from oomkeeper.controller.objects import (
     Report,
     SysctlReport,
 )
+from oomkeeper.model.times import format_time
 from oomkeeper.reporting.incident import Incident, read_incident
-from oomkeeper.reporting.times import format_time
 
 NOW = 1_800_000_000.0
 DUMPS, ALLOCATING, PANIC = "vm.oom_dump_tasks", "vm.oom_kill_allocating_task", "kernel.panic"

@@ -3,7 +3,7 @@
 import pytest
 
 from oomkeeper.controller import pod_events
-from oomkeeper.reporting.times import format_time
+from oomkeeper.model.times import format_time
 
 from .builders import NOW, incident, node
 

@@ -7,7 +7,7 @@ import pytest
 from oomkeeper.api.oomreport import OOMReportStatus
 from oomkeeper.controller.objects import Namespace
 from oomkeeper.controller.report_status import next_refresh, report_status
-from oomkeeper.reporting.times import format_time
+from oomkeeper.model.times import format_time
 
 from .builders import NOW, incident, node, oomnode, report
 

@@ -82,12 +82,12 @@ def test_swap_is_a_contributor_where_memory_and_swap_binds() -> None:
 
 def test_one_limit_for_memory_and_for_both_is_called_the_memory_limit() -> None:
     verdict = diagnose(memcg_kill("/a", "/a", memory=memory(counter(80, 80), counter(80, 80))))
-    assert "its own memory limit of 80 MiB (memory+swap is limited to the same)" in verdict.summary
+    assert "reached its memory limit of 80 MiB (memory+swap has the same limit)" in verdict.summary
     [fit] = [one.message for one in verdict.advice if one.remedy is Remedy.FIT_LIMIT]
     assert "(memory.memsw.limit_in_bytes, then memory.limit_in_bytes)" in fit
 
     apart = diagnose(memcg_kill("/a", "/a", memory=memory(counter(50, 80), counter(100, 100))))
-    assert "its own memory+swap limit of 100 MiB;" in apart.summary
+    assert "reached its memory+swap limit of 100 MiB;" in apart.summary
 
 
 def test_a_kernel_memory_limit_is_the_file_to_raise() -> None:

@@ -51,13 +51,13 @@ def test_the_excerpts_of_the_document_get_its_causes_as_far_as_they_show_them() 
     for verdict in (alone, shared):
         assert (verdict.cause, verdict.level) == (Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN)
         assert (verdict.limit_bytes, verdict.usage_bytes) == (80 * MIB, 80 * MIB)
-    assert any("held all of the 80 MiB" in said for said in alone.uncertain)
+    assert any("used all of the 80 MiB" in said for said in alone.uncertain)
     assert any("other processes share the limit" in said for said in shared.uncertain)
     assert full.cause is Cause.NODE_MEMORY
-    assert "below the minimum of every zone" in full.summary
+    assert "below the min watermark of every zone" in full.summary
     assert bound.cause is Cause.NUMA_MEMORY_POLICY
     assert "NUMA node 1" in bound.summary
-    assert "850 MiB were free elsewhere" in bound.summary
+    assert "850 MiB was free elsewhere" in bound.summary
 
 
 @needs_seed
@@ -87,11 +87,11 @@ def test_with_the_line_that_the_document_left_out_its_cgroup_causes_are_named() 
 def test_the_documents_remedies_come_with_figures() -> None:
     (_, own), _, (_, node), (_, numa) = judged(SEED)
     own_advice = {item.remedy: item.message for item in own.advice}
-    assert "memhog alone holds 80.0 MiB (100 % of the limit)" in own_advice[Remedy.FIND_LEAK]
+    assert "memhog alone uses 80 MiB (>99 % of the limit)" in own_advice[Remedy.FIND_LEAK]
     assert "from 80 MiB to about 96 MiB" in own_advice[Remedy.FIT_LIMIT]
-    assert "lacked 21.8 MiB" in {item.remedy: item.message for item in node.advice}[Remedy.GROW_NODE]
+    assert "21.8 MiB below" in {item.remedy: item.message for item in node.advice}[Remedy.GROW_NODE]
     # 34068 kB free of 866920 kB, minimum 32016 kB: as printed.
-    assert "Node 1 had 33.3 MiB free of 847 MiB, at a minimum of 31.3 MiB" in numa.advice[0].message
+    assert "Node 1 had 33.3 MiB free of 847 MiB (min watermark 31.3 MiB)" in numa.advice[0].message
 
 
 # Three processes, one marked
@@ -196,4 +196,4 @@ def test_the_recorded_example_reads_as_the_handbook_says() -> None:
     log = CHECKOUT / "demo" / "recorded.log"
     assert b"test1" in oomkeeper("explain", log).stdout
     done = oomkeeper("simulate", log, "--oom-score-adj", "test1=0")
-    assert b"With oom_score_adj of test1 = 0: test (2643) dies" in done.stdout
+    assert b"With oom_score_adj of test1 = 0: test (2643) is killed" in done.stdout

@@ -13,12 +13,12 @@ from oomkeeper.api.oomincident import OOMIncident
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.records import read_records
 from oomkeeper.kernel.report import parse_records
+from oomkeeper.reporting.explanation_html import html_parts
+from oomkeeper.reporting.explanation_markdown import markdown_pages
+from oomkeeper.reporting.explanation_text import text_pages
 from oomkeeper.reporting.growth import growth_sentence, with_growth
-from oomkeeper.reporting.kill_html import html_parts
 from oomkeeper.reporting.kill_json import kill_to_json
-from oomkeeper.reporting.kill_markdown import markdown_pages
 from oomkeeper.reporting.kill_overview import Overview
-from oomkeeper.reporting.kill_text import text_pages
 
 MIB = 1 << 20
 LEAK = Path(__file__).parents[1] / "diagnosis" / "data" / "6.18-v1-leak.kmsg"
@@ -64,7 +64,7 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
         "python3 filled its limit of 40 MiB 4 times, 5 s apart, evenly, as a leak would: it grows by at "
         "least 7.7 MiB a second."
     )
-    assert "python3 alone holds" in said
+    assert "python3 alone uses" in said
     remedies = [item["remedy"] for item in document["status"]["advice"]]
     assert len(remedies) == len(set(remedies))
     OOMIncident.model_validate_json(json.dumps(for_api(document)))

@@ -14,11 +14,11 @@ from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Invoker
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.memory import Zone
-from oomkeeper.reporting.kill_html import render_html
+from oomkeeper.reporting.explanation_html import render_html
+from oomkeeper.reporting.explanation_markdown import code, escape, render_markdown
+from oomkeeper.reporting.explanation_text import render_text, text_pages
 from oomkeeper.reporting.kill_json import kill_to_json
-from oomkeeper.reporting.kill_markdown import code, escape, render_markdown
 from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
-from oomkeeper.reporting.kill_text import render_text, text_pages
 from oomkeeper.reporting.terminal_drawing import cells
 
 from .kill_samples import (
@@ -100,9 +100,9 @@ def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
 
     page = render_text([kill_to_json(kill, GLOBAL_DIAGNOSIS)], width=100)
 
-    assert re.search(r"node 0 DMA .* 13 MiB free, min \+ kept 20.5 MiB +at or below$", page, re.MULTILINE)
+    assert re.search(r"node 0 DMA .* 13 MiB free, min \+ reserve 20.5 MiB +at or below$", page, re.MULTILINE)
     assert re.search(r"node 0 Normal .* 30 MiB usable, min 40 MiB +at or below min$", page, re.MULTILINE)
-    assert re.search(r"node 0 Movable +500 MiB free +not for this request$", page, re.MULTILINE)
+    assert re.search(r"node 0 Movable +500 MiB free +not usable here$", page, re.MULTILINE)
 
 
 def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
@@ -110,9 +110,9 @@ def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
 
     page = render_text([cut])
 
-    assert "The report is cut" in page
-    assert "2 log records just before or inside this report are lost." in page
-    assert "The report is cut" not in render_text([{**CONTAINER, "complete": False}])
+    assert "The report is incomplete" in page
+    assert "Lost just before or inside this report: 2 log records." in page
+    assert "The report is incomplete" not in render_text([{**CONTAINER, "complete": False}])
 
 
 def test_what_went_through_a_store_reads_the_same() -> None:
@@ -300,4 +300,4 @@ def test_a_name_of_blanks_on_a_header_that_was_cut_short_is_shown(
 
     page = html.unescape(render([kill_to_json(kill, diagnose(kill))]))
 
-    assert re.search(r"asked for memory.*' +'", page, re.DOTALL)
+    assert re.search(r"requesting process.*' +'", page, re.DOTALL)

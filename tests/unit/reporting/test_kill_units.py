@@ -2,7 +2,7 @@
 
 import pytest
 
-from oomkeeper.reporting.units import bytes_text, count_text, share_text
+from oomkeeper.model.units import bytes_text, count_text, share_text
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,8 @@ from oomkeeper.reporting.units import bytes_text, count_text, share_text
         (0, "0 B"),
         (1023, "1023 B"),
         (1024, "1 KiB"),
+        (1500, "1.5 KiB"),
+        (980 * 1024, "980 KiB"),
         (6144000, "5.9 MiB"),
         (536870912, "512 MiB"),
         (100 << 20, "100 MiB"),
@@ -32,7 +34,15 @@ def test_bytes_have_a_binary_unit_and_digits_enough_to_compare(size: int | None,
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.0, "0 %"), (0.001, "<1 %"), (0.954, "95 %"), (0.9999, ">99 %"), (1.0, "100 %"), (1.2, "120 %")],
+    [
+        (0.0, "0 %"),
+        (0.001, "<1 %"),
+        (0.954, "95 %"),
+        (0.996, ">99 %"),
+        (0.9999, ">99 %"),
+        (1.0, "100 %"),
+        (1.2, "120 %"),
+    ],
 )
 def test_something_is_never_nothing_and_less_than_all_never_all(share: float, text: str) -> None:
     assert share_text(share) == text

@@ -73,7 +73,7 @@ def test_neither_init_nor_a_task_at_minus_1000_is_ever_chosen() -> None:
 def test_a_release_that_is_not_known_takes_the_newest_rules_and_says_so() -> None:
     assert not formula_of(None).known
     ranking = rank(machine(row(10, "a", 5), kernel_release=None))
-    assert any("does not name its kernel" in sentence for sentence in ranking.caveats)
+    assert any("does not show the kernel version" in sentence for sentence in ranking.caveats)
 
 
 def test_without_a_domain_tasks_that_differ_in_oom_score_adj_are_not_compared() -> None:

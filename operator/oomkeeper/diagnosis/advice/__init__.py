@@ -1,7 +1,6 @@
-"""What to do, with numbers; a piece of advice that the evidence does not carry is absent.
+"""What to do, with numbers. Advice that the evidence does not support is left out.
 
-One rule per function, `Case` in, `Advice` or None out; the order here is the order in which people should
-read."""
+One rule per function, `Case` in, `Advice` or None out, in the order in which people should read them."""
 
 from collections.abc import Callable
 
@@ -27,5 +26,5 @@ _RULES: tuple[Callable[[Case], Advice | None], ...] = (
 
 
 def advise(case: Case) -> tuple[Advice, ...]:
-    """Every rule that applies. After a panic the same holds: what filled the memory is what to change."""
+    """Return the advice of every rule that applies. A panic gets the same advice as a kill."""
     return tuple(advice for rule in _RULES if (advice := rule(case)) is not None)

@@ -1,54 +1,54 @@
-"""Advice about where and in what pieces memory may be had, and about who dies first."""
+"""Advice about NUMA nodes, fragmentation, and oom_score_adj."""
 
 from ...model.cause import Cause, Remedy, Scope
 from ...model.diagnosis import Advice
+from ...model.escaping import printable
+from ...model.units import bytes_text
 from ..buddy import largest_block_bytes
 from ..case import Case, task_pages
 from ..contributors import managed_bytes
-from ..names import printable
 from ..nodes import allowed_nodes, nodes_with_memory
-from ..units import size
 from ..why_node import free_elsewhere_bytes
 
 _NUMA = frozenset({Cause.NUMA_MEMORY_POLICY, Cause.NUMA_CPUSET})
 _MOST_MIN_FREE = 20
-"""vm.min_free_kbytes is not advised above a twentieth of the memory: what it keeps free nobody can use
+"""vm.min_free_kbytes is not advised above a twentieth of the memory: what it keeps free is not available
 (Documentation/admin-guide/sysctl/vm.rst warns of instant OOM where it is too high)."""
 
 
 def spread_numa(case: Case) -> Advice | None:
-    """Which nodes were full, by how much, and what others had."""
+    """Advise other NUMA nodes, with what the allowed ones lacked and others had free."""
     if case.cause not in _NUMA:
         return None
     known = allowed_nodes(case.kill)
-    # A report that ends in a panic does not name them; show_mem() prints no others.
+    # A report that ends in a panic does not name them, but show_mem() prints only these.
     allowed = sorted(known or case.kill.memory.node_fields_bytes)
     have = nodes_with_memory(case.kill.memory, case.node)
     others = sorted(have - set(allowed)) if have else []
     elsewhere = free_elsewhere_bytes(case)
-    room = f" {size(elsewhere)} were free elsewhere." if elsewhere else ""
+    room = f" {bytes_text(elsewhere)} was free elsewhere." if elsewhere else ""
     listed = (
-        f" (node {', '.join(map(str, allowed))} only, of {', '.join(map(str, sorted(have)))})"
+        f" ({', '.join(map(str, allowed))} of {', '.join(map(str, sorted(have)))})"
         if others and allowed and have
         else ""
     )
     policy = "use numactl --preferred or --interleave instead of --membind"
-    cpuset = "widen cpuset.mems; on Kubernetes, see where Memory Manager and Topology Manager pin pods"
+    cpuset = "widen cpuset.mems; on Kubernetes, check where Memory Manager and Topology Manager pin pods"
     how = policy if case.cause is Cause.NUMA_MEMORY_POLICY else cpuset
     if known is None:
         how = f"{policy}, or {cpuset}"
     return Advice(
         remedy=Remedy.SPREAD_NUMA,
         message=(
-            f"The process may use only some NUMA nodes{listed}.{_full(case, allowed)}{room} Let it use more "
-            f"of them: {how}."
+            f"The process can use only some NUMA nodes{listed}.{_full(case, allowed)}{room} Allow it more "
+            f"nodes: {how}."
         ),
     )
 
 
 def _full(case: Case, allowed: list[int]) -> str:
-    """` Node 1 had 34 MiB free of 847 MiB, at a minimum of 31.3 MiB.` for each node allowed that the report
-    shows."""
+    """Return ` Node 1 had 34 MiB free of 847 MiB (min watermark 31.3 MiB).` for each allowed node in the
+    report."""
     zones = case.shortage.zones if case.shortage else None
     if zones is None:
         return ""
@@ -60,25 +60,28 @@ def _full(case: Case, allowed: list[int]) -> str:
             continue
         free = max(0, sum(state.usable_free_bytes for state in states))
         mark = sum(state.mark_bytes for state in states)
-        words.append(f" Node {node} had {size(free)} free of {size(managed)}, at a minimum of {size(mark)}.")
+        words.append(
+            f" Node {node} had {bytes_text(free)} free of {bytes_text(managed)} (min watermark "
+            f"{bytes_text(mark)})."
+        )
     return "".join(words[:4])
 
 
 def compact_memory(case: Case) -> Advice | None:
-    """Free memory in pieces too small, and how far vm.min_free_kbytes may go against it."""
+    """Advise against fragmentation, with the largest free block and a value for vm.min_free_kbytes."""
     if case.cause is not Cause.FRAGMENTATION or case.kill.invoker is None or case.kill.invoker.order is None:
         return None
     order = case.kill.invoker.order
-    block = size(case.kill.memory.page_size_bytes << order)
+    block = bytes_text(case.kill.memory.page_size_bytes << order)
     largest = _largest_block(case)
-    had = f", and the largest free block it could use was {size(largest)}" if largest else ""
+    had = f", and the largest free block it could use was {bytes_text(largest)}" if largest else ""
     return Advice(
         remedy=Remedy.COMPACT_MEMORY,
         message=(
-            f"{printable(case.kill.invoker.comm)} wanted {block} in one piece (order {order}){had}. Raise "
-            f"{_min_free(case)} or vm.watermark_scale_factor so that compaction starts earlier, write 1 to "
-            "/proc/sys/vm/compact_memory as first aid, and see whether the driver or file system can do with "
-            "smaller pieces (kvmalloc)."
+            f"{printable(case.kill.invoker.comm)} requested {block} in one block (order {order}){had}. Raise "
+            f"{_min_free(case)} or vm.watermark_scale_factor so that compaction starts earlier, run `echo 1 "
+            "> /proc/sys/vm/compact_memory` for immediate relief, and check whether the driver or file "
+            "system can use smaller blocks (kvmalloc)."
         ),
     )
 
@@ -93,20 +96,21 @@ def _largest_block(case: Case) -> int | None:
 
 
 def _min_free(case: Case) -> str:
-    """The sysctl, with from and to where the report shows all zones: their minima add up to it."""
+    """Return the sysctl, with old and new value where the report shows all zones: their minima add up to
+    it."""
     zones = case.shortage.zones if case.shortage else None
     managed = managed_bytes(case.kill.memory)
     if zones is None or not managed or case.kill.constraint != "CONSTRAINT_NONE":
         return "vm.min_free_kbytes"
     marks = (state.zone.fields_bytes for state in zones.eligible)
-    # `min` is printed with the boost that fragmentation itself has caused (5.0, 1c30844d2dfe).
+    # `min` includes the boost that fragmentation itself causes (5.0, 1c30844d2dfe).
     now = sum(fields.get("min", 0) - fields.get("boost", 0) for fields in marks) // 1024
     wanted = min(2 * now, managed // _MOST_MIN_FREE // 1024)
     return f"vm.min_free_kbytes from about {now} to {wanted}" if 0 < now < wanted else "vm.min_free_kbytes"
 
 
 def lower_oom_score_adj(case: Case) -> Advice | None:
-    """A victim that died for its oom_score_adj rather than its size."""
+    """Point to a victim that was killed because of its oom_score_adj rather than its size."""
     victim, largest = case.victim, case.largest_task()
     if (
         case.scope is Scope.UNKNOWN
@@ -122,9 +126,9 @@ def lower_oom_score_adj(case: Case) -> Advice | None:
     return Advice(
         remedy=Remedy.LOWER_OOM_SCORE_ADJ,
         message=(
-            f"{printable(victim.comm)} died for its oom_score_adj of {victim.oom_score_adj}, not its size: "
-            f"{printable(largest.comm)} (pid {largest.pid}) used {size(case.task_bytes(largest))} against "
-            f"{size(case.task_bytes(own))}. Lower it if this process matters more; Kubernetes sets it by QoS "
-            "class and request."
+            f"{printable(victim.comm)} was killed because of its oom_score_adj of {victim.oom_score_adj}, "
+            f"not its size: it used {bytes_text(case.task_bytes(own))}, {printable(largest.comm)} (pid "
+            f"{largest.pid}) used {bytes_text(case.task_bytes(largest))}. Lower the value if this process "
+            "matters more; Kubernetes sets it from QoS class and request."
         ),
     )

@@ -1,12 +1,12 @@
-"""Advice about what the memory was filled with."""
+"""Advice about what filled the memory."""
 
 from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
+from ...model.escaping import printable
+from ...model.units import bytes_text, share_text
 from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes
 from ..children import outside_children_bytes
 from ..contributors import managed_bytes
-from ..names import printable
-from ..units import percent, size
 
 _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
@@ -15,11 +15,12 @@ _NEARLY_ALL = 0.95
 _HEADROOM = 0.2
 _LITTLE = 0.1
 _FILES_AT_MOST = 0.8
-"""Of the limit, where next to nothing else was in use at the kill."""
+"""Of the limit, where almost nothing else was in use at the kill."""
 
 
 def move_tmpfs(case: Case) -> Advice | None:
-    """tmpfs and shared memory stay charged after the process is gone, so killing does not help."""
+    """Point to tmpfs and shared memory, which stay charged when the process is gone: killing does not
+    help."""
     share = case.share(ContributorName.SHARED_MEMORY)
     if case.cause in NO_SHORTAGE:
         return None
@@ -29,15 +30,15 @@ def move_tmpfs(case: Case) -> Advice | None:
     return Advice(
         remedy=Remedy.MOVE_TMPFS,
         message=(
-            f"{size(shared)} ({percent(share)}) are files in tmpfs or shared memory (emptyDir with medium "
-            "Memory, /dev/shm, System V): they stay until deleted, whoever is killed. Keep them on disk, or "
-            f"give the volume a sizeLimit {_size_limit(case, shared)}."
+            f"{bytes_text(shared)} ({share_text(share)}) is files in tmpfs or shared memory (emptyDir with "
+            "medium Memory, /dev/shm, System V). They stay until deleted, even if processes are killed. "
+            f"Store them on disk, or give the volume a sizeLimit {_size_limit(case, shared)}."
         ),
     )
 
 
 def _size_limit(case: Case, shared_bytes: int) -> str:
-    """What the limit leaves for files: less all else that was in use, and a fifth more of that."""
+    """Return the room that the limit leaves for files: the limit minus other usage plus 20 % of that."""
     limit, usage = case.binding.limit_bytes, case.binding.usage_bytes
     if case.scope is not Scope.MEMCG or limit is None or usage is None:
         return "below the memory limit"
@@ -45,7 +46,10 @@ def _size_limit(case: Case, shared_bytes: int) -> str:
     room = int(limit * _FILES_AT_MOST) if rest < limit * _LITTLE else int(limit - rest * (1 + _HEADROOM))
     if room <= 0:
         return "below the memory limit"
-    return f"of at most {size(room)}: {size(limit)} less the {size(rest)} in use besides, and some room"
+    return (
+        f"of at most {bytes_text(room)}: the limit of {bytes_text(limit)} minus other usage "
+        f"({bytes_text(rest)}) and headroom"
+    )
 
 
 def _left_behind(case: Case) -> Advice | None:
@@ -55,48 +59,50 @@ def _left_behind(case: Case) -> Advice | None:
     return Advice(
         remedy=Remedy.MOVE_TMPFS,
         message=(
-            f"{size(left)} are charged to the pod and to none of its containers: files in memory volumes "
-            "(emptyDir with medium Memory), or what containers left that are gone. Give such volumes a "
-            "sizeLimit, or keep them on disk."
+            f"{bytes_text(left)} is charged to the pod but to none of its containers: files in memory "
+            "volumes (emptyDir with medium Memory), or memory left by containers that no longer exist. Give "
+            "such volumes a sizeLimit, or store the files on disk."
         ),
     )
 
 
 def slow_storage(case: Case) -> Advice | None:
-    """Page cache that could not be written back fast enough."""
+    """Point to page cache that could not be written back fast enough."""
     share = case.share(ContributorName.DIRTY_PAGE_CACHE)
     if share < _DIRTY_SHARE or case.cause in NO_SHORTAGE:
         return None
-    used = size(case.size(ContributorName.DIRTY_PAGE_CACHE))
+    used = bytes_text(case.size(ContributorName.DIRTY_PAGE_CACHE))
     return Advice(
         remedy=Remedy.SLOW_STORAGE,
         message=(
-            f"{used} ({percent(share)}) are page cache that waits to be written: the storage is slower than "
-            f"the writer. Write with fsync in between or O_DIRECT, use faster storage, or {_slow_down(case)}."
+            f"{used} ({share_text(share)}) is page cache waiting to be written to disk: the storage is "
+            "slower than the writer. Call fsync more often or use O_DIRECT, use faster storage, or "
+            f"{_slow_down(case)}."
         ),
     )
 
 
 def _slow_down(case: Case) -> str:
-    """What makes the writer wait in time: cgroup v1 knows only the whole host's dirty pages."""
+    """Return how to throttle the writer: cgroup v1 only counts the dirty pages of the whole host."""
     limit, memory = case.binding.limit_bytes, case.kill.memory
     if case.scope is not Scope.MEMCG or limit is None:
         return "lower vm.dirty_bytes and vm.dirty_background_bytes"
     if memory.swap is not None:
-        high = size(int(limit * (1 - _HEADROOM)))
-        return f"set memory.high to about {high}, at which the kernel makes the writer wait"
+        high = bytes_text(int(limit * (1 - _HEADROOM)))
+        return f"set memory.high to about {high}, where the kernel throttles the writer"
     if memory.memory_swap is not None or memory.kmem is not None:
         return (
-            f"lower vm.dirty_bytes below {size(limit // 2)}, for on cgroup v1 nothing slows a writer down by "
-            "its cgroup"
+            f"lower vm.dirty_bytes below {bytes_text(limit // 2)} (cgroup v1 cannot throttle the writers of "
+            "one cgroup)"
         )
     return (
-        "lower vm.dirty_bytes; on cgroup v1 nothing slows a writer down by its cgroup, on v2 memory.high does"
+        "set memory.high (cgroup v2) or lower vm.dirty_bytes (cgroup v1 cannot throttle the writers of one "
+        "cgroup)"
     )
 
 
 def find_leak(case: Case) -> Advice | None:
-    """One process, or many of one name, with most of the memory."""
+    """Point to one process, or several of one name, with most of the memory."""
     total = _total(case)
     if not total or case.cause in NO_SHORTAGE:
         return None
@@ -106,28 +112,28 @@ def find_leak(case: Case) -> Advice | None:
     comm, held, count = holder
     if held < total * _LEAK_SHARE:
         return None
-    many = (
-        f"{count} processes named {printable(comm)} hold" if count > 1 else f"{printable(comm)} alone holds"
-    )
+    many = f"{count} processes named {printable(comm)} use" if count > 1 else f"{printable(comm)} alone uses"
     whole = "the limit" if case.scope is Scope.MEMCG else "the node's memory and swap"
-    # Swap adds to what a limit counts, and each process that maps a shared page counts it.
-    share = f" ({percent(held / total)} of {whole})" if held <= total else ""
+    # A limit does not count swap, and each process counts the shared pages that it maps.
+    share = f" ({share_text(held / total)} of {whole})" if held <= total else ""
     swap = (
-        ", swap included" if any(task.swapents_pages for task in case.kill.tasks if task.comm == comm) else ""
+        ", including swap"
+        if any(task.swapents_pages for task in case.kill.tasks if task.comm == comm)
+        else ""
     )
-    each = ", each with the pages that they share" if count > 1 and held > total else ""
+    each = " (shared pages counted for each)" if count > 1 and held > total else ""
     return Advice(
         remedy=Remedy.FIND_LEAK,
         message=(
-            f"{many} {size(held)}{share}{swap}{each}. If that is more than the work needs, or grows "
-            "with time under equal load, take a heap profile and look for a leak."
+            f"{many} {bytes_text(held)}{share}{swap}{each}. If this is more than the workload needs, or if "
+            "it grows under constant load, take a heap profile and look for a leak."
         ),
     )
 
 
 def _holder(case: Case) -> tuple[str, int, int] | None:
-    """(comm, bytes, processes) of those of one name that hold most; a single process where it has nearly all
-    of that."""
+    """Return (comm, bytes, processes) of the name whose processes use most; a single process where it has
+    nearly all of that."""
     names: dict[str, int] = {}
     pages: dict[str, int] = {}
     largest: dict[str, int] = {}
@@ -154,7 +160,8 @@ def _holder(case: Case) -> tuple[str, int, int] | None:
 
 
 def _own(case: Case, comm: str, held_bytes: int) -> int:
-    """Of a victim that held most of a cgroup, without pages of files, which may be charged to another."""
+    """Return the bytes of a victim that used most of a cgroup without file pages, which may be charged to
+    another cgroup."""
     victim = case.victim
     if case.scope is not Scope.MEMCG or victim is None or victim.comm != comm:
         return held_bytes

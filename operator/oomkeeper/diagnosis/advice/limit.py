@@ -4,9 +4,10 @@ from oomkeeper.kernel.lazy import lazy
 
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
 from ...model.diagnosis import Advice
+from ...model.escaping import printable
+from ...model.units import bytes_text, round_up
 from ..case import Case
-from ..names import printable, swap_limit_is_memory_limit
-from ..units import round_up, size
+from ..names import swap_limit_is_memory_limit
 
 _LIMIT_CAUSES = frozenset(
     {
@@ -22,36 +23,37 @@ _LIMIT_CAUSES = frozenset(
 _HEADROOM = 0.2
 """As the VerticalPodAutoscaler bumps after an OOM (oomBumpUpRatio 1.2)."""
 _PLAIN_PATH = lazy(r"(?:/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*)+")
-"""A cgroup's path that may stand in a command: whoever makes cgroups may call them `$(reboot)`."""
+"""A cgroup path that is safe in a command: anyone who creates cgroups may name one `$(reboot)`."""
 _OWN_COMMAND = frozenset({Cause.CGROUP_LIMIT, Cause.ANCESTOR_CGROUP_LIMIT})
 _WITHOUT_SWAP = (BindingCounter.MEMORY_SWAP, BindingCounter.KMEM)
-"""Counters that hold what is swapped already, or never do."""
+"""Counters that already include swapped memory, or never do."""
 _MANAGED = (".service", ".slice", ".scope")
 
 
 def fit_limit(case: Case) -> Advice | None:
-    """A limit that holds what was wanted: what was resident, what had been swapped out, and a fifth."""
+    """Advise a limit: usage at the limit plus swapped-out memory plus 20 %, rounded up."""
     limit = case.binding.limit_bytes
     if case.cause not in _LIMIT_CAUSES or limit is None:
         return None
     if case.share(ContributorName.DIRTY_PAGE_CACHE) >= 0.5:
         return None  # More room would be filled by the same writer.
     swapped = _swapped_bytes(case)
-    wanted = max(limit, case.binding.usage_bytes or 0) + swapped
+    used = max(limit, case.binding.usage_bytes or 0)
+    wanted = used + swapped
     new = round_up(int(wanted * (1 + _HEADROOM)))
-    also = f" and {size(swapped)} swapped out" if swapped > limit // 50 else ""
+    also = f" and swapped-out memory ({bytes_text(swapped)})" if swapped > limit // 50 else ""
     return Advice(
         remedy=Remedy.FIT_LIMIT,
         message=(
-            f"If this use is normal, raise {_where(case)} from {size(limit)} to about {size(new)}: "
-            f"{size(limit)} were in use{also} when it was met, plus a fifth, rounded up. The true peak is "
-            f"not known, since the limit cut it off.{_command(case, new)}"
+            f"If this usage is normal, raise {_where(case)} from {bytes_text(limit)} to about "
+            f"{bytes_text(new)}: usage at the limit ({bytes_text(used)}){also} plus 20 %, rounded up. The "
+            f"real peak is unknown, because the limit cut it off.{_command(case, new)}"
         ),
     )
 
 
 def _swapped_bytes(case: Case) -> int:
-    """What was wanted besides: cgroup v2 counts swap alone, v1 memory and swap together."""
+    """Return swapped-out bytes: cgroup v2 counts swap alone, v1 memory and swap together."""
     memory = case.kill.memory
     if memory.swap is not None:
         return memory.swap.usage_bytes
@@ -62,12 +64,12 @@ def _swapped_bytes(case: Case) -> int:
 
 def _where(case: Case) -> str:
     if case.binding.counter is BindingCounter.KMEM:
-        # Kubernetes has no field for it; whoever set it wrote the file.
+        # Kubernetes has no field for it, so it was set through this file.
         cgroup = printable(case.kill.oom_memcg) if case.kill.oom_memcg is not None else "that cgroup"
         return f"the kernel memory limit of {cgroup} (memory.kmem.limit_in_bytes)"
     equal = case.equal_container
     if equal is not None:
-        return f"the memory limit of container {equal.name} (the pod's follows it)"
+        return f"the memory limit of container {equal.name}"
     if case.cause is Cause.CONTAINER_LIMIT:
         return (
             f"the memory limit of container {case.container.name}"
@@ -100,7 +102,7 @@ def _file(case: Case) -> str:
 
 
 def _command(case: Case, new_bytes: int) -> str:
-    """How to set it at once on a host's own cgroup; a container's comes from its spec, so not there."""
+    """Return the command that changes a host's own cgroup; a container's limit comes from its spec."""
     path, memory = case.kill.oom_memcg, case.kill.memory
     if case.cause not in _OWN_COMMAND or path is None or case.binding.counter is not BindingCounter.MEMORY:
         return ""
@@ -109,47 +111,44 @@ def _command(case: Case, new_bytes: int) -> str:
     value = f"{new_bytes >> 20}M"
     unit = path.rpartition("/")[2]
     if path.startswith("/system.slice/") and path.count("/") == 2 and unit.endswith(_MANAGED):
-        return f" At once: systemctl set-property {unit} MemoryMax={value}"
+        return f" To change it now: `systemctl set-property {unit} MemoryMax={value}`"
     if unit.endswith(_MANAGED):
         return ""
     if memory.swap is not None:
-        return f" At once: echo {value} > /sys/fs/cgroup{path}/memory.max"
+        return f" To change it now: `echo {value} > /sys/fs/cgroup{path}/memory.max`"
     both = memory.memory_swap
     if both is None or (both.limit_bytes is not None and both.limit_bytes < new_bytes):
-        return ""  # cgroup v1 takes no memory limit above the memory+swap limit.
-    return f" At once: echo {value} > /sys/fs/cgroup/memory{path}/memory.limit_in_bytes"
+        return ""  # cgroup v1 rejects a memory limit above the memory+swap limit.
+    return f" To change it now: `echo {value} > /sys/fs/cgroup/memory{path}/memory.limit_in_bytes`"
 
 
 def reserve_system_memory(case: Case) -> Advice | None:
-    """Limits that kubelet sets for everybody."""
+    """Advise on limits that kubelet sets for many pods or for system daemons."""
     limit = case.binding.limit_bytes
-    named = f" of {size(limit)}" if limit is not None else ""
+    named = f" of {bytes_text(limit)}" if limit is not None else ""
     if case.cause is Cause.NODE_ALLOCATABLE_LIMIT:
         return Advice(
             remedy=Remedy.RESERVE_SYSTEM_MEMORY,
             message=(
-                f"All pods together met the node's allocatable memory{named}. Lower limits or raise requests "
-                "so that "
-                "fewer pods land here, or reserve less in kubelet's systemReserved and kubeReserved if the "
-                "system has room."
+                f"All pods together reached the node's allocatable memory{named}. Lower limits or raise "
+                "requests so that fewer pods are scheduled here, or reduce kubelet's systemReserved and "
+                "kubeReserved if the system needs less."
             ),
         )
     if case.cause is Cause.QOS_LIMIT:
         return Advice(
             remedy=Remedy.RESERVE_SYSTEM_MEMORY,
             message=(
-                f"kubelet gave this QoS class a limit{named} (qosReserved). Give the pods requests nearer to "
-                "what they use, or "
-                "lower qosReserved."
+                f"kubelet gives this QoS class a limit{named} (qosReserved). Set the pods' requests closer "
+                "to their usage, or lower qosReserved."
             ),
         )
     if case.cause is Cause.SYSTEM_SLICE_LIMIT:
         return Advice(
             remedy=Remedy.RESERVE_SYSTEM_MEMORY,
             message=(
-                f"System daemons met their limit{named}. On a Kubernetes node raise systemReserved or "
-                "kubeReserved by what they "
-                "lack; elsewhere the unit's MemoryMax."
+                f"System daemons reached their limit{named}. On a Kubernetes node, raise systemReserved or "
+                "kubeReserved by the amount they lack; elsewhere, raise the unit's MemoryMax."
             ),
         )
     return None

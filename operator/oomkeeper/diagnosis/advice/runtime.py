@@ -1,25 +1,25 @@
-"""Advice about language runtimes, told by the task's name: each can be told how much memory there is."""
+"""Advice about language runtimes, recognised by the process's name: each has a setting for its memory."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ...model.cause import Remedy, Scope
 from ...model.diagnosis import Advice
+from ...model.escaping import printable
+from ...model.units import bytes_text
 from ..case import Case, anonymous_bytes
-from ..names import printable
-from ..units import size
 
 _HELD = 0.7
-"""Part of the limit below which the runtime's own memory is not what met it."""
+"""Part of the limit below which the runtime's own memory is not what filled it."""
 _HEAP = 0.75
-"""What a heap may take: metaspace, threads, code and direct buffers need the rest (the JVM's documentation
-and the Node.js guide give the same figure)."""
+"""Part of the limit for a heap: metaspace, threads, code and direct buffers need the rest (the JVM's
+documentation and the Node.js guide give the same figure)."""
 _GO_SOFT = 0.9
-"""Of the limit: https://go.dev/doc/gc-guide leaves 5 to 10 % for what the Go runtime does not know of."""
+"""Of the limit: https://go.dev/doc/gc-guide leaves 5 to 10 % for memory outside the Go runtime."""
 _HEADROOM = 0.8
 """Of the limit, for all workers together."""
 _WORKER = 2
-"""A process with less than half of what the largest holds is their parent, or has just begun."""
+"""A process with less than half of the largest one's memory is their parent, or has just started."""
 _MIB = 1 << 20
 
 
@@ -36,7 +36,7 @@ _Words = Callable[[_Holder], str | None]
 
 
 def lower_heap(case: Case) -> Advice | None:
-    """A runtime that leaves the limit no room, with the figure to set."""
+    """Advise the runtime setting that leaves room below the limit."""
     holder = _holder(case)
     if holder is None or holder.held_bytes < holder.limit_bytes * _HELD:
         return None
@@ -52,7 +52,7 @@ def _holder(case: Case) -> _Holder | None:
     pages = [task.rss_pages for task in case.kill.tasks if task.comm == victim.comm]
     workers = [held for held in pages if held * _WORKER >= max(pages)]
     if len(workers) > 1:
-        # Each counts the pages that forked workers share; together they cannot hold more than the limit.
+        # Each counts the pages that forked workers share; together they cannot use more than the limit.
         held = min(sum(workers) * case.kill.memory.page_size_bytes, limit)
         return _Holder(victim.comm, held, len(workers), limit)
     alone = anonymous_bytes(victim)
@@ -61,20 +61,20 @@ def _holder(case: Case) -> _Holder | None:
 
 def _held(holder: _Holder, what: str) -> str:
     if holder.processes == 1:
-        return f"{what} held {size(holder.held_bytes)} of {size(holder.limit_bytes)}."
+        return f"{what} used {bytes_text(holder.held_bytes)} of {bytes_text(holder.limit_bytes)}."
     return (
-        f"{holder.processes} processes named {printable(holder.comm)} held {size(holder.held_bytes)} of "
-        f"{size(holder.limit_bytes)}."
+        f"{holder.processes} processes named {printable(holder.comm)} used {bytes_text(holder.held_bytes)} "
+        f"of {bytes_text(holder.limit_bytes)}."
     )
 
 
 def _jvm(holder: _Holder) -> str:
     heap = int(holder.limit_bytes * _HEAP) // holder.processes
     each = " each" if holder.processes > 1 else ""
-    share = "" if holder.processes > 1 else ", or -XX:MaxRAMPercentage=75"
+    share = "" if holder.processes > 1 else ", or `-XX:MaxRAMPercentage=75`"
     return (
-        f"{_held(holder, 'The JVM')} Keep its heap at or below {size(heap)}{each} (-Xmx{share}): threads, "
-        "metaspace and direct buffers need the rest."
+        f"{_held(holder, 'The JVM')} Keep its heap at or below {bytes_text(heap)}{each} (`-Xmx`{share}): "
+        "threads, metaspace and direct buffers need the rest."
     )
 
 
@@ -84,8 +84,9 @@ def _node(holder: _Holder) -> str | None:
         return None
     each = " for each" if holder.processes > 1 else ""
     return (
-        f"{_held(holder, 'Node.js')} Let V8 collect before the limit: --max-old-space-size={heap}{each} "
-        "(MiB, in NODE_OPTIONS). Buffers and native modules lie outside that heap and need the rest."
+        f"{_held(holder, 'Node.js')} Make V8 collect garbage before the limit: "
+        f"`--max-old-space-size={heap}`{each} (MiB, in NODE_OPTIONS). Buffers and native modules are outside "
+        "this heap and need the rest."
     )
 
 
@@ -95,9 +96,8 @@ def _go(holder: _Holder) -> str | None:
         return None
     each = " for each" if holder.processes > 1 else ""
     return (
-        f"{_held(holder, f'{holder.comm}, a Go program,')} Set GOMEMLIMIT={soft}MiB{each}, nine tenths of "
-        "the limit: the collector then runs more often instead of letting garbage grow. What is really in "
-        "use may still pass it."
+        f"{_held(holder, f'{holder.comm}, a Go program,')} Set `GOMEMLIMIT={soft}MiB`{each}, 90 % of the "
+        "limit: the garbage collector then runs more often. Memory in use may still exceed it."
     )
 
 
@@ -106,15 +106,15 @@ def _python(holder: _Holder) -> str:
     if holder.processes > 1 and 0 < fit < holder.processes:
         workers = "worker" if fit == 1 else "workers"
         how = (
-            f"At up to {size(holder.held_bytes // holder.processes)} each, and with a fifth to spare, the "
-            f"limit has room for {fit} {workers}: start fewer, or recycle them after some requests "
-            "(gunicorn --max-requests, celery --max-memory-per-child)."
+            f"At up to {bytes_text(holder.held_bytes // holder.processes)} each and with 20 % headroom, the "
+            f"limit has room for {fit} {workers}: start fewer, or restart them after a number of requests "
+            "(`gunicorn --max-requests`, `celery --max-memory-per-child`)."
         )
     else:
         how = (
-            "Python has no ceiling of its own: bound what is kept (caches, whole result sets), recycle "
-            "workers (gunicorn --max-requests, celery --max-memory-per-child), and see with tracemalloc what "
-            "stays."
+            "Python has no heap limit: bound what is kept in memory (caches, whole result sets), restart "
+            "workers regularly (`gunicorn --max-requests`, `celery --max-memory-per-child`), and use "
+            "tracemalloc to find what is not freed."
         )
     return f"{_held(holder, 'Python')} {how}"
 
@@ -128,8 +128,8 @@ _GO_PROGRAMS = frozenset({
     "consul", "vault", "nomad", "minio", "argocd-applicat", "argocd-server", "argocd-repo-ser",
     "terraform", "gitea", "frps", "frpc",
 })  # fmt: skip
-"""Well-known ones, their names cut to the 15 bytes that a comm holds. Any other Go program cannot be told
-by its name, and gets no such advice."""
+"""Well-known ones, their names cut to the 15 bytes of a comm. Any other Go program cannot be recognised by
+its name, and gets no such advice."""
 _RUNTIMES: tuple[tuple[frozenset[str], _Words], ...] = (
     (frozenset({"java", "jsvc"}), _jvm),
     # Since 23.7 the main thread, and so the process, is called MainThread (nodejs/node#56416).

@@ -1,35 +1,35 @@
-"""Kills that nobody's memory caused."""
+"""Advice about kills that were requested, or that could not happen."""
 
 from ...model.cause import Cause, Remedy
 from ...model.diagnosis import Advice
+from ...model.escaping import printable
 from ..case import Case
 
 
 def check_trigger(case: Case) -> Advice | None:
-    """Who asked?"""
+    """Point to what requested the kill, or to the processes that are exempt from it."""
     if case.cause is Cause.MANUAL_TRIGGER:
         return Advice(
             remedy=Remedy.CHECK_TRIGGER,
             message=(
-                "Find out who wrote f to /proc/sysrq-trigger or pressed Alt+SysRq+F; kernel.sysrq without "
-                "bit 64 forbids it."
+                "Find out which user or program wrote f to /proc/sysrq-trigger (root only) or pressed "
+                "Alt+SysRq+F. Clearing bit 64 of kernel.sysrq disables the keyboard shortcut."
             ),
         )
     if case.cause is Cause.EXTERNAL_POLICY:
         return Advice(
             remedy=Remedy.CHECK_TRIGGER,
             message=(
-                f"Look at the program that asked for the kill ({case.kill.constraint}): list loaded BPF "
-                "programs with `bpftool "
-                "prog`, and its thresholds."
+                f"Check the program that requested the kill ({printable(case.kill.constraint or 'unknown')}) "
+                "and its thresholds. `bpftool prog` lists the loaded BPF programs."
             ),
         )
     if case.cause is Cause.NO_KILLABLE_PROCESS:
         return Advice(
             remedy=Remedy.CHECK_TRIGGER,
             message=(
-                "Look for processes with oom_score_adj -1000: the kernel may not kill them, however much "
-                "they use."
+                "Look for processes with oom_score_adj -1000: the kernel never kills them, however much "
+                "memory they use."
             ),
         )
     return None

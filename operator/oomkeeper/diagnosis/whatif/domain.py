@@ -1,5 +1,5 @@
-"""The memory that oom_score_adj is measured against: oom_control.totalpages, as constrained_alloc()
-(mm/oom_kill.c) and mem_cgroup_get_max() (mm/memcontrol.c) find it."""
+"""The memory that oom_score_adj is relative to: oom_control.totalpages, as constrained_alloc()
+(mm/oom_kill.c) and mem_cgroup_get_max() (mm/memcontrol.c) compute it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,18 +19,18 @@ KERNEL_CONSTRAINTS = ("CONSTRAINT_NONE", "CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY
 
 
 class Domain(NamedTuple):
-    """How many pages, and how far the log says so."""
+    """The number of pages, and how exactly the log shows it."""
 
     pages: int | None
-    """None where the log does not tell."""
+    """None where the log does not show it."""
     exact: bool
-    """False where `pages` is the least that it can have been (swap that the report does not print)."""
+    """False where `pages` is a lower bound (the report does not print swap)."""
     constraint: str
-    """`CONSTRAINT_NONE` and the like, worked out where the kernel does not print it (before 5.0)."""
+    """`CONSTRAINT_NONE` and the like, derived where the kernel does not print it (before 5.0)."""
 
 
 def domain_of(kill: Kill, node: NodeFacts | None = None) -> Domain:
-    """The domain of one event. `node` adds the swap that a memory cgroup's report leaves out."""
+    """Return the domain of one event. `node` adds the swap that a memory cgroup's report omits."""
     page = kill.memory.page_size_bytes
     if kill.scope is Scope.MEMCG:
         size, exact = _memcg_bytes(kill.memory, node)
@@ -46,7 +46,7 @@ def domain_of(kill: Kill, node: NodeFacts | None = None) -> Domain:
     zones = [zone for zone in kill.memory.zones if nodes is None or zone.node in nodes]
     if not zones:
         return Domain(None, False, constraint)
-    # Zones that the request may not use are left out since 6.1 (974f4367dd31), so this is a lower bound.
+    # Zones that the request cannot use are omitted since 6.1 (974f4367dd31), so this is a lower bound.
     return Domain(
         (_zone_bytes(zones, "present") + (kill.memory.swap_total_bytes or 0)) // page, False, constraint
     )
@@ -59,7 +59,7 @@ def _machine(memory: MemoryFacts, node: NodeFacts | None, constraint: str) -> Do
         swap = node.swap_bytes
     managed = managed_bytes(memory)
     if managed is not None:
-        # totalram_pages() is what the buddy allocator manages: present less reserved.
+        # totalram_pages() is what the buddy allocator manages: present minus reserved.
         ram, exact = managed // page, memory.reserved_pages is not None
     elif memory.zones:
         ram, exact = _zone_bytes(memory.zones, "managed") // page, False
@@ -86,7 +86,7 @@ def _memcg_bytes(memory: MemoryFacts, node: NodeFacts | None) -> tuple[int | Non
 
 
 def _swap_room(memory: MemoryFacts, limit: int) -> int | None:
-    """Bytes of swap beyond the memory limit; None for any amount."""
+    """Return bytes of swap beyond the memory limit; None for no limit."""
     if memory.swap is not None:
         return memory.swap.limit_bytes
     if memory.memory_swap is not None:
@@ -101,7 +101,8 @@ def _zone_bytes(zones: Iterable[Zone], field: str) -> int:
 
 
 def _constraint(kill: Kill, node: NodeFacts | None) -> str:
-    """Kernels before 5.0 do not print it: a memory policy or cpuset that leaves out nodes with memory."""
+    """Derive what kernels before 5.0 do not print: a memory policy or cpuset that excludes nodes with
+    memory."""
     present = nodes_with_memory(kill.memory, node)
     if not present:
         return "CONSTRAINT_NONE"

@@ -1,12 +1,12 @@
-"""oom_badness() (mm/oom_kill.c) as each kernel has it.
+"""oom_badness() (mm/oom_kill.c) of each kernel version.
 
 2.6.36  a63d83f427fb  points are thousandths of the domain; CAP_SYS_ADMIN takes 30 off
 3.5     a7f638f999ff  points are pages, oom_score_adj counts totalpages/1000 each
-3.14    778c14affaf9  CAP_SYS_ADMIN takes 3 % of the points off, not of the domain
+3.14    778c14affaf9  CAP_SYS_ADMIN takes off 3 % of the points, not of the domain
 3.14    d49ad9355420  of equal points the first group leader found is chosen, explicitly
 4.15    af5b0f6a09e4  page tables in bytes, every level counted
 4.17    d46078b28889  no bonus for CAP_SYS_ADMIN any more
-5.1     bbbe48029720  the task itself dies, no child in its stead
+5.1     bbbe48029720  the task itself is killed, not a child of it
 5.3     f168a9a54ec3  of equal points the last one is chosen
 5.9     9066e5cfb73c  points below zero count; before, an eligible task had at least 1
 """
@@ -29,7 +29,7 @@ class Formula(NamedTuple):
 
     release: tuple[int, int]
     known: bool
-    """False where the log does not name its kernel: the newest rules are taken."""
+    """False where the log does not show the kernel version: the newest rules apply."""
 
     @property
     def in_thousandths(self) -> bool:
@@ -43,7 +43,7 @@ class Formula(NamedTuple):
 
     @property
     def sacrifices_child(self) -> bool:
-        """A child with memory of its own may die instead of the task chosen."""
+        """A child with its own memory may be killed instead of the chosen task."""
         return self.release < (5, 1)
 
     @property
@@ -59,8 +59,8 @@ class Formula(NamedTuple):
     def points(
         self, pages: Sequence[int], adjs: Sequence[int], roots: Sequence[bool] | None, *, total_pages: int
     ) -> list[int]:
-        """The points of each task. `pages` are its own (`own_pages`), `adjs` its oom_score_adj, `roots` says
-        which are taken to hold CAP_SYS_ADMIN, which the table does not tell; None for none."""
+        """Return the points of each task. `pages` are its own (`own_pages`), `adjs` its oom_score_adj,
+        `roots` which are assumed to have CAP_SYS_ADMIN, which the table does not show; None for none."""
         unit = total_pages // 1000
         if self.below_zero:
             return [own + adj * unit for own, adj in zip(pages, adjs, strict=True)]
@@ -83,8 +83,8 @@ class Formula(NamedTuple):
 
 
 def formula_of(kernel_release: str | None) -> Formula:
-    """The rules of a release as uname prints it; the newest where it is not known. What a distribution
-    ported back into an older release does not show."""
+    """Return the rules of a release as uname prints it; the newest where it is unknown. Backports of
+    distributions into older releases are not visible."""
     match = _RELEASE.match(kernel_release or "")
     if match is None:
         return Formula(_NEWEST, known=False)
@@ -92,7 +92,7 @@ def formula_of(kernel_release: str | None) -> Formula:
 
 
 def own_pages(rows: Iterable[TaskRow], *, page_size_bytes: int) -> list[int]:
-    """Resident, swapped and page-table pages of each row."""
+    """Return resident, swapped and page-table pages of each row."""
     return [
         row.rss_pages + (row.swapents_pages or 0) + (row.pgtables_bytes or 0) // page_size_bytes
         for row in rows

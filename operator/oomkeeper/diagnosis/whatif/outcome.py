@@ -1,5 +1,5 @@
-"""What out_of_memory() (mm/oom_kill.c) would have done under given settings: panic, kill the task that
-asked, or kill by score; in that order."""
+"""What out_of_memory() (mm/oom_kill.c) would have done with given settings: panic, kill the allocating task,
+or kill by score; in that order."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from .ranking import Ranking, Scored, Table
 
 
 class Settings(NamedTuple):
-    """What was otherwise. The defaults are the kernel's own."""
+    """The settings to simulate. The defaults are the kernel's own."""
 
     adjustments: tuple[tuple[str, int], ...] = ()
-    """(pid in digits or comm, oom_score_adj), the last one that names a task counts."""
+    """(pid in digits or comm, oom_score_adj); the last one that names a task applies."""
     every: int | None = None
-    """oom_score_adj of all that `adjustments` does not name."""
+    """oom_score_adj of all tasks that `adjustments` does not name."""
     kill_allocating_task: bool = False
     """vm.oom_kill_allocating_task."""
     panic_on_oom: int = 0
@@ -28,11 +28,11 @@ class Outlook(NamedTuple):
     """What would have happened."""
 
     outcome: Outcome | None
-    """None where the log does not tell enough."""
+    """None where the log does not show enough."""
     victim: Scored | None
-    """Who would have died, where the table has the process."""
+    """The process that would have been killed, where the table has it."""
     victim_name: str | None
-    """`comm (pid)` of who would have died, in the table or not."""
+    """`comm (pid)` of the process that would have been killed, in the table or not."""
     why: str
     """One sentence."""
     ranking: Ranking
@@ -41,12 +41,12 @@ class Outlook(NamedTuple):
 
 
 def simulate(kill: Kill, settings: Settings, *, node: NodeFacts | None = None) -> Outlook:
-    """The outcome of `kill` under `settings`, as far as its report tells. Never raises."""
+    """Return the outcome of `kill` under `settings`, as far as its report shows. Never raises."""
     return outlook_of(kill, settings, Table(kill, node))
 
 
 def outlook_of(kill: Kill, settings: Settings, table: Table) -> Outlook:
-    """The same for one of several questions about one event."""
+    """Return the same for one of several questions about one event."""
     adj, unmatched = _adjusted(table, settings)
     ranking = Ranking(table, adj)
     outcome, victim, name, why = (
@@ -80,22 +80,22 @@ def _panic(kill: Kill, settings: Settings, table: Table) -> _End | None:
     if not settings.panic_on_oom:
         return None
     if kill.by_sysrq and table.formula.release >= (4, 3):
-        # 071a4befebb6; before it, sysrq-f met the sysctl like any other.
+        # 071a4befebb6; before it, the sysctl applied to sysrq-f like to any other OOM.
         return None
     if settings.panic_on_oom == 2:
         return (
             Outcome.PANICKED,
             None,
             None,
-            "vm.panic_on_oom=2 panics on every shortage, even one of a cgroup's limit or of some NUMA nodes.",
+            "vm.panic_on_oom=2 panics on every OOM, even at a cgroup's limit or on only some NUMA nodes.",
         )
     if table.domain.constraint != "CONSTRAINT_NONE" or kill.scope is not Scope.GLOBAL:
         return None
-    return Outcome.PANICKED, None, None, "vm.panic_on_oom=1 panics when the whole machine is short of memory."
+    return Outcome.PANICKED, None, None, "vm.panic_on_oom=1 panics when the whole machine is out of memory."
 
 
 def _allocating(kill: Kill, settings: Settings, table: Table, ranking: Ranking) -> _End | None:
-    """vm.oom_kill_allocating_task: the task that asked dies, if it is one that may."""
+    """vm.oom_kill_allocating_task: the allocating task is killed, if it is eligible."""
     if not settings.kill_allocating_task or kill.scope is not Scope.GLOBAL or kill.invoker is None:
         return None
     invoker = kill.invoker
@@ -104,9 +104,9 @@ def _allocating(kill: Kill, settings: Settings, table: Table, ranking: Ranking) 
         task = ranking.of(places[0])
         if not task.eligible:
             return None
-        return Outcome.KILLED, task, _name(task), "It asked for the memory."
-    # A thread's pid is not in the table, a kernel thread's process neither; one without memory of its own
-    # (sysrq's kworker) is passed over by the kernel too.
+        return Outcome.KILLED, task, _name(task), "It requested the memory."
+    # The table has neither threads nor kernel threads; the kernel skips a task without memory of its own
+    # (sysrq's kworker) too.
     if kill.by_sysrq or invoker.oom_score_adj == ADJ_MIN or _is_kernel_thread(invoker.comm):
         return None
     pid = "" if invoker.pid is None else f" ({invoker.pid})"
@@ -114,7 +114,7 @@ def _allocating(kill: Kill, settings: Settings, table: Table, ranking: Ranking) 
         Outcome.KILLED,
         None,
         f"{invoker.comm}{pid}",
-        "It, or the process whose thread it is, asked for the memory; unless it is a kernel thread.",
+        "It, or the process that it is a thread of, requested the memory, unless it is a kernel thread.",
     )
 
 
@@ -127,31 +127,38 @@ def _is_kernel_thread(comm: str) -> bool:
 
 def _by_score(kill: Kill, ranking: Ranking) -> _End:
     if ranking.empty:
-        return None, None, None, "The report has no task table (vm.oom_dump_tasks=0, or the log is cut)."
+        return (
+            None,
+            None,
+            None,
+            "The report has no task table (vm.oom_dump_tasks=0, or the log is incomplete).",
+        )
     if not ranking.known:
         return None, None, None, _unknown(ranking)
     if ranking.chosen is not None:
         return Outcome.KILLED, ranking.chosen, _name(ranking.chosen), _because(ranking)
     if kill.scope is Scope.GLOBAL and not kill.by_sysrq:
-        return Outcome.PANICKED, None, None, "No process may be killed, and then the kernel panics."
-    return Outcome.NO_VICTIM, None, None, "No process of the table may be killed."
+        return Outcome.PANICKED, None, None, "No process can be killed, so the kernel panics."
+    return Outcome.NO_VICTIM, None, None, "No process in the table can be killed."
 
 
 def _unknown(ranking: Ranking) -> str:
     if ranking.domain.pages is not None:
-        return "Not the kernel's own score but another policy chose."
-    return "The processes differ in oom_score_adj, and the log does not show what it is measured against."
+        return "A policy outside the kernel chose the victim, not the kernel's score."
+    return (
+        "The processes differ in oom_score_adj, and the log does not show the memory that it is relative to."
+    )
 
 
 def _because(ranking: Ranking) -> str:
     if not ranking.rivals:
-        return "It has the most points."
+        return "It has the highest score."
     names = ", ".join(_name(task) for task in ranking.rivals[:3])
     more = f" and {len(ranking.rivals) - 3} more" if len(ranking.rivals) > 3 else ""
     points = ranking.chosen.points if ranking.chosen else None
     if all(task.points == points for task in ranking.rivals):
-        return f"It has the most points, as many as {names}{more}."
-    return f"It has the most points, unless what the log does not show speaks for {names}{more}."
+        return f"It has the highest score, equal to {names}{more}."
+    return f"It has the highest score, unless evidence missing from this log points to {names}{more}."
 
 
 def _name(task: Scored) -> str:

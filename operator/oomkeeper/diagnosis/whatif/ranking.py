@@ -1,4 +1,4 @@
-"""The task table in the order in which the kernel would have killed."""
+"""The task table in the order in which the kernel would have chosen a victim."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 _BEYOND_PAGES = 1 << 44
 """More than any machine's memory and swap: 64 PiB of 4-KiB pages."""
 _NO_DOMAIN_PAGES = 1000
-"""With one oom_score_adj of 0 for all, the domain decides nothing."""
+"""With an oom_score_adj of 0 for all, the domain does not matter."""
 
 
 class Scored(NamedTuple):
@@ -21,15 +21,15 @@ class Scored(NamedTuple):
 
     row: TaskRow
     adj: int
-    """oom_score_adj that counts: the row's own or the one asked about."""
+    """The oom_score_adj that applies: the row's own or the simulated one."""
     points: int | None
-    """Pages (before 3.5 thousandths of the domain); None where the kernel never considers the task, and
-    where its points are not known."""
+    """Pages (before 3.5 thousandths of the domain); None where the kernel never considers the task, and where
+    its points are unknown."""
     eligible: bool
 
 
 class Table:
-    """What of one event stays the same whatever is asked about it."""
+    """The part of one event that does not depend on the simulated settings."""
 
     def __init__(self, kill: Kill, node: NodeFacts | None = None) -> None:
         self.rows: Sequence[TaskRow] = tuple(kill.tasks)
@@ -42,13 +42,13 @@ class Table:
         """Places of all but init, which the kernel never kills."""
 
     def places(self, pid: int) -> list[int]:
-        """Where a process stands: by its own pid or, for a thread that stands in for it, its group's."""
+        """Return the positions of a process: by its own pid or, where a thread represents it, its group's."""
         own = [place for place, row in enumerate(self.rows) if row.pid == pid]
         return own or [place for place, row in enumerate(self.rows) if row.tgid == pid]
 
 
 class Ranking:
-    """Every row of the table, highest points first, and whom that makes the kernel choose."""
+    """Every row of the table, highest points first, and the task that the kernel therefore chooses."""
 
     def __init__(self, table: Table, adj: Mapping[int, int]) -> None:
         self._table = table
@@ -56,11 +56,11 @@ class Ranking:
         self._adjs = [adj.get(place, own) for place, own in enumerate(table.adjs)] if adj else table.adjs
         self._total = _NO_DOMAIN_PAGES if self.domain.pages is None else self.domain.pages
 
-    # Worked out when first asked for: what a panic makes of an event, nobody's points tell.
+    # Computed on first use: a simulated panic does not need the points.
 
     @cached_property
     def _places(self) -> list[int]:
-        """Of the eligible."""
+        """Positions of the eligible tasks."""
         adjs = self._adjs
         if min(adjs, default=0) > ADJ_MIN:
             return self._table.able
@@ -73,8 +73,8 @@ class Ranking:
 
     @cached_property
     def known(self) -> bool:
-        """False where points cannot be compared: different oom_score_adj, and a domain that the log does not
-        print; or somebody else's policy chose."""
+        """False where points cannot be compared: oom_score_adj differs and the log does not show the domain,
+        or a policy outside the kernel chose."""
         return self.domain.constraint in KERNEL_CONSTRAINTS and (
             self.domain.pages is not None or self._values <= {0}
         )
@@ -84,7 +84,7 @@ class Ranking:
         return self._score(self._total, root=True) if self.known else []
 
     def _score(self, total_pages: int, *, root: bool) -> list[int]:
-        """Points of the eligible, in their order."""
+        """Return the points of the eligible tasks, in their order."""
         table, places = self._table, self._places
         return self.formula.points(
             _of(table.pages, places),
@@ -95,13 +95,13 @@ class Ranking:
 
     @cached_property
     def chosen(self) -> Scored | None:
-        """None where nobody is eligible, or the log does not tell enough (`known`)."""
+        """None where no task is eligible, or the log does not show enough (`known`)."""
         return self._scored(self._first(self._points)) if self._points else None
 
     @cached_property
     def rivals(self) -> tuple[Scored, ...]:
-        """Who would be chosen if what the log does not tell were otherwise: capabilities, swap, equal
-        points."""
+        """The tasks that would be chosen under other assumptions about what the log does not show:
+        capabilities, swap, equal points."""
         points = self._points
         if not points:
             return ()
@@ -112,7 +112,7 @@ class Ranking:
         if self.formula.root_bonus:
             others.append(self._first(self._score(self._total, root=False)))
         if not self.domain.exact and len(self._values) > 1:
-            # Points are linear in the domain: whoever leads at both ends leads all the way between.
+            # Points are linear in the domain: a task that leads at both ends leads everywhere between.
             others.append(self._first(self._score(_BEYOND_PAGES, root=True)))
         return tuple(self._scored(at) for at in dict.fromkeys(others) if at != first)
 
@@ -135,38 +135,37 @@ class Ranking:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What the log does not tell and the ranking rests on, one sentence each."""
+        """What the log does not show and the ranking depends on, one sentence each."""
         return tuple(self._caveats())
 
     def _caveats(self) -> Iterator[str]:
         if not self.formula.known:
-            yield "The log does not name its kernel: the newest one's rules are taken."
+            yield "The log does not show the kernel version; the rules of the newest kernel are used."
         if any(row.swapents_pages is None for row in self._table.rows):
-            yield (
-                "This kernel's table leaves out swap and page tables, so points are the least there can be."
-            )
+            yield ("This kernel's table omits swap and page tables, so points are a lower bound.")
         if self.formula.root_bonus:
-            yield "Processes of uid 0 are taken to hold CAP_SYS_ADMIN, which lowers their points here."
+            yield "Processes of uid 0 are assumed to have CAP_SYS_ADMIN, which lowers their points."
         if len(self._values) > 1 and self.domain.pages is not None and not self.domain.exact:
             yield (
-                "oom_score_adj may weigh more than shown: the log does not print all the memory it counts in."
+                "oom_score_adj may weigh more than shown: the log does not show all the memory it is "
+                "relative to."
             )
 
     def of(self, place: int) -> Scored:
-        """The entry of the row at a place of the table."""
+        """Return the entry of the row at a position of the table."""
         if place in self._places:
             return self._scored(self._places.index(place))
         return Scored(self._table.rows[place], self._adjs[place], None, False)
 
     def _scored(self, at: int) -> Scored:
-        """The entry of one of the eligible."""
+        """Return the entry of one of the eligible tasks."""
         place = self._places[at]
         return Scored(
             self._table.rows[place], self._adjs[place], self._points[at] if self._points else None, True
         )
 
     def _first(self, points: Sequence[int]) -> int:
-        """The place of the winner, by the kernel's order among equals."""
+        """Return the position of the highest points, by the kernel's order among equals."""
         most = max(points)
         if self.formula.last_of_equals:
             return len(points) - 1 - points[::-1].index(most)
@@ -178,12 +177,12 @@ def _of(column: Sequence[_T], places: Sequence[int]) -> list[_T]:
 
 
 def rank(kill: Kill, *, adj: Mapping[int, int] | None = None, node: NodeFacts | None = None) -> Ranking:
-    """Score the table of `kill`. `adj` gives other oom_score_adj values by a row's place in the table."""
+    """Score the table of `kill`. `adj` gives other oom_score_adj values by a row's position in the table."""
     return Ranking(Table(kill, node), adj or {})
 
 
 def chosen_row(kill: Kill) -> TaskRow | None:
-    """The row of the task that the kernel chose: before 5.1 not always the one that died."""
+    """Return the row of the task that the kernel chose: before 5.1 not always the one that was killed."""
     pids = [kill.sacrificed_parent_pid, kill.chosen_pid, *(victim.pid for victim in kill.victims)]
     pid = next((pid for pid in pids if pid is not None), None)
     if pid is None:

@@ -10,14 +10,14 @@ from .ranking import Table, chosen_row
 
 
 class Scenario(NamedTuple):
-    """One setting and what it would have made of the event."""
+    """One setting and the outcome it would have had."""
 
     setting: str
     outlook: Outlook
 
 
 def scenarios(kill: Kill, *, node: NodeFacts | None = None) -> tuple[Scenario, ...]:
-    """The sysctls one by one, and the process that died exempted; nothing without a task table."""
+    """Return the sysctls one by one, and the killed process exempted; nothing without a task table."""
     if not kill.tasks:
         return ()
     asked: list[tuple[str, Settings]] = []

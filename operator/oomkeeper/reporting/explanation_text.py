@@ -1,12 +1,20 @@
-"""Kills as a page in a terminal, for a tired person at night: what happened first, what to do before the
-small print.
-"""
+"""Render explanations for a terminal: what happened first, details last."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .explanation import (
+    ADVICE_TITLE,
+    UNCERTAIN_TITLE,
+    VICTIM_COLUMNS,
+    VICTIMS_TITLE,
+    WHAT_IF_TITLE,
+    Bar,
+    Chart,
+    Explanation,
+    explanation_of,
+)
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
-from .kill_page import OTHERWISE_TITLE, VICTIM_COLUMNS, Bar, Chart, Page, kill_page
 from .terminal_drawing import Pen, cells
 
 _INDENT = "   "
@@ -15,18 +23,18 @@ _INDENT = "   "
 def render_text(
     kills: Iterable[Mapping[str, Any]], *, width: int = 100, colour: bool = False, unicode: bool = True
 ) -> str:
-    """All kills as one text; see `text_pages`."""
+    """Render all kills as one text; see `text_pages`."""
     return "".join(text_pages(kills, width=width, colour=colour, unicode=unicode))
 
 
 def text_pages(
     kills: Iterable[Mapping[str, Any]], *, width: int = 100, colour: bool = False, unicode: bool = True
 ) -> Iterator[str]:
-    """One page a kill as it comes, each ending in a newline, and after several a table of what came how
-    often.
+    """Yield one page per kill as it arrives, each ending in a newline; after several kills, a table of how
+    often each kind occurred.
 
-    `kills` are JSON objects of the edge contract (`kill_json`). `width` in character cells (at least 60);
-    `colour` with ANSI sequences; without `unicode` nothing but ASCII comes out. No text of a kill can add a
+    `kills` are JSON objects of the edge contract (`kill_json`). `width` is in character cells (at least 60);
+    `colour` adds ANSI sequences; without `unicode` the output is pure ASCII. No text of a kill can add a
     control sequence.
     """
     pen = Pen(width=max(60, width), colour=colour, unicode=unicode)
@@ -34,7 +42,7 @@ def text_pages(
     for number, given in numbered(kills):
         kill = given if unicode else _ascii(given)
         overview.add(kill)
-        yield _text(pen, _page(pen, kill_page(kill), number=number))
+        yield _text(pen, _page(pen, explanation_of(kill), number=number))
     if overview.total > 1:
         yield _text(pen, _overview(pen, overview))
 
@@ -44,7 +52,7 @@ def _text(pen: Pen, lines: Iterable[str]) -> str:
 
 
 def _ascii(value: Any) -> Any:
-    """The same object with every text in ASCII, before anything is measured by it."""
+    """Return the same object with every text in ASCII, before widths are measured."""
     if isinstance(value, str):
         return value.encode("ascii", "backslashreplace").decode("ascii")
     if isinstance(value, Mapping):
@@ -52,7 +60,7 @@ def _ascii(value: Any) -> Any:
     return [_ascii(part) for part in value] if isinstance(value, list) else value
 
 
-def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
+def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
     title = page.title if number is None else f"{number}. {page.title}"
     heading = f"{title}, {page.when}"
     if cells(heading) + 6 <= pen.width:
@@ -66,7 +74,7 @@ def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
     yield from _section(pen, "Why")
     yield from pen.wrap(f"{page.cause}, confidence {page.confidence}. {page.why}".strip(), indent=_INDENT)
     yield ""
-    yield from _section(pen, "Who died")
+    yield from _section(pen, VICTIMS_TITLE)
     if page.victims:
         yield from _table(pen, VICTIM_COLUMNS, page.victims)
     else:
@@ -77,24 +85,24 @@ def _page(pen: Pen, page: Page, *, number: int | None) -> Iterator[str]:
         yield from _chart(pen, chart)
     if page.advice:
         yield ""
-        yield from _section(pen, "What to do")
+        yield from _section(pen, ADVICE_TITLE)
         for place, (remedy, message) in enumerate(page.advice, 1):
             first, *rest = pen.wrap(
                 f"{remedy}: {message}" if remedy else message, indent="      ", first=f"{_INDENT}{place}. "
             )
             yield first.replace(f"{remedy}:", pen.paint(f"{remedy}:", "green"), 1) if remedy else first
             yield from rest
-    if page.otherwise:
+    if page.what_if:
         yield ""
-        yield from _section(pen, OTHERWISE_TITLE)
-        for setting, what, why in page.otherwise:
-            # A sysctl's name stays on one line with its value: it is to be copied.
+        yield from _section(pen, WHAT_IF_TITLE)
+        for setting, what, why in page.what_if:
+            # A sysctl's name stays on one line with its value, so that it can be copied.
             yield from pen.wrap(
                 f"{setting}: {what}. {why}", indent=f"{_INDENT}  ", first=f"{_INDENT}{pen.bullet} "
             )
     if page.uncertain:
         yield ""
-        yield from _section(pen, "Not certain")
+        yield from _section(pen, UNCERTAIN_TITLE)
         for sentence in page.uncertain:
             yield from (
                 pen.paint(line, "yellow")
@@ -146,7 +154,7 @@ def _bar(pen: Pen, bar: Bar, room: int) -> str:
 
 def _table(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     rooms = [max(cells(column), *(cells(row[place]) for row in rows)) for place, column in enumerate(columns)]
-    # The widest column gives way, down to what a comm needs (TASK_COMM_LEN).
+    # The widest column shrinks, down to the width of a comm (TASK_COMM_LEN).
     while sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width and max(rooms) > 16:
         rooms[rooms.index(max(rooms))] -= 1
     if sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width + 2:
@@ -160,7 +168,7 @@ def _table(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> I
 
 
 def _records(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table for a narrow terminal: each row as lines of its own."""
+    """Render a table for a narrow terminal: one line per cell."""
     room = max(len(column) for column in columns)
     for place, row in enumerate(rows):
         if place:
@@ -170,7 +178,7 @@ def _records(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _overview(pen: Pen, overview: Overview) -> Iterator[str]:
-    yield pen.paint(pen.rule(overview.sentence().rstrip(":")), "bold")
+    yield pen.paint(pen.rule(overview.sentence()), "bold")
     yield ""
     yield from _chart(pen, overview.causes())
     yield ""

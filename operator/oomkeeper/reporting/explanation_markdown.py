@@ -1,4 +1,5 @@
-"""Kills as Markdown for a ticket: GitHub's and GitLab's dialect, where tables and details blocks work."""
+"""Render explanations as Markdown for a ticket, in the dialect of GitHub and GitLab (tables, details
+blocks)."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,21 +7,29 @@ from typing import Any
 
 from oomkeeper.kernel.lazy import lazy
 
+from .explanation import (
+    ADVICE_TITLE,
+    UNCERTAIN_TITLE,
+    VICTIM_COLUMNS,
+    VICTIMS_TITLE,
+    WHAT_IF_COLUMNS,
+    WHAT_IF_TITLE,
+    Chart,
+    Explanation,
+    explanation_of,
+)
 from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
-from .kill_page import OTHERWISE_COLUMNS, OTHERWISE_TITLE, VICTIM_COLUMNS, Chart, Page, kill_page
 
-# What starts markup in the middle of a line: code, emphasis, links, tags, entities, cells, strikethrough,
-# mathematics. An underscore inside a word starts nothing (CommonMark 6.2), and oom_score_adj should stay
-# readable in the source.
+# Characters that start markup inside a line: code, emphasis, links, tags, entities, cells, strikethrough,
+# mathematics. An underscore inside a word starts none (CommonMark 6.2), so oom_score_adj stays readable.
 _SPECIAL = lazy(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
 _LINE_START = lazy(r"^(\s*)([-+=#]|\d+(?=[.)](?:\s|$)))")
-# Mentions, issue numbers and bare addresses are made into links after the Markdown is rendered, where no
-# backslash helps.
+# Mentions, issue numbers and bare addresses become links after rendering, where a backslash does not help.
 _LINKS = lazy(r"(?i)(?<!\w)[@#](?=\w)|\bwww(?=\.)|\b(?:https?|ftp)(?=://)")
 
 
 def escape(text: str) -> str:
-    """`text` so that Markdown shows exactly it: no markup, no tag, no link, no mention comes of it."""
+    """Escape `text` so that Markdown shows it unchanged, without markup, tags, links or mentions."""
     text = _SPECIAL.sub(lambda match: "\\" + match[0], text)
     text = _LINKS.sub(lambda match: match[0] + "&#8203;", text)
     return _LINE_START.sub(
@@ -29,7 +38,7 @@ def escape(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """`text` as a code span within a table cell: copied as it stands, and never a link."""
+    """Return `text` as a code span within a table cell, which is shown unchanged and never a link."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
@@ -37,19 +46,19 @@ def code(text: str) -> str:
 
 
 def render_markdown(kills: Iterable[Mapping[str, Any]]) -> str:
-    """All kills as one document; see `markdown_pages`."""
+    """Render all kills as one document; see `markdown_pages`."""
     return "".join(markdown_pages(kills))
 
 
 def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """One section a kill as it comes, and after several a table of what came how often.
+    """Yield one section per kill as it arrives; after several, a table of how often each kind occurred.
 
     `kills` are JSON objects of the edge contract (`kill_json`). Every text of a kill is escaped.
     """
     overview = Overview()
     for number, kill in numbered(kills):
         overview.add(kill)
-        yield "\n".join(_page(kill_page(kill), number=number)) + "\n"
+        yield "\n".join(_page(explanation_of(kill), number=number)) + "\n"
     if overview.total > 1:
         yield (
             "\n".join(
@@ -64,7 +73,7 @@ def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def _page(page: Page, *, number: int | None) -> Iterator[str]:
+def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
     title = page.title if number is None else f"{number}. {page.title}"
     yield f"## {escape(title)}, {escape(page.when)}"
     yield ""
@@ -72,7 +81,7 @@ def _page(page: Page, *, number: int | None) -> Iterator[str]:
     yield ""
     yield f"**Why:** {escape(page.cause)}, confidence {escape(page.confidence)}. {escape(page.why)}"
     yield ""
-    yield "### Who died"
+    yield f"### {VICTIMS_TITLE}"
     yield ""
     if page.victims:
         yield from _table(VICTIM_COLUMNS, page.victims)
@@ -82,7 +91,7 @@ def _page(page: Page, *, number: int | None) -> Iterator[str]:
     for chart in page.charts:
         yield from _chart(chart)
     if page.advice:
-        yield "### What to do"
+        yield f"### {ADVICE_TITLE}"
         yield ""
         for place, (remedy, message) in enumerate(page.advice, 1):
             yield (
@@ -91,20 +100,20 @@ def _page(page: Page, *, number: int | None) -> Iterator[str]:
                 else f"{place}. {escape(message)}"
             )
         yield ""
-    if page.otherwise:
-        yield f"### {OTHERWISE_TITLE}"
+    if page.what_if:
+        yield f"### {WHAT_IF_TITLE}"
         yield ""
-        yield from _table(OTHERWISE_COLUMNS, page.otherwise)
+        yield from _table(WHAT_IF_COLUMNS, page.what_if)
         yield ""
     if page.uncertain:
-        yield "### Not certain"
+        yield f"### {UNCERTAIN_TITLE}"
         yield ""
         yield from (f"- {escape(sentence)}" for sentence in page.uncertain)
         yield ""
     if page.details:
         yield "<details><summary>Details</summary>"
         yield ""
-        yield from _rows(("what", "value"), ((escape(label), code(value)) for label, value in page.details))
+        yield from _rows(("detail", "value"), ((escape(label), code(value)) for label, value in page.details))
         yield ""
         yield "</details>"
         yield ""

@@ -1,18 +1,17 @@
-"""What a page on one kill says, in the order in which a person asks, whatever it is rendered as.
+"""The explanation of one kill: title, summary, tables, charts, advice and details, before any rendering.
 
-Text, Markdown and HTML are three dresses of the `Page` made here, so they never disagree. Made from the
-JSON object (`kill_json`), possibly a stored one of another version: a key that is absent reads as not
-known.
+Text, Markdown and HTML render the same `Explanation`, so they never disagree. It is made from the JSON object
+(`kill_json`), which may be a stored one of another version: an absent key reads as unknown.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from oomkeeper.kernel.lazy import lazy
+from oomkeeper.model.escaping import printable
+from oomkeeper.model.units import bytes_text, count_text, share_text
 
-from . import kill_words as words
-from .escaping import printable
-from .units import bytes_text, count_text, share_text
+from . import display_names as words
 
 
 class Bar(NamedTuple):
@@ -28,15 +27,15 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Bars under one heading, with one line that says what a full bar is."""
+    """Bars under one heading, with one line that states what a full bar is."""
 
     title: str
     bars: tuple[Bar, ...]
     caption: str = ""
 
 
-class Page(NamedTuple):
-    """Everything that is said of one kill. All text is printable and without markup."""
+class Explanation(NamedTuple):
+    """Everything shown for one kill. All text is printable; only advice has markup, `code` in backticks."""
 
     title: str
     when: str
@@ -47,35 +46,38 @@ class Page(NamedTuple):
     victims: tuple[tuple[str, ...], ...]
     """Rows under `VICTIM_COLUMNS`."""
     no_victim: str
-    """What to say where `victims` is empty."""
+    """Shown where `victims` is empty."""
     charts: tuple[Chart, ...]
     advice: tuple[tuple[str, str], ...]
-    """(remedy in words, message)."""
-    otherwise: tuple[tuple[str, ...], ...]
-    """Rows under `OTHERWISE_COLUMNS`; none where the report has no task table."""
+    """(display name of the remedy, message)."""
+    what_if: tuple[tuple[str, ...], ...]
+    """Rows under `WHAT_IF_COLUMNS`; none where the report has no task table."""
     uncertain: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
-    """(what, value): paths, ids and flags, for whoever digs on."""
+    """(label, value): paths, ids and flags for further analysis."""
 
 
 _RFC3339 = lazy(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 _MOST_ABOVE_LIMIT = 1.5
 _NEARLY = 0.95
-"""Less of a zone's free memory than this and what the request could use of it is another figure."""
+"""Part of a zone's free memory. If the request could use less than this, the usable amount is shown."""
 
-OTHERWISE_TITLE = "If settings had been otherwise"
-OTHERWISE_COLUMNS = ("setting", "what happens", "why")
+VICTIMS_TITLE = "Killed processes"
+ADVICE_TITLE = "What to do"
+WHAT_IF_TITLE = "What if"
+UNCERTAIN_TITLE = "Uncertain"
+WHAT_IF_COLUMNS = ("setting", "outcome", "reason")
 VICTIM_COLUMNS = ("process", "pid", "resident", "anonymous", "file", "shared", "uid", "oom_score_adj")
 
 
-def kill_page(kill: Mapping[str, Any]) -> Page:
-    """The page on one JSON object of a kill."""
+def explanation_of(kill: Mapping[str, Any]) -> Explanation:
+    """Return the explanation of one kill's JSON object."""
     cause = _str(kill.get("cause")) or "Unknown"
     title, why = words.CAUSES.get(cause, (cause, ""))
     outcome = _str(kill.get("outcome"))
     victims = tuple(_victim(victim) for victim in kill.get("victims") or ())
-    return Page(
-        title=words.OUTCOMES.get(outcome, outcome or "OOM kill"),
+    return Explanation(
+        title=_title(outcome, kill),
         when=when_text(kill),
         cause=title if title == cause else f"{title} ({cause})",
         confidence=_str(kill.get("confidence")) or "unknown",
@@ -87,14 +89,27 @@ def kill_page(kill: Mapping[str, Any]) -> Page:
             chart for chart in (_limits(kill), _zones(kill), _contributors(kill), _tasks(kill)) if chart.bars
         ),
         advice=tuple(_advice(item) for item in kill.get("advice") or ()),
-        otherwise=tuple(_otherwise(item) for item in kill.get("whatIf") or ()),
+        what_if=tuple(_what_if(item) for item in kill.get("whatIf") or ()),
         uncertain=(*(_str(text) for text in kill.get("uncertain") or ()), *_gaps(kill)),
         details=tuple((label, value) for label, value in _details(kill) if value),
     )
 
 
+def _title(outcome: str, kill: Mapping[str, Any]) -> str:
+    if _victim_missing(outcome, kill):
+        return words.VICTIM_NOT_IN_LOG
+    return words.OUTCOMES.get(outcome, outcome or "OOM kill")
+
+
+def _victim_missing(outcome: str, kill: Mapping[str, Any]) -> bool:
+    """Return whether a process may have been killed, but an incomplete log does not show it."""
+    return (
+        outcome == "NoVictim" and kill.get("complete") is False and kill.get("cause") != "NoKillableProcess"
+    )
+
+
 def when_text(kill: Mapping[str, Any]) -> str:
-    """The kill's time for people: the wall clock's, the log's own wording, or the time since boot."""
+    """Return the kill's time: wall-clock time, the log's own spelling, or the time since boot."""
     time = _str(kill.get("time"))
     if time.startswith("+"):
         text = _str(kill.get("timeText"))
@@ -103,7 +118,7 @@ def when_text(kill: Mapping[str, Any]) -> str:
 
 
 def moment_text(kill: Mapping[str, Any]) -> str:
-    """The same in few characters, for a table: `33 days 19:05:20`, `11-23 09:09:20Z`."""
+    """Return the same in few characters for a table: `33 days 19:05:20`, `11-23 09:09:20Z`."""
     time = _str(kill.get("time"))
     if time.startswith("+"):
         return _str(kill.get("timeText")) or _clock(time)
@@ -131,7 +146,7 @@ def _task_name(comm: object, pid: object) -> str:
 
 
 def _comm(comm: object) -> str:
-    """A task's name where it can be seen: a process may call itself by blanks alone."""
+    """Return a task's name, quoted if it has only blanks."""
     text = _str(comm)
     return f"'{text}'" if text.isspace() else text or "?"
 
@@ -147,10 +162,10 @@ def _victim(victim: Mapping[str, Any]) -> tuple[str, ...]:
 def _no_victim(outcome: str, kill: Mapping[str, Any]) -> str:
     if outcome == "Panicked":
         panic = _str(kill.get("panic"))
-        return f"Nobody was killed: the kernel panicked{f' ({panic})' if panic else ''}."
-    if outcome == "NoVictim":
-        return "The log names nobody who was killed."
-    return "The log does not name the process."
+        return f"No process was killed: the kernel panicked{f' ({panic})' if panic else ''}."
+    if outcome == "NoVictim" and not _victim_missing(outcome, kill):
+        return "No process was killed."
+    return "The log does not show which process was killed."
 
 
 def _limits(kill: Mapping[str, Any]) -> Chart:
@@ -161,12 +176,12 @@ def _limits(kill: Mapping[str, Any]) -> Chart:
         if usage is None or (limit is None and not usage):
             continue
         bars.append(_limit_bar(name, usage, limit, hot=name == binding))
-    # A stored or header-less kill may know its limit (from the cgroup's files) without any counter line.
+    # A stored kill, or one without a header, may have its limit from the cgroup's files and no counter line.
     if not bars and kill.get("limitBytes") is not None:
         bars.append(
             _limit_bar(_str(binding) or "Memory", kill.get("usageBytes"), kill["limitBytes"], hot=True)
         )
-    return Chart(title="Limit against usage", bars=tuple(bars))
+    return Chart(title="Usage and limit", bars=tuple(bars))
 
 
 def _limit_bar(name: str, usage: int | None, limit: int | None, *, hot: bool) -> Bar:
@@ -192,8 +207,8 @@ def _limit_bar(name: str, usage: int | None, limit: int | None, *, hot: bool) ->
 
 
 def _zones(kill: Mapping[str, Any]) -> Chart:
-    """Free memory against the watermark below which only privileged requests are served: the page
-    allocator's limit.
+    """Compare free memory with the watermark below which the page allocator only serves privileged
+    requests.
     """
     if kill.get("scope") != "Global":
         return Chart(title="", bars=())
@@ -210,13 +225,13 @@ def _zones(kill: Mapping[str, Any]) -> Chart:
             )
         )
     return Chart(
-        title="Free memory against the watermark",
+        title="Free memory and watermarks",
         bars=tuple(bars),
         caption=(
-            "Half a bar is what this request had to leave free: the zone's min watermark, and what is kept "
-            "from requests that could use a higher zone; a full bar is twice that or more."
-            if any("+ kept" in bar.value for bar in bars)
-            else "Half a bar is the zone's min watermark; a full bar is twice that or more."
+            "A full bar is the min watermark or more. The reserve is memory kept from requests that could "
+            "use a higher zone (lowmem_reserve)."
+            if any("+ reserve" in bar.value for bar in bars)
+            else "A full bar is the zone's min watermark or more."
         ),
     )
 
@@ -228,7 +243,7 @@ def _zone_bar(zone: Mapping[str, Any]) -> Bar | None:
     label = f"node {_str(zone.get('node'))} {_str(zone.get('zone'))}"
     usable, mark = zone.get("usableFreeBytes"), zone.get("markBytes")
     if mark is None and usable == 0:
-        return Bar(label=label, value=f"{bytes_text(free)} free", share=None, note="not for this request")
+        return Bar(label=label, value=f"{bytes_text(free)} free", share=None, note="not usable here")
     held = f"{bytes_text(free)} free"
     if usable is None or mark is None:
         usable, mark = free, low
@@ -237,8 +252,8 @@ def _zone_bar(zone: Mapping[str, Any]) -> Bar | None:
     below = usable <= mark
     return Bar(
         label=label,
-        value=f"{held}, min {'+ kept ' if mark > low else ''}{bytes_text(mark)}",
-        share=usable / mark / 2,
+        value=f"{held}, min {'+ reserve ' if mark > low else ''}{bytes_text(mark)}",
+        share=usable / mark,
         note=("at or below" if mark > low else "at or below min") if below else "",
         hot=below,
     )
@@ -260,19 +275,18 @@ def _contributors(kill: Mapping[str, Any]) -> Chart:
         if detail:
             cache = name == "KernelSlab" and " " not in detail
             details.append(f"{label}: largest cache {detail}." if cache else f"{label}: {detail}.")
-    return Chart(title="What the memory was", bars=tuple(bars), caption=" ".join(details))
+    return Chart(title="Memory breakdown", bars=tuple(bars), caption=" ".join(details))
 
 
 def _tasks(kill: Mapping[str, Any]) -> Chart:
     tasks = kill.get("tasks") or ()
     sizes = [(task.get("rssBytes") or 0) + (task.get("swapBytes") or 0) for task in tasks]
-    # Against the limit where one was hit, else against the machine: the same measure as the chart of what
-    # it was.
+    # Relative to the limit where one was reached, else to the machine, like the memory breakdown.
     whole, of = kill.get("limitBytes"), "the limit"
     if kill.get("scope") == "Global" or not whole:
         whole, of = _machine_bytes(kill), "the machine's memory and swap"
-    # Resident pages may be charged elsewhere, so a task may hold a little more than the limit. Far more
-    # means that the measure is wrong (tasks of several cgroups, another page size).
+    # Resident pages may be charged to another cgroup, so a task may use a little more than the limit. Far
+    # more means that the limit is the wrong measure (tasks of several cgroups, another page size).
     if not whole or max(sizes, default=0) > whole * _MOST_ABOVE_LIMIT:
         whole, of = max(sizes, default=0), "the largest process"
     bars = []
@@ -299,7 +313,7 @@ def _tasks(kill: Mapping[str, Any]) -> Chart:
         else ""
     )
     return Chart(
-        title="Who held the memory",
+        title="Top memory users",
         bars=tuple(bars),
         caption=_sentence(f"{shown}a full bar is {of}, {bytes_text(whole)}."),
     )
@@ -321,18 +335,18 @@ def _advice(item: object) -> tuple[str, str]:
     return words.REMEDIES.get(remedy, remedy), _str(item.get("message"))
 
 
-def _otherwise(item: Mapping[str, Any]) -> tuple[str, ...]:
-    what = words.ending(_str(item.get("outcome")), _str(item.get("victim")))
+def _what_if(item: Mapping[str, Any]) -> tuple[str, ...]:
+    what = words.simulated_outcome(_str(item.get("outcome")), _str(item.get("victim")))
     return _str(item.get("setting")), what, _str(item.get("why"))
 
 
 def _gaps(kill: Mapping[str, Any]) -> list[str]:
-    """How the record itself falls short, where the verdict's own doubts do not say it already."""
+    """Return what is missing from the record, unless the verdict's own uncertainties mention it."""
     gaps = []
     if kill.get("complete") is False and not kill.get("uncertain"):
-        gaps.append("The report is cut: a part of what the kernel printed is not in this log.")
+        gaps.append("The report is incomplete: a part of what the kernel printed is not in this log.")
     if lost := kill.get("lostBefore"):
-        gaps.append(f"{count_text(int(lost), 'log record')} just before or inside this report are lost.")
+        gaps.append(f"Lost just before or inside this report: {count_text(int(lost), 'log record')}.")
     return gaps
 
 
@@ -350,7 +364,7 @@ def _details(kill: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = kill.get("killLines") or 0
     level = _str(kill.get("level"))
     return [
-        ("asked for memory", asked),
+        ("requesting process", asked),
         ("level", words.LEVELS.get(level, level) if level != "Unknown" else ""),
         ("cgroup at its limit", oom_memcg),
         ("victim's cgroup", "the same" if task_memcg and task_memcg == oom_memcg else task_memcg),
@@ -359,7 +373,7 @@ def _details(kill: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("container id", _str(kill.get("containerId"))),
         ("killed as a group", _str(kill.get("oomGroup"))),
         ("constraint", _str(kill.get("constraint"))),
-        ("nodes allowed", _nodes(kill)),
+        ("allowed NUMA nodes", _nodes(kill)),
         ("kill lines", f"{lines:,}" if lines > max(1, len(kill.get("victims") or ())) else ""),
         ("panic", _str(kill.get("panic"))),
         ("kernel", _str(kill.get("kernelRelease"))),
