@@ -7,11 +7,12 @@ from oomkeeper.logformat import get_logger
 from .desired import parse_desired
 from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
 from .kube.watcher import Watcher
+from .kubelet import k3s_arguments
 from .messages import (
     DesiredChanged,
-    KubeletVersionRead,
     Message,
     NodeObjectMissing,
+    NodeRead,
     PodChanged,
     PodsListed,
 )
@@ -39,7 +40,6 @@ class ClusterWatch:
         self._node = node
         self._post = post
         self._node_added = node_added
-        self._kubelet_version: str | None = None
         self._watchers = (
             Watcher(
                 config=config,
@@ -81,10 +81,7 @@ class ClusterWatch:
             return
         if kind == "ADDED":
             self._node_added()
-            if self._kubelet_version is None:
-                self._kubelet_version = self._read_kubelet_version()
-                if self._kubelet_version is not None:
-                    self._post(KubeletVersionRead(self._kubelet_version))
+            self._read_node()
         self._post(DesiredChanged(parse_desired(obj)))
 
     def pods_listed(self, items: list[KubeObject]) -> None:
@@ -95,15 +92,16 @@ class ClusterWatch:
         """Handle a watch event of one of this node's pods."""
         self._post(PodChanged(parse_pod(obj), deleted=kind == "DELETED"))
 
-    def _read_kubelet_version(self) -> str | None:
-        """From the Node object, where RBAC lets the agent read it."""
+    def _read_node(self) -> None:
+        """Post what the Node object says, where RBAC lets the agent read it."""
         client = ApiClient(self._config)
         try:
             node = client.get(f"/api/v1/nodes/{self._node}")
         except ApiError as error:
-            log.info("kubelet version not read", error=error)
-            return None
+            log.info("node not read", error=error)
+            return
         finally:
             client.close()
         version = ((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion")
-        return str(version) if version else None
+        annotations = (node.get("metadata") or {}).get("annotations") or {}
+        self._post(NodeRead(str(version) if version else None, k3s_arguments(annotations)))

@@ -28,10 +28,10 @@ from .listener import LoopListener
 from .messages import (
     DesiredChanged,
     IncidentsListed,
-    KubeletVersionRead,
     Message,
     NamespacesChanged,
     NodeObjectMissing,
+    NodeRead,
     PodChanged,
     PodsListed,
     Stop,
@@ -158,7 +158,7 @@ class NodeLoop:
             proc=host.proc,
             clock=clock,
         )
-        self._kubelets = KubeletFinder(proc=host.proc)
+        self._kubelets = KubeletFinder(proc=host.proc, clock=clock)
         self._visibility = (
             Visibility(
                 store=store,
@@ -247,8 +247,9 @@ class NodeLoop:
                 self._set_desired(desired)
             case NodeObjectMissing():
                 self._absent_since = self._clock() if self._absent_since is None else self._absent_since
-            case KubeletVersionRead(version):
+            case NodeRead(version, k3s_arguments):
                 self._kubelet_version = version
+                self._kubelets.k3s_arguments = k3s_arguments
                 self._report()
             case PodsListed(pods):
                 self._replace_pods(pods)
@@ -345,7 +346,9 @@ class NodeLoop:
 
     def _enforce(self, desired: Desired) -> None:
         self._kubelet = self._kubelets.look()
-        self._kept = self._sysctls.reconcile(desired, kubelet=self._kubelet)
+        self._kept = self._sysctls.reconcile(
+            desired, kubelet=self._kubelets.recent(), kubelet_expected=self._pods is not None
+        )
         self._store.put_note(VIEWS_NOTE, [asdict(view) for view in self._kept.views])
         self._adjust(desired)
 

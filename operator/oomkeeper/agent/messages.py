@@ -21,10 +21,12 @@ class NodeObjectMissing:
 
 
 @dataclass(frozen=True, slots=True)
-class KubeletVersionRead:
-    """The Node object names this version of kubelet."""
+class NodeRead:
+    """What the Node object says of this node's kubelet."""
 
-    version: str
+    kubelet_version: str | None
+    k3s_arguments: tuple[str, ...] | None
+    """What k3s was started with (annotation k3s.io/node-args); None on other distributions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Stop:
 Message = (
     DesiredChanged
     | NodeObjectMissing
-    | KubeletVersionRead
+    | NodeRead
     | PodsListed
     | PodChanged
     | NamespacesChanged

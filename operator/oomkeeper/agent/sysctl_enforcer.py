@@ -82,9 +82,17 @@ class SysctlEnforcer:
         self._boot_id = boot_id
         self._clock = clock
         self._wall = wall
+        self._kubelet_expected = False
 
-    def reconcile(self, desired: Desired, *, kubelet: KubeletFacts | None) -> KeptState:
-        """One pass over every key that is desired or still held. Never raises for what one key does."""
+    def reconcile(
+        self, desired: Desired, *, kubelet: KubeletFacts | None, kubelet_expected: bool = False
+    ) -> KeptState:
+        """Make one pass over every key that is desired or still held. Never raises for what one key does.
+
+        `kubelet_expected`: this host is a node of a cluster; with no `kubelet` found, kubelet's own keys are
+        refused.
+        """
+        self._kubelet_expected = kubelet_expected
         notes = self._store.sysctls()
         # kernel.panic first: whether vm.panic_on_oom may be set depends on it.
         wanted = sorted(desired.sysctls, key=lambda one: (one.key != "kernel.panic", one.key))
@@ -158,7 +166,12 @@ class SysctlEnforcer:
         view = replace(view, actual=actual)
         if wanted.mode == AUDIT:
             return replace(view, state=_audit_state(view, actual))
-        refusal = refuse(wanted, kubelet=kubelet, kernel_panic_seconds=self._kernel_panic())
+        refusal = refuse(
+            wanted,
+            kubelet=kubelet,
+            kubelet_expected=self._kubelet_expected,
+            kernel_panic_seconds=self._kernel_panic(),
+        )
         if refusal is not None:
             return replace(view, state="Refused", reason=refusal.reason, message=refusal.message)
         if "original" not in note:

@@ -27,24 +27,24 @@ class Refusal:
 
 
 def refuse(
-    wanted: DesiredSysctl, *, kubelet: KubeletFacts | None, kernel_panic_seconds: int | None
+    wanted: DesiredSysctl,
+    *,
+    kubelet: KubeletFacts | None,
+    kernel_panic_seconds: int | None,
+    kubelet_expected: bool = False,
 ) -> Refusal | None:
-    """`kubelet` None: none runs here. `kernel_panic_seconds`: kernel.panic as it will be in effect. None
-    when nothing stands against it."""
+    """Return why a value must not be applied; None where nothing prevents it.
+
+    `kubelet`: the one that runs here, None where none is found; `kubelet_expected`: this host is a node of a
+    cluster, so that one must run. `kernel_panic_seconds`: kernel.panic as it will be in effect.
+    """
     kubelet_value = SYSCTL_RULES[wanted.key].kubelet_value
-    conflicts = kubelet is not None and kubelet_value is not None and wanted.value != kubelet_value
-    if conflicts and kubelet is not None and kubelet.protect_kernel_defaults:
-        return Refusal(
-            "ProtectKernelDefaults",
-            f"kubelet runs with protectKernelDefaults and would not start with {wanted.key}={wanted.value}; "
-            f"it wants {kubelet_value}",
+    if kubelet_value is not None and wanted.value != kubelet_value:
+        refusal = _kubelet_conflict(
+            wanted, kubelet_value=kubelet_value, kubelet=kubelet, kubelet_expected=kubelet_expected
         )
-    if conflicts and KUBELET_CONFLICT not in wanted.acknowledge:
-        return Refusal(
-            "AcknowledgeMissing",
-            f"kubelet sets {wanted.key} to {kubelet_value} at each start; "
-            f"write panicSafety.acknowledge: [{KUBELET_CONFLICT}] to have {wanted.value} put back each time",
-        )
+        if refusal is not None:
+            return refusal
     if wanted.key == "vm.panic_on_oom" and wanted.value > 0:
         needed = NODE_PANIC if wanted.value == 1 else CONTAINER_LIMIT_PANICS_NODE
         if needed not in wanted.acknowledge:
@@ -58,4 +58,39 @@ def refuse(
                 "kernel.panic is 0 here: a panicked node would hang for ever; "
                 "set kernel.panic to the seconds until the reboot as well",
             )
+    return None
+
+
+def _kubelet_conflict(
+    wanted: DesiredSysctl, *, kubelet_value: int, kubelet: KubeletFacts | None, kubelet_expected: bool
+) -> Refusal | None:
+    """Return why a value other than kubelet's own must not be applied. A kubelet whose settings are not known
+    may run with protectKernelDefaults, and would then not start again."""
+    setting = f"{wanted.key}={wanted.value}"
+    if kubelet is None:
+        if not kubelet_expected:
+            return None
+        return Refusal(
+            "KubeletNotFound",
+            f"no kubelet is found among this node's processes, so whether it would start with {setting} is "
+            f"not known; write {kubelet_value}, or run the agent with hostPID",
+        )
+    if kubelet.protect_kernel_defaults:
+        return Refusal(
+            "ProtectKernelDefaults",
+            f"kubelet runs with protectKernelDefaults and would not start with {setting}; "
+            f"it needs {kubelet_value}",
+        )
+    if kubelet.problem is not None:
+        return Refusal(
+            "KubeletSettingsUnknown",
+            f"whether kubelet runs with protectKernelDefaults, and would start with {setting}, is not known: "
+            f"{kubelet.problem}; write {kubelet_value}, or make the setting readable",
+        )
+    if KUBELET_CONFLICT not in wanted.acknowledge:
+        return Refusal(
+            "AcknowledgeMissing",
+            f"kubelet sets {wanted.key} to {kubelet_value} at each start; write panicSafety.acknowledge: "
+            f"[{KUBELET_CONFLICT}] to have {wanted.value} restored each time",
+        )
     return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from oomkeeper.model.node import NodeFacts
 
+from .bounded_read import read_text
 from .cgroup.hierarchy import CgroupHierarchy
 
 
@@ -14,8 +15,8 @@ def read_node_facts(
     """Kernel release, boot id, memory and NUMA layout. Raises OSError where /proc is not there."""
     meminfo = _meminfo(proc)
     return NodeFacts(
-        kernel_release=(proc / "sys/kernel/osrelease").read_text().strip(),
-        boot_id=(proc / "sys/kernel/random/boot_id").read_text().strip(),
+        kernel_release=read_text(proc / "sys/kernel/osrelease").strip(),
+        boot_id=read_text(proc / "sys/kernel/random/boot_id").strip(),
         cgroup_version=CgroupHierarchy.find(root=cgroup_root, proc=proc).version,
         page_size_bytes=os.sysconf("SC_PAGE_SIZE"),
         memory_bytes=meminfo.get("MemTotal", 0),
@@ -28,7 +29,7 @@ def read_node_facts(
 def _meminfo(proc: Path) -> dict[str, int]:
     """/proc/meminfo in bytes (the file's unit is KiB)."""
     values = {}
-    for line in (proc / "meminfo").read_text().splitlines():
+    for line in read_text(proc / "meminfo").splitlines():
         name, _, rest = line.partition(":")
         parts = rest.split()
         if parts:
@@ -38,7 +39,7 @@ def _meminfo(proc: Path) -> dict[str, int]:
 
 def _read_or(path: Path, default: str) -> str:
     try:
-        return path.read_text()
+        return read_text(path)
     except OSError:
         return default
 

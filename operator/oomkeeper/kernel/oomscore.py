@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from .bounded_read import read_text
+
 PF_KTHREAD = 0x00200000
 """include/linux/sched.h."""
 CAP_SYS_RESOURCE = 24
@@ -106,7 +108,7 @@ def _not_permitted(error: OSError) -> OomScoreError:
 def has_capability(number: int, *, proc: Path = Path("/proc")) -> bool:
     """Whether this process has it in effect."""
     try:
-        lines = (proc / "self" / "status").read_text().splitlines()
+        lines = read_text(proc / "self" / "status").splitlines()
     except OSError:
         return False
     effective = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)

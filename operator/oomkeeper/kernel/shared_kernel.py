@@ -10,9 +10,12 @@ Which node publishes which kill is decided in `agent/shared_kernel.py`.
 
 from pathlib import Path
 
+from .bounded_read import read_text
 from .lazy import lazy
 
 _CONTAINER = lazy(r"(?:^|[/-])[0-9a-f]{64}(?=[./]|$)")
+MOUNTINFO_BYTES = 64 << 20
+"""Limit for mountinfo: some hundred bytes a mount, at most 100,000 mounts (sysctl fs.mount-max)."""
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """Its inode (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
 _MOUNTED = lazy(r"/([0-9a-f]{64})/(?:userdata/)?(?:hostname|hosts|resolv\.conf)$")
@@ -22,7 +25,7 @@ def node_container_id(*, proc: Path = Path("/proc")) -> str | None:
     """Return the id of the container that this node runs in (docker, podman); None on a machine, and where it
     cannot be read."""
     try:
-        text = (proc / "1" / "mountinfo").read_text(errors="replace")
+        text = read_text(proc / "1" / "mountinfo", max_bytes=MOUNTINFO_BYTES, errors="replace")
     except OSError:
         return None
     for line in text.splitlines():

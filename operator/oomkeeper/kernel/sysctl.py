@@ -7,6 +7,8 @@ from pathlib import Path
 
 from oomkeeper.model.sysctl import SYSCTL_RULES
 
+from .bounded_read import UnsuitableFileError, read_bytes, read_text
+
 DROP_IN_NAME = "99-zzz-oomkeeper.conf"
 """Sorts after the distribution's 99-sysctl.conf: systemd-sysctl applies files in the order of their names,
 the last wins."""
@@ -43,7 +45,7 @@ class Sysctls:
         """The value in force. Raises SysctlError."""
         path = self._path(key)
         try:
-            return int(path.read_text().split()[0])
+            return int(read_text(path).split()[0])
         except FileNotFoundError as error:
             raise SysctlError(key, "this kernel has no such sysctl", missing=True) from error
         except (OSError, ValueError, IndexError) as error:
@@ -86,9 +88,11 @@ def write_drop_in(text: str | None, *, folder: Path) -> bool:
     """
     path = folder / DROP_IN_NAME
     try:
-        current: bytes | None = path.read_bytes()
+        current: bytes | None = read_bytes(path)
     except FileNotFoundError:
         current = None
+    except UnsuitableFileError:
+        current = b""  # not ours: replaced, or removed
     if current == (None if text is None else text.encode()):
         return False
     if text is None:
@@ -118,7 +122,7 @@ def find_setting(key: str, *, etc: Path = Path("/etc")) -> tuple[Path, int] | No
         if path.name == DROP_IN_NAME:
             continue
         try:
-            text = path.read_text(errors="replace")
+            text = read_text(path, errors="replace")
         except OSError:
             continue
         for line in text.splitlines():

@@ -91,6 +91,8 @@ def test_a_good_entry_stays_when_its_neighbours_are_bad() -> None:
 
 KUBELET = KubeletFacts(pid=1, start_time=1)
 STRICT = KubeletFacts(pid=1, start_time=1, protect_kernel_defaults=True)
+UNREADABLE = KubeletFacts(pid=1, start_time=1, problem="/etc/k.yaml: not a regular file")
+ACCEPTED = ("KubeletConflict", "NodePanic")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,31 @@ STRICT = KubeletFacts(pid=1, start_time=1, protect_kernel_defaults=True)
         ("kernel.panic", 30, (), STRICT, 0, "ProtectKernelDefaults"),
     ],
 )
-def test_what_would_hurt_the_node_is_refused(key, value, acknowledge, kubelet, kernel_panic, reason) -> None:
+def test_value_that_would_harm_the_node_is_refused(
+    key, value, acknowledge, kubelet, kernel_panic, reason
+) -> None:
     wanted = DesiredSysctl(key=key, value=value, policy="p", acknowledge=frozenset(acknowledge))
     refusal = refuse(wanted, kubelet=kubelet, kernel_panic_seconds=kernel_panic)
+    assert (refusal.reason if refusal else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kubelet", "reason"),
+    [
+        ("vm.panic_on_oom", 1, None, "KubeletNotFound"),
+        ("vm.overcommit_memory", 2, None, "KubeletNotFound"),
+        ("kernel.panic", 30, None, "KubeletNotFound"),
+        ("vm.panic_on_oom", 0, None, None),
+        ("vm.overcommit_memory", 1, None, None),
+        ("vm.swappiness", 5, None, None),
+        ("vm.panic_on_oom", 1, UNREADABLE, "KubeletSettingsUnknown"),
+        ("vm.panic_on_oom", 0, UNREADABLE, None),
+        ("vm.panic_on_oom", 1, KUBELET, None),
+    ],
+)
+def test_kubelets_own_keys_are_refused_on_a_node_whose_kubelet_is_not_understood(
+    key: str, value: int, kubelet: KubeletFacts | None, reason: str | None
+) -> None:
+    wanted = DesiredSysctl(key=key, value=value, policy="p", acknowledge=frozenset(ACCEPTED))
+    refusal = refuse(wanted, kubelet=kubelet, kernel_panic_seconds=10, kubelet_expected=True)
     assert (refusal.reason if refusal else None) == reason

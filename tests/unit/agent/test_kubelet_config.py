@@ -1,10 +1,11 @@
-"""kubelet's settings out of its command line and its file, in the forms that people write."""
-
-from pathlib import Path
+"""KubeletConfiguration files in the forms that people write, and what is said of those that are not
+understood."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from oomkeeper.agent.kubelet import KubeletFinder, find_kubelet, read_config
+from oomkeeper.agent.kubelet.config import MergedConfig, read_config
 
 BLOCK = """\
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -22,76 +23,69 @@ JSON = (
     '{"evictionHard": {"memory.available": "500Mi", "nodefs.available": "10%"}, '
     '"protectKernelDefaults": true}'
 )
+INDENTED = "---\n" + "".join(f"  {line}\n" for line in BLOCK.splitlines())
+QUOTED = '# protectKernelDefaults: false\n"protectKernelDefaults": yes\n' + FLOW.splitlines()[0]
 
 
-@pytest.mark.parametrize("text", [BLOCK, FLOW, JSON], ids=["block", "flow", "json"])
-def test_the_same_settings_are_read_from_each_form(text: str) -> None:
-    scalars, eviction = read_config(text)
-    assert scalars["protectKernelDefaults"].lower() == "true"
-    assert eviction == {"memory.available": "500Mi", "nodefs.available": "10%"}
+@pytest.mark.parametrize(
+    "text", [BLOCK, FLOW, JSON, INDENTED, QUOTED], ids=["block", "flow", "json", "indented", "quoted"]
+)
+def test_same_settings_are_read_from_each_form(text: str) -> None:
+    merged = MergedConfig()
+    merged.add("file", read_config(text))
+    assert merged.problem is None
+    assert merged.boolean("protectKernelDefaults") is True
+    assert merged.eviction_hard == {"memory.available": "500Mi", "nodefs.available": "10%"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "{]", "\x00\xff", "- a\n- b\n", "evictionHard:\n"])
-def test_what_is_no_configuration_says_nothing(text: str) -> None:
-    assert read_config(text)[1] == {}
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "---\n", "evictionHard:\n", "kind: KubeletConfiguration\n"]
+)
+def test_file_without_the_settings_is_understood(text: str) -> None:
+    found = read_config(text)
+    assert (found.problem, found.eviction_hard) == (None, None)
+    assert "protectKernelDefaults" not in found.scalars
 
 
-class Proc:
-    """A /proc with one process."""
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "begins as JSON"),
+        ("{]", "begins as JSON"),
+        ("{protectKernelDefaults: true}", "begins as JSON"),
+        ('{"protectKernelDefaults": "true"}', "neither true nor false"),
+        ("\x00\xff", "not a mapping in block form"),
+        ("- a\n- b\n", "not a mapping in block form"),
+        ("kind: A\n---\nprotectKernelDefaults: true\n", "more than one document"),
+        ("protectKernelDefaults: !!bool true\n", "a form that is not read"),
+        ("protectKernelDefaults: &x true\n", "a form that is not read"),
+        ("? protectKernelDefaults\n: true\n", "not a mapping in block form"),
+        ("kind: A\n? protectKernelDefaults\n: true\n", "a form that is not read"),
+        ("protectKernelDefaults: maybe\n", "neither true nor false"),
+        ("tracing:\n  protectKernelDefaults: false\n", "a form that is not read"),
+        ("    kind: A\n  protectKernelDefaults: true\n", "indented in a way"),
+    ],
+)
+def test_file_that_is_not_understood_is_a_problem_and_not_a_false(text: str, problem: str) -> None:
+    assert problem in (read_config(text).problem or "")
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def put(self, pid: int, *arguments: str, comm: str = "kubelet", start: int = 4242) -> Path:
-        folder = self.folder / str(pid)
-        (folder / "root").mkdir(parents=True)
-        (folder / "cwd").mkdir()
-        (folder / "comm").write_text(f"{comm}\n")
-        (folder / "cmdline").write_bytes("\0".join(arguments).encode() + b"\0")
-        # comm stands in brackets and may hold some itself: proc(5).
-        (folder / "stat").write_text(f"{pid} ({comm}) x) S " + " ".join(["0"] * 18) + f" {start} 0 0\n")
-        return folder
-
-
-def test_the_file_is_read_as_kubelet_sees_it_and_a_flag_wins_over_it(tmp_path: Path) -> None:
-    proc = Proc(tmp_path)
-    folder = proc.put(
-        7, "kubelet", "--config=/etc/kubelet.yaml", "--protect-kernel-defaults=false", "--v", "2"
+def test_later_files_win_key_by_key_and_null_removes() -> None:
+    merged = MergedConfig()
+    merged.add("base", read_config(BLOCK))
+    merged.add(
+        "1.conf", read_config('{"protectKernelDefaults": false, "evictionHard": {"nodefs.available": "5%"}}')
     )
-    (folder / "root" / "etc").mkdir()
-    (folder / "root" / "etc" / "kubelet.yaml").write_text(BLOCK)
-    found = find_kubelet(proc=tmp_path)
-    assert found is not None
-    assert (found.pid, found.start_time, found.config_file) == (7, 4242, "/etc/kubelet.yaml")
-    assert found.protect_kernel_defaults is False
-    assert found.single_process_oom_kill is False
-    assert found.eviction_hard["memory.available"] == "500Mi"
+    assert merged.boolean("protectKernelDefaults") is False
+    assert merged.eviction_hard == {"memory.available": "500Mi", "nodefs.available": "5%"}
+    merged.add("2.conf", read_config("protectKernelDefaults: true\n"))
+    merged.add("3.conf", read_config("protectKernelDefaults: null\nevictionHard: null\n"))
+    assert merged.boolean("protectKernelDefaults") is None
+    assert merged.eviction_hard == {}
+    assert merged.problem is None
 
 
-def test_a_restart_is_seen_by_the_start_time_and_no_kubelet_is_none(tmp_path: Path) -> None:
-    proc = Proc(tmp_path)
-    proc.put(3, "containerd", comm="containerd")
-    finder = KubeletFinder(proc=tmp_path)
-    assert finder.look() is None
-    assert find_kubelet(proc=tmp_path) is None
-    folder = proc.put(7, "kubelet")
-    finder = KubeletFinder(proc=tmp_path)
-    first = finder.look()
-    assert first is not None
-    (folder / "stat").write_text("7 (kubelet) S " + " ".join(["0"] * 18) + " 5000 0 0\n")
-    second = finder.look()
-    assert second is not None
-    assert (first.start_time, second.start_time) == (4242, 5000)
-
-
-def test_a_kubelet_that_is_between_two_runs_is_seen_as_soon_as_it_is_back(tmp_path: Path) -> None:
-    proc = Proc(tmp_path)
-    folder = proc.put(7, "kubelet")
-    finder = KubeletFinder(proc=tmp_path)
-    assert finder.look() is not None
-    folder.rename(tmp_path / "gone")
-    assert finder.look() is None
-    proc.put(8, "kubelet", start=6000)
-    back = finder.look()
-    assert back is not None
-    assert back.pid == 8
+@given(st.text(alphabet=st.sampled_from("protectKernelDefaults:tru \n\t{}[]\"'#-&!|>~,\0"), max_size=80))
+def test_no_text_makes_it_raise(text: str) -> None:
+    for one in (text, f"protectKernelDefaults: {text}", "{" + text, f"evictionHard:\n {text}"):
+        read_config(one)

@@ -8,8 +8,8 @@ from oomkeeper.agent.desired import Desired, DesiredSysctl
 from oomkeeper.agent.loop import ABSENT_SECONDS, ENFORCE_SECONDS, REOPEN_SECONDS
 from oomkeeper.agent.messages import (
     DesiredChanged,
-    KubeletVersionRead,
     NodeObjectMissing,
+    NodeRead,
     PodChanged,
     PodsListed,
 )
@@ -118,7 +118,7 @@ def test_kill_that_no_record_explains_is_unattributed_after_two_seconds(node: Lo
 
 
 def test_kubelet_version_is_shown(node: LoopHarness) -> None:
-    node.loop.post(KubeletVersionRead("v1.34.0"))
+    node.loop.post(NodeRead("v1.34.0", None))
     node.loop.step()
     assert node.view.kubelet_version == "v1.34.0"
 
@@ -136,3 +136,17 @@ def test_a_message_wakes_the_loop_and_stop_ends_it(node: LoopHarness) -> None:
     node.loop.stop()
     node.loop.run()
     assert node.sysctl(SWAPPINESS) == 10
+
+
+@pytest.mark.parametrize(("in_cluster", "reason"), [(True, "KubeletNotFound"), (False, None)])
+def test_kubelets_own_key_is_refused_on_a_node_without_a_visible_kubelet(
+    tmp_path: Path, in_cluster: bool, reason: str | None
+) -> None:
+    node = LoopHarness(tmp_path, in_cluster=in_cluster)
+    wanted = DesiredSysctl(
+        key="kernel.panic", value=30, policy="p", acknowledge=frozenset({"KubeletConflict"})
+    )
+    node.loop.post(DesiredChanged(Desired(generation=1, sysctls=(wanted,))))
+    node.loop.step()
+    assert node.view.kept.views[0].reason == reason
+    assert node.sysctl("kernel.panic") == (10 if reason else 30)

@@ -17,6 +17,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from oomkeeper import __version__
+from oomkeeper.kernel.bounded_read import read_text
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_SECONDS = 60.0
@@ -211,7 +212,7 @@ class ApiClient:
     def _current_token(self) -> str | None:
         if self._config.token_file is not None and time.monotonic() - self._token_read >= TOKEN_SECONDS:
             try:
-                self._token = self._config.token_file.read_text().strip()
+                self._token = read_text(self._config.token_file).strip()
             except OSError as error:
                 raise ApiError(f"{self._config.token_file}: {error.strerror}") from error
             self._token_read = time.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from oomkeeper.kernel.bounded_read import read_text
 from oomkeeper.kernel.oomscore import Process, read_process
 
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
@@ -57,7 +58,7 @@ def heirs_of(parents: Mapping[int, Held], *, proc: Path) -> Iterator[tuple[Proce
 
 def _cgroup(pid: int, *, proc: Path) -> str | None:
     try:
-        return (proc / str(pid) / "cgroup").read_text(errors="surrogateescape")
+        return read_text(proc / str(pid) / "cgroup")
     except OSError:
         return None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oomkeeper.kernel.bounded_read import read_text
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import ContainerFolders, HostProcesses, processes_below, unit_folders
 
@@ -187,7 +188,7 @@ class Targets:
             if not folder.name.isdigit():
                 continue
             try:
-                comm = (folder / "comm").read_text(errors="surrogateescape").removesuffix("\n")
+                comm = read_text(folder / "comm").removesuffix("\n")
             except OSError:
                 continue
             if comm in comms and host.has(int(folder.name)):

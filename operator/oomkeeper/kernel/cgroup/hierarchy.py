@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ..bounded_read import read_text
+
+PIDS_BYTES = 64 << 20
+"""Limit for a cgroup.procs: 8 bytes for each of at most 4 Mi processes (PID_MAX_LIMIT)."""
 UNLIMITED_V1_BYTES = 1 << 60
 """cgroup v1 prints PAGE_COUNTER_MAX pages for "no limit": far above this, whatever the page size."""
 
@@ -58,7 +62,7 @@ class CgroupHierarchy:
         (deleted)`, which is cut off.
         """
         try:
-            text = (self.proc / str(pid) / "cgroup").read_text(errors="surrogateescape")
+            text = read_text(self.proc / str(pid) / "cgroup")
         except OSError:
             return None
         for line in text.splitlines():
@@ -82,11 +86,12 @@ class CgroupHierarchy:
             return None
 
     def processes(self, path: str) -> tuple[int, ...]:
-        """Pids in the cgroup itself; () when it is gone."""
+        """Return the pids in the cgroup itself; () when it is gone."""
         try:
-            return tuple(int(pid) for pid in (self.folder(path) / "cgroup.procs").read_text().split())
+            text = read_text(self.folder(path) / "cgroup.procs", max_bytes=PIDS_BYTES)
         except OSError:
             return ()
+        return tuple(map(int, text.split()))
 
     def memory(self, path: str) -> CgroupMemory | None:
         """What the cgroup's files say now; None when it is gone."""
@@ -136,7 +141,7 @@ class CgroupHierarchy:
 def single_number(path: Path) -> int | None:
     """A file with one number; None for `max`, and for a file that is gone or empty."""
     try:
-        return int(path.read_text())
+        return int(read_text(path))
     except (OSError, ValueError):
         return None
 
@@ -148,7 +153,7 @@ def _limit_v1(value: int | None) -> int | None:
 def keyed_number(path: Path, key: str) -> int | None:
     """The value of one `key value` line; None where the file or the key is not there."""
     try:
-        text = path.read_text()
+        text = read_text(path)
     except OSError:
         return None
     for line in text.splitlines():

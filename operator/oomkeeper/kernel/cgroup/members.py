@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from ..bounded_read import read_text
+from .hierarchy import PIDS_BYTES
 from .kubepods import parse_kube_cgroup
 
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
@@ -23,7 +25,7 @@ def processes_below(folder: Path, *, containers: bool = True) -> Iterator[int]:
         if not containers:
             inner[:] = [name for name in inner if not _NOT_HOST.search(name)]
         try:
-            text = (Path(where) / "cgroup.procs").read_text()
+            text = read_text(Path(where) / "cgroup.procs", max_bytes=PIDS_BYTES)
         except OSError:
             continue
         yield from (pid for pid in map(int, text.split()) if pid)
@@ -115,7 +117,7 @@ class HostProcesses:
 
 def _paths(file: Path) -> list[str]:
     try:
-        lines = file.read_text(errors="surrogateescape").splitlines()
+        lines = read_text(file).splitlines()
     except OSError:
         return []
     return [line.split(":", 2)[2] for line in lines]
