@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs import read_relevant_log
+from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
 from oomkeeper.reporting.kill_json import kill_to_json
@@ -61,7 +61,7 @@ def _reports(name: str, path: Path) -> None:
     report = path.read_bytes().rstrip(NEWLINE) + NEWLINE
     text = b"".join(_of_another(report, number) for number in range(REPORTS))
     lines = text.count(NEWLINE)
-    reading = _best(lambda: _drain(read_relevant_log(io.BytesIO(text))))
+    reading = _best(lambda: _drain(read_relevant_records(io.BytesIO(text))))
     parsing = _best(lambda: _drain(_kills(text)))
     judging = _best(lambda: [kill_to_json(kill, diagnose(kill)) for kill in _kills(text)])
     print(f"{name}: {lines / parsing:,.0f} lines/s to kills, {lines / judging:,.0f} lines/s to verdicts")
@@ -114,7 +114,7 @@ def _of_another(report: bytes, number: int) -> bytes:
 
 
 def _kills(text: bytes) -> Iterator[Kill]:
-    return parse_records(read_relevant_log(io.BytesIO(text)))
+    return parse_records(read_relevant_records(io.BytesIO(text)))
 
 
 def _drain(items: Iterator[object]) -> None:

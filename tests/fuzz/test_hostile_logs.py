@@ -42,7 +42,7 @@ words = st.sampled_from(
 
 @given(st.lists(lines, max_size=60))
 @settings(deadline=None, max_examples=150)
-def test_any_lines_are_read_explained_and_shown(chosen: list[bytes]) -> None:
+def test_any_lines_are_read_explained_and_rendered(chosen: list[bytes]) -> None:
     check(b"\n".join(chosen))
 
 
@@ -53,7 +53,7 @@ def test_any_bytes_are_read(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_real_reports_cut_moved_and_altered_are_read_explained_and_shown(seed: int) -> None:
+def test_altered_real_reports_are_read_explained_and_rendered(seed: int) -> None:
     random = Random(seed)
     events = sum(check(shapes.alter(shapes.start(random), random)) for _ in range(60))
     assert events > 10
@@ -78,7 +78,7 @@ def _verdicts(kills: list[Kill]) -> list[tuple[object, ...]]:
 
 @given(log=st.sampled_from(LOGS), data=st.data())
 @settings(deadline=None, max_examples=60)
-def test_what_a_process_writes_into_the_log_changes_no_verdict(log: bytes, data: st.DataObject) -> None:
+def test_text_of_process_changes_no_verdict(log: bytes, data: st.DataObject) -> None:
     """/dev/kmsg gives every record that a process wrote a facility other than 0 (devkmsg_write())."""
     honest = log.split(b"\n")
     forged = list(honest)
@@ -114,16 +114,16 @@ def _work(data: bytes) -> int:
     unit=[b"[    1.000000] Mem-Info:", b"6,1,9,-;[    865]     0   865      565      453 sh", b"x", b"x"]
 )
 @settings(deadline=None, max_examples=12)
-def test_work_grows_no_faster_than_the_log(unit: list[bytes]) -> None:
+def test_work_is_linear_in_log_size(unit: list[bytes]) -> None:
     block = b"\n".join(unit) + b"\n"
     once, twice = _work(block * 60), _work(block * 120)
     assert twice < once * 2.6 + 20_000
 
 
-def test_memory_does_not_grow_with_the_number_of_events() -> None:
+def test_memory_is_independent_of_number_of_events() -> None:
     from io import BytesIO
 
-    from oomkeeper.kernel.logs import read_relevant_records
+    from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
     from oomkeeper.kernel.report import parse_records
 
     def peak(times: int) -> int:
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_number_of_events() -> None:
     assert peak(900) < peak(300) * 1.2
 
 
-def test_more_reserved_than_there_is_makes_no_negative_share() -> None:
+def test_reserved_pages_beyond_ram_make_no_negative_share() -> None:
     events = check(
         b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\nMem-Info:\n"
         b"active_anon:1000 inactive_anon:1 isolated_anon:0\n"

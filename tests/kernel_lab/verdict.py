@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import Outcome
 from oomkeeper.model.diagnosis import Diagnosis

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import Cause, ContributorName, Outcome
 from oomkeeper.model.diagnosis import Diagnosis
@@ -107,7 +107,7 @@ each_log = pytest.mark.parametrize("row", ROWS or [None], ids=[row.file[:3] for 
 
 @needs_corpus
 @each_log
-def test_every_log_gets_the_verdict_of_its_index(row: Expected) -> None:
+def test_every_log_has_verdict_of_index(row: Expected) -> None:
     found = _verdicts(row.file)
     causes = [verdict.cause for _, verdict in found]
     assert CAUSES[row.cause] in causes
@@ -118,14 +118,14 @@ def test_every_log_gets_the_verdict_of_its_index(row: Expected) -> None:
 
 @needs_corpus
 @each_log
-def test_every_victim_of_the_index_is_found(row: Expected) -> None:
+def test_every_victim_of_index_is_found(row: Expected) -> None:
     found = {(victim.pid, victim.comm) for kill, _ in _verdicts(row.file) for victim in kill.victims}
     assert set(row.victims) <= found
 
 
 @needs_corpus
 @each_log
-def test_cgroups_are_those_of_the_index(row: Expected) -> None:
+def test_cgroups_match_index(row: Expected) -> None:
     kills = [kill for kill, _ in _verdicts(row.file)]
     for expected in row.oom_memcg:
         assert any(_matches(kill.oom_memcg, expected) for kill in kills)
@@ -137,7 +137,7 @@ def test_cgroups_are_those_of_the_index(row: Expected) -> None:
 
 @needs_corpus
 @each_log
-def test_memory_limits_are_those_of_the_index(row: Expected) -> None:
+def test_memory_limits_match_index(row: Expected) -> None:
     printed = {
         kill.memory.memory.limit_bytes if kill.memory.memory else verdict.limit_bytes
         for kill, verdict in _verdicts(row.file)
@@ -147,14 +147,14 @@ def test_memory_limits_are_those_of_the_index(row: Expected) -> None:
 
 @needs_corpus
 @each_log
-def test_the_kernel_release_is_read_where_the_log_has_it(row: Expected) -> None:
+def test_kernel_release_is_read(row: Expected) -> None:
     for kill, _ in _verdicts(row.file):
         if kill.kernel_release is not None:
             assert kill.kernel_release.split("-")[0].rstrip("+") in row.kernel
 
 
 @needs_corpus
-def test_the_slab_cache_that_filled_the_node_is_named() -> None:
+def test_slab_cache_that_filled_node_is_named() -> None:
     for row in ROWS:
         if row.cause == "global_kernel_slab":
             top = _verdicts(row.file)[0][1].contributors[0]
@@ -163,7 +163,7 @@ def test_the_slab_cache_that_filled_the_node_is_named() -> None:
 
 
 @needs_corpus
-def test_an_event_that_ended_in_a_panic_is_told_apart_from_the_kill_before_it() -> None:
+def test_panic_event_is_separate_from_preceding_kill() -> None:
     (row,) = [row for row in ROWS if row.file.startswith("015")]
     outcomes = [(verdict.cause, verdict.outcome) for _, verdict in _verdicts(row.file)]
     assert outcomes == [

@@ -7,10 +7,11 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from oomkeeper.kernel.logs import LogCounts, read_log
+from oomkeeper.kernel.logs.counts import LogCounts
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.pstore import in_order, is_dump, read_dumps, record_files
 from oomkeeper.model.kill import Kill
-from oomkeeper.model.log import Logged
+from oomkeeper.model.log import LogRecord
 
 from .errors import BadInput
 from .explain_input import TextInput
@@ -30,9 +31,9 @@ class PstoreLog:
         if not record_files(pstore=Path(folder), archive=Path(folder)):
             raise BadInput(f"{folder}: Is a directory that holds no record of pstore (dmesg-*)")
 
-    def records(self) -> Iterator[Logged]:
+    def records(self) -> Iterator[LogRecord]:
         for dump in read_dumps(pstore=Path(self.what), archive=Path(self.what)):
-            yield from read_log(io.BytesIO(dump.text), counts=self.counts)
+            yield from read_records(io.BytesIO(dump.text), counts=self.counts)
 
     def dated(self, kill: Kill) -> Kill:
         return kill
@@ -61,8 +62,8 @@ class PartsLog(PstoreLog):
             )
         return data if data.endswith(b"\n") else data + b"\n"
 
-    def records(self) -> Iterator[Logged]:
-        yield from read_log(io.BytesIO(in_order(self._data)), counts=self.counts)
+    def records(self) -> Iterator[LogRecord]:
+        yield from read_records(io.BytesIO(in_order(self._data)), counts=self.counts)
 
 
 def in_log_order(stream: TextInput) -> TextInput | io.BytesIO:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Protocol
 
-from oomkeeper.kernel.logs import LogCounts, LogUnreadableError, open_log, read_relevant_log
-from oomkeeper.kernel.logs.blocks import ByteStream
+from oomkeeper.kernel.logs.counts import LogCounts
+from oomkeeper.kernel.logs.line_blocks import ByteStream
+from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
+from oomkeeper.kernel.logs.open_log import LogUnreadableError, open_log
 from oomkeeper.model.kill import Kill
-from oomkeeper.model.log import Logged
+from oomkeeper.model.log import LogRecord
 
 from .errors import BadInput, complain
 from .explain_input import BinaryFileError, Progress, TextInput
@@ -27,7 +29,7 @@ class LogSource(Protocol):
     error: str | None
     """Why reading ended before the log did; None where it did not."""
 
-    def records(self) -> Iterator[Logged]: ...
+    def records(self) -> Iterator[LogRecord]: ...
 
     def dated(self, kill: Kill) -> Kill:
         """The kill with the time of day, where the source can tell it."""
@@ -71,9 +73,9 @@ class TextLog:
         except (LogUnreadableError, BinaryFileError) as error:
             raise BadInput(str(error)) from error
 
-    def records(self) -> Iterator[Logged]:
+    def records(self) -> Iterator[LogRecord]:
         try:
-            yield from read_relevant_log(self._stream(), counts=self.counts)
+            yield from read_relevant_records(self._stream(), counts=self.counts)
         except LogUnreadableError as error:
             # What was read so far is worth explaining: a rotated .gz is often cut.
             self.error = str(error)
@@ -134,7 +136,7 @@ class HostLog:
         # CLOCK_MONOTONIC does (kernel/time/sched_clock.c); dmesg -T reckons the same way.
         self._booted_at = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
 
-    def records(self) -> Iterator[Logged]:
+    def records(self) -> Iterator[LogRecord]:
         from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 
         try:
@@ -153,7 +155,7 @@ class HostLog:
         if reader.lost:
             complain(PROG, f"{reader.lost} records were overwritten while the log was read")
 
-    def _dmesg(self, why: str) -> Iterator[Logged]:
+    def _dmesg(self, why: str) -> Iterator[LogRecord]:
         import io
         import subprocess
 
@@ -169,7 +171,7 @@ class HostLog:
             raise BadInput(
                 f"cannot read this host's kernel log: {why}; {said}; or name a log file, or - for stdin"
             )
-        yield from read_relevant_log(io.BytesIO(done.stdout), counts=self.counts)
+        yield from read_relevant_records(io.BytesIO(done.stdout), counts=self.counts)
 
     def dated(self, kill: Kill) -> Kill:
         if kill.usec is None or kill.wall is not None:

@@ -1,25 +1,25 @@
-"""/dev/kmsg: every kernel log record with its sequence number, and an exact count of those that were lost.
+"""Read /dev/kmsg, the live kernel log: every record with its sequence number, and an exact count of lost
+records.
 
 Facts (Documentation/ABI/testing/dev-kmsg): one read() gives one whole record,
 `prio,seq,usec,flags[,caller=..];text`, with unprintable bytes as \\xHH and ` KEY=value` lines after it.
-`prio >> 3` is the facility: 0 is the kernel's own and cannot be written from user space. When a record was
-overwritten before it was read, read() fails once with EPIPE and goes on with the oldest that is left.
+The facility in `prio` shows the writer (see facility.py). When a record was overwritten before it was read,
+read() fails once with EPIPE and continues with the oldest record left.
 """
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from oomkeeper.model.log import LogRecord
 
-from .fragments import FragmentJoiner
+from .escapes import decode_kmsg
+from .facility import split_priority
+from .logs.broken_lines.pr_cont import FragmentJoiner
 
 RECORD_MAX_BYTES = 8192
 """Room for one formatted record: CONSOLE_EXT_LOG_MAX is 8192 (kernel/printk/internal.h)."""
-
-_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 class KmsgUnreadableError(Exception):
@@ -27,10 +27,7 @@ class KmsgUnreadableError(Exception):
 
 
 def parse_kmsg(raw: bytes) -> LogRecord | None:
-    """One record as read() gives it.
-
-    Returns None for what has no `;` after a well-formed prefix: that is no kmsg record.
-    """
+    """Parse one record as read() returns it; return None if it has no `;` after a well-formed prefix."""
     prefix, separator, rest = raw.partition(b";")
     if not separator:
         return None
@@ -42,21 +39,21 @@ def parse_kmsg(raw: bytes) -> LogRecord | None:
     caller = next((field[7:] for field in fields[4:] if field.startswith(b"caller=")), None)
     text = rest.partition(b"\n")[0]  # further lines are the dictionary: SUBSYSTEM=, DEVICE=
     if b"\\x" in text:
-        text = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), text)
-    return LogRecord(
-        text=text, usec=usec, seq=seq, caller=caller, level=priority & 7, kernel=priority >> 3 == 0
-    )
+        text = decode_kmsg(text)
+    level, kernel = split_priority(priority)
+    return LogRecord(text=text, usec=usec, seq=seq, caller=caller, level=level, kernel=kernel)
 
 
 class KmsgReader:
-    """Reads /dev/kmsg without blocking, from a known place on.
+    """Reads /dev/kmsg without blocking, from a known record on.
 
-    `lost` counts the records that existed after that place and could not be read any more. The caller polls
+    `lost` counts the records after it that were overwritten before they were read. The caller polls
     `fileno()`.
     """
 
     def __init__(self, *, path: str | Path = "/dev/kmsg", after_seq: int | None = None) -> None:
-        """`after_seq` is the last record already dealt with; None starts after the newest record.
+        """Open the log. `after_seq` is the last record already processed; None starts after the newest
+        record.
 
         Raises KmsgUnreadableError.
         """
@@ -71,7 +68,7 @@ class KmsgReader:
 
     @classmethod
     def newest_seq(cls, *, path: str | Path = "/dev/kmsg") -> int | None:
-        """Sequence number of the newest record in the log now, or None while it is empty. Raises
+        """Return the sequence number of the newest record, or None if the log is empty. Raises
         KmsgUnreadableError."""
         reader = cls(path=path, after_seq=-1)
         try:
@@ -89,8 +86,8 @@ class KmsgReader:
         os.close(self._fd)
 
     def read_available(self) -> Iterator[LogRecord]:
-        """Every record that is there now and was not given before, in order, each with its pr_cont() pieces.
-        Adds to `lost` before it gives the next one."""
+        """Yield every record that is there now and was not yielded before, in order, joined with its
+        pr_cont() pieces. Updates `lost` before it yields the next one."""
         while True:
             try:
                 raw = os.read(self._fd, RECORD_MAX_BYTES)
@@ -110,8 +107,8 @@ class KmsgReader:
             if self._last_seq is not None:
                 if record.seq <= self._last_seq:
                     continue
-                # -1 asks for whatever the ring still holds: what was overwritten before that is nobody's
-                # loss.
+                # -1 asks for all records still in the log; records overwritten before do not count as
+                # lost.
                 if self._last_seq >= 0:
                     self.lost += record.seq - self._last_seq - 1
             self._last_seq = record.seq

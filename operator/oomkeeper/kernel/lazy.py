@@ -1,7 +1,7 @@
-"""What is made when it is first asked: patterns, and sequences that most often nobody looks at.
+"""Patterns and sequences that are created at first use.
 
-Reading all formats and kernels takes some 150 patterns, one log needs a third of them, and to compile all
-takes as long as to explain a report.
+All log formats and kernel releases take some 150 patterns, one log needs a third of them, and compiling all
+takes as long as explaining a report.
 """
 
 import re
@@ -14,7 +14,7 @@ _METHODS = ("match", "search", "fullmatch", "findall", "finditer", "sub", "split
 
 
 class _Lazy:
-    """Looks up the methods of its pattern as fast as the pattern itself does, from the second time on."""
+    """From the second use on, the methods are as fast as the pattern's own."""
 
     __slots__ = ("_flags", "_source", *_METHODS)
 
@@ -32,12 +32,12 @@ class _Lazy:
 
 
 def lazy(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """`re.compile`, put off. An error in the pattern shows at its first use."""
+    """Return a pattern that is compiled at its first use. An error in `source` is raised then."""
     return cast(re.Pattern[AnyStr], _Lazy(source, flags))
 
 
 class LazySequence(Sequence[_T]):
-    """Its items are read when it is first looked at."""
+    """A sequence whose items are read at first use."""
 
     __slots__ = ("_items",)
 
@@ -45,7 +45,7 @@ class LazySequence(Sequence[_T]):
         self._items: tuple[_T, ...] | None = None
 
     def _load(self) -> Iterable[_T]:
-        """The items; asked once."""
+        """Return the items; called once."""
         raise NotImplementedError
 
     def _read(self) -> tuple[_T, ...]:

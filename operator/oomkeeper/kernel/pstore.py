@@ -1,14 +1,14 @@
-"""pstore: what a kernel left behind when it died, as whole logs.
+"""Read pstore: the last log of a kernel that crashed.
 
 Facts (fs/pstore/platform.c pstore_dump(), fs/pstore/inode.c pstore_mkfile()): a record is a file
-`dmesg-<backend>-<id>`, headed `Panic#1 Part1`; a log that does not fit into one record of the backend is
-written from its end, so Part1 is the newest text and each further part what came before it. Every line has
-its `<priority>` as syslog(2) gives it, so text that a process wrote keeps its facility. ERST
+`dmesg-<backend>-<id>` with the heading `Panic#1 Part1`; a log that does not fit into one record of the
+backend is written from its end, so Part1 is the newest text and each further part is older. Every line has
+its `<priority>` as in syslog(2), so text that a process wrote keeps its facility. ERST
 (drivers/acpi/apei/erst.c) and EFI (drivers/firmware/efi/efi-pstore.c) write many parts, ramoops
-(fs/pstore/ram.c) the first only, and adds a line on its error correction.
+(fs/pstore/ram.c) only the first, and adds a line about its error correction.
 
 systemd-pstore copies the records into folders of its own below /var/lib/systemd/pstore and then unlinks them
-(src/pstore/pstore.c); its dmesg.txt there is the same text once more.
+(src/pstore/pstore.c); its dmesg.txt there contains the same text again.
 """
 
 import io
@@ -26,9 +26,9 @@ from oomkeeper.model.log import LogRecord
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 4 << 20
-"""More than any backend's record; of a longer file the rest is left out."""
+"""More than any backend's record; the rest of a longer file is ignored."""
 _ARCHIVE_DEPTH = 3
-"""systemd-pstore makes up to two levels of folders."""
+"""systemd-pstore creates up to two levels of folders."""
 _NAME = re.compile(r"dmesg-(?P<backend>[a-z][a-z0-9_-]*?)-(?P<id>\d{1,20})")
 _HEADING = re.compile(rb"^(?P<reason>[A-Z][a-z]+)#(?P<count>\d+) Part(?P<part>\d+)[ \t]*\r?\n", re.MULTILINE)
 _LINE = re.compile(rb"<\d{1,3}>")
@@ -36,7 +36,7 @@ _EFI = frozenset({"efi", "efi_pstore"})
 
 
 class Part(NamedTuple):
-    """One record: a piece of a dump."""
+    """One record: a part of a dump."""
 
     reason: str
     """Why the kernel dumped: `Panic`, `Oops`, `Emergency`."""
@@ -50,25 +50,24 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dump:
-    """The parts of one dump, put together."""
+    """The parts of one dump, joined."""
 
     identity: str
-    """The same wherever the records are copied to: made of the newest part's text, which ends with the
-    panic."""
+    """Hash of the newest part's text, which ends with the panic; the same wherever the records are copied."""
     reason: str
     files: tuple[Path, ...]
     """Newest text first."""
     time: float | None
-    """When it was written, in seconds since the epoch; None where nothing tells."""
+    """Time of writing in seconds since the epoch; None if unknown."""
     text: bytes
     """Lines with their `<priority>`, oldest first."""
     whole: bool
-    """False where a part between two others, or the newest, is missing."""
+    """False if the newest part, or a part between two others, is missing."""
 
     def records(self) -> Iterator[LogRecord]:
-        """The dump's log records, oldest first."""
-        # A MiB of modules that an agent needs only after a panic.
-        from .logs import read_records
+        """Yield the dump's log records, oldest first."""
+        # A MiB of modules that the agent needs only after a panic.
+        from .logs.reader import read_records
 
         return read_records(io.BytesIO(self.text))
 
@@ -81,14 +80,14 @@ class _File(NamedTuple):
 
 
 def record_files(*, pstore: Path, archive: Path | None = None) -> dict[str, Path]:
-    """Name -> path of every dump's record in the file system `pstore` and in systemd's `archive`; where both
-    have it, pstore's. Empty where neither is there."""
+    """Return name -> path of every record in the file system `pstore` and in systemd's `archive`; pstore's if
+    both have it. Empty if neither exists."""
     return {name: file.path for name, file in _files(pstore, archive).items()}
 
 
 def read_dumps(*, pstore: Path, archive: Path | None = None) -> list[Dump]:
-    """Every dump that is there, oldest first as far as the backends number them. A record that cannot be read
-    is logged and passed over."""
+    """Return every dump, oldest first as far as the backends number them. A record that cannot be read is
+    logged and skipped."""
     parts: list[tuple[_File, Part]] = []
     for name, file in _files(pstore, archive).items():
         try:
@@ -102,8 +101,7 @@ def read_dumps(*, pstore: Path, archive: Path | None = None) -> list[Dump]:
 
 
 def split_parts(data: bytes) -> list[Part]:
-    """The parts that a record's text, or several records' one after the other, consists of. What has no
-    heading is one part."""
+    """Split the text of one or several records into parts. Text without a heading is one part."""
     headings = list(_HEADING.finditer(data))
     if not headings:
         return [Part("Panic", 0, 1, _lines(data))]
@@ -120,8 +118,8 @@ def split_parts(data: bytes) -> list[Part]:
 
 
 def is_dump(head: bytes) -> bool:
-    """Whether a text that begins so is a record, several of them, or systemd-pstore's dmesg.txt, which has
-    the file's name before each part."""
+    """Return True if a text that begins with `head` is one or several records, or systemd-pstore's dmesg.txt,
+    which has the file's name before each part."""
     first, _, rest = head.partition(b"\n")
     if first.startswith(b"dmesg-") and first.endswith(b":"):
         head = rest
@@ -129,7 +127,7 @@ def is_dump(head: bytes) -> bool:
 
 
 def in_order(data: bytes) -> bytes:
-    """Several records' text, newest or oldest part first, as one log, oldest line first."""
+    """Return the text of several records, newest or oldest part first, as one log, oldest line first."""
     dumps: list[list[Part]] = []
     for part in split_parts(data):
         if not dumps or not _goes_on(dumps[-1], part):
@@ -139,7 +137,7 @@ def in_order(data: bytes) -> bytes:
 
 
 def _goes_on(parts: list[Part], part: Part) -> bool:
-    """A dump's parts are numbered up, or down; where that ends another dump begins."""
+    """Return True if `part` belongs to the same dump: the numbers of its parts only rise, or only fall."""
     numbers = [*(one.number for one in parts), part.number]
     steps = [after - before for before, after in pairwise(numbers)]
     same = (parts[0].reason, parts[0].serial) == (part.reason, part.serial)
@@ -152,7 +150,7 @@ def _joined(parts: Iterable[Part]) -> bytes:
 
 
 def _lines(text: bytes) -> bytes:
-    """The log's lines alone: ramoops and systemd-pstore put words of their own between."""
+    """Return only the lines of the log: ramoops and systemd-pstore add text of their own."""
     return b"".join(line for line in text.splitlines(keepends=True) if _LINE.match(line))
 
 
@@ -182,7 +180,7 @@ def _walk(folder: Path, *, depth: int) -> Iterator[Path]:
 
 
 def _groups(parts: list[tuple[_File, Part]]) -> list[list[tuple[_File, Part]]]:
-    """Parts of the same dump together, each group newest text first."""
+    """Group the parts of the same dump, each group newest text first."""
     groups: list[list[tuple[_File, Part]]] = []
     for file, part in sorted(parts, key=lambda found: _order(*found)):
         if groups and _follows(groups[-1][-1], file, part):
@@ -202,7 +200,7 @@ def _follows(last: tuple[_File, Part], file: _File, part: Part) -> bool:
 
 
 def _order(file: _File, part: Part) -> tuple[str, int, int, int]:
-    """By time, then by part. EFI's id is (seconds * 100 + part) * 1000 + count (efi_pstore_write())."""
+    """Sort key: time, then part. EFI's id is (seconds * 100 + part) * 1000 + count (efi_pstore_write())."""
     if file.backend in _EFI:
         return (file.backend, file.id // 100_000, file.id % 1000, part.number)
     return (file.backend, file.id, 0, part.number)
@@ -221,8 +219,8 @@ def _dump(group: list[tuple[_File, Part]]) -> Dump:
 
 
 def _written(file: _File) -> float | None:
-    """pstore gives the record's own time as mtime; a copy's is that of the copying, so the id tells, where it
-    holds a time."""
+    """Return the time of writing. pstore has it as mtime; the mtime of a copy is the time of the copying, so
+    the time in the id is used if it has one."""
     if not file.live and file.backend in _EFI:
         return file.id // 100_000
     if not file.live and file.backend == "erst":

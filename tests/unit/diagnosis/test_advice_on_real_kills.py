@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import REMEDY_OF, Cause, Remedy
 from oomkeeper.model.diagnosis import Diagnosis

@@ -13,7 +13,7 @@ import pytest
 
 from oomkeeper.api.policyfile import PolicyFileError, load_policy
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import Cause, Level, Outcome, Remedy
 from oomkeeper.model.diagnosis import Diagnosis

@@ -13,7 +13,7 @@ from oomkeeper.kernel import kmsg
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError, parse_kmsg
 
 
-def test_a_record_with_caller_escapes_and_dictionary() -> None:
+def test_record_with_caller_escapes_and_dictionary_is_parsed() -> None:
     raw = b"6,1234,98765432,-,caller=T7;a \\x1b[31m \\xff name\n SUBSYSTEM=acpi\n DEVICE=x\n"
     record = parse_kmsg(raw)
     assert record is not None
@@ -25,19 +25,19 @@ def test_a_record_with_caller_escapes_and_dictionary() -> None:
 @pytest.mark.parametrize(
     ("prefix", "kernel"), [(b"3", True), (b"7", True), (b"11", False), (b"13", False), (b"1027", False)]
 )
-def test_only_facility_0_is_the_kernels(prefix: bytes, kernel: bool) -> None:
+def test_only_facility_0_is_kernel(prefix: bytes, kernel: bool) -> None:
     record = parse_kmsg(prefix + b",1,2,-;Out of memory: Killed process 1 (init)")
     assert record is not None
     assert record.kernel is kernel
 
 
 @pytest.mark.parametrize("raw", [b"", b"text", b"a,b,c,-;text", b"6,1;text", b"6;text", b",,,;"])
-def test_what_is_no_record_is_none(raw: bytes) -> None:
+def test_malformed_record_is_none(raw: bytes) -> None:
     assert parse_kmsg(raw) is None
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_make_it_raise(raw: bytes) -> None:
+def test_any_bytes_are_parsed_without_error(raw: bytes) -> None:
     parse_kmsg(raw)
 
 
@@ -72,7 +72,7 @@ def seqs(reader: KmsgReader) -> list[int | None]:
     return [record.seq for record in reader.read_available()]
 
 
-def test_records_overwritten_before_they_were_read_are_counted(device: Device) -> None:
+def test_overwritten_records_are_counted_as_lost(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=10)
     device.answers = [
         *device.records(11, 12),
@@ -85,25 +85,25 @@ def test_records_overwritten_before_they_were_read_are_counted(device: Device) -
     assert reader.lost == 7 + 4
 
 
-def test_the_count_is_there_with_the_record_that_follows_the_gap(device: Device) -> None:
+def test_lost_count_is_updated_before_next_record(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=10)
     device.answers = [*device.records(11), errno.EPIPE, *device.records(15)]
     assert [(record.seq, reader.lost) for record in reader.read_available()] == [(11, 0), (15, 3)]
 
 
-def test_what_was_read_before_is_not_given_again(device: Device) -> None:
+def test_records_already_processed_are_not_yielded(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=10)
     device.answers = device.records(8, 9, 10, 11)
     assert (seqs(reader), reader.lost) == ([11], 0)
 
 
-def test_a_log_read_from_whatever_it_holds_has_lost_nothing(device: Device) -> None:
+def test_reading_from_oldest_record_counts_no_loss(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=-1)
     device.answers = [errno.EPIPE, *device.records(500, 501, 503)]
     assert (seqs(reader), reader.lost) == ([500, 501, 503], 1)
 
 
-def test_a_record_too_long_for_its_buffer_and_one_of_rubbish_stop_nothing(device: Device) -> None:
+def test_overlong_and_malformed_records_are_skipped(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=1)
     device.answers = [errno.EINVAL, b"rubbish", *device.records(3)]
     assert (seqs(reader), reader.lost) == ([3], 1)
@@ -113,7 +113,7 @@ OOM_KILL = b"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null)"
 REST = b",cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a,task=x,pid=7,uid=0"
 
 
-def test_a_piece_that_another_cpu_cut_off_is_put_to_its_line(device: Device) -> None:
+def test_pr_cont_piece_after_other_cpu_is_joined(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=1)
     device.answers = [
         b"6,2,20,-,caller=T7;" + OOM_KILL + b"\n",
@@ -129,7 +129,7 @@ def test_a_piece_that_another_cpu_cut_off_is_put_to_its_line(device: Device) -> 
     assert reader.lost == 0
 
 
-def test_a_line_whose_end_never_comes_is_given_all_the_same(device: Device) -> None:
+def test_line_without_end_is_yielded(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=1)
     device.answers = [b"6,2,20,-;" + OOM_KILL + b"\n"]
     assert seqs(reader) == [2]
@@ -137,21 +137,21 @@ def test_a_line_whose_end_never_comes_is_given_all_the_same(device: Device) -> N
     assert seqs(reader) == list(range(3, 12))
 
 
-def test_a_reader_that_stops_in_between_loses_nothing_that_was_held(device: Device) -> None:
+def test_interrupted_reader_loses_no_held_record(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=1)
     device.answers = [b"6,2,20,-;" + OOM_KILL + b"\n", *device.records(3, 4, 5)]
     taken = [next(reader.read_available()).seq for _ in range(4)]
     assert taken == [2, 3, 4, 5]
 
 
-def test_another_failure_is_not_hidden(device: Device) -> None:
+def test_other_read_error_is_raised(device: Device) -> None:
     reader = KmsgReader(path=device.path, after_seq=1)
     device.answers = [errno.EIO]
     with pytest.raises(OSError, match="Input/output"):
         seqs(reader)
 
 
-def test_a_log_that_cannot_be_opened_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_unreadable_log_is_named_with_remedy(tmp_path: Path) -> None:
     with pytest.raises(KmsgUnreadableError, match="No such file"):
         KmsgReader(path=tmp_path / "kmsg")
     assert "CAP_SYSLOG" in kmsg._why_unreadable("/dev/kmsg", PermissionError(errno.EPERM, "no"))
@@ -162,7 +162,7 @@ def readable_and_writable() -> bool:
 
 
 @pytest.mark.skipif(not readable_and_writable(), reason="/dev/kmsg needs root")
-def test_the_real_device_gives_a_line_of_ours_back_as_no_evidence() -> None:
+def test_own_line_from_real_device_is_foreign() -> None:
     reader = KmsgReader()
     newest = KmsgReader.newest_seq()
     mark = f"oomkeeper test {uuid.uuid4()} \x1b"

@@ -7,7 +7,7 @@ import pytest
 from oomkeeper.kernel.lazy import lazy
 
 
-def test_it_finds_what_the_compiled_pattern_finds() -> None:
+def test_lazy_pattern_matches_like_compiled_pattern() -> None:
     text, source = b"a1 b22\nc", rb"(?P<letter>[a-z])(\d+)"
     late, early = lazy(source), re.compile(source)
     assert late.findall(text) == early.findall(text)
@@ -20,11 +20,11 @@ def test_it_finds_what_the_compiled_pattern_finds() -> None:
     assert found["letter"] == b"b"
 
 
-def test_flags_hold() -> None:
+def test_flags_are_applied() -> None:
     assert lazy("a.b", re.DOTALL).fullmatch("a\nb")
 
 
-def test_a_wrong_pattern_shows_when_it_is_asked() -> None:
+def test_invalid_pattern_raises_at_first_use() -> None:
     late = lazy("(")
     with pytest.raises(re.error):
         late.match("x")

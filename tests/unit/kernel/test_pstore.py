@@ -19,7 +19,7 @@ def only(folder: Path, *, archive: Path | None = None) -> Dump:
     return dump
 
 
-def test_the_parts_of_a_dump_are_one_log_oldest_line_first(tmp_path: Path) -> None:
+def test_parts_of_dump_are_joined_oldest_line_first(tmp_path: Path) -> None:
     write_erst(tmp_path, parts(LINES, cuts=CUTS))
     dump = only(tmp_path)
     assert dump.text == WHOLE
@@ -27,12 +27,12 @@ def test_the_parts_of_a_dump_are_one_log_oldest_line_first(tmp_path: Path) -> No
     assert [record.text for record in dump.records()][-1] == b" panic+0x10c/0x2a5"
 
 
-def test_a_text_that_a_process_wrote_stays_no_kernel_record(tmp_path: Path) -> None:
+def test_text_of_process_is_no_kernel_record(tmp_path: Path) -> None:
     write_erst(tmp_path, parts(["<12>[   60.000000] Out of memory: Killed process 1 (init)", *LINES]))
     assert [record.kernel for record in only(tmp_path).records()][:2] == [False, True]
 
 
-def test_two_boots_of_which_both_left_parts_are_two_dumps(tmp_path: Path) -> None:
+def test_parts_of_two_boots_are_two_dumps(tmp_path: Path) -> None:
     write_erst(tmp_path, parts(LINES, cuts=CUTS))
     other = panic_lines(started=99.0)
     write_erst(tmp_path, parts(other, cuts=(7,)), written=WRITTEN + 100)
@@ -42,19 +42,19 @@ def test_two_boots_of_which_both_left_parts_are_two_dumps(tmp_path: Path) -> Non
     assert first.identity != second.identity
 
 
-def test_an_oops_before_the_panic_of_the_same_boot_is_another_dump(tmp_path: Path) -> None:
+def test_oops_before_panic_of_same_boot_is_another_dump(tmp_path: Path) -> None:
     write_erst(tmp_path, [*parts(["<4>[ 1.0] x"], heading="Oops#1"), *parts(LINES, heading="Panic#2")])
     assert [dump.reason for dump in read_dumps(pstore=tmp_path)] == ["Oops", "Panic"]
 
 
-def test_a_missing_part_is_told(tmp_path: Path) -> None:
+def test_missing_part_is_reported(tmp_path: Path) -> None:
     paths = write_erst(tmp_path, parts(LINES, cuts=CUTS))
     paths[1].unlink()
     assert not only(tmp_path).whole
 
 
 @pytest.mark.parametrize("name", ["efi", "efi_pstore"])
-def test_efi_numbers_its_parts_within_a_second(tmp_path: Path, name: str) -> None:
+def test_efi_parts_within_second_are_ordered(tmp_path: Path, name: str) -> None:
     for number, text in enumerate(parts(LINES, cuts=CUTS), start=1):
         (tmp_path / f"dmesg-{name}-{(WRITTEN * 100 + number) * 1000 + 1}").write_text(text)
     for number, text in enumerate(parts(panic_lines(started=5.0), cuts=(3,)), start=1):
@@ -63,7 +63,7 @@ def test_efi_numbers_its_parts_within_a_second(tmp_path: Path, name: str) -> Non
     assert read_dumps(pstore=tmp_path)[0].text == WHOLE
 
 
-def test_each_record_of_ramoops_is_a_dump_and_its_note_on_errors_is_no_part_of_the_log(
+def test_ramoops_record_is_dump_without_error_correction_note(
     tmp_path: Path,
 ) -> None:
     [text] = parts(LINES)
@@ -74,7 +74,7 @@ def test_each_record_of_ramoops_is_a_dump_and_its_note_on_errors_is_no_part_of_t
     assert second.text != WHOLE
 
 
-def test_what_systemd_has_moved_is_the_same_dump_with_the_time_of_its_id(tmp_path: Path) -> None:
+def test_dump_moved_by_systemd_keeps_identity_and_time(tmp_path: Path) -> None:
     live, archive = tmp_path / "pstore", tmp_path / "archive"
     write_erst(live, parts(LINES, cuts=CUTS))
     moved = only(live)
@@ -89,7 +89,7 @@ def test_what_systemd_has_moved_is_the_same_dump_with_the_time_of_its_id(tmp_pat
     assert archived.time == WRITTEN
 
 
-def test_a_dump_of_which_half_is_moved_is_read_whole_and_once(tmp_path: Path) -> None:
+def test_half_moved_dump_is_read_once_and_complete(tmp_path: Path) -> None:
     live, archive = tmp_path / "pstore", tmp_path / "archive"
     paths = write_erst(live, parts(LINES, cuts=CUTS))
     (archive / "x").mkdir(parents=True)
@@ -99,7 +99,7 @@ def test_a_dump_of_which_half_is_moved_is_read_whole_and_once(tmp_path: Path) ->
     assert only(live, archive=archive).text == WHOLE
 
 
-def test_what_is_no_record_and_what_could_not_be_decompressed_is_passed_over(tmp_path: Path) -> None:
+def test_other_files_and_compressed_records_are_skipped(tmp_path: Path) -> None:
     for name in ("console-ramoops-0", "dmesg-erst-5.enc.z", "dmesg.txt", "dmesg-erst-x"):
         (tmp_path / name).write_bytes(b"\x78\x9c")
     assert record_files(pstore=tmp_path) == {}
@@ -107,7 +107,7 @@ def test_what_is_no_record_and_what_could_not_be_decompressed_is_passed_over(tmp
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_parts_after_each_other_in_one_text_are_put_in_order(newest_first: bool) -> None:
+def test_concatenated_parts_are_put_in_order(newest_first: bool) -> None:
     texts = parts(LINES, cuts=CUTS)
     other = parts(panic_lines(started=7.0), cuts=(2, 4))
     ordered = [*texts, *other] if newest_first else [*texts[::-1], *other[::-1]]
@@ -117,7 +117,7 @@ def test_parts_after_each_other_in_one_text_are_put_in_order(newest_first: bool)
     assert in_order(data).decode().splitlines()[len(LINES) :] == panic_lines(started=7.0)
 
 
-def test_systemds_dmesg_txt_is_told_and_put_in_order() -> None:
+def test_dmesg_txt_of_systemd_is_recognised_and_put_in_order() -> None:
     texts = parts(LINES, cuts=CUTS)[::-1]
     data = "".join(f"dmesg-erst-{9 - at}:\n{text}" for at, text in enumerate(texts)).encode()
     assert is_dump(data)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import Confidence, ContributorName
 from tests.kernel_lab.cases import cases

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.kernel.logs import LogCounts, read_records
+from oomkeeper.kernel.logs.counts import LogCounts
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.model.log import LogRecord
 from tests.kernel.harness import await_reports
 

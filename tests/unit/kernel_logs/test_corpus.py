@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.kernel.logs import LogCounts, read_records, read_relevant_records
+from oomkeeper.kernel.logs.counts import LogCounts
+from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from tests.unit.kernel_logs.conftest import CORPUS, corpus_logs, records_of
 
@@ -24,7 +26,7 @@ _EACH = pytest.mark.parametrize("path", corpus_logs(), ids=lambda path: path.ste
 
 
 @_EACH
-def test_every_report_line_begins_a_kernel_record_of_its_own(path: Path) -> None:
+def test_every_report_line_begins_own_kernel_record(path: Path) -> None:
     data = path.read_bytes()
     texts = [record.text for record in records_of(data) if record.kernel]
     for marker in MARKERS:
@@ -33,7 +35,7 @@ def test_every_report_line_begins_a_kernel_record_of_its_own(path: Path) -> None
 
 
 @_EACH
-def test_no_framing_is_left_in_a_text(path: Path) -> None:
+def test_no_framing_remains_in_text(path: Path) -> None:
     framing = re.compile(
         rb"\A(?:\[ *\d+\.\d{6}\]|<\d>|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d|\d,\d+,\d+|kernel:|"
         rb"\[[^\]]*\d\d:\d\d:\d\d \d{4}\])"
@@ -44,7 +46,7 @@ def test_no_framing_is_left_in_a_text(path: Path) -> None:
 
 
 @_EACH
-def test_stamped_kernel_lines_all_have_their_uptime(path: Path) -> None:
+def test_stamped_kernel_lines_have_uptime(path: Path) -> None:
     data = path.read_bytes()
     stamped = len(re.findall(rb"(?m)\[ *\d+\.\d{6}\]|^\d,\d+,\d+,", data))
     with_usec = sum(record.usec is not None for record in records_of(data))
@@ -52,7 +54,7 @@ def test_stamped_kernel_lines_all_have_their_uptime(path: Path) -> None:
 
 
 @_EACH
-def test_the_scan_gives_the_events_of_the_full_reading_and_no_record_of_its_own(path: Path) -> None:
+def test_oom_search_finds_same_events_as_full_read(path: Path) -> None:
     noise = b"Jun  1 00:00:00 host cron[1]: (root) CMD (run-parts /etc/cron.hourly)\n" * 60_000  # 4 MB
     data = noise + path.read_bytes() + noise
     full_counts, scan_counts = LogCounts(), LogCounts()
@@ -65,7 +67,7 @@ def test_the_scan_gives_the_events_of_the_full_reading_and_no_record_of_its_own(
     assert scan_counts.skipped > 50_000
 
 
-def test_an_interleaved_daemon_is_told_from_the_kernel() -> None:
+def test_interleaved_daemon_lines_are_foreign() -> None:
     (path,) = CORPUS.glob("005-*")
     counts = LogCounts()
     records = records_of(path.read_bytes(), counts)
@@ -73,7 +75,7 @@ def test_an_interleaved_daemon_is_told_from_the_kernel() -> None:
     assert all(record.kernel is (record.usec is not None) for record in records)
 
 
-def test_a_raw_kmsg_record_keeps_sequence_caller_and_inner_newlines() -> None:
+def test_raw_kmsg_record_keeps_sequence_caller_and_newlines() -> None:
     (path,) = CORPUS.glob("013-*")
     records = records_of(path.read_bytes())
     assert (records[0].seq, records[0].caller, records[0].usec, records[0].level) == (
@@ -87,7 +89,7 @@ def test_a_raw_kmsg_record_keeps_sequence_caller_and_inner_newlines() -> None:
     assert b"\\x" not in mem_info.text
 
 
-def test_journalctl_and_dmesg_continuation_lines_belong_to_their_record() -> None:
+def test_journalctl_and_dmesg_continuation_lines_join_record() -> None:
     (journal,), (dmesg,) = CORPUS.glob("033-*"), CORPUS.glob("002-*")
     (mem_info,) = [r.text for r in records_of(journal.read_bytes()) if r.text.startswith(b"active_anon:")]
     assert mem_info.split(b"\n")[1].startswith(b" active_file:106 ")
@@ -95,7 +97,7 @@ def test_journalctl_and_dmesg_continuation_lines_belong_to_their_record() -> Non
     assert b"\nfile 688283648\nkernel_stack 5242880\n" in stats
 
 
-def test_a_header_after_a_programs_output_on_a_console_is_found() -> None:
+def test_header_after_program_output_on_console_is_found() -> None:
     (path,) = CORPUS.glob("020-*")
     first = records_of(path.read_bytes())[0]
     assert first.text.startswith(b"mkfs.ext4 invoked oom-killer: ")

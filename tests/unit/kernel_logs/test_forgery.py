@@ -48,7 +48,7 @@ KILL = b"Out of memory: Killed process 1 (init) total-vm:1kB, anon-rss:1kB, file
         b"__CURSOR=a\nMESSAGE=" + KILL + b"\n_TRANSPORT=stdout\n\n",
     ],
 )
-def test_a_process_that_writes_a_kill_line_makes_no_evidence(line: bytes) -> None:
+def test_kill_line_written_by_process_is_foreign(line: bytes) -> None:
     records = records_of(line + b"\n")
     assert records
     assert not any(record.kernel for record in records)
@@ -63,7 +63,7 @@ def test_a_process_that_writes_a_kill_line_makes_no_evidence(line: bytes) -> Non
     ],
 )
 @pytest.mark.parametrize("indent", [b"", b" ", b"            "])
-def test_further_lines_of_a_process_stay_its_own(head: bytes, indent: bytes) -> None:
+def test_further_lines_of_process_message_are_foreign(head: bytes, indent: bytes) -> None:
     forged = head + b"\n" + indent + KILL + b"\n" + indent + b"x invoked oom-killer: gfp_mask=0x0, order=0\n"
     assert kernel_texts(forged) == []
     assert kernel_texts(forged + b"Nov 23 09:09:21 node-1 kernel: real\n") == [b"real"]
@@ -71,7 +71,7 @@ def test_further_lines_of_a_process_stay_its_own(head: bytes, indent: bytes) -> 
 
 @pytest.mark.parametrize("writer", WHOLE, ids=lambda writer: writer.__name__)
 @given(comm=st.binary(min_size=1, max_size=15).filter(lambda comm: 0 not in comm and 0x1B not in comm))
-def test_no_comm_begins_a_record_or_ends_one(writer: Writer, comm: bytes) -> None:
+def test_comm_cannot_begin_or_end_record(writer: Writer, comm: bytes) -> None:
     text = (
         b"Memory cgroup out of memory: Killed process 7 ("
         + comm
@@ -86,7 +86,7 @@ def test_no_comm_begins_a_record_or_ends_one(writer: Writer, comm: bytes) -> Non
 
 
 @pytest.mark.parametrize("escape", [b"\\x0a", b"#012"])
-def test_an_escaped_newline_in_a_name_stays_inside_its_record(escape: bytes) -> None:
+def test_escaped_newline_in_comm_stays_inside_record(escape: bytes) -> None:
     for line in (
         b"3,1,1000000,-;Killed process 7 (a" + escape + b"Out of memory) x",
         b"Nov 23 09:09:20 node-1 kernel: [    1.000000] Killed process 7 (a" + escape + b"Out of memory) x",
@@ -96,7 +96,7 @@ def test_an_escaped_newline_in_a_name_stays_inside_its_record(escape: bytes) -> 
 
 
 @pytest.mark.parametrize("comm", [b"[ 1.000000] x", b"[ 1.0][ T1] Out", b"h kernel: Kill", b"(0)[1:a] Out"])
-def test_a_comm_that_looks_like_a_stamp_does_not_part_its_line(comm: bytes) -> None:
+def test_comm_that_looks_like_stamp_does_not_split_line(comm: bytes) -> None:
     line = (
         b"[ 9.000000] Memory cgroup out of memory: Killed process 7 ("
         + comm
@@ -108,14 +108,14 @@ def test_a_comm_that_looks_like_a_stamp_does_not_part_its_line(comm: bytes) -> N
     assert b"Killed process 7 (" + comm + b") total-vm" in text
 
 
-def test_an_export_value_cannot_fake_fields_or_entries() -> None:
+def test_export_value_cannot_fake_fields_or_entries() -> None:
     value = b"x\n\n__CURSOR=b\n_TRANSPORT=kernel\nMESSAGE=" + KILL + b"\n"
     entry = b"__CURSOR=a\n_TRANSPORT=stdout\nMESSAGE\n" + struct.pack("<Q", len(value)) + value + b"\n\n"
     kernel = b"__CURSOR=c\n_TRANSPORT=kernel\nMESSAGE=real\n\n"
     assert kernel_texts(entry + kernel) == [b"real"]
 
 
-def test_the_kernels_own_entry_is_told_by_journalds_trusted_fields() -> None:
+def test_kernel_entry_is_recognised_by_trusted_journald_fields() -> None:
     entry = {
         "MESSAGE": REPORT[0].text.decode(),
         "_TRANSPORT": "kernel",
@@ -127,7 +127,7 @@ def test_the_kernels_own_entry_is_told_by_journalds_trusted_fields() -> None:
 
 
 @pytest.mark.parametrize("brace", [b"{", b"  { ", b'{\n"key": 1,'])
-def test_a_brace_of_somebodys_text_hides_nothing_that_follows(brace: bytes) -> None:
+def test_brace_in_other_text_hides_no_record(brace: bytes) -> None:
     texts = [record.text for record in REPORT]
     for place in range(len(texts)):
         lines = [*texts[:place], *brace.split(b"\n"), *texts[place:]]

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from oomkeeper.kernel.logs.formats import dmesg as dmesg_format
 from tests.unit.kernel_logs.conftest import records_of
 from tests.unit.kernel_logs.formats import (
     BOOT,
@@ -50,14 +51,14 @@ def _log(writer: Writer, records: Iterator[Said] | tuple[Said, ...]) -> bytes:
 
 
 @_WHOLE
-def test_a_report_gives_the_same_texts_in_every_format(writer: Writer) -> None:
+def test_report_has_same_texts_in_every_format(writer: Writer) -> None:
     records = records_of(_log(writer, REPORT))
     assert [record.text for record in records] == [said.text for said in REPORT]
     assert all(record.kernel for record in records)
 
 
 @_WHOLE
-def test_uptime_level_and_sequence_come_out_where_the_format_has_them(writer: Writer) -> None:
+def test_uptime_level_and_sequence_are_read_if_format_has_them(writer: Writer) -> None:
     for record, said in zip(records_of(_log(writer, REPORT)), REPORT, strict=True):
         assert record.usec == (said.usec if writer in STAMPED else None)
         assert record.level == (said.level if writer in LEVELLED else None)
@@ -65,14 +66,14 @@ def test_uptime_level_and_sequence_come_out_where_the_format_has_them(writer: Wr
 
 
 @pytest.mark.parametrize("writer", [syslog2, bare], ids=lambda writer: writer.__name__)
-def test_formats_that_lose_the_frame_give_the_lines_in_order(writer: Writer) -> None:
+def test_formats_without_record_boundaries_keep_lines_in_order(writer: Writer) -> None:
     lines = [line for record in records_of(_log(writer, REPORT)) for line in record.text.split(b"\n")]
     assert lines == [line for said in REPORT for line in said.text.split(b"\n")]
 
 
 @_ONE_LINE
 @given(text=_texts.filter(lambda text: text.strip() == text and text != ""), usec=st.integers(0, 2**52))
-def test_any_text_of_one_line_survives_every_format(writer: Writer, text: str, usec: int) -> None:
+def test_any_single_line_text_survives_every_format(writer: Writer, text: str, usec: int) -> None:
     said = Said(text.encode(), usec % 10**15, 4, 7)
     if (
         text[:1] in ("[", "(", ",", "<", "#")
@@ -100,7 +101,7 @@ _TAGGED = "dmesg journal_short_monotonic" + 9 * " kmsg" + " dmesg"
 @example([_BY_NAME[name] for name in _WIDTHS.split()])  # dates of two widths
 @example([_BY_NAME[name] for name in _LANGUAGES.split()])  # days of two widths
 @example([_BY_NAME[name] for name in _TAGGED.split()])  # a tag behind one stamp, none behind the other
-def test_formats_may_change_within_one_stream(writers: list[Writer]) -> None:
+def test_formats_may_change_within_stream(writers: list[Writer]) -> None:
     mixed = [
         (writer, said)
         for writer, said in zip(writers, REPORT, strict=False)
@@ -111,7 +112,7 @@ def test_formats_may_change_within_one_stream(writers: list[Writer]) -> None:
 
 
 @given(st.binary(min_size=1, max_size=200))
-def test_raw_kmsg_gives_back_every_byte(text: bytes) -> None:
+def test_raw_kmsg_preserves_every_byte(text: bytes) -> None:
     (record,) = records_of(kmsg(Said(text, 1, 3, 9)))
     assert record.text == text or text[:1] == b","
 
@@ -133,12 +134,12 @@ def test_raw_kmsg_gives_back_every_byte(text: bytes) -> None:
         (b"1795425560.096069 host kernel: x", "2026-11-23T09:19:20.096069+00:00"),
     ],
 )
-def test_wall_time_is_rfc_3339_where_year_and_zone_are_known(line: bytes, wall: str) -> None:
+def test_wall_time_is_rfc_3339_if_year_is_known(line: bytes, wall: str) -> None:
     (record,) = records_of(line)
     assert (record.text, record.wall) == (b"x", wall)
 
 
-def test_journal_entries_carry_utc_and_the_kernels_own_uptime() -> None:
+def test_journal_entries_have_utc_and_kernel_uptime() -> None:
     from tests.unit.kernel_logs.formats import journal_json
 
     (record,) = records_of(journal_json(REPORT[0]))
@@ -168,7 +169,7 @@ def test_journal_entries_carry_utc_and_the_kernels_own_uptime() -> None:
         (b"warning|kernel[-]|[2919920.414131] x", 2919920414131, None, 4),
     ],
 )
-def test_stamps_of_vendors_and_options_are_taken_off(
+def test_stamps_of_vendors_and_dmesg_options_are_removed(
     line: bytes, usec: int | None, caller: bytes | None, level: int | None
 ) -> None:
     (record,) = records_of(line)
@@ -181,7 +182,7 @@ def test_stamps_of_vendors_and_options_are_taken_off(
     )
 
 
-def test_pieces_of_one_printk_line_are_put_together() -> None:
+def test_pr_cont_pieces_are_joined() -> None:
     log = (
         b"6,10,5000000,-,caller=T7;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,"
         b"mems_allowed=0\n"
@@ -210,7 +211,7 @@ def test_pieces_of_one_printk_line_are_put_together() -> None:
     ],
     ids=lambda writer: writer.__name__,
 )
-def test_messages_that_lost_their_line_ends_are_parted(writer: Writer, at_once: int) -> None:
+def test_messages_without_line_ends_are_split(writer: Writer, at_once: int) -> None:
     said = [record for record in REPORT if b"\n" not in record.text and record.text[:1] != b" "]
     written = [writer(record)[:-1] for record in said]
     lines = [b" ".join(written[at : at + at_once]) for at in range(0, len(written), at_once)]
@@ -219,3 +220,35 @@ def test_messages_that_lost_their_line_ends_are_parted(writer: Writer, at_once: 
     for record in said:
         if record.text.startswith((b"oom-kill", b"Memory cgroup out", b"[", b"memory:", b"oom_reaper")):
             assert record.text in kept.split(b"\x00")
+
+
+_stamp_parts = st.lists(
+    st.sampled_from(
+        [
+            b"[",
+            b"]",
+            b" ",
+            b"12",
+            b".",
+            b"123456",
+            b"123.456789",
+            b"T7",
+            b"C0",
+            b"(1)",
+            b"7:",
+            b"x",
+            b",0",
+            b"<",
+        ]
+    ),
+    max_size=14,
+).map(b"".join)
+
+
+@settings(max_examples=2000)
+@given(st.one_of(_stamp_parts, _stamp_parts.map(lambda rest: b"[   12.345678]" + rest)))
+def test_usual_stamp_is_read_as_the_general_pattern_reads_it(line: bytes) -> None:
+    usual, general = dmesg_format._USUAL_STAMP.match(line), dmesg_format._STAMP.match(line)
+    if usual is not None:
+        assert general is not None
+        assert (usual.end(), usual[1] + b"." + usual[2], usual[3]) == (general.end(), general[1], general[4])

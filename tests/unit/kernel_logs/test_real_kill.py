@@ -65,7 +65,7 @@ def _report(log: bytes, cgroup: str) -> list[LogRecord]:
         "--syslog --decode",
     ],
 )
-def test_dmesg_with_any_option_gives_what_kmsg_gives(real_kill: str, options: str) -> None:
+def test_dmesg_with_any_option_agrees_with_kmsg(real_kill: str, options: str) -> None:
     if shutil.which("dmesg") is None:
         pytest.skip("needs util-linux")
     done = subprocess.run(["dmesg", *options.split()], capture_output=True, check=False)
@@ -79,7 +79,7 @@ def test_dmesg_with_any_option_gives_what_kmsg_gives(real_kill: str, options: st
         assert [record.usec for record in got] == [record.usec for record in want]
 
 
-def test_kmsg_has_level_sequence_and_uptime_of_each_record(real_kill: str) -> None:
+def test_kmsg_records_have_level_sequence_and_uptime(real_kill: str) -> None:
     report = _report(_read_kmsg(), real_kill)
     sequences = [record.seq for record in report]
     assert sequences == sorted(set(sequences), key=lambda seq: seq or 0)
@@ -88,7 +88,7 @@ def test_kmsg_has_level_sequence_and_uptime_of_each_record(real_kill: str) -> No
     assert report[-1].level == 3
 
 
-def test_what_a_process_writes_to_kmsg_is_no_evidence(real_kill: str) -> None:
+def test_text_written_to_kmsg_by_process_is_foreign(real_kill: str) -> None:
     mark = f"Out of memory: Killed process 1 ({real_kill}-forged) total-vm:1kB, anon-rss:1kB, file-rss:0kB"
     with open("/dev/kmsg", "wb", buffering=0) as device:
         device.write(b"<3>" + mark.encode() + b"\n")  # without it printk waits for the rest of the line

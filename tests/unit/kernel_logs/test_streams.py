@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oomkeeper.kernel.logs import LogCounts, read_records, read_relevant_records
-from oomkeeper.kernel.logs.blocks import LINE_MAX_BYTES
+from oomkeeper.kernel.logs.counts import LogCounts
+from oomkeeper.kernel.logs.line_blocks import LINE_MAX_BYTES
+from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.model.log import LogRecord
 from tests.unit.kernel_logs.conftest import records_of
 from tests.unit.kernel_logs.formats import ONE_LINE, bare, dmesg, journal_export, journal_json, kmsg, rsyslog
@@ -47,7 +49,7 @@ class Pieces(io.RawIOBase):
 
 @settings(max_examples=400)
 @given(_logs)
-def test_every_line_is_counted_and_nothing_raises(log: bytes) -> None:
+def test_every_line_is_counted_without_error(log: bytes) -> None:
     counts = LogCounts()
     records = records_of(log, counts)
     assert counts.lines == log.count(b"\n") + (log != b"" and not log.endswith(b"\n"))
@@ -57,14 +59,14 @@ def test_every_line_is_counted_and_nothing_raises(log: bytes) -> None:
 
 @settings(max_examples=300)
 @given(_logs)
-def test_the_scan_gives_a_short_log_in_full(log: bytes) -> None:
+def test_oom_search_returns_short_log_in_full(log: bytes) -> None:
     counts = LogCounts()
     assert list(read_relevant_records(io.BytesIO(log), counts=counts)) == records_of(log)
     assert counts.skipped == 0
 
 
 @given(st.lists(st.sampled_from(REPORT), min_size=1, max_size=20), st.integers(1, 50))
-def test_the_pieces_a_pipe_comes_in_change_nothing(said: list[object], size: int) -> None:
+def test_pieces_of_pipe_do_not_change_records(said: list[object], size: int) -> None:
     for writer in (dmesg, kmsg, rsyslog, journal_json, journal_export):
         log = b"".join(writer(one) for one in said)  # type: ignore[arg-type]
         pieces = iter([log[at : at + size] for at in range(0, len(log), size)])
@@ -72,7 +74,7 @@ def test_the_pieces_a_pipe_comes_in_change_nothing(said: list[object], size: int
         assert [record.text for record in read_records(Pieces(pieces))] == whole
 
 
-def test_a_record_is_given_as_soon_as_the_next_one_begins() -> None:
+def test_record_is_yielded_when_next_one_begins() -> None:
     log = [dmesg(said) for said in REPORT]
     given_before: list[int] = []
     taken = itertools.count()
@@ -84,7 +86,7 @@ def test_a_record_is_given_as_soon_as_the_next_one_begins() -> None:
 
 
 @pytest.mark.parametrize("offset", range(0, 40, 3))
-def test_a_report_across_two_reads_is_found_in_a_large_log(offset: int) -> None:
+def test_report_spanning_two_reads_is_found_in_large_log(offset: int) -> None:
     noise = (NOISE * (4 * 2**20 // len(NOISE)))[: 4 * 2**20 - offset]
     noise = noise[: noise.rfind(b"\n") + 1]
     pad = b"x" * (4 * 2**20 - offset - len(noise) - 1) + b"\n"
@@ -100,14 +102,14 @@ def test_a_report_across_two_reads_is_found_in_a_large_log(offset: int) -> None:
 @pytest.mark.parametrize(
     "kept", [REPORT[-2:], REPORT[-3:-2], REPORT[:3]], ids=["kill only", "oom-kill only", "header only"]
 )
-def test_each_part_of_a_report_is_found_alone(kept: tuple[object, ...]) -> None:
+def test_each_part_of_report_is_found_alone(kept: tuple[object, ...]) -> None:
     part = b"".join(rsyslog(said) for said in kept)  # type: ignore[arg-type]
     log = NOISE * 60_000 + part + NOISE * 60_000
     texts = [record.text for record in read_relevant_records(io.BytesIO(log)) if record.kernel]
     assert texts == [said.text for said in kept]  # type: ignore[attr-defined]
 
 
-def test_programs_that_talk_of_memory_do_not_make_the_whole_log_be_read() -> None:
+def test_messages_about_memory_do_not_cause_full_read() -> None:
     talk = (
         b"Jun  1 00:00:00 node-1 app[7]: fork failed: out of memory\n"
         b"Jun  1 00:00:00 node-1 app[7]: see zoom-room and the oom-killed pods, anon-rss: much\n"
@@ -117,7 +119,7 @@ def test_programs_that_talk_of_memory_do_not_make_the_whole_log_be_read() -> Non
     assert counts.skipped > counts.lines * 0.8
 
 
-def test_a_kill_that_journald_spelt_in_numbers_is_found() -> None:
+def test_kill_written_as_byte_numbers_by_journald_is_found() -> None:
     noise = json.dumps({"MESSAGE": "x" * 80, "_TRANSPORT": "stdout"}).encode() + b"\n"
     text = (
         b"Out of memory: Killed process 7 (a\xff\xfe) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB"
@@ -128,14 +130,14 @@ def test_a_kill_that_journald_spelt_in_numbers_is_found() -> None:
     assert [record.text for record in found if record.kernel] == [text]
 
 
-def test_a_forged_line_far_inside_a_message_is_still_a_processes() -> None:
+def test_forged_line_far_inside_process_message_is_foreign() -> None:
     message = b"Jun  1 00:00:00 node-1 app[7]: begin\n" + b"more of it\n" * 20_000
     forged = b"Out of memory: Killed process 1 (init) total-vm:1kB, anon-rss:1kB, file-rss:0kB\n"
     log = NOISE * 60_000 + message + forged + NOISE * 60_000
     assert not [record for record in read_relevant_records(io.BytesIO(log)) if record.kernel]
 
 
-def test_memory_stays_flat_over_a_long_stream() -> None:
+def test_memory_is_bounded_over_long_stream() -> None:
     def peak(megabytes: int) -> int:
         block = NOISE * (2**20 // len(NOISE)) + b"".join(map(dmesg, REPORT))
         tracemalloc.start()
@@ -148,7 +150,7 @@ def test_memory_stays_flat_over_a_long_stream() -> None:
     assert peak(12) < peak(3) * 1.2 + 100_000
 
 
-def test_a_line_without_end_is_cut_and_the_next_one_found() -> None:
+def test_overlong_line_is_cut_and_next_line_is_read() -> None:
     log = b"[    1.000000] " + b"x" * (3 * LINE_MAX_BYTES) + b"\n[    2.000000] next\n"
     counts = LogCounts()
     first, second = read_records(io.BytesIO(log), counts=counts)
@@ -203,7 +205,7 @@ def test_a_line_without_end_is_cut_and_the_next_one_found() -> None:
 @pytest.mark.parametrize(
     "head", [b"", b"[    1.000000] Killed process 1 (a) total-vm:1kB", b"[    1.000000] active_anon:1 x:1\n"]
 )
-def test_time_grows_no_faster_than_the_log(head: bytes, unit: bytes) -> None:
+def test_time_is_linear_in_log_size(head: bytes, unit: bytes) -> None:
     def cost(size: int) -> float:
         log = head + unit * (size // len(unit))
         begun = time.process_time()

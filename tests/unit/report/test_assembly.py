@@ -1,6 +1,8 @@
 """Which records make one event: order, interleaving, missing heads and tails."""
 
-from oomkeeper.kernel.report import ReportAssembler
+import pytest
+
+from oomkeeper.kernel.report import ReportAssembler, event, parse_records
 from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
@@ -10,13 +12,13 @@ from .material import GLOBAL_KILLED, HEADER, KILLED, MEMORY, SUMMARY, killed, ki
 GROUP = b"Tasks in /a/b are going to be killed due to memory.oom.group set"
 
 
-def test_a_new_header_closes_the_event_before_it_even_without_a_kill_line() -> None:
+def test_new_header_closes_event_without_kill_line() -> None:
     found = kills(lines(HEADER, MEMORY, HEADER, MEMORY, SUMMARY, KILLED))
     assert [kill.kill_lines for kill in found] == [0, 1]
     assert [kill.complete for kill in found] == [False, True]
 
 
-def test_a_kill_line_without_a_report_is_an_event_of_its_own() -> None:
+def test_kill_line_without_report_is_own_event() -> None:
     first, second, third = kills(lines(HEADER, MEMORY, SUMMARY, KILLED, killed(43), killed(44)))
     assert (first.header_seen, second.header_seen, third.header_seen) == (True, False, False)
     assert [kill.victims[0].pid for kill in (first, second, third)] == [42, 43, 44]
@@ -32,12 +34,12 @@ def test_oom_group_counts_lines_and_names_each_victim_once() -> None:
     assert len(kill.kill_seqs) == 4
 
 
-def test_a_group_whose_header_was_rate_limited_stays_one_event() -> None:
+def test_group_with_rate_limited_header_is_one_event() -> None:
     kill = only(lines(KILLED, GROUP, KILLED, killed(43)))
     assert (kill.kill_lines, len(kill.victims), kill.header_seen) == (3, 2, False)
 
 
-def test_the_task_table_tells_a_groups_victims_from_the_next_event() -> None:
+def test_task_table_separates_group_victims_from_next_event() -> None:
     title = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
     rows = [
         b"[  %5d]     0 %5d     2    1    40960        0             0 memhog" % (pid, pid)
@@ -48,12 +50,12 @@ def test_the_task_table_tells_a_groups_victims_from_the_next_event() -> None:
     assert [[victim.pid for victim in kill.victims] for kill in found] == [[42, 43], [99]]
 
 
-def test_a_group_kill_of_the_other_kind_is_another_event() -> None:
+def test_group_kill_with_other_verdict_is_another_event() -> None:
     found = kills(lines(HEADER, MEMORY, SUMMARY, KILLED, GROUP, KILLED, GLOBAL_KILLED.replace(b"42", b"77")))
     assert [kill.scope for kill in found] == [Scope.MEMCG, Scope.GLOBAL]
 
 
-def test_a_child_dies_in_place_of_the_parent_that_was_chosen() -> None:
+def test_child_is_killed_instead_of_chosen_parent() -> None:
     kill = only(
         lines(
             b"Out of memory: Kill process 100 (apache) score 651 or sacrifice child",
@@ -65,14 +67,14 @@ def test_a_child_dies_in_place_of_the_parent_that_was_chosen() -> None:
     assert [victim.pid for victim in kill.victims] == [101]
 
 
-def test_an_exiting_victim_is_no_kill() -> None:
+def test_exiting_victim_is_not_killed() -> None:
     exiting = b"Memory cgroup out of memory: OOM victim 42 (memhog) is already exiting. Skip killing the task"
     kill = only(lines(HEADER, MEMORY, SUMMARY, exiting))
     assert (kill.victims, kill.kill_lines, kill.already_exiting) == ((), 0, (42,))
     assert kill.complete
 
 
-def test_the_reaper_is_evidence_but_no_kill() -> None:
+def test_reaper_line_adds_no_kill() -> None:
     reaped = b"oom_reaper: reaped process 42 (memhog), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB"
     other = reaped.replace(b"42", b"50")
     kill = only(lines(HEADER, MEMORY, SUMMARY, KILLED, reaped, other))
@@ -81,7 +83,7 @@ def test_the_reaper_is_evidence_but_no_kill() -> None:
     assert kills(lines(reaped)) == []
 
 
-def test_a_panic_by_sysctl_ends_the_event() -> None:
+def test_panic_on_oom_ends_event() -> None:
     panic = b"Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled"
     kill = only(lines(HEADER, MEMORY, panic, b"CPU: 0 PID: 1 Comm: x", b"---[ end " + panic + b" ]---"))
     assert kill.panic == "Out of memory: compulsory panic_on_oom is enabled"
@@ -90,7 +92,7 @@ def test_a_panic_by_sysctl_ends_the_event() -> None:
     assert kill.complete
 
 
-def test_nothing_killable_then_a_panic_is_one_event() -> None:
+def test_no_killable_process_then_panic_is_one_event() -> None:
     kill = only(
         lines(
             HEADER,
@@ -104,17 +106,17 @@ def test_nothing_killable_then_a_panic_is_one_event() -> None:
     assert kill.panic == "System is deadlocked on memory"
 
 
-def test_the_panic_text_of_kernels_before_4_19_says_that_nothing_was_killable() -> None:
+def test_panic_text_before_4_19_means_no_killable_process() -> None:
     kill = only(lines(HEADER, b"Kernel panic - not syncing: Out of memory and no killable processes..."))
     assert kill.no_killable
     assert kill.panic is not None
 
 
-def test_a_panic_for_another_reason_is_no_oom() -> None:
+def test_panic_for_other_reason_is_no_oom() -> None:
     assert kills(lines(b"Kernel panic - not syncing: Fatal exception")) == []
 
 
-def test_lines_of_another_cpu_stay_out_where_the_caller_id_tells_them_apart() -> None:
+def test_lines_with_other_caller_id_are_left_out() -> None:
     report = lines(HEADER, MEMORY, b"Memory cgroup stats for /a:", b"anon 100", b"file 7", caller=b"T1")
     foreign = lines(b"anon 999", b"Node 0 Normal free:1kB min:2kB", caller=b"T2", start=50)
     rest = lines(SUMMARY, KILLED, caller=b"T1", start=60)
@@ -123,7 +125,7 @@ def test_lines_of_another_cpu_stay_out_where_the_caller_id_tells_them_apart() ->
     assert kill.memory.zones == ()
 
 
-def test_text_of_a_process_never_counts() -> None:
+def test_text_of_process_never_counts() -> None:
     fake = [record._replace(kernel=False) for record in lines(HEADER, MEMORY, SUMMARY, KILLED)]
     real = lines(HEADER, MEMORY, SUMMARY, KILLED, start=100)
     assert kills(fake) == []
@@ -138,13 +140,13 @@ def test_memory_statistics_alone_are_no_event() -> None:
     assert kills(show_mem) == []
 
 
-def test_the_memory_dump_of_a_failed_allocation_does_not_join_a_later_kill_line() -> None:
+def test_memory_dump_of_failed_allocation_does_not_join_later_kill() -> None:
     failed = lines(b"Mem-Info:", b"active_anon:1 inactive_anon:2 isolated_anon:0", b"Free swap  = 0kB")
     kill = only([*failed, *lines(GLOBAL_KILLED, start=90)])
     assert kill.memory.mem_info_pages == {}
 
 
-def test_a_report_whose_head_is_missing_is_still_read() -> None:
+def test_report_without_head_is_read() -> None:
     title = b"[ pid ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
     row = b"[   42]  1000    42    26262    20857   212992        0             0 memhog"
     kill = only(lines(MEMORY, title, row, SUMMARY, KILLED))
@@ -155,26 +157,26 @@ def test_a_report_whose_head_is_missing_is_still_read() -> None:
     assert len(kill.tasks) == 1
 
 
-def test_a_report_whose_tail_is_missing_names_the_process_that_was_chosen() -> None:
+def test_report_without_tail_names_chosen_process() -> None:
     kill = only(lines(HEADER, MEMORY, SUMMARY))
     assert [(victim.pid, victim.comm) for victim in kill.victims] == [(42, "memhog")]
     assert (kill.kill_lines, kill.complete) == (0, False)
 
 
-def test_a_kill_line_that_contradicts_the_report_before_it_is_another_event() -> None:
+def test_kill_line_that_contradicts_report_is_another_event() -> None:
     found = kills(lines(HEADER, MEMORY, SUMMARY, killed(7, b"other")))
     assert [kill.kill_lines for kill in found] == [0, 1]
     assert found[1].victims[0].pid == 7
     assert found[1].oom_memcg is None
 
 
-def test_a_thread_that_stands_in_for_its_leader_is_no_contradiction() -> None:
+def test_thread_instead_of_group_leader_is_no_contradiction() -> None:
     kill = only(lines(HEADER, MEMORY, SUMMARY, killed(43)))
     assert [victim.pid for victim in kill.victims] == [43]
     assert kill.chosen_pid == 42
 
 
-def test_an_event_can_be_published_at_its_kill_line_and_again_when_it_is_closed() -> None:
+def test_event_is_pending_at_kill_line_and_returned_when_closed() -> None:
     assembler = ReportAssembler()
     seen: list[Kill] = []
     for record in lines(HEADER, MEMORY, SUMMARY):
@@ -195,7 +197,7 @@ def test_an_event_can_be_published_at_its_kill_line_and_again_when_it_is_closed(
     assert assembler.flush() == ()
 
 
-def test_a_decided_event_closes_when_the_log_goes_on_to_other_things() -> None:
+def test_decided_event_closes_after_unrelated_records() -> None:
     assembler = ReportAssembler()
     for record in lines(HEADER, MEMORY, SUMMARY, KILLED):
         assert assembler.feed(record) == ()
@@ -203,7 +205,7 @@ def test_a_decided_event_closes_when_the_log_goes_on_to_other_things() -> None:
     assert len(assembler.feed(later)) == 1
 
 
-def test_a_report_that_was_cut_does_not_swallow_the_rest_of_a_long_log() -> None:
+def test_truncated_report_does_not_absorb_rest_of_log() -> None:
     noise = (LogRecord(text=b"usb 1-1: new device %d" % number) for number in range(100_000))
     assembler = ReportAssembler()
     for record in lines(HEADER, MEMORY):
@@ -213,7 +215,7 @@ def test_a_report_that_was_cut_does_not_swallow_the_rest_of_a_long_log() -> None
     assert not closed[0].complete
 
 
-def test_records_lost_inside_a_report_or_right_before_a_bare_kill_line_are_noted() -> None:
+def test_lost_records_inside_report_or_before_kill_line_are_noted() -> None:
     assembler = ReportAssembler()
     for record in lines(HEADER, MEMORY):
         assembler.feed(record)
@@ -228,7 +230,7 @@ def test_records_lost_inside_a_report_or_right_before_a_bare_kill_line_are_noted
     assert (before.lost_before, before.complete) == (9, False)
 
 
-def test_records_lost_before_a_header_or_long_ago_are_no_part_of_the_event() -> None:
+def test_records_lost_before_header_or_long_ago_do_not_count() -> None:
     assembler = ReportAssembler()
     assembler.lost(7)
     for record in lines(HEADER, MEMORY, SUMMARY, KILLED):
@@ -242,25 +244,25 @@ def test_records_lost_before_a_header_or_long_ago_are_no_part_of_the_event() -> 
     assert late.lost_before == 0
 
 
-def test_sysrq_is_known_by_its_order() -> None:
+def test_sysrq_is_recognised_by_order() -> None:
     header = b"kworker/0:2 invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=-1, oom_score_adj=0"
     kill = only(lines(header, GLOBAL_KILLED))
     assert kill.invoker is not None
     assert kill.invoker.order == -1
 
 
-def test_alibabas_limit_of_host_is_a_global_shortage() -> None:
+def test_limit_of_host_in_alibaba_kernel_is_global() -> None:
     task_in = b"Task in /user.slice killed as a result of limit of host"
     kill = only(lines(HEADER, task_in, b"Out of memory: Kill process 9 (x) score 1 or sacrifice child"))
     assert (kill.scope, kill.oom_memcg, kill.task_memcg) == (Scope.GLOBAL, None, "/user.slice")
 
 
-def test_a_limit_reached_without_a_victim_names_the_cgroup() -> None:
+def test_limit_reached_without_victim_names_cgroup() -> None:
     kill = only(lines(HEADER, b"Memory limit reached of cgroup /docker/x", MEMORY))
     assert (kill.scope, kill.oom_memcg, kill.victims) == (Scope.MEMCG, "/docker/x", ())
 
 
-def test_the_source_documents_own_spelling_and_spliced_times_are_read() -> None:
+def test_spelling_and_times_of_source_document_are_read() -> None:
     header = b"main invoked oom: gfp_mask=0x100dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO), order=0"
     counts = b"active_anon:218 inactive_anon:202527 isolated_anon:0\n active_file:5979\n free:226231"
     zone = b"Node 1 DMA32 free:34068kB min:32016kB low:40020kB high:48024kB reserved_highatomic:0KB"
@@ -282,8 +284,38 @@ def test_the_source_documents_own_spelling_and_spliced_times_are_read() -> None:
     assert [(zone.node, zone.name) for zone in kill.memory.zones] == [(1, "DMA32")]
 
 
-def test_a_kill_long_after_a_report_that_was_cut_is_not_its_kill() -> None:
+def test_kill_long_after_truncated_report_is_another_event() -> None:
     late = LogRecord(text=KILLED, usec=900_000_000)
     first, second = kills([*lines(HEADER, MEMORY), late])
     assert (first.kill_lines, second.kill_lines) == (0, 1)
     assert not second.header_seen
+
+
+_HEADER = b"x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"
+_TITLE = b"[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+_KILL = b"Out of memory: Killed process 1 (task) total-vm:400kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB"
+
+
+def _rows(number: int) -> list[bytes]:
+    return [
+        b"[%7d]     0 %7d      100       10    40960        0             0 task" % (pid, pid)
+        for pid in range(number)
+    ]
+
+
+def test_table_of_thousands_of_tasks_is_one_section() -> None:
+    (killed,) = parse_records(map(LogRecord, [_HEADER, _TITLE, *_rows(9000), _KILL]))
+    assert len(killed.tasks) == 9000
+
+
+def test_report_beyond_bound_keeps_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event, "MAX_EVENT_BYTES", 40_000)
+    (killed,) = parse_records(map(LogRecord, [_HEADER, _TITLE, *_rows(900), _KILL]))
+    assert 200 < len(killed.tasks) < 400
+    assert not killed.complete
+
+
+def test_thousands_of_unrelated_lines_end_truncated_report() -> None:
+    noise = [b"usb 1-1: new high-speed USB device number %d" % number for number in range(40_000)]
+    kills = list(parse_records(map(LogRecord, [_HEADER, *noise, _KILL])))
+    assert [kill.header_seen for kill in kills] == [True, False]

@@ -48,7 +48,7 @@ def report(comm: bytes, parent: bytes, child: bytes, cpuset: bytes) -> list[LogR
 @example(comm=b"] \n[ pid ]", parent=b"p", child=b"c", cpuset=b"x,mems_allowed=0,global_oom")
 @example(comm=b"Out of memory: ", parent=b"p", child=b"c", cpuset=b"c")
 @settings(deadline=None, max_examples=400)
-def test_no_name_changes_who_died_or_why(comm: bytes, parent: bytes, child: bytes, cpuset: bytes) -> None:
+def test_names_do_not_change_victim_or_cause(comm: bytes, parent: bytes, child: bytes, cpuset: bytes) -> None:
     kill = only(report(comm, parent, child, cpuset))
     verdict = diagnose(kill)
     assert [victim.pid for victim in kill.victims] == [PID]
@@ -65,12 +65,12 @@ def test_no_name_changes_who_died_or_why(comm: bytes, parent: bytes, child: byte
 
 @given(comm=comms)
 @settings(deadline=None, max_examples=300)
-def test_no_comm_changes_the_level(comm: bytes) -> None:
+def test_comm_does_not_change_level(comm: bytes) -> None:
     verdict = diagnose(only(report(comm, b"a", b"b", b"/")))
     assert (verdict.cause, verdict.level) == (Cause.ANCESTOR_CGROUP_LIMIT, Level.ANCESTOR)
 
 
-def test_a_comm_that_holds_a_newline_and_a_line_of_a_report_adds_nothing() -> None:
+def test_comm_with_newline_and_report_line_adds_nothing() -> None:
     plain = only(report(b"honest", b"a", b"b", b"/"))
     forged = only(report(b"\nFree swap=9kB", b"a", b"b", b"/"))
     assert forged.memory == plain.memory
@@ -119,7 +119,7 @@ FRAGMENTS = st.sampled_from(
     )
 )
 @settings(deadline=None, max_examples=400)
-def test_no_bytes_make_the_parser_or_the_diagnosis_fail(texts: list[bytes]) -> None:
+def test_parser_and_diagnosis_accept_any_bytes(texts: list[bytes]) -> None:
     for kill in parse_records(lines(*texts)):
         verdict = diagnose(kill)
         assert verdict.summary
@@ -128,7 +128,7 @@ def test_no_bytes_make_the_parser_or_the_diagnosis_fail(texts: list[bytes]) -> N
         assert all(0 <= part.share <= 1 for part in verdict.contributors)
 
 
-def test_numbers_of_any_length_are_no_way_to_stop_the_parser() -> None:
+def test_numbers_of_any_length_do_not_stop_parser() -> None:
     """int() refuses more than 4300 digits, and a shift by an order of that size would take all memory."""
     many = b"9" * 5000
     texts = [
@@ -164,7 +164,7 @@ def test_numbers_of_any_length_are_no_way_to_stop_the_parser() -> None:
         assert diagnose(kill).summary
 
 
-def test_a_line_longer_than_any_the_kernel_prints_is_cut() -> None:
+def test_overlong_line_is_cut() -> None:
     evil = [
         b"x invoked oom-killer: gfp_mask=0xcc0, order=0, oom_score_adj=0",
         b"CPU: 1 PID: 1 Comm: x Tainted:" + b" " * 300_000,

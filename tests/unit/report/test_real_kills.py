@@ -12,7 +12,7 @@ from .material import fixture, kills, only
 MIB = 1 << 20
 
 
-def test_a_process_at_its_own_limit() -> None:
+def test_process_at_own_limit() -> None:
     kill = only(fixture("6.18-v1-own.log"))
     verdict = diagnose(kill)
     assert (kill.scope, kill.complete, kill.kill_lines) == (Scope.MEMCG, True, 1)
@@ -29,7 +29,7 @@ def test_a_process_at_its_own_limit() -> None:
     assert "40 MiB" in verdict.summary
 
 
-def test_a_parents_limit_met_by_two_children_together() -> None:
+def test_parent_limit_reached_by_two_children() -> None:
     kill = only(fixture("6.18-v1-parent.log"))
     verdict = diagnose(kill)
     assert (verdict.cause, verdict.level) == (Cause.ANCESTOR_CGROUP_LIMIT, Level.ANCESTOR)
@@ -38,13 +38,13 @@ def test_a_parents_limit_met_by_two_children_together() -> None:
     assert len(kill.tasks) == 2
 
 
-def test_oom_score_adj_decides_which_of_three_equal_processes_dies() -> None:
+def test_oom_score_adj_decides_which_equal_process_is_killed() -> None:
     kill = only(fixture("6.18-v1-adj.log"))
     assert [victim.comm for victim in kill.victims] == ["test1"]
     assert {task.comm: task.oom_score_adj for task in kill.tasks} == {"test": 0, "test1": 1000, "test2": 0}
 
 
-def test_files_in_tmpfs_are_named_as_what_filled_the_cgroup() -> None:
+def test_tmpfs_files_are_named_as_contributor() -> None:
     verdict = diagnose(only(fixture("6.18-v1-tmpfs.log")))
     assert verdict.contributors[0].name is ContributorName.SHARED_MEMORY
     assert "tmpfs" in verdict.summary
@@ -55,14 +55,12 @@ def test_files_in_tmpfs_are_named_as_what_filled_the_cgroup() -> None:
     ("name", "cause", "level", "limit_mib"),
     [("pod", Cause.POD_LIMIT, Level.POD, 40), ("container", Cause.CONTAINER_LIMIT, Level.CONTAINER, 30)],
 )
-def test_levels_of_kubepods_inside_a_nested_node(
-    name: str, cause: Cause, level: Level, limit_mib: int
-) -> None:
+def test_kubepods_levels_inside_nested_node(name: str, cause: Cause, level: Level, limit_mib: int) -> None:
     verdict = diagnose(only(fixture(f"6.18-v1-{name}.log")))
     assert (verdict.cause, verdict.level, verdict.limit_bytes) == (cause, level, limit_mib * MIB)
 
 
-def test_a_storm_gives_one_event_per_kill_line_with_or_without_a_report() -> None:
+def test_storm_has_one_event_per_kill_line() -> None:
     found = kills(fixture("6.18-v1-storm.log"))
     assert len(found) == 16
     assert sum(kill.kill_lines for kill in found) == 16
@@ -97,13 +95,13 @@ def test_names_that_mimic_kernel_text_change_nothing() -> None:
         assert "\n" not in verdict.summary
 
 
-def test_text_that_a_process_wrote_into_the_log_is_no_evidence() -> None:
+def test_text_written_by_process_is_no_evidence() -> None:
     records = fixture("6.18-v1-userspace.log")
     assert any(b"Killed process 1 (init)" in record.text for record in records)
     assert kills(records) == []
 
 
-def test_a_report_cut_anywhere_never_names_another_victim() -> None:
+def test_report_cut_anywhere_names_no_other_victim() -> None:
     records = fixture("6.18-v1-own.log")
     whole = only(records)
     for cut in range(len(records)):
@@ -118,6 +116,6 @@ def _pages(kill: Kill) -> int:
     return kill.tasks[0].total_vm_pages * kill.memory.page_size_bytes
 
 
-def test_the_task_table_and_the_kill_line_agree_on_the_size() -> None:
+def test_task_table_and_kill_line_agree_on_size() -> None:
     kill = only(fixture("6.18-v1-own.log"))
     assert _pages(kill) == kill.victims[0].total_vm_bytes

@@ -11,7 +11,7 @@ from oomkeeper.agent.attribution import Subject
 from oomkeeper.agent.incidents import add_kill, for_api, new_incident
 from oomkeeper.api.oomincident import OOMIncident
 from oomkeeper.diagnosis import diagnose
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.reporting.explanation_html import html_parts
 from oomkeeper.reporting.explanation_markdown import markdown_pages

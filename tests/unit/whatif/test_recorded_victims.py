@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.diagnosis.whatif import chosen_row, rank
-from oomkeeper.kernel.logs.records import read_records
+from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
 

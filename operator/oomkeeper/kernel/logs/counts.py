@@ -1,24 +1,24 @@
-"""What a reader of a log has seen so far."""
+"""How much of a log was read, and how it was classified."""
 
 from types import SimpleNamespace
 
 
 class LogCounts(SimpleNamespace):
-    """Counted while reading; final once the reader is exhausted.
+    """Counters that a reader updates; final when the reader is exhausted.
 
-    `lines` are physical lines, `kernel` and `foreign` are records, so a kernel record of five lines adds 5
-    and 1.
+    `lines` counts physical lines, `kernel` and `foreign` count records: a kernel record of five lines adds 5
+    to `lines` and 1 to `kernel`.
     """
 
     lines: int
-    """Lines of the input, blank ones and the rest of wrapped ones included."""
+    """Lines of the input, including blank lines and the rests of broken lines."""
     kernel: int
-    """Records taken for the kernel's own."""
+    """Records classified as the kernel's own."""
     foreign: int
     """Records of other writers: daemons, containers, text between the reports. Never evidence."""
     skipped: int
-    """Lines in which `read_relevant_records` found no trace of an OOM, and which it did not assign to a
-    writer."""
+    """Lines that `read_relevant_records` left out because no OOM report is near. They count as neither
+    `kernel` nor `foreign`."""
     truncated: int
     """Lines longer than the bound, of which only the beginning was kept."""
 

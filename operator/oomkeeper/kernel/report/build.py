@@ -1,22 +1,20 @@
 """Turn the records of one event into a `Kill`."""
 
 from collections.abc import Sequence
-from itertools import islice
 
 from ...model.cause import Scope
 from ...model.kill import Kill, TaskRow, Victim
-from ...model.log import LogRun
 from ...model.memory import Counter, MemoryFacts, SlabCache
 from ..lazy import lazy
 from . import memcg, slab, tasks
-from .event import Body, Draft, Section, each, hold, joined, rows_of
+from .event import Draft, Section
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
 from .killline import parse_chosen, parse_killed, parse_named_pid
 from .kinds import Kind
 from .oomkill import Summary, parse_summary
 from .scope import Marks, scope_of
 from .showmem import ShowMem
-from .taskin import parse_group, parse_limit_reached, parse_task_in
+from .cgroup_lines import parse_group, parse_limit_reached, parse_task_in
 
 _PAGE_SIZES = (4096, 16384, 65536)
 _PREAMBLE_LINES = 12
@@ -27,7 +25,7 @@ _MEMORY_LINE = lazy(
 
 
 class _Report:
-    """What the sections of a report say."""
+    """The facts in the sections of a report."""
 
     def __init__(self) -> None:
         self.header: Header | None = None
@@ -45,12 +43,12 @@ class _Report:
         self.show_mem = ShowMem()
         self.slabs: list[SlabCache] = []
         self.columns: tuple[str, ...] | None = None
-        self.rows: Body = []
-        """The body of the table of tasks, whatever it holds."""
+        self.rows: list[bytes] = []
+        """The body of the task table, including lines that are not rows."""
         self.marks = Marks()
 
     def read(self, sections: list[Section]) -> None:
-        """One pass over the sections; a line is looked at only by the reader of its section."""
+        """Read the sections in one pass; a line is parsed only by the reader of its section."""
         for kind, opener, body in sections:
             if kind is Kind.CONTEXT:
                 self._context(opener, body)
@@ -69,10 +67,10 @@ class _Report:
         if not (self.show_mem.counts_pages or self.counters or self.stats_path):
             self._untitled(sections)
 
-    def _preamble(self, body: Body) -> None:
-        """The lines between the header and the first table: dump_stack(), and the cpuset before 5.0."""
-        has_cpuset = hold(body, b" mems_allowed=")
-        for text in islice(each(body, most=_PREAMBLE_LINES), _PREAMBLE_LINES):
+    def _preamble(self, body: list[bytes]) -> None:
+        """Read the lines between the header and the first table: dump_stack(), and the cpuset before 5.0."""
+        has_cpuset = any(b" mems_allowed=" in text for text in body)
+        for text in body[:_PREAMBLE_LINES]:
             if text[:4] in (b"CPU:", b"Pid:"):
                 found = parse_cpu_line(text)
                 if found is not None and self.invoker_pid is None:
@@ -83,7 +81,7 @@ class _Report:
                 self.cpuset = parse_cpuset(text)
         self.marks.stack(body)
 
-    def _context(self, opener: bytes, body: Body) -> None:
+    def _context(self, opener: bytes, body: list[bytes]) -> None:
         if opener.startswith(b"["):
             if self.columns is None:
                 self.columns = tasks.columns_of(opener)
@@ -96,32 +94,31 @@ class _Report:
         elif opener.startswith(b"Unreclaimable slab info:"):
             self.marks.slab_table = True
             self.slabs = self.slabs or [
-                row for text in each(body) if (row := slab.parse_slab_row(text)) is not None
+                row for text in body if (row := slab.parse_slab_row(text)) is not None
             ]
         else:
             found = memcg.parse_counter(opener)
             if found is not None:
                 self.counters.setdefault(*found)
 
-    def _mem_info(self, opener: bytes, body: Body) -> None:
+    def _mem_info(self, opener: bytes, body: list[bytes]) -> None:
         take = self.show_mem.take
         _, newline, rest = opener.partition(b"\n")
-        for item in [rest, *body] if newline else body:
-            text = item.joined() if isinstance(item, LogRun) else item
+        for text in [rest, *body] if newline else body:
             if text[:12] == b"active_anon:" and take(text):
-                continue  # all its lines at once
+                continue  # all its lines in one call
             for line in text.split(b"\n"):
                 take(line)
 
     def _untitled(self, sections: list[Section]) -> None:
-        """Excerpts leave out the title of show_mem()'s dump."""
+        """Read show_mem()'s dump if its title is missing, as in excerpts."""
         for section in sections:
-            for text in each(section.body):
+            for text in section.body:
                 if _MEMORY_LINE.match(text) is not None:
                     for line in text.split(b"\n"):
                         self.show_mem.take(line)
 
-    def _stats(self, opener: bytes, body: Body) -> None:
+    def _stats(self, opener: bytes, body: list[bytes]) -> None:
         found = memcg.parse_line_stats(opener)
         if found is not None:
             if self.stats_path is None:
@@ -129,13 +126,13 @@ class _Report:
             else:
                 self.child_stats.setdefault(*found)
         elif not self.stats:
-            head, _, block = joined([opener, *body]).partition(b"\n")
+            head, _, block = b"\n".join([opener, *body]).partition(b"\n")
             self.stats_path = memcg.parse_block_head(head)
             self.stats = memcg.parse_block_stats(block)
 
 
 def build(draft: Draft, *, closed: bool) -> Kill:
-    """The `Kill` that a draft's records amount to. `closed=False` for an event that may still grow."""
+    """Return the `Kill` that a draft's records describe. `closed=False` for an event that may still grow."""
     report = _Report()
     report.read(draft.sections)
     victims, first_killed = _victims(draft)
@@ -149,7 +146,7 @@ def build(draft: Draft, *, closed: bool) -> Kill:
     oom_memcg, task_memcg = _paths(report)
     chosen_pid, chosen_comm, chosen_uid = _chosen(report, first_killed)
     if closed and not victims and not draft.after and summary is not None and summary.pid is not None:
-        # The kernel prints this line right before it kills; the text lacks the rest.
+        # The kernel prints this line right before it kills; the rest of the text is missing.
         victims = (Victim(pid=summary.pid, comm=summary.comm or "", uid=summary.uid),)
     page_size = report.show_mem.page_size_bytes() or _page_size(report, victims)
     return Kill(
@@ -243,11 +240,12 @@ def _panic_text(panics: list[bytes]) -> str | None:
 
 
 def _page_size(report: _Report, victims: tuple[Victim, ...]) -> int:
-    """Without a buddy line (memcg reports): what makes the victim's row agree with its kill line."""
+    """Return the page size that makes the victim's row agree with its kill line, for reports without a buddy
+    line (memory cgroups); else 4096."""
     sizes = {b"%d" % victim.pid: victim.total_vm_bytes for victim in victims if victim.total_vm_bytes}
     if not sizes or report.columns is None:
         return 4096
-    rows = [row for pid, row in rows_of(report.rows) if pid in sizes]
+    rows = [row for pid, row in tasks.rows_of(report.rows) if pid in sizes]
     for task in tasks.parse_rows(rows, report.columns, page_size_bytes=4096):
         total, pages = sizes[b"%d" % task.pid], task.total_vm_pages
         if pages > 0 and total % pages == 0 and total // pages in _PAGE_SIZES:
@@ -296,7 +294,7 @@ def _complete(draft: Draft, report: _Report) -> bool:
     if draft.truncated or draft.lost_before or not draft.decided:
         return False
     if not draft.sections:
-        # A kill line alone: the rate limit left out all the rest, unless the text begins with it.
+        # A kill line alone: the rate limit left out the rest, unless the text begins here.
         return not draft.head_cut
     known = report.counters or report.stats or report.show_mem.counts_pages
     return report.header is not None and bool(known)

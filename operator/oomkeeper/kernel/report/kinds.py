@@ -4,9 +4,7 @@ Every line that can start or end an event begins with fixed text, except the hea
 comm of the allocating task. Anchoring at the start is what keeps text that a process controls (comm, file
 names that other kernel messages print) from posing as one of them."""
 
-import re
 from enum import IntEnum, auto
-from functools import lru_cache
 
 from .header import parse_header
 
@@ -104,22 +102,6 @@ _FIXED: dict[bytes, tuple[bytes, Kind]] = {
 HEADS = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
 """The first five bytes of every known line but the header, for callers that must be quick."""
 HEADER_MARK = b" invoked oom"
-
-
-_CONTEXT = (
-    *(prefix for prefix, kind in _FIXED.values() if kind is Kind.CONTEXT),
-    *_COUNTER_HEADS,
-    *_MEMCG_HEADS,
-    _TABLE_HEAD,
-)
-
-
-@lru_cache(maxsize=64)
-def heads_after(width: int) -> re.Pattern[bytes]:
-    """Finds every newline that one of `HEADS` follows after `width` bytes. Its only group took part where the
-    line is CONTEXT, unless it is a header."""
-    context, heads = (b"|".join(map(re.escape, sorted(some))) for some in (_CONTEXT, HEADS))
-    return re.compile(rb"\n.{%d}(?:(%s)|%s)" % (width, context, heads))
 
 
 def kind_of(text: bytes) -> Kind | None:

@@ -1,10 +1,11 @@
-"""Whose memory ran out: a memory cgroup's, or the page allocator's.
+"""Decide whose memory ran out: a memory cgroup's, or the page allocator's.
 
-`constraint=` is no evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02
+`constraint=` is not evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02
 in 5.2)."""
 
+from collections.abc import Sequence
+
 from ...model.cause import Scope
-from .event import Body, hold
 
 _MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
 _SYSRQ = b"moom_callback+0x"
@@ -12,7 +13,7 @@ _ALLOCATOR = (b"__alloc_pages", b"__alloc_frozen_pages", b"pagefault_out_of_memo
 
 
 class Marks:
-    """What in a report speaks for either."""
+    """The evidence in a report for either."""
 
     oom_memcg: bool = False
     global_oom: bool = False
@@ -29,28 +30,28 @@ class Marks:
     slab_table: bool = False
     """Printed for global shortages only (dump_header())."""
 
-    def stack(self, trace: Body) -> None:
-        """Look for the functions that tell the two apart in the call trace; no comm is as long as their
-        names."""
-        if any(hold(trace, name) for name in _MEMCG):
+    def stack(self, trace: Sequence[bytes]) -> None:
+        """Search the call trace for the functions of either; their names are longer than any comm."""
+        text = b"\n".join(trace)
+        if any(name in text for name in _MEMCG):
             self.memcg_stack = True
-        elif any(hold(trace, name) for name in _ALLOCATOR):
+        elif any(name in text for name in _ALLOCATOR):
             self.allocator_stack = True
-            self.sysrq = self.sysrq or hold(trace, _SYSRQ)
+            self.sysrq = self.sysrq or _SYSRQ in text
 
     def verdict_line(self, text: bytes) -> None:
-        """Note how the kernel opens its verdict."""
+        """Read how the kernel's verdict begins."""
         if text.startswith(b"Memory cgroup out of memory"):
             self.memcg_verdict = True
         elif (
             text.startswith((b"Out of memory", b"Kernel panic")) and b": compulsory panic_on_oom" not in text
         ):
-            # vm.panic_on_oom=2 says "compulsory" of a cgroup's limit as well (check_panic_on_oom()).
+            # vm.panic_on_oom=2 prints "compulsory" for a cgroup's limit, too (check_panic_on_oom()).
             self.global_verdict = True
 
 
 def scope_of(marks: Marks) -> Scope:
-    """First match wins, from the most explicit to the least."""
+    """Return the scope; the first match wins, from the most to the least explicit."""
     if marks.oom_memcg:
         return Scope.MEMCG
     if marks.global_oom or marks.limit_of_host:

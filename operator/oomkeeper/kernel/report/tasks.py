@@ -1,4 +1,4 @@
-"""The table of tasks that vm.oom_dump_tasks=1 asks for (dump_tasks()), in every layout since 2.6.32.
+"""The task table, printed with vm.oom_dump_tasks=1 (dump_tasks()), in every layout since 2.6.32.
 
 [ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name                  2.6.32 to 3.2
 [ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name             3.3
@@ -15,7 +15,6 @@ from itertools import repeat
 
 from ...model.kill import TaskRow
 from ..lazy import LazySequence
-from .event import Body, each
 from .text import readable
 
 _LAYOUTS: dict[bytes, tuple[str, ...]] = {
@@ -32,49 +31,56 @@ _LAYOUTS: dict[bytes, tuple[str, ...]] = {
 _DEFAULT = _LAYOUTS[b"uidtgidtotal_vmrsspgtables_bytesswapentsoom_score_adjname"]
 _MAX_NUMBER = 1 << 64
 _MANY_ROWS = 16
-"""Of fewer, a pattern is slower to compile than to do without."""
+"""With fewer rows, compiling a pattern costs more than it saves."""
 _TABLES = ("nr_ptes", "nr_pmds", "nr_puds")
 
 
 def is_title(line: bytes) -> bool:
-    """True for the line with the names of the columns."""
+    """Return True for the line with the names of the columns."""
     return line.startswith((b"[ pid ]", b"[  pid  ]"))
 
 
 def columns_of(title: bytes) -> tuple[str, ...]:
-    """The columns between `[ pid ]` and the row's end. Blanks do not count: a mail program may have broken a
-    word."""
+    """Return the columns between `[ pid ]` and the end of the row. Blanks are ignored: a mail program may
+    have broken a word."""
     names = b"".join(title[title.index(b"]") + 1 :].split())
     return _LAYOUTS.get(names, _DEFAULT)
 
 
+def rows_of(body: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (pid as printed, text) of every line that begins as a row does."""
+    for text in body:
+        if text[:1] == b"[":
+            yield text[1:].partition(b"]")[0].strip(), text
+
+
 class TaskTable(LazySequence[TaskRow]):
-    """The rows of one table: most kills are published without anybody asking, and a table of raw text is
+    """The rows of one table, parsed at first use: most kills are published without it, and raw text is
     smaller than its records."""
 
     __slots__ = ("_body", "_columns", "_page_size_bytes")
 
-    def __init__(self, body: Body, columns: Sequence[str], *, page_size_bytes: int) -> None:
-        """Takes the body of the table's section as it is."""
+    def __init__(self, body: list[bytes], columns: Sequence[str], *, page_size_bytes: int) -> None:
+        """Take the body of the table's section, including lines that are not rows."""
         super().__init__()
         self._body = body
         self._columns = columns
         self._page_size_bytes = page_size_bytes
 
     def _load(self) -> Iterable[TaskRow]:
-        rows = [text for text in each(self._body) if text[:1] == b"["]
+        rows = [text for text in self._body if text[:1] == b"["]
         self._body = []
         return parse_rows(rows, self._columns, page_size_bytes=self._page_size_bytes)
 
 
 @cache
 def _plain_rows(columns: int) -> re.Pattern[bytes]:
-    """Rows with as many columns, as the kernel prints them: whole, and no number beyond 64 bits."""
+    """Return the pattern of complete rows with so many columns, no number beyond 64 bits."""
     return re.compile(rb"^\[ *(\d{1,19})\]" + rb" +(-?\d{1,19})" * (columns - 1) + rb" (.*)$", re.MULTILINE)
 
 
 def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterable[TaskRow]:
-    """Read rows `[  pid]  ...`; one that is cut or is none is passed over."""
+    """Parse rows `[  pid]  ...`; skip lines that are cut or not rows."""
     text = b"\n".join(rows)
     if text.count(b"\n") + 1 == len(rows) >= _MANY_ROWS:
         found = _plain_rows(len(columns)).findall(text)
@@ -86,7 +92,7 @@ def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes
 def _read_columns(
     found: Sequence[tuple[bytes, ...]], columns: Sequence[str], *, page_size_bytes: int
 ) -> Iterable[TaskRow]:
-    """What `_read_singly` gives, column by column."""
+    """Return the same as `_read_singly`, column by column."""
     pids, *texts, comms = zip(*found, strict=True)
     values = {name: list(map(int, column)) for name, column in zip(columns, texts, strict=False)}
     pgtables: Iterable[int | None] = repeat(None)

@@ -1,8 +1,9 @@
-"""Bytes of the kernel's log as Python text: whatever a process wrote into its comm must survive, visibly."""
+"""Bytes of the kernel log as Python text: whatever a process wrote into its comm stays visible."""
 
 
 def readable(text: bytes) -> str:
-    """Decode UTF-8; a byte that is none becomes `\\xNN`, so that no name is lost and none can fail."""
+    """Decode UTF-8; a byte that is not UTF-8 becomes `\\xNN`, so that no name is lost and no error is
+    raised."""
     return text.decode("utf-8", "backslashreplace")
 
 

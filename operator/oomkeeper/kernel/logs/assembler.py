@@ -1,0 +1,282 @@
+"""From lines to records: decide for each line whether it begins a record, continues one, or comes from
+another program."""
+
+from oomkeeper.model.log import LogRecord
+
+from ..escapes import decode_kmsg, decode_rsyslog
+from ..lazy import lazy
+from .broken_lines.broken_line import BrokenLine, Last
+from .broken_lines.line_kinds import (
+    KNOWN_START,
+    MEM_INFO_REST,
+    STATISTIC,
+    TABLE_HEADER,
+    TABLE_ROW,
+    find_line,
+)
+from .broken_lines.run_on import RUN_ON_MIN_BYTES, split_run_on
+from .counts import LogCounts
+from .entries import EntryReaders
+from .formats.detect import find_frame, strip_quote
+from .formats.dmesg import parse_dmesg
+from .formats.frame import Frame, Kind
+from .formats.journal_export import ExportReader
+from .formats.kmsg_text import DICTIONARY
+from .formats.other_programs import ELISION, looks_foreign
+from .line_blocks import clean
+
+RECORD_MAX_BYTES = 64 * 1024
+"""Further lines beyond it are dropped; printk's own bound is 1 KiB, the largest statistics of a cgroup are 5
+KiB."""
+_MAX_FOREIGN_BETWEEN = 8
+"""A kernel record may continue after at most so many lines of other programs."""
+_FRAGMENT_RECORDS = 5
+"""How far back the record of a pr_cont() piece may be."""
+_new = tuple.__new__
+_INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
+
+
+class Assembler:
+    """Takes blocks of whole lines in order and returns the records that are known to be complete."""
+
+    def __init__(self, counts: LogCounts) -> None:
+        self._counts = counts
+        self._out: list[LogRecord] = []
+        """Records that were not returned yet."""
+        self._last = -1
+        """Index in `_out` of the record that may still continue; -1: none."""
+        self._broken = BrokenLine()
+        self._foreign_between = 0
+        self._kind: Kind | None = None
+        """Framing of the last framed line; None before the first, and again in a bare report."""
+        self._owner_kernel = True
+        """False if the last framed line came from another program."""
+        self._prefix_bytes = 0
+        self._columns = 0
+        """Number of columns of the last task table, without the pid in brackets and the name; 0 before the
+        first."""
+        self._entries = EntryReaders()
+        self._export = ExportReader()
+
+    def feed(self, block: bytes) -> list[LogRecord]:
+        """Return the records that the block completed. `block` ends with a newline."""
+        if self._export.active or self._export.begins(block):
+            for frame in self._export.feed(block):
+                self._begin(frame, 0)
+            return self._take(keep_last=False)
+        for line in clean(block).split(b"\n"):
+            self._line(line)
+        return self._take(keep_last=True)
+
+    def finish(self) -> list[LogRecord]:
+        """Return the records held back, at the end of the stream."""
+        for frame in self._export.finish():
+            self._begin(frame, 0)
+        if (entry := self._entries.finish()) is not None:
+            self._begin(entry, 0)
+        return self._take(keep_last=False)
+
+    def _take(self, *, keep_last: bool) -> list[LogRecord]:
+        held = self._last if keep_last and self._last >= 0 else len(self._out)
+        done, self._out = self._out[:held], self._out[held:]
+        self._last = 0 if self._out else -1
+        kernel = sum(record.kernel for record in done)
+        self._counts.kernel += kernel
+        self._counts.foreign += len(done) - kernel
+        return done
+
+    def _line(self, line: bytes) -> None:
+        if line[:1] == b"[" and not self._entries.active:
+            # printk's stamp or a row of the task table: what follows does not apply to it.
+            if (frame := parse_dmesg(line)) is not None:
+                self._begin(frame, len(line))
+            else:
+                self._bare(line)
+            return
+        line = strip_quote(line)
+        if not line or line.isspace():
+            return
+        if self._entries.active or self._entries.begins(line):
+            taken, entry = self._entries.take(line)
+            if entry is not None:
+                self._begin(entry, 0)
+            if taken:
+                return
+        if line[:1] in (b" ", b"\t") and self._kind is not None and self._continues(line):
+            return
+        if (frame := find_frame(line)) is not None:
+            self._begin(frame, len(line))
+        else:
+            self._bare(line)
+
+    # Framed lines.
+
+    def _begin(self, frame: Frame, width: int) -> None:
+        record = frame.record
+        if (frame.fragment or record.text[:1] == b",") and record.kernel and self._append_fragment(record):
+            return
+        self._out.append(record)
+        self._last = len(self._out) - 1 if record.kernel else -1
+        self._kind = frame.kind
+        self._owner_kernel = record.kernel
+        self._prefix_bytes = frame.prefix_bytes
+        self._broken.begin(record.text, width)
+        self._foreign_between = 0
+        self._note_columns(record.text)
+        if len(record.text) >= RUN_ON_MIN_BYTES and record.kernel and frame.kind in (Kind.DMESG, Kind.SYSLOG):
+            self._split_last()
+
+    def _append_fragment(self, record: LogRecord) -> bool:
+        """Append a pr_cont() piece that became a record of its own to the line that it belongs to; records of
+        another CPU may be between."""
+        for at in range(len(self._out) - 1, max(-1, len(self._out) - 1 - _FRAGMENT_RECORDS), -1):
+            before = self._out[at]
+            if not before.kernel or before.caller != record.caller:
+                continue
+            line = find_line(before.text)
+            if line is None or line.complete is None or line.is_whole(before.text):
+                continue
+            self._out[at] = before._replace(text=before.text + record.text)
+            self._broken.forget()
+            return True
+        return False
+
+    def _split_last(self) -> None:
+        parts = split_run_on(self._out[-1])
+        if len(parts) > 1:
+            self._out[-1:] = parts
+            self._last = len(self._out) - 1
+            self._broken.forget()
+
+    def _continues(self, line: bytes) -> bool:
+        """Take a line that is indented as dmesg and journalctl indent the further lines of a record, or is
+        the dictionary of a kmsg record."""
+        if self._kind is Kind.KMSG and DICTIONARY.match(line):
+            return True
+        if self._last >= 0 and TABLE_ROW.match(self._out[self._last].text):
+            return False  # a row is one line; this one was broken between two columns
+        indent = len(line) - len(line.lstrip(b" \t"))
+        if not max(8, self._prefix_bytes - 1) <= indent:
+            return False
+        if not self._owner_kernel:
+            self._out.append(LogRecord(text=line.strip(), kernel=False))
+            return True
+        if self._last < 0:
+            return False
+        if indent > self._prefix_bytes + 1 and self._join(line.strip(), len(line)):
+            return True
+        self._extend(line[min(indent, self._prefix_bytes) :])
+        return True
+
+    # Bare lines.
+
+    def _bare(self, line: bytes) -> None:
+        if self._kind is not None and not self._owner_kernel:
+            # The further lines of a process's message are its own, whatever they look like.
+            self._foreign(line)
+            return
+        stripped = line.strip()
+        if KNOWN_START.match(stripped):
+            if self._last >= 0 and self._announced() and self._join_unindented(line, stripped):
+                return
+            self._kind = None
+            self._plain(line.lstrip(), len(line))
+        elif ELISION.match(line) or looks_foreign(stripped):
+            self._foreign(line)
+        elif self._last >= 0 and self._join_unindented(line, stripped):
+            return
+        elif (
+            b"[" in line
+            and (stamp := _INNER_STAMP.search(line))
+            and (frame := find_frame(line[stamp.start() :])) is not None
+        ):
+            self._begin(frame, len(line))  # a program wrote to the console at the same time
+        elif self._kind is None:
+            self._plain(line, len(line))
+        elif self._last >= 0 and self._is_further_line(line):
+            self._extend(line)
+        else:
+            self._foreign(line)
+
+    def _join_unindented(self, line: bytes, stripped: bytes) -> bool:
+        """Join the line without its indentation, of which one blank may belong to the broken line. Between
+        the columns of a table one always does."""
+        if line[:1].isspace() and TABLE_ROW.match(self._out[self._last].text):
+            stripped = b" " + stripped
+        elif line[:2].lstrip():
+            stripped = line
+        return self._join(stripped, len(line))
+
+    def _announced(self) -> bool:
+        """Return True if the last line breaks off before words that usually begin a line: `Out of memory:`
+        before `Killed process`."""
+        text = self._out[self._last].text
+        return text.startswith((b"Memory cgroup", b"Out of")) or not text.strip()
+
+    def _plain(self, text: bytes, width: int) -> None:
+        if b"#0" in text:
+            text = decode_rsyslog(text)
+        if b"\\x0a" in text:
+            text = text.replace(b"\\x0a", b"\n")
+        self._out.append(_new(LogRecord, (text, None, None, None, None, None, True)))
+        self._last = len(self._out) - 1
+        self._broken.begin(text, width)
+        self._foreign_between = 0
+        self._note_columns(text)
+
+    def _foreign(self, line: bytes) -> None:
+        self._out.append(LogRecord(text=line[:RECORD_MAX_BYTES], kernel=False))
+        self._foreign_between += 1
+        if self._foreign_between > _MAX_FOREIGN_BETWEEN:
+            self._last = -1
+
+    def _is_further_line(self, line: bytes) -> bool:
+        """Return True for an unindented further line of a record, as old journalctl prints it."""
+        text = self._out[self._last].text
+        if text.startswith(b"Memory cgroup stats for") or b"\nanon " in text[:40]:
+            return STATISTIC.match(line) is not None
+        return text.startswith(b"active_anon:") and MEM_INFO_REST.match(line) is not None
+
+    def _extend(self, line: bytes) -> None:
+        record = self._out[self._last]
+        if len(record.text) + len(line) < RECORD_MAX_BYTES:
+            self._out[self._last] = record._replace(text=record.text + b"\n" + line)
+            self._broken.forget()
+
+    # Broken lines.
+
+    def _join(self, rest: bytes, width: int) -> bool:
+        """Join `rest` to the last record if it was broken off there. One blank before it may belong to the
+        line."""
+        text = self._out[self._last].text
+        if self._kind is Kind.KMSG and b"\\x" in rest:
+            rest = decode_kmsg(rest)
+            if not rest.strip():
+                return False
+        if text.strip() == b"[" and self._join_stamp(rest, width):
+            return True
+        if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
+            self._extend(rest if rest[:1] == b" " else b" " + rest)
+            return True
+        last = Last(self._out[self._last], self._kind, self._prefix_bytes)
+        if not self._broken.goes_on(last, rest, columns=self._columns):
+            return False
+        joined = self._broken.join(last, rest, width)
+        if len(joined) <= RECORD_MAX_BYTES:
+            self._out[self._last] = last.record._replace(text=joined)
+            self._note_columns(joined)
+        return True
+
+    def _join_stamp(self, rest: bytes, width: int) -> bool:
+        """Take `1475.123456] text` after a line that was broken at the blank inside the stamp."""
+        frame = find_frame(b"[" + rest)
+        if frame is None or frame.record.usec is None:
+            return False
+        text, usec, caller = frame.record.text, frame.record.usec, frame.record.caller
+        self._out[self._last] = self._out[self._last]._replace(text=text, usec=usec, caller=caller)
+        self._broken.begin(text, width)
+        return True
+
+    def _note_columns(self, text: bytes) -> None:
+        if b"pid" in text[:6] and (header := TABLE_HEADER.match(text)) is not None:
+            self._columns = len(header[1].split())
