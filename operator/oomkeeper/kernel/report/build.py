@@ -7,6 +7,7 @@ from ...model.kill import Kill, TaskRow, Victim
 from ...model.memory import Counter, MemoryFacts, SlabCache
 from ..lazy import lazy
 from . import memcg, slab, tasks
+from .cgroup_lines import parse_group, parse_limit_reached, parse_task_in
 from .event import Draft, Section
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
 from .killline import parse_chosen, parse_killed, parse_named_pid
@@ -14,7 +15,6 @@ from .kinds import Kind
 from .oomkill import Summary, parse_summary
 from .scope import Marks, scope_of
 from .showmem import ShowMem
-from .cgroup_lines import parse_group, parse_limit_reached, parse_task_in
 
 _PAGE_SIZES = (4096, 16384, 65536)
 _PREAMBLE_LINES = 12

@@ -16,8 +16,8 @@ _GROUP = lazy(rb"Tasks in (?P<path>.*) are going to be killed due to memory\.oom
 
 
 def parse_task_in(text: bytes) -> tuple[str, str | None] | None:
-    """Return (cgroup of the victim, cgroup that reached its limit); the second is None for `host`, as Alibaba's
-    kernels print for no limit."""
+    """Return (cgroup of the victim, cgroup that reached its limit); the second is None for `host`, as
+    Alibaba's kernels print for no limit."""
     match = _TASK_IN.match(text)
     if match is None:
         return None
