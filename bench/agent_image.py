@@ -1,10 +1,11 @@
 """The agent as an OCI image made from this machine's own interpreter: no registry, no Dockerfile.
 
-In it are the interpreter, its standard library, the shared libraries that these need, and oomkeeper. Nothing
-else: the agent imports the standard library alone.
+In it are the interpreter, its standard library, the third-party packages that the agent imports, the shared
+libraries that these need, and oomkeeper.
 """
 
 import compileall
+import importlib.util
 import os
 import py_compile
 import re
@@ -18,6 +19,8 @@ from tests.testbed import NativeNode
 from tests.testbed.images import image_archive
 
 NAME = "oomkeeper.local/agent:bench"
+PACKAGES = ("msgspec", "prometheus_client", "urllib3")
+"""Third-party packages that the agent may import (pyproject.toml, `dependencies` and the extra `agent`)."""
 _LEFT_OUT = ("site-packages", "test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "config-*")
 
 
@@ -31,16 +34,26 @@ def make_image(folder: Path) -> Path:
     shutil.copytree(stdlib, target, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
     package = Path(__file__).resolve().parents[1] / "operator" / "oomkeeper"
     shutil.copytree(package, root / "app" / "oomkeeper", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PACKAGES:
+        shutil.copytree(_package(name), root / "app" / name, ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(
         root / "app", quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
     )
-    for library in _libraries([python, *(stdlib / "lib-dynload").glob("*.so")]):
+    extensions = [*(stdlib / "lib-dynload").glob("*.so"), *(root / "app").rglob("*.so")]
+    for library in _libraries([python, *extensions]):
         _copy(library, root)
     (root / "tmp").mkdir()
     archive = folder / "agent.tar"
     command = [str(python), "-m", "oomkeeper", "agent"]
     archive.write_bytes(image_archive(root, name=NAME, entrypoint=command))
     return archive
+
+
+def _package(name: str) -> Path:
+    found = importlib.util.find_spec(name)
+    assert found is not None, f"{name} is not installed"
+    assert found.origin is not None
+    return Path(found.origin).parent
 
 
 def _libraries(binaries: list[Path]) -> set[Path]:

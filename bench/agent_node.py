@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from oomkeeper.agent.kube.client import ApiClient, ApiConfig, ApiError
-from oomkeeper.agent.kube.watcher import Watcher
+from oomkeeper.agent.kube.client import ApiClient, ApiConfig, ApiError, decode_object
+from oomkeeper.agent.kube.reflector import Reflector
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader
 from oomkeeper.kernel.report.killline import parse_killed
@@ -75,16 +75,18 @@ class Sightings:
         """Kill id -> pod uid."""
         self.pods: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._watchers = [
-            Watcher(config=config, path=INCIDENTS, query={}, listed=_nothing, changed=self._incident),
-            Watcher(config=config, path="/api/v1/pods", query={}, listed=_nothing, changed=self._pod),
+        self._reflectors = [
+            Reflector(
+                config=config, path=path, query={}, decode=decode_object, listed=_nothing, changed=changed
+            )
+            for path, changed in ((INCIDENTS, self._incident), ("/api/v1/pods", self._pod))
         ]
-        for watcher in self._watchers:
-            watcher.start()
+        for reflector in self._reflectors:
+            reflector.start()
 
     def stop(self) -> None:
-        for watcher in self._watchers:
-            watcher.stop()
+        for reflector in self._reflectors:
+            reflector.stop()
 
     def _incident(self, _kind: str, incident: Json) -> None:
         now = time.monotonic()

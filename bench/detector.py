@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from oomkeeper.agent.kube.watcher import Watcher
+from oomkeeper.agent.kube.client import decode_object
+from oomkeeper.agent.kube.reflector import Reflector
 from oomkeeper.kernel.report.killline import parse_killed
 from tests.testbed.binaries import binaries
 from tests.testbed.recipes import NODE_PROBLEM_DETECTOR
@@ -64,13 +65,18 @@ class Events:
 
     def __init__(self, config: ApiConfig) -> None:
         self.pids: dict[int, float] = {}
-        self._watcher = Watcher(
-            config=config, path="/api/v1/events", query={}, listed=lambda _: None, changed=self._event
+        self._reflector = Reflector(
+            config=config,
+            path="/api/v1/events",
+            query={},
+            decode=decode_object,
+            listed=lambda _: None,
+            changed=self._event,
         )
-        self._watcher.start()
+        self._reflector.start()
 
     def stop(self) -> None:
-        self._watcher.stop()
+        self._reflector.stop()
 
     def _event(self, _kind: str, event: Json) -> None:
         now = time.monotonic()

@@ -1,1 +1,1 @@
-"""The node's half: keep sysctls, witness kills, publish. One process per node, standard library only."""
+"""The node's half: enforce sysctls, record kills, publish. One process per node, within a memory budget."""

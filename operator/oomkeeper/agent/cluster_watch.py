@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from oomkeeper.connection.config import ApiConfig
 from oomkeeper.logformat import get_logger
 
 from .desired import parse_desired
-from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
-from .kube.watcher import Watcher
+from .kube.client import ApiClient, decode_object, resource_path
+from .kube.errors import ApiError
+from .kube.reflector import Reflector
 from .kubelet import k3s_arguments
 from .messages import (
     DesiredChanged,
@@ -16,7 +18,7 @@ from .messages import (
     PodChanged,
     PodsListed,
 )
-from .pods import parse_pod
+from .pods import Pod, parse_pod
 
 log = get_logger(__name__)
 
@@ -40,18 +42,20 @@ class ClusterWatch:
         self._node = node
         self._post = post
         self._node_added = node_added
-        self._watchers = (
-            Watcher(
+        self._reflectors: tuple[Reflector[KubeObject], Reflector[Pod]] = (
+            Reflector(
                 config=config,
                 path=resource_path("oomnodes"),
                 query={"fieldSelector": f"metadata.name={node}"},
+                decode=decode_object,
                 listed=self.nodes_listed,
                 changed=self.node_changed,
             ),
-            Watcher(
+            Reflector(
                 config=config,
                 path="/api/v1/pods",
                 query={"fieldSelector": f"spec.nodeName={node}"},
+                decode=lambda data: parse_pod(decode_object(data)),
                 listed=self.pods_listed,
                 changed=self.pod_changed,
             ),
@@ -59,13 +63,13 @@ class ClusterWatch:
 
     def start(self) -> None:
         """Start both threads."""
-        for watcher in self._watchers:
-            watcher.start()
+        for reflector in self._reflectors:
+            reflector.start()
 
     def stop(self) -> None:
         """End both watches."""
-        for watcher in self._watchers:
-            watcher.stop()
+        for reflector in self._reflectors:
+            reflector.stop()
 
     def nodes_listed(self, items: list[KubeObject]) -> None:
         """Handle the list of OOMNodes with this node's name: one or none."""
@@ -84,13 +88,13 @@ class ClusterWatch:
             self._read_node()
         self._post(DesiredChanged(parse_desired(obj)))
 
-    def pods_listed(self, items: list[KubeObject]) -> None:
+    def pods_listed(self, pods: list[Pod]) -> None:
         """Handle the list of this node's pods."""
-        self._post(PodsListed([parse_pod(item) for item in items]))
+        self._post(PodsListed(pods))
 
-    def pod_changed(self, kind: str, obj: KubeObject) -> None:
+    def pod_changed(self, kind: str, pod: Pod) -> None:
         """Handle a watch event of one of this node's pods."""
-        self._post(PodChanged(parse_pod(obj), deleted=kind == "DELETED"))
+        self._post(PodChanged(pod, deleted=kind == "DELETED"))
 
     def _read_node(self) -> None:
         """Post what the Node object says, where RBAC lets the agent read it."""

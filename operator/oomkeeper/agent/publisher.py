@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from oomkeeper.connection.config import ApiConfig
+from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.names import AGENT_MANAGER, API_VERSION
 
 from .incidents import for_api
-from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
-from .kube.watcher import Backoff
+from .kube.client import ApiClient, resource_path
+from .kube.errors import ApiError
 from .store import Store
 
 log = get_logger(__name__)
@@ -35,7 +37,8 @@ class Publisher(threading.Thread):
         self._node = node
         self._clock = clock
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._backoff = Backoff()
         self._lock = threading.Lock()
         self._status: dict[str, Any] | None = None
         self._published: dict[str, Any] | None = None
@@ -61,29 +64,27 @@ class Publisher(threading.Thread):
 
     def stop(self, *, wait_seconds: float) -> None:
         """Publish what is left if that works at once, and end."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         self.join(wait_seconds)
         self._client.close()
 
     def run(self) -> None:
         store = Store.open(self._state_dir)
-        backoff = Backoff()
         timeout: float | None = None
         while True:
             self._wake.wait(timeout)
             self._wake.clear()
-            stopping = self._stopping
+            stopping = self._stopping.is_set()
             try:
                 self._publish_incidents(store)
                 timeout = self._publish_status(hurry=stopping)
-                backoff.reset()
             except ApiError as error:
-                timeout = backoff.next_seconds()
-                log.warning("publishing failed", retry_seconds=timeout, error=error)
-                if not stopping:
-                    # Not `wait`: more work must not shorten the pause that the API server needs.
-                    time.sleep(min(timeout, 1.0))
+                delay = self._backoff.failed(retry_after_seconds=error.retry_after_seconds)
+                log.warning("publishing failed", retry_seconds=delay, error=error)
+                # Not `_wake`: more work must not shorten the pause that the API server needs.
+                self._stopping.wait(delay)
+                timeout = 0.0
             if stopping:
                 store.close()
                 return
@@ -153,6 +154,7 @@ class Publisher(threading.Thread):
 
     def _apply(self, path: str, body: dict[str, Any]) -> None:
         self._client.apply(path, body, manager=AGENT_MANAGER)
+        self._backoff.succeeded()  # not after a round that had nothing to send
 
 
 def _namespace_gone(error: ApiError) -> bool:

@@ -9,14 +9,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from oomkeeper.connection.config import ApiConfig
+from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 
 from .adoption import ADOPTED_NOTE
 from .clock import rfc3339
 from .cluster_watch import ClusterWatch
 from .inbox import Inbox
-from .kube.client import ApiClient, ApiConfig, ApiError, resource_path
-from .kube.watcher import Backoff
+from .kube.client import ApiClient, decode_object, resource_path
+from .kube.errors import ApiError
+from .kube.reflector import NEWEST
 from .listener import LoopListener
 from .loop import HostPaths, NodeLoop
 from .messages import IncidentsListed, NamespacesChanged, Stop
@@ -119,11 +122,14 @@ class Agent:
         while True:
             try:
                 items, _ = client.list_items(
-                    resource_path("oomincidents"), fieldSelector=f"spec.nodeName={self._config.node}"
+                    resource_path("oomincidents"),
+                    decode=decode_object,
+                    resource_version=NEWEST,
+                    fieldSelector=f"spec.nodeName={self._config.node}",
                 )
                 break
             except ApiError as error:
-                wait = backoff.next_seconds()
+                wait = backoff.failed(retry_after_seconds=error.retry_after_seconds)
                 log.warning("incidents not listed", retry_seconds=wait, error=error)
                 time.sleep(wait)
         client.close()

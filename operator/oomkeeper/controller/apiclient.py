@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import kopf
 
+from oomkeeper.connection.retry import retry_after_seconds
 from oomkeeper.model.names import CONTROLLER_MANAGER
 
 PAGE = 500
@@ -22,9 +23,11 @@ _MERGE = "application/merge-patch+json"
 class APIError(Exception):
     """The API server said no, or could not be asked (status 0)."""
 
-    def __init__(self, *, status: int, what: str, message: str) -> None:
+    def __init__(self, *, status: int, what: str, message: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(f"{what}: {status} {message}" if status else f"{what}: {message}")
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
+        """The server asked not to be asked again before this many seconds have passed."""
 
 
 class APIClient:
@@ -124,7 +127,12 @@ class APIClient:
             ) as response:
                 text = await response.text()
                 if response.status >= HTTPStatus.BAD_REQUEST:
-                    raise APIError(status=response.status, what=what, message=_message(text))
+                    raise APIError(
+                        status=response.status,
+                        what=what,
+                        message=_message(text),
+                        retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
+                    )
                 answer = json.loads(text)
                 return answer if isinstance(answer, dict) else {}
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, kopf.LoginError) as error:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 
 from . import oomnode_spec, shared_kernel
@@ -86,14 +87,14 @@ class Reconciler:
 
     async def listed(self) -> None:
         """Wait until the whole cluster has been listed once: no decision rests on a part of it."""
-        delay = 0.5
+        backoff = Backoff()
         while True:
             try:
                 await relist(self._api, self._cache)
             except APIError as error:
+                delay = backoff.failed(retry_after_seconds=error.retry_after_seconds)
                 _log.warning("first list failed", error=error, retry_seconds=delay)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, 30.0)
             else:
                 break
         self._relists.listed(KINDS, now=self._clock())

@@ -1,6 +1,6 @@
 """Every write of the controller, one method each.
 
-A failed write is logged and retried without end, with back-off (retry.py): the next run of the reconciler
+A failed write is logged and retried without end, with back-off: the next run of the reconciler
 wants it again. Answers of the API server go into the cache immediately, so that no run repeats an earlier
 write.
 """
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from oomkeeper.connection.retry import KeyedBackoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
 
@@ -18,11 +19,11 @@ from .apiclient import APIClient, APIError
 from .cache import ClusterCache
 from .kinds import INCIDENT, NODE, OOM_NODE, Kind
 from .objects import DesiredSysctl, Node, OOMNodeState, Policy, Report
-from .retry import Retries
 
 _log = get_logger(__name__)
 
 _PARALLEL = 16
+_LONGEST_RETRY_SECONDS = 64.0
 
 
 class Writer:
@@ -47,7 +48,7 @@ class Writer:
         """Incident's uid -> count in its Event."""
         self._written: dict[str, tuple[Mapping[str, Any], int]] = {}
         """Object -> its last written content, and the resourceVersion of the answer."""
-        self.retries = Retries()
+        self.retries = KeyedBackoff(longest_seconds=_LONGEST_RETRY_SECONDS)
 
     async def apply_oomnode(
         self,
@@ -171,7 +172,7 @@ class Writer:
             async with self._slots:
                 await write()
         except APIError as error:
-            self.retries.failed(key, now=now)
+            self.retries.failed(key, now=now, retry_after_seconds=error.retry_after_seconds)
             if kind is not None and error.status == HTTPStatus.NOT_FOUND:
                 self._suspect_stale(kind)
             _log.warning("write failed", object=key, error=error)

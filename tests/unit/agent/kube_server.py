@@ -1,11 +1,11 @@
-"""A small HTTP server that answers as an API server does not care to when it is well."""
+"""A small HTTP server that answers in ways that a healthy API server does not."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,32 +19,59 @@ class Exchange:
         self._handler = handler
         self.path = handler.path
         self.method = handler.command
+        self.headers = handler.headers
         self.token = handler.headers.get("Authorization")
+        self.port: int = handler.client_address[1]
+        """The client's, which names its connection."""
         length = int(handler.headers.get("Content-Length") or 0)
         self.body = json.loads(handler.rfile.read(length)) if length else None
 
     def json(self, document: Any, *, status: int = 200) -> None:
         self.raw(json.dumps(document).encode(), status=status)
 
-    def raw(self, data: bytes, *, status: int = 200, length: int | None = None) -> None:
-        """`length` other than that of `data` is a lie about it."""
-        self._handler.send_response(status)
-        self._handler.send_header("Content-Length", str(len(data) if length is None else length))
-        self._handler.end_headers()
-        self._handler.wfile.write(data)
-        self._handler.wfile.flush()
+    def raw(
+        self,
+        data: bytes,
+        *,
+        status: int = 200,
+        length: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Answer. A `length` other than that of `data` is a false Content-Length."""
+        self.start(status=status, length=len(data) if length is None else length, headers=headers)
+        self.send(data)
         if length is not None:
             self.drop()
 
+    def start(self, *, length: int, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        """Send the head of an answer, whose body `send` sends piece by piece."""
+        self._handler.send_response(status)
+        self._handler.send_header("Content-Length", str(length))
+        for name, value in (headers or {}).items():
+            self._handler.send_header(name, value)
+        self._handler.end_headers()
+
+    def send(self, data: bytes) -> None:
+        with suppress(OSError):  # the client has closed the connection
+            self._handler.wfile.write(data)
+            self._handler.wfile.flush()
+
+    def wait_until_closed(self) -> None:
+        """Send nothing until the client closes its side."""
+        self._handler.connection.settimeout(30)
+        with suppress(OSError):
+            self._handler.connection.recv(1)
+        self._handler.close_connection = True
+
     def drop(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without an answer."""
         self._handler.close_connection = True
         self._handler.connection.shutdown(2)
 
 
 @contextmanager
 def server(answer: Answer) -> Iterator[str]:
-    """The URL of a server that lets `answer` deal with each request."""
+    """Give the URL of a server that answers each request with `answer`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,23 +1,18 @@
-"""The way to the API server when that is not well: faults that a real one cannot be asked for."""
+"""Requests to an API server that misbehaves in ways that a real one cannot be asked for."""
 
-import json
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from oomkeeper.agent.kube import client as client_module
-from oomkeeper.agent.kube import watcher as watcher_module
-from oomkeeper.agent.kube.client import ApiClient, ApiConfig, ApiError, resource_path
-from oomkeeper.agent.kube.watcher import LONGEST_WAIT_SECONDS, Backoff, Watcher
+from oomkeeper.agent.kube.client import ApiClient, decode_object, resource_path
+from oomkeeper.agent.kube.errors import ApiError
+from oomkeeper.connection.config import ApiConfig, ExecPlugin
 
 from .kube_server import Exchange, server
-
-
-def line(kind: str, name: str, version: str) -> bytes:
-    meta = {"name": name, "resourceVersion": version}
-    return json.dumps({"type": kind, "object": {"metadata": meta}}).encode() + b"\n"
 
 
 def failure(url: str) -> ApiError:
@@ -32,6 +27,7 @@ def failure(url: str) -> ApiError:
     [
         (lambda one: one.json({"message": "forbidden: no rights"}, status=403), 403, "forbidden: no rights"),
         (lambda one: one.raw(b"<html>bad gateway", status=502), 502, "bad gateway"),
+        (lambda one: one.raw(b"", status=302), 302, "302"),
         (lambda one: one.raw(b"<html>a login page"), None, "not JSON"),
         (lambda one: one.raw(b'["a list"]'), None, "not a JSON object"),
         (lambda one: one.raw(b'{"a": 1', length=500), None, "IncompleteRead"),
@@ -45,14 +41,23 @@ def test_every_wrong_answer_is_one_error_that_says_what_came(answer, status, sai
     assert said in str(error)
 
 
-def test_no_server_at_all_is_an_error_without_a_status() -> None:
+def test_unreachable_server_is_an_error_without_a_status() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    assert failure(f"http://127.0.0.1:{port}").status is None
+    error = failure(f"http://127.0.0.1:{port}")
+    assert error.status is None
+    assert "refused" in str(error)
 
 
-def test_a_kept_connection_that_the_server_closed_is_made_again() -> None:
+def test_retry_after_is_read_from_the_header_and_from_the_status() -> None:
+    with server(lambda one: one.raw(b"busy", status=429, headers={"Retry-After": "7"})) as url:
+        assert failure(url).retry_after_seconds == 7
+    with server(lambda one: one.json({"details": {"retryAfterSeconds": 3}}, status=429)) as url:
+        assert failure(url).retry_after_seconds == 3
+
+
+def test_closed_kept_connection_is_replaced() -> None:
     seen: list[str] = []
 
     def answer(one: Exchange) -> None:
@@ -69,19 +74,108 @@ def test_a_kept_connection_that_the_server_closed_is_made_again() -> None:
     assert seen == ["/a", "/b", "/b"]
 
 
-def test_a_list_is_fetched_page_by_page() -> None:
+def test_connections_are_kept_between_requests() -> None:
+    ports = set()
+
     def answer(one: Exchange) -> None:
-        if "continue=more" in one.path:
-            one.json({"items": [{"n": 2}], "metadata": {"resourceVersion": "9"}})
-        else:
-            one.json({"items": [{"n": 1}], "metadata": {"resourceVersion": "9", "continue": "more"}})
+        ports.add(one.port)
+        one.json({"items": [], "metadata": {"resourceVersion": "1"}})
 
     with server(answer) as url:
-        assert ApiClient(ApiConfig(server=url)).list_items("/x") == ([{"n": 1}, {"n": 2}], "9")
+        api = ApiClient(ApiConfig(server=url))
+        for _ in range(3):
+            api.get("/x")
+            api.list_items("/x", decode=decode_object, resource_version="0")
+    assert len(ports) == 1
 
 
-def test_a_renewed_token_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "TOKEN_SECONDS", 0.0)
+def test_path_of_the_server_url_is_a_prefix() -> None:
+    seen = []
+
+    def answer(one: Exchange) -> None:
+        seen.append(one.path)
+        one.json({})
+
+    with server(answer) as url:
+        ApiClient(ApiConfig(server=f"{url}/k8s/clusters/c-1/")).get("/api/v1/nodes/n")
+    assert seen == ["/k8s/clusters/c-1/api/v1/nodes/n"]
+
+
+def test_requests_go_through_the_proxy_of_the_configuration() -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def proxy(one: Exchange) -> None:
+        seen.append((one.path, one.headers.get("Proxy-Authorization")))
+        one.json({"from": "proxy"})
+
+    with server(proxy) as url:
+        config = ApiConfig(server="http://api.invalid:6443", proxy_url=url.replace("//", "//me:secret@"))
+        assert ApiClient(config).get("/x") == {"from": "proxy"}
+    assert seen == [("http://api.invalid:6443/x", "Basic bWU6c2VjcmV0")]
+
+
+@pytest.mark.parametrize("known", ["0", "41"])
+def test_list_asks_for_a_state_from_the_cache(known: str) -> None:
+    seen = []
+
+    def answer(one: Exchange) -> None:
+        seen.append(one.path)
+        one.json({"metadata": {"resourceVersion": "42"}, "items": [{"n": 1}, {"n": 2}]})
+
+    with server(answer) as url:
+        api = ApiClient(ApiConfig(server=url))
+        found = api.list_items("/x", decode=decode_object, resource_version=known, fieldSelector="a=b")
+    assert found == ([{"n": 1}, {"n": 2}], "42")
+    assert seen == [f"/x?fieldSelector=a%3Db&resourceVersion={known}"]
+
+
+def test_items_are_decoded_while_the_list_arrives() -> None:
+    first_decoded = threading.Event()
+
+    def decode(data: bytes) -> bytes:
+        first_decoded.set()
+        return data
+
+    def answer(one: Exchange) -> None:
+        one.start(length=10_000)
+        one.send(b'{"items":[{"n":1},')
+        assert first_decoded.wait(10), "the first item was not decoded before the second arrived"
+        one.send(b'{"n":2}],"metadata":{"resourceVersion":"5"}}'.ljust(10_000 - 18))
+
+    with server(answer) as url:
+        found = ApiClient(ApiConfig(server=url)).list_items("/x", decode=decode, resource_version="0")
+    assert found == ([b'{"n":1}', b'{"n":2}'], "5")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda one: one.raw(b'{"items":[{"n":1},', length=500),
+        lambda one: one.raw(b'{"items":[{"n":1},'),
+        lambda one: one.raw(b"<html>"),
+    ],
+)
+def test_cut_off_list_is_an_error(answer) -> None:
+    with server(answer) as url, pytest.raises(ApiError):
+        ApiClient(ApiConfig(server=url)).list_items("/x", decode=decode_object, resource_version="0")
+
+
+def test_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.3)
+
+    def answer(one: Exchange) -> None:
+        one.start(length=1000)
+        for _ in range(200):
+            one.send(b" ")
+            time.sleep(0.02)
+
+    with server(answer) as url:
+        started = time.monotonic()
+        assert "not complete" in str(failure(url))
+    assert time.monotonic() - started < 3
+
+
+def test_changed_token_file_is_used_by_the_next_request(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("first\n")
     seen: list[str | None] = []
@@ -101,7 +195,46 @@ def test_a_renewed_token_file_is_read_again(tmp_path: Path, monkeypatch: pytest.
     assert seen == ["Bearer first", "Bearer second"]
 
 
-def test_an_apply_names_its_manager_and_takes_fields_over() -> None:
+def test_plugin_issues_a_new_token_after_a_401(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.write_text(
+        "#!/bin/sh\n"
+        f"echo x >> {tmp_path}/runs\n"
+        f"n=$(wc -l < {tmp_path}/runs)\n"
+        'echo "{\\"apiVersion\\":\\"client.authentication.k8s.io/v1\\",\\"kind\\":\\"ExecCredential\\",'
+        '\\"status\\":{\\"token\\":\\"token-$n\\"}}"\n'
+    )
+    plugin.chmod(0o755)
+    seen: list[str | None] = []
+
+    def answer(one: Exchange) -> None:
+        seen.append(one.token)
+        one.json(
+            {"message": "expired"} if one.token == "Bearer token-1" else {},
+            status=401 if one.token == "Bearer token-1" else 200,
+        )
+
+    with server(answer) as url:
+        api = ApiClient(ApiConfig(server=url, exec_plugin=ExecPlugin(command=str(plugin))))
+        api.get("/x")
+        api.get("/x")
+    assert seen == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
+
+
+def test_401_with_an_unchanged_token_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old")
+    seen = []
+
+    def answer(one: Exchange) -> None:
+        seen.append(one.path)
+        one.json({"message": "Unauthorized"}, status=401)
+
+    with server(answer) as url, pytest.raises(ApiError, match="401 Unauthorized"):
+        ApiClient(ApiConfig(server=url, token_file=tmp_path / "token")).get("/x")
+    assert seen == ["/x"]
+
+
+def test_apply_names_its_manager_and_takes_over_fields() -> None:
     seen: list[Exchange] = []
 
     def answer(one: Exchange) -> None:
@@ -121,92 +254,25 @@ def test_names_are_quoted_into_paths() -> None:
     assert path == "/apis/oomkeeper.dev/v1alpha1/namespaces/a%2Fb/oomincidents/c%3Fd/status"
 
 
-class Followed:
-    """A watcher against a server whose watches answer one after the other as `watches` says."""
+def test_dead_peers_are_detected_within_a_minute() -> None:
+    ports: list[int] = []
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, watches: list) -> None:
-        monkeypatch.setattr(watcher_module, "FIRST_WAIT_SECONDS", 0.01)
-        monkeypatch.setattr(watcher_module, "LONGEST_WAIT_SECONDS", 0.02)
-        self.lists = 0
-        self.versions: list[str] = []
-        self.events: list[tuple[str, str]] = []
-        self._watches = iter(watches)
-        self.finished = threading.Event()
+    def answer(one: Exchange) -> None:
+        ports.append(one.port)
+        one.json({})
 
-    def answer(self, one: Exchange) -> None:
-        if "watch=1" not in one.path:
-            self.lists += 1
-            one.json({"items": [], "metadata": {"resourceVersion": f"list-{self.lists}"}})
-            return
-        self.versions.append(one.path.partition("resourceVersion=")[2].partition("&")[0])
-        step = next(self._watches, None)
-        if step is None:
-            self.finished.set()
-            one.raw(b"", length=10**6)
-        else:
-            step(one)
+    with server(answer) as url:
+        api = ApiClient(ApiConfig(server=url))
+        api.get("/x")
+        connection = api._pool.pool.get_nowait()
+        sock = connection.sock
+        assert sock.getsockname()[1] == ports[0]
 
-    def run(self) -> None:
-        with server(self.answer) as url:
-            watcher = Watcher(
-                config=ApiConfig(server=url),
-                path="/x",
-                query={},
-                listed=lambda _items: None,
-                changed=lambda kind, obj: self.events.append((kind, obj["metadata"]["name"])),
-            )
-            watcher.start()
-            assert self.finished.wait(20)
-            watcher.stop()
-            watcher.join(20)
-            assert not watcher.is_alive()
+        def option(name: int) -> int:
+            return sock.getsockopt(socket.IPPROTO_TCP, name)
 
-
-def test_a_watch_goes_on_where_it_was_after_a_dropped_connection_and_half_a_line(monkeypatch) -> None:
-    half = line("ADDED", "one", "5") + line("MODIFIED", "two", "6")[:20]
-    followed = Followed(
-        monkeypatch,
-        [
-            lambda one: one.raw(half, length=10_000),
-            lambda one: one.drop(),
-            lambda one: one.raw(line("BOOKMARK", "x", "8") + line("DELETED", "one", "7")),
-        ],
-    )
-    followed.run()
-    assert followed.events == [("ADDED", "one"), ("DELETED", "one")]
-    assert followed.lists == 1
-    assert followed.versions == ["list-1", "5", "5", "7"]
-
-
-@pytest.mark.parametrize(
-    "gone",
-    [
-        lambda one: one.json({"message": "too old"}, status=410),
-        lambda one: one.raw(b'{"type":"ERROR","object":{"code":410,"message":"too old"}}\n'),
-        lambda one: one.json({"message": "etcd is away"}, status=500),
-    ],
-    ids=["http", "event", "server error"],
-)
-def test_a_version_that_the_server_has_forgotten_starts_from_a_list(monkeypatch, gone) -> None:
-    followed = Followed(monkeypatch, [gone, lambda one: one.raw(line("ADDED", "one", "5"))])
-    followed.run()
-    assert followed.versions[:2] == ["list-1", "list-2"]
-    assert followed.events == [("ADDED", "one")]
-
-
-def test_a_storm_of_errors_is_answered_more_and_more_slowly() -> None:
-    backoff = Backoff()
-    waits = [backoff.next_seconds() for _ in range(12)]
-    assert waits[0] < 0.3
-    assert waits[3] > waits[0]
-    assert LONGEST_WAIT_SECONDS * 0.6 < waits[-1] < LONGEST_WAIT_SECONDS * 1.4
-    backoff.reset()
-    assert backoff.next_seconds() < 0.3
-
-
-def test_outside_a_pod_the_service_account_is_missed_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ApiError, match="--kubeconfig"):
-        ApiConfig.in_cluster(environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, folder=tmp_path)
-    (tmp_path / "token").write_text("t")
-    config = ApiConfig.in_cluster(environ={"KUBERNETES_SERVICE_HOST": "fd00::1"}, folder=tmp_path)
-    assert config.server == "https://[fd00::1]:443"
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        probes_seconds = option(socket.TCP_KEEPINTVL) * option(socket.TCP_KEEPCNT)
+        assert option(socket.TCP_KEEPIDLE) + probes_seconds <= 60
+        assert 0 < option(socket.TCP_USER_TIMEOUT) <= 60_000
+        connection.close()

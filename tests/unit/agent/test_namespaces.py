@@ -1,4 +1,4 @@
-"""Labels of namespaces, got one by one from an API server and kept for a while."""
+"""Labels of namespaces, read one by one from an API server and kept for a while."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from oomkeeper.agent.kube.client import ApiConfig
-from oomkeeper.agent.namespaces import FRESH_SECONDS, RETRY_SECONDS, NamespaceCache
+from oomkeeper.agent.namespaces import FRESH_SECONDS, NamespaceCache
+from oomkeeper.connection.config import ApiConfig
+from oomkeeper.connection.retry import LONGEST_SECONDS
 
 from .adjust_harness import Clock
 from .kube_server import Exchange, server
 
 
 class Cluster:
-    """Namespaces, and what was asked for."""
+    """Namespaces, and the requests for them."""
 
     def __init__(self) -> None:
         self.labels: dict[str, dict[str, str]] = {"shop": {"team": "a"}}
@@ -50,7 +51,7 @@ class Harness:
         )
 
     def wait(self) -> None:
-        """Until labels have become known or different."""
+        """Wait until labels have become known or have changed."""
         assert self._changes.acquire(timeout=10)
 
 
@@ -60,7 +61,7 @@ def harness(cluster: Cluster) -> Iterator[Harness]:
         yield Harness(url)
 
 
-def test_labels_are_asked_for_once_and_again_when_they_are_old(harness: Harness, cluster: Cluster) -> None:
+def test_labels_are_read_once_and_again_when_they_are_old(harness: Harness, cluster: Cluster) -> None:
     assert harness.cache.labels("shop") is None
     harness.wait()
     for _ in range(5):
@@ -73,7 +74,7 @@ def test_labels_are_asked_for_once_and_again_when_they_are_old(harness: Harness,
     assert harness.cache.labels("shop") == {"team": "b"}
 
 
-def test_what_was_known_holds_while_the_api_server_says_no_and_it_is_asked_again_soon(
+def test_known_labels_are_kept_while_the_api_server_refuses_and_are_read_again_soon(
     harness: Harness, cluster: Cluster
 ) -> None:
     harness.cache.labels("shop")
@@ -85,7 +86,7 @@ def test_what_was_known_holds_while_the_api_server_says_no_and_it_is_asked_again
         cluster.wait()
     assert harness.cache.labels("shop") == {"team": "a"}
     cluster.status, cluster.labels["shop"] = 200, {"team": "c"}
-    harness.clock.now += FRESH_SECONDS * 1.2 + RETRY_SECONDS
+    harness.clock.now += FRESH_SECONDS * 1.2 + LONGEST_SECONDS
     harness.cache.labels("shop")
     harness.wait()
     assert harness.cache.labels("shop") == {"team": "c"}

@@ -1,1 +1,1 @@
-"""The agent's own small way to the API server, on the standard library's HTTP client."""
+"""The agent's client of the API server: requests on urllib3, lists parsed as they arrive, a reflector."""

@@ -1,93 +1,127 @@
-"""GET, WATCH and server-side APPLY over one kept-alive connection.
+"""GET, LIST, WATCH and server-side APPLY on urllib3.
 
-Why not a ready client: the agent runs on every node, and each of them costs 13 to 50 MiB more than
-http.client (docs/decisions/001).
+Every request here may be sent twice: reading changes nothing and applying is idempotent.
 """
 
-import http.client
-import json
 import socket
-import ssl
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
+
 from oomkeeper import __version__
-from oomkeeper.kernel.bounded_read import read_text
+from oomkeeper.connection.config import ApiConfig, ApiConfigError
+from oomkeeper.connection.credentials import CredentialError, Credentials
+from oomkeeper.connection.retry import bounded_retry_after, retry_after_seconds
+from oomkeeper.connection.tls import ApiServerContext
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-TOKEN_SECONDS = 60.0
-"""A projected token file is read again after this long: kubelet renews it well before it expires."""
-REQUEST_SECONDS = 15.0
-WATCH_SECONDS = 240
+from .errors import ApiError
+from .list_splitter import ListSplitter
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0
+"""Longest silence within an answer."""
+ANSWER_SECONDS = 60.0
+"""Longest time for a whole answer: a body that trickles must not hold a thread forever."""
+WATCH_SILENCE_SECONDS = 65.0
+"""Longest silence of a watch. The API server sends a bookmark about every 60 s (defaultBookmarkFrequency in
+k8s.io/apiserver/pkg/storage/cacher, with up to 1.25 s of timer jitter): after a longer silence an
+intermediary has lost the connection to it and still acknowledges ours."""
+_CHUNK_BYTES = 64 * 1024
+_MESSAGE_BYTES = 16 * 1024
+_ITEM = TypeVar("_ITEM")
+
+_SOCKET_OPTIONS: list[tuple[int, int, int | bytes]] = [
+    # A request is two small writes: without this the second waits for the acknowledgement of the first.
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # A peer that is gone without a FIN is detected 20 + 3 * 10 s after its last sign of life, and data that
+    # it does not acknowledge fails after the same time.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 50_000),
+]
 
 
-class ApiError(Exception):
-    """The API server (or the way to it) said no."""
-
-    def __init__(self, message: str, *, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        """HTTP status; None where no answer came."""
+decode_object: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
+"""Decode an item of a list, or the object of a watch event, into plain Python objects."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiConfig:
-    """Where the API server is and who we are."""
+class _ListMeta(msgspec.Struct):
+    resourceVersion: str = ""
 
-    server: str
-    """https://host:port"""
-    ca_file: Path | None = None
-    token_file: Path | None = None
-    token: str | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    insecure: bool = False
 
-    @classmethod
-    def in_cluster(cls, *, environ: dict[str, str], folder: Path = SERVICE_ACCOUNT) -> Self:
-        """From the pod's service account. Raises ApiError outside a pod."""
-        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
-        if not host or not (folder / "token").exists():
-            raise ApiError("not in a pod with a service account: name the API server with --kubeconfig")
-        host = f"[{host}]" if ":" in host else host
-        return cls(server=f"https://{host}:{port}", ca_file=folder / "ca.crt", token_file=folder / "token")
+class _List(msgspec.Struct):
+    metadata: _ListMeta | None = None
+
+
+class WatchEvent(msgspec.Struct):
+    """One line of a watch."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class _StatusDetails(msgspec.Struct):
+    retryAfterSeconds: int = 0
+
+
+class _Status(msgspec.Struct):
+    """metav1.Status, as far as it is used."""
+
+    message: str = ""
+    reason: str = ""
+    code: int | None = None
+    details: _StatusDetails | None = None
 
 
 class ApiClient:
-    """One connection. Each thread has its own."""
+    """A pool of connections with one credential. Each thread has its own: a watch holds its connection."""
 
     def __init__(self, config: ApiConfig) -> None:
-        self._config = config
-        self._context = _context(config)
-        self._connection: http.client.HTTPConnection | None = None
-        self._token: str | None = config.token
-        self._token_read = -TOKEN_SECONDS
+        self._server = config.server.rstrip("/")
+        self._credentials = Credentials(config)
+        self._manager = _pool_manager(config, credentials=self._credentials)
+        self._pool = self._manager.connection_from_url(config.server)
+        self._watching: urllib3.BaseHTTPResponse | None = None
+        self._aborted = False
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """One object or list. Raises ApiError."""
-        return self._request("GET", path, query=query)
+        """Return one object. Raises ApiError."""
+        return self._object("GET", path, query=query)
 
-    def list_items(self, path: str, **query: str) -> tuple[list[dict[str, Any]], str]:
-        """All items of a list, fetched in pages of 50 so that a node's pods are never held as one text, and
-        the resourceVersion."""
-        items: list[dict[str, Any]] = []
-        page: dict[str, str] = {"limit": "50"}
-        while True:
-            answer = self._request("GET", path, query={**query, **page})
-            items += answer.get("items") or []
-            meta = answer.get("metadata") or {}
-            if not meta.get("continue"):
-                return items, str(meta.get("resourceVersion", ""))
-            page["continue"] = meta["continue"]
+    def list_items(
+        self, path: str, *, decode: Callable[[bytes], _ITEM], resource_version: str, **query: str
+    ) -> tuple[list[_ITEM], str]:
+        """Return all items of a list, each decoded as it arrives, and the list's resourceVersion.
+
+        resource_version "0" takes what the API server has in its cache, any other value a state at least as
+        new, and "" the newest, which older API servers read from etcd as a whole. Raises ApiError.
+        """
+        if resource_version:
+            query["resourceVersion"] = resource_version
+        splitter, items = ListSplitter(), []
+        with self._answer("GET", path, query=query) as response:
+            for data in _chunks(response, what=f"GET {path}"):
+                items += [decode(item) for item in splitter.feed(data)]
+        try:
+            found = msgspec.json.decode(splitter.rest(), type=_List)
+        except msgspec.MsgspecError as error:
+            raise ApiError(f"GET {path}: the answer is not a list in JSON: {error}") from error
+        return items, found.metadata.resourceVersion if found.metadata else ""
 
     def apply(self, path: str, body: dict[str, Any], *, manager: str) -> dict[str, Any]:
-        """Server-side apply, taking over fields of others; unknown fields are errors. Raises ApiError."""
-        return self._request(
+        """Apply an object server-side, taking over fields of others; unknown fields are errors.
+
+        Raises ApiError.
+        """
+        return self._object(
             "PATCH",
             path,
             query={"fieldManager": manager, "force": "true", "fieldValidation": "Strict"},
@@ -95,50 +129,48 @@ class ApiClient:
             content_type="application/apply-patch+yaml",
         )
 
-    def watch(self, path: str, *, resource_version: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Watch events until the server ends the watch. Raises ApiError, with status 410 where the version
-        is too old."""
-        query = {
-            **query,
+    def watch(
+        self, path: str, *, resource_version: str, timeout_seconds: int, **query: str
+    ) -> Iterator[WatchEvent]:
+        """Yield watch events until the server ends the watch, after `timeout_seconds` at the latest.
+
+        Raises ApiError; an ERROR event is raised with the status that it carries (410: the version is too
+        old).
+        """
+        query |= {
             "watch": "1",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_SECONDS),
+            "timeoutSeconds": str(timeout_seconds),
         }
-        try:
-            response = self._send("GET", path, query=query, timeout=WATCH_SECONDS + 20)
-            if response.status != 200:
-                raise _refused(response, response.read())
-            while line := response.readline():
-                event = json.loads(line)
-                if event.get("type") == "ERROR":
-                    status = event.get("object") or {}
-                    raise ApiError(str(status.get("message")), status=status.get("code"))
-                yield event
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ApiError(f"watch {path}: {error or type(error).__name__}") from error
-        finally:
-            self.close()  # an unfinished answer leaves the connection unusable
+        with self._answer("GET", path, query=query, read_seconds=WATCH_SILENCE_SECONDS) as response:
+            self._watching = response
+            try:
+                if self._aborted:
+                    return
+                for line in _lines(response):
+                    event = msgspec.json.decode(line, type=WatchEvent)
+                    if event.type == "ERROR":
+                        raise _error_of_status(event.object, what=f"watch {path}")
+                    yield event
+            except msgspec.MsgspecError as error:
+                raise ApiError(f"watch {path}: not a watch event: {error}") from error
+            finally:
+                self._watching = None
 
     def close(self) -> None:
-        """Drop the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        """Close all connections."""
+        self._manager.clear()
 
     def abort(self) -> None:
-        """From another thread: end a read that this client is blocked in, with an error there.
+        """From another thread: end the watch that this client is blocked in, and every later one."""
+        self._aborted = True
+        response = self._watching
+        if response is not None:
+            with suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
+                response.shutdown()
 
-        Nothing is closed here, for http.client and ssl tear down what the reading thread still uses.
-        """
-        connection = self._connection
-        sock = connection.sock if connection is not None else None
-        if sock is not None:
-            with suppress(OSError):  # the peer may have closed it already
-                # Not SSLSocket's own shutdown(), which takes the TLS object away first.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    def _request(
+    def _object(
         self,
         method: str,
         path: str,
@@ -147,29 +179,19 @@ class ApiClient:
         body: Any = None,
         content_type: str | None = None,
     ) -> dict[str, Any]:
-        for attempt in (1, 2):
-            reused = self._connection is not None
-            try:
-                response = self._send(method, path, query=query, body=body, content_type=content_type)
-                data = response.read()
-                break
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                # A kept-alive connection may have been closed by the server meanwhile: every request here
-                # may be sent twice.
-                if not reused or attempt == 2:
-                    raise ApiError(f"{method} {path}: {error or type(error).__name__}") from error
-        if response.status >= 300:
-            raise _refused(response, data)
+        what = f"{method} {path}"
+        with self._answer(method, path, query=query, body=body, content_type=content_type) as response:
+            data = b"".join(_chunks(response, what=what))
         try:
-            answer = json.loads(data)
-        except ValueError as error:
-            raise ApiError(f"{method} {path}: the answer is not JSON") from error
+            answer = msgspec.json.decode(data)
+        except msgspec.MsgspecError as error:
+            raise ApiError(f"{what}: the answer is not JSON") from error
         if not isinstance(answer, dict):
-            raise ApiError(f"{method} {path}: the answer is not a JSON object")
+            raise ApiError(f"{what}: the answer is not a JSON object")
         return answer
 
-    def _send(
+    @contextmanager
+    def _answer(
         self,
         method: str,
         path: str,
@@ -177,72 +199,154 @@ class ApiClient:
         query: dict[str, str],
         body: Any = None,
         content_type: str | None = None,
-        timeout: float = REQUEST_SECONDS,
-    ) -> http.client.HTTPResponse:
-        if self._connection is None:
-            self._connection = self._connect(timeout)
-        # The connection may have been made for a request of another patience.
-        self._connection.sock.settimeout(timeout)
-        headers = {"Accept": "application/json", "User-Agent": f"oomkeeper-agent/{__version__}"}
-        token = self._current_token()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if content_type:
-            headers["Content-Type"] = content_type
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        self._connection.request(
-            method, path + ("?" + urlencode(query) if query else ""), body=data, headers=headers
-        )
-        return self._connection.getresponse()
-
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        url = urlsplit(self._config.server)
-        host, port = url.hostname or "", url.port
-        if url.scheme == "https":
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port or 443, timeout=timeout, context=self._context
+        read_seconds: float = READ_SECONDS,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Give the answer to a request; its connection is kept only if the body was read to its end."""
+        what = f"{method} {path}"
+        response = None
+        try:
+            response = self._send(
+                method, path, query=query, body=body, content_type=content_type, read_seconds=read_seconds
             )
-        else:
-            connection = http.client.HTTPConnection(host, port or 80, timeout=timeout)
-        connection.connect()
-        # A request is two small writes: without this the second waits for the first one's acknowledgement.
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
+            if response.status >= 300:
+                raise _refused(response, what=what)
+            yield response
+            response.release_conn()
+            response = None
+        except (HTTPError, OSError, CredentialError, ApiConfigError) as error:
+            raise ApiError(f"{what}: {_reason(error)}") from error
+        finally:
+            if response is not None:
+                response.close()
 
-    def _current_token(self) -> str | None:
-        if self._config.token_file is not None and time.monotonic() - self._token_read >= TOKEN_SECONDS:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: Any,
+        content_type: str | None,
+        read_seconds: float,
+    ) -> urllib3.BaseHTTPResponse:
+        target = self._server + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else msgspec.json.encode(body)
+        for attempt in (1, 2):
+            connections = self._pool.num_connections
+            headers = {"Accept": "application/json", "User-Agent": f"oomkeeper-agent/{__version__}"}
+            if (authorization := self._credentials.authorization()) is not None:
+                headers["Authorization"] = authorization
+            if content_type:
+                headers["Content-Type"] = content_type
             try:
-                self._token = read_text(self._config.token_file).strip()
-            except OSError as error:
-                raise ApiError(f"{self._config.token_file}: {error.strerror}") from error
-            self._token_read = time.monotonic()
-        return self._token
+                response = self._manager.urlopen(
+                    method,
+                    target,
+                    body=data,
+                    headers=headers,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                )
+            except urllib3.exceptions.ProtocolError:
+                # The server may have closed a kept connection in the same moment.
+                reused = self._pool.num_connections == connections
+                if attempt == 1 and reused:
+                    continue
+                raise
+            if response.status == 401 and attempt == 1 and self._renewed(authorization):
+                response.close()
+                continue
+            return response
+        raise AssertionError("the second attempt returns or raises")
+
+    def _renewed(self, refused: str | None) -> bool:
+        """Return whether the credential is another one now that the server has refused it."""
+        self._credentials.refused()
+        return self._credentials.authorization() != refused
 
 
-def _context(config: ApiConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(config.ca_file) if config.ca_file else None)
-    if config.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if config.client_cert is not None:
-        context.load_cert_chain(
-            str(config.client_cert), str(config.client_key) if config.client_key else None
-        )
-    return context
+def _pool_manager(config: ApiConfig, *, credentials: Credentials) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": 2, "socket_options": _SOCKET_OPTIONS}
+    if config.server.startswith("https:"):
+        options["ssl_context"] = ApiServerContext(config=config, credentials=credentials)
+    if config.proxy_url is not None:
+        proxy = urlsplit(config.proxy_url)
+        if proxy.username:
+            pair = f"{proxy.username}:{proxy.password or ''}"
+            options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=pair)
+        return urllib3.ProxyManager(config.proxy_url, **options)
+    return urllib3.PoolManager(**options)
 
 
-def _refused(response: http.client.HTTPResponse, data: bytes) -> ApiError:
+def _chunks(response: urllib3.BaseHTTPResponse, *, what: str) -> Iterator[bytes]:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while data := response.read1(_CHUNK_BYTES):
+        yield data
+        if time.monotonic() > deadline:
+            raise ApiError(f"{what}: the answer was not complete after {ANSWER_SECONDS:.0f} s")
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Whole lines as they arrive; half a line at the end is an event that was cut off."""
+    rest = b""
+    while data := response.read1(_CHUNK_BYTES):
+        head, newline, tail = data.rpartition(b"\n")
+        if not newline:
+            rest += data
+            continue
+        yield from filter(None, (rest + head).split(b"\n"))
+        rest = tail
+    if rest.strip():
+        raise ApiError("the watch ended within an event")
+
+
+def _refused(response: urllib3.BaseHTTPResponse, *, what: str) -> ApiError:
     try:
-        message = str(json.loads(data).get("message", ""))
-    except (ValueError, AttributeError):
-        message = data[:200].decode(errors="replace")
-    return ApiError(f"{response.status} {message or response.reason}", status=response.status)
+        data = response.read(_MESSAGE_BYTES)
+    except (HTTPError, OSError):
+        data = b""
+    try:
+        status = msgspec.json.decode(data, type=_Status)
+    except msgspec.MsgspecError:
+        status = _Status(message=" ".join(data[:200].decode(errors="replace").split()))
+    message = status.message or response.reason or ""
+    retry_after = _retry_after(response.headers.get("Retry-After"), status=status)
+    return ApiError(
+        f"{what}: {response.status} {message}", status=response.status, retry_after_seconds=retry_after
+    )
+
+
+def _error_of_status(data: msgspec.Raw, *, what: str) -> ApiError:
+    try:
+        status = msgspec.json.decode(data, type=_Status)
+    except msgspec.MsgspecError as error:
+        return ApiError(f"{what}: ERROR event that is not a Status: {error}")
+    retry_after = _retry_after(None, status=status)
+    return ApiError(
+        f"{what}: {status.code} {status.message}", status=status.code, retry_after_seconds=retry_after
+    )
+
+
+def _retry_after(header: str | None, *, status: _Status) -> float:
+    """Seconds of the header, else of the Status."""
+    in_status = bounded_retry_after(status.details.retryAfterSeconds if status.details else 0)
+    return in_status if header is None else retry_after_seconds(header)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause that has a text: urllib3 wraps errors in errors."""
+    for inner in (getattr(error, "reason", None), error.__cause__):
+        if isinstance(inner, BaseException) and str(inner):
+            return _reason(inner)
+    return str(error) or type(error).__name__
 
 
 def resource_path(
     plural: str, *, namespace: str | None = None, name: str | None = None, status: bool = False
 ) -> str:
-    """Path of one of oomkeeper's own resources."""
+    """Return the path of one of oomkeeper's own resources."""
     path = "/apis/oomkeeper.dev/v1alpha1"
     if namespace is not None:
         path += f"/namespaces/{quote(namespace, safe='')}"
@@ -250,3 +354,6 @@ def resource_path(
     if name is not None:
         path += f"/{quote(name, safe='')}"
     return path + ("/status" if status else "")
+
+
+__all__ = ["ApiClient", "ApiConfig", "ApiError", "WatchEvent", "decode_object", "resource_path"]
