@@ -48,14 +48,14 @@ class NamespaceCache:
 
     def labels(self, name: str) -> Mapping[str, str] | None:
         """Return the labels as last read, however long ago; None if they have never been read."""
-        now = self._clock()
+        known, now = self._labels.get(name), self._clock()
         if now >= self._ask_at.get(name, 0.0):
             self._ask_at[name] = now + FRESH_SECONDS * random.uniform(0.8, 1.2)
             self._queue.put(name)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="namespaces", daemon=True)
                 self._thread.start()
-        return self._labels.get(name)
+        return known
 
     def _run(self) -> None:
         client = ApiClient(self._config)
