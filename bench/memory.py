@@ -1,12 +1,15 @@
-"""The agent's memory as kubelet counts it: `python -m bench.memory` (root; brings up a real node).
+"""The agent's memory: `python -m bench.memory` (root; starts a real node).
 
-The agent runs as a pod, privileged as the chart has it by default, from an image of this interpreter and its
-standard library. The figure is the container's working set in kubelet's /stats/summary (usage less inactive
-page cache), which is what evicts and what `kubectl top` shows. The image's own pages are dropped from the
-cache before the pod starts, so that the pod is charged for all it reads.
+The agent runs as a pod, privileged as the chart has it by default, from an image of this interpreter, its
+standard library and the packages that the agent imports. The first figure is the container's working set in
+kubelet's /stats/summary (usage less inactive page cache), which decides on eviction and is what `kubectl top`
+shows. The image's pages are dropped from the cache before the pod starts, so that the pod is charged for all
+that it reads. The second is the process's private memory (/proc/PID/smaps_rollup): what one more such process
+costs.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -25,16 +28,17 @@ def main() -> int:
     """Print the figures; exit 0 whatever they are."""
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description="Working set of the agent.")
     parser.add_argument("--kills", type=int, default=100, help="kills of one pod (default %(default)s)")
+    parser.add_argument("--storm", type=int, default=600, help="kills without a pause (default %(default)s)")
     args = parser.parse_args()
     try:
         with cluster() as node, tempfile.TemporaryDirectory() as folder:
-            _measure(node, folder=Path(folder), kills=args.kills)
+            _measure(node, folder=Path(folder), kills=args.kills, storm=args.storm)
     except TestbedError as error:
         print(f"memory: skipped: {error}")
     return 0
 
 
-def _measure(node: NativeNode, *, folder: Path, kills: int) -> None:
+def _measure(node: NativeNode, *, folder: Path, kills: int, storm: int) -> None:
     archive = make_image(folder)
     node.import_image(archive)
     print(f"image: {archive.stat().st_size / MIB:.0f} MiB uncompressed", flush=True)
@@ -48,6 +52,15 @@ def _measure(node: NativeNode, *, folder: Path, kills: int) -> None:
     apply(node, pod("children", children(kills, pause_seconds=0.1)))
     await_until(lambda: _counted(node) >= kills, seconds=60 + kills, what="kills counted")
     print(f"after {kills} kills: " + _stats(node), flush=True)
+    apply(node, pod("storm", children(storm, pause_seconds=0)))
+    highest = 0
+    deadline = time.monotonic() + 60 + storm
+    while (counted := _counted(node)) < kills + storm and time.monotonic() < deadline:
+        working, _ = _working_set(node, since=0.0) or (0, 0)
+        highest = max(highest, working)
+        time.sleep(1)
+    print(f"storm of {counted - kills} kills: working set at most {highest / MIB:.1f} MiB", flush=True)
+    print("after the storm: " + _stats(node), flush=True)
 
 
 def _agent(node: NativeNode) -> Json:
@@ -113,23 +126,49 @@ def _counted(node: NativeNode) -> int:
 
 def _stats(node: NativeNode) -> str:
     """As kubelet counts from now on; it looks about every ten seconds."""
-    asked = time.time() + 5  # settled: what start or kills needed for a moment is given back
+    since = time.time() + 5  # settled: memory that start or kills needed for a moment is free again
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         time.sleep(1)
-        try:
-            summary = get(node, f"/api/v1/nodes/{node.name}/proxy/stats/summary")
-        except ApiError:
-            continue
-        for one in summary.get("pods", []):
-            if one["podRef"]["name"] != "agent":
-                continue
-            for container in one.get("containers", []):
-                memory = container.get("memory", {})
-                if datetime.fromisoformat(memory["time"]).timestamp() > asked and "workingSetBytes" in memory:
-                    working, rss = memory["workingSetBytes"], memory.get("rssBytes", 0)
-                    return f"working set {working / MIB:.1f} MiB, of it anonymous {rss / MIB:.1f} MiB"
+        found = _working_set(node, since=since)
+        if found is not None:
+            working, rss = found
+            return (
+                f"working set {working / MIB:.1f} MiB, of it anonymous {rss / MIB:.1f} MiB; "
+                f"private {_private_kib() / 1024:.1f} MiB"
+            )
     raise SystemExit("kubelet gave no memory of the agent's container")
+
+
+def _working_set(node: NativeNode, *, since: float) -> tuple[int, int] | None:
+    """Working set and anonymous memory in bytes, None if kubelet has not measured after `since`."""
+    try:
+        summary = get(node, f"/api/v1/nodes/{node.name}/proxy/stats/summary")
+    except ApiError:
+        return None
+    for one in summary.get("pods", []):
+        if one["podRef"]["name"] != "agent":
+            continue
+        for container in one.get("containers", []):
+            memory = container.get("memory", {})
+            measured = datetime.fromisoformat(memory["time"]).timestamp() if "time" in memory else 0.0
+            if measured > since and "workingSetBytes" in memory:
+                return memory["workingSetBytes"], memory.get("rssBytes", 0)
+    return None
+
+
+def _private_kib() -> int:
+    """Private memory of the agent's process, which runs on this machine."""
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if b"\0oomkeeper\0agent\0" in (folder / "cmdline").read_bytes():
+                rollup = (folder / "smaps_rollup").read_text()
+                return sum(int(kib) for kib in re.findall(r"^Private_Dirty: +(\d+)", rollup, re.MULTILINE))
+        except OSError:
+            continue
+    raise SystemExit("the agent's process was not found")
 
 
 if __name__ == "__main__":

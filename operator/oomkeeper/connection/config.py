@@ -62,12 +62,13 @@ class ApiConfig:
     def in_cluster(cls, *, environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Self:
         """Return the configuration of a pod's service account. Raises ApiConfigError outside a pod.
 
-        The address is the one that kubelet gives to every container: the name kubernetes.default.svc would
-        need the cluster's DNS, which needs the API server.
+        The address is the one that kubelet gives to every container: the name kubernetes.default.svc, used
+        only without it, needs the cluster's DNS, which needs the API server.
         """
-        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
-        if not host or not (folder / "token").exists():
+        if not (folder / "token").exists():
             raise ApiConfigError("not in a pod with a service account: name the API server with --kubeconfig")
+        host = environ.get("KUBERNETES_SERVICE_HOST") or "kubernetes.default.svc"
+        port = environ.get("KUBERNETES_SERVICE_PORT") or "443"
         host = f"[{host}]" if ":" in host else host
         server = f"https://{host}:{port}"
         return cls(

@@ -1,6 +1,6 @@
-"""What the controller asks of the API server beyond kopf's watches: paged lists, server-side apply, delete.
+"""The controller's requests besides kopf's watches: paged lists, server-side apply, delete.
 
-On aiohttp, which kopf brings, with the credentials that kopf's login functions find.
+They use aiohttp, which kopf depends on.
 """
 
 import json
@@ -9,19 +9,22 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
-import kopf
 
+from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.connection.retry import retry_after_seconds
 from oomkeeper.model.names import CONTROLLER_MANAGER
 
+from .session import open_session
+
 PAGE = 500
+_CONNECTIONS = 32
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE = "application/merge-patch+json"
 
 
 class APIError(Exception):
-    """The API server said no, or could not be asked (status 0)."""
+    """The API server refused the request, or could not be reached (status 0)."""
 
     def __init__(self, *, status: int, what: str, message: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(f"{what}: {status} {message}" if status else f"{what}: {message}")
@@ -31,21 +34,28 @@ class APIError(Exception):
 
 
 class APIClient:
-    """One session. A 401 makes it ask `login` for fresh credentials once: service account tokens rotate."""
+    """One session. After a 401 the configuration is read again: a kubeconfig may hold another token."""
 
-    def __init__(self, *, login: Callable[[], kopf.ConnectionInfo]) -> None:
-        self._login = login
-        self._session: aiohttp.ClientSession | None = None
-        self._server = ""
+    def __init__(self, *, find_config: Callable[[], ApiConfig]) -> None:
+        """`find_config` may raise ApiConfigError."""
+        self._find_config = find_config
+        self._config: ApiConfig | None = None
+        """Read with the first request."""
+        self._sessions: list[aiohttp.ClientSession] = []
+        """The last one is in use. Earlier ones may have requests under way."""
 
     async def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close all sessions."""
+        for session in self._sessions:
+            await session.close()
+        self._sessions.clear()
+        self._config = None
 
     async def list(self, path: str) -> AsyncIterator[Mapping[str, Any]]:
-        """Every object of a collection, page by page, as of one moment. Raises APIError (410: start over)."""
+        """Yield every object of a collection, page by page, as of one moment.
+
+        Raises APIError (410: start again).
+        """
         query = {"limit": str(PAGE)}
         while True:
             page = await self.request("GET", path, query=query)
@@ -57,7 +67,7 @@ class APIClient:
             query["continue"] = token
 
     async def get(self, path: str) -> Mapping[str, Any] | None:
-        """The object, None where there is none."""
+        """Return the object, None if it does not exist. Raises APIError."""
         try:
             return await self.request("GET", path)
         except APIError as error:
@@ -66,7 +76,7 @@ class APIClient:
             raise
 
     async def apply(self, path: str, obj: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Server-side apply as the controller's field manager; fields that others hold are taken over."""
+        """Apply an object server-side, taking over fields of other managers. Raises APIError."""
         return await self.request(
             "PATCH",
             path,
@@ -76,13 +86,16 @@ class APIClient:
         )
 
     async def merge(self, path: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """JSON merge patch: what it names is replaced, whoever holds it."""
+        """Apply a JSON merge patch: the fields in it are replaced, whoever manages them. Raises APIError."""
         return await self.request(
             "PATCH", path, body=patch, content_type=_MERGE, query={"fieldManager": CONTROLLER_MANAGER}
         )
 
     async def delete(self, path: str, *, uid: str, version: int | None = None) -> None:
-        """Delete exactly this object (and this state of it); one that is gone already is no error."""
+        """Delete exactly this object (in this version); one that is gone already is no error.
+
+        Raises APIError.
+        """
         preconditions = {"uid": uid} | ({"resourceVersion": str(version)} if version is not None else {})
         try:
             await self.request("DELETE", path, body={"preconditions": preconditions})
@@ -99,13 +112,14 @@ class APIClient:
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        """One request. Raises APIError."""
+        """Send one request and return the object in the answer. Raises APIError."""
+        used = self._current()
         try:
             return await self._request(method, path, body=body, content_type=content_type, query=query)
         except APIError as error:
-            if error.status != HTTPStatus.UNAUTHORIZED:
+            # Another request may have read a new configuration while this one was under way.
+            if error.status != HTTPStatus.UNAUTHORIZED or not (self._config != used or self._reconfigure()):
                 raise
-            await self.close()
             return await self._request(method, path, body=body, content_type=content_type, query=query)
 
     async def _request(
@@ -121,9 +135,9 @@ class APIClient:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content_type} if data is not None else {}
         try:
-            session = self._open()
-            async with session.request(
-                method, self._server + path, data=data, headers=headers, params=query, timeout=_TIMEOUT
+            url = self._current().server.rstrip("/") + path
+            async with self._sessions[-1].request(
+                method, url, data=data, headers=headers, params=query, timeout=_TIMEOUT
             ) as response:
                 text = await response.text()
                 if response.status >= HTTPStatus.BAD_REQUEST:
@@ -135,25 +149,30 @@ class APIClient:
                     )
                 answer = json.loads(text)
                 return answer if isinstance(answer, dict) else {}
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, kopf.LoginError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise APIError(status=0, what=what, message=f"{type(error).__name__}: {error}") from error
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            info = self._login()
-            self._server = info.server.rstrip("/")
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=32, ssl=info.as_ssl_context()),
-                headers={**info.as_http_headers(), "User-Agent": CONTROLLER_MANAGER},
-                auth=info.as_aiohttp_basic_auth(),
-                proxy=info.proxy_url,
-                trust_env=bool(info.trust_env),
-            )
-        return self._session
+    def _current(self) -> ApiConfig:
+        if self._config is None:
+            self._reconfigure()
+        assert self._config is not None
+        return self._config
+
+    def _reconfigure(self) -> bool:
+        """Read the configuration again; return whether it is another one. Raises APIError."""
+        try:
+            config = self._find_config()
+        except ApiConfigError as error:
+            raise APIError(status=0, what="configuration", message=str(error)) from error
+        if config == self._config:
+            return False
+        self._sessions.append(open_session(config, connections=_CONNECTIONS))
+        self._config = config
+        return True
 
 
 def _message(text: str) -> str:
-    """Of a metav1.Status; a path that is not served at all answers in plain text."""
+    """Return the message of a metav1.Status; a path that is not served answers in plain text."""
     try:
         answer = json.loads(text)
     except ValueError:

@@ -1,23 +1,31 @@
 """The controller process: kopf's watches and the reconciler, side by side."""
 
 import asyncio
+import os
 import signal
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kopf
 
+from oomkeeper.connection.config import ApiConfig
+from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 
 from .apiclient import APIClient
 from .cache import ClusterCache
 from .handlers import handlers
 from .kopf_settings import kopf_settings
-from .login import connect
+from .login import Login, find_config
 from .reconciler import Reconciler
 
 _log = get_logger(__name__)
+
+_LASTING_SECONDS = 60.0
+"""kopf's watches worked if they did not give up within this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,27 +40,42 @@ class Options:
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises login.NoCluster if there are no credentials at the start."""
-    connect(kubeconfig=options.kubeconfig)
-    api = APIClient(login=lambda: connect(kubeconfig=options.kubeconfig))
+    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration."""
+
+    def config() -> ApiConfig:
+        return find_config(kubeconfig=options.kubeconfig, environ=os.environ)
+
+    config()
+    api = APIClient(find_config=config)
     reconciler = Reconciler(api=api, cache=ClusterCache())
     try:
-        while await _listed(reconciler):
-            if await _serve(reconciler, options=options):
+        restarts = Backoff()
+        delay_seconds = 0.0
+        while await _listed(reconciler, after_seconds=delay_seconds):
+            started = time.monotonic()
+            if await _serve(reconciler, options=options, config=config):
                 break
+            if time.monotonic() - started > _LASTING_SECONDS:
+                restarts.succeeded()
+            delay_seconds = restarts.failed()
     finally:
         await api.close()
     _log.info("controller stopped")
 
 
-async def _listed(reconciler: Reconciler) -> bool:
-    """List everything, which also waits until the custom resources are served. Return False if stopped by a
-    signal before."""
+async def _listed(reconciler: Reconciler, *, after_seconds: float) -> bool:
+    """List everything after a delay, which also waits until the custom resources are served. Return False if
+    stopped by a signal before."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # kopf replaces both once it runs
         loop.add_signal_handler(number, stop.set)
-    listing, stopping = asyncio.create_task(reconciler.listed()), asyncio.create_task(stop.wait())
+
+    async def list_all() -> None:
+        await asyncio.sleep(after_seconds)
+        await reconciler.listed()
+
+    listing, stopping = asyncio.create_task(list_all()), asyncio.create_task(stop.wait())
     await asyncio.wait((listing, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not listing.done():
@@ -62,14 +85,14 @@ async def _listed(reconciler: Reconciler) -> bool:
     return True
 
 
-async def _serve(reconciler: Reconciler, *, options: Options) -> bool:
+async def _serve(reconciler: Reconciler, *, options: Options, config: Callable[[], ApiConfig]) -> bool:
     """Run kopf and the reconciler; when one ends, the other is ended.
 
     Return True if stopped by a signal, False if kopf gave up, as it does when a custom resource is no longer
     served.
     """
     work = asyncio.create_task(reconciler.run(), name="reconciler")
-    registry = handlers(reconciler, connect=lambda: connect(kubeconfig=options.kubeconfig))
+    registry = handlers(reconciler, login=Login(config=config))
 
     @kopf.on.cleanup(registry=registry)
     async def cleanup(**_: Any) -> None:

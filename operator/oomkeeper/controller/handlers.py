@@ -4,24 +4,25 @@ Only low-level event handlers. kopf writes nothing to any object: no handler nee
 annotations, and its Events are off.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
 
 from .kinds import KINDS, Kind
+from .login import Login
 from .reconciler import Reconciler
 
 _STALLED_SECONDS = 180.0
 
 
-def handlers(reconciler: Reconciler, *, connect: Callable[[], kopf.ConnectionInfo]) -> kopf.OperatorRegistry:
-    """Return every handler. `connect` finds the credentials."""
+def handlers(reconciler: Reconciler, *, login: Login) -> kopf.OperatorRegistry:
+    """Return every handler."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connect()
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return await login()
 
     @kopf.on.probe(registry=registry, id="idle_seconds")
     async def probe(**_: Any) -> int:

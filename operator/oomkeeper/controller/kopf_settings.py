@@ -1,8 +1,23 @@
 """Settings of kopf that differ from its defaults, with the reasons."""
 
+from collections.abc import Iterator
+
 import kopf
 
+from oomkeeper.connection.retry import Backoff
 from oomkeeper.model.names import GROUP
+
+LONGEST_RETRY_SECONDS = 5.0
+"""A change may be noticed this much later after the API server has recovered. There is one controller."""
+
+
+class RetryDelays:
+    """Delays between the attempts of one request, without end. kopf iterates it anew for each request."""
+
+    def __iter__(self) -> Iterator[float]:
+        backoff = Backoff(longest_seconds=LONGEST_RETRY_SECONDS)
+        while True:
+            yield backoff.failed()
 
 
 def kopf_settings() -> kopf.OperatorSettings:
@@ -18,8 +33,10 @@ def kopf_settings() -> kopf.OperatorSettings:
     # An idle object needs no task.
     settings.queueing.idle_timeout = 0.5
     settings.queueing.exit_timeout = 0.5
-    # Wait for an API server that is away for hours. kopf ends after the last of these.
-    settings.networking.error_backoffs = (1, 1, 2, 3, 5, 8, 13, 21, *(30,) * 2880)
+    # An API server that is away for hours is waited for: kopf would end after the last of its own delays.
+    settings.networking.error_backoffs = RetryDelays()
+    # A Retry-After is how long it takes, not only a minimum.
+    settings.networking.enforce_retry_after = True
     # kopf removes its finalizer from every object it sees; the default name may belong to another operator
     # written with kopf.
     settings.persistence.finalizer = f"{GROUP}/controller"

@@ -1,62 +1,75 @@
-"""Where the API server is and who we are: a kubeconfig or the pod's service account, without any client
-library."""
+"""Where the controller finds the API server and its credentials."""
 
-import dataclasses
-import os
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import kopf
-import yaml
+
+from oomkeeper.connection.config import SERVICE_ACCOUNT, ApiConfig, ApiConfigError
+from oomkeeper.connection.kubeconfig import kubeconfig_files, read_kubeconfig
+from oomkeeper.connection.retry import Backoff
+from oomkeeper.connection.tls import check_config
+
+from .session import open_session
+
+_HOME_KUBECONFIG = Path("~/.kube/config")
 
 
-class NoCluster(Exception):
-    """No usable credentials; the text says what was tried."""
+def find_config(
+    *, kubeconfig: Path | None, environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT
+) -> ApiConfig:
+    """Return the configuration: --kubeconfig, else $KUBECONFIG, else the pod's service account, else
+    ~/.kube/config.
 
-
-def connect(*, kubeconfig: Path | None) -> kopf.ConnectionInfo:
-    """Credentials: --kubeconfig, else $KUBECONFIG, else the service account of the pod, else ~/.kube/config.
-
-    Raises NoCluster.
+    Raises ApiConfigError.
     """
-    settings = kopf.OperatorSettings()
+    home = _HOME_KUBECONFIG.expanduser()
     if kubeconfig is not None:
-        os.environ["KUBECONFIG"] = str(kubeconfig)  # kopf's reader takes it from there alone
-    if not os.environ.get("KUBECONFIG"):
-        found = kopf.login_with_service_account(settings=settings)
-        if isinstance(found, kopf.ConnectionInfo):
-            return _by_address(found)
-    where = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    try:
-        found = kopf.login_with_kubeconfig(settings=settings)
-    except OSError as error:
-        raise NoCluster(f"{where}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise NoCluster(f"{where}: no YAML: {' '.join(str(error).split())}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, kopf.LoginError) as error:
-        raise NoCluster(f"{where}: no usable current context: {error}") from error
-    if not isinstance(found, kopf.ConnectionInfo) or not found.server:
-        raise NoCluster(
+        config = read_kubeconfig([kubeconfig], environ=environ)
+    elif files := kubeconfig_files(environ.get("KUBECONFIG", "")):
+        config = read_kubeconfig(files, environ=environ)
+    elif (service_account / "token").exists():
+        config = ApiConfig.in_cluster(environ=environ, folder=service_account)
+    elif home.exists():
+        config = read_kubeconfig([home], environ=environ)
+    else:
+        raise ApiConfigError(
             "no cluster: neither --kubeconfig, KUBECONFIG, ~/.kube/config nor a service account names one"
         )
-    return _beside(found, folder=Path(where.split(os.pathsep)[0]).expanduser().parent)
+    check_config(config)
+    return config
 
 
-def _by_address(info: kopf.ConnectionInfo) -> kopf.ConnectionInfo:
-    """As kubelet tells every container: kopf asks the cluster's DNS for the API server, which needs the API
-    server itself and may be the very thing that is out of memory."""
-    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host:
-        return info
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return dataclasses.replace(info, server=server)
+class Login:
+    """kopf's login: gives a session, and a new one each time the API server refuses the credentials (401).
+
+    The session itself renews tokens and certificates, so that a refusal usually lasts: kopf would log in
+    again immediately and without end, hence the delay.
+    """
+
+    def __init__(self, *, config: Callable[[], ApiConfig]) -> None:
+        """`config` may raise ApiConfigError."""
+        self._config = config
+        self._backoff = Backoff()
+        self._next_at = 0.0
+
+    async def __call__(self) -> kopf.AiohttpSession:
+        """Raises kopf.TemporaryError while there is no usable configuration."""
+        now = asyncio.get_running_loop().time
+        wait_seconds = self._next_at - now()
+        if wait_seconds > 0:
+            await asyncio.sleep(wait_seconds)
+        elif wait_seconds < -_LASTING_SECONDS:
+            self._backoff.succeeded()
+        delay_seconds = self._backoff.failed()
+        self._next_at = now() + delay_seconds
+        try:
+            config = self._config()
+        except ApiConfigError as error:
+            raise kopf.TemporaryError(str(error), delay=delay_seconds) from error
+        return kopf.AiohttpSession(server=config.server, aiohttp_session=open_session(config))
 
 
-def _beside(info: kopf.ConnectionInfo, *, folder: Path) -> kopf.ConnectionInfo:
-    """Paths in a kubeconfig are relative to it (client-go tools/clientcmd ResolveLocalPaths); kopf leaves
-    them."""
-    paths = {
-        name: str(folder / value)
-        for name in ("ca_path", "certificate_path", "private_key_path")
-        if isinstance(value := getattr(info, name), str)
-    }
-    return dataclasses.replace(info, **paths)  # type: ignore[arg-type]
+_LASTING_SECONDS = 60.0
+"""Credentials that were accepted for this time worked."""

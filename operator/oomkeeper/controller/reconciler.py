@@ -34,6 +34,9 @@ _IDLE_SECONDS = 15.0
 _EXPIRE_SECONDS = 600.0
 _COALESCE_KILLS_SECONDS = 1.0
 
+_LONGEST_LIST_RETRY_SECONDS = 5.0
+"""Between attempts of the first list: policies have no effect before it, and there is one controller only."""
+
 
 class Reconciler:
     """Keeps the cache, and brings the API server in line with it."""
@@ -87,7 +90,7 @@ class Reconciler:
 
     async def listed(self) -> None:
         """Wait until the whole cluster has been listed once: no decision rests on a part of it."""
-        backoff = Backoff()
+        backoff = Backoff(longest_seconds=_LONGEST_LIST_RETRY_SECONDS)
         while True:
             try:
                 await relist(self._api, self._cache)

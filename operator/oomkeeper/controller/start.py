@@ -6,6 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
+from oomkeeper.connection.config import ApiConfigError
 from oomkeeper.logformat import LOG_FORMATS, configure_logging
 
 _LEVELS = ("debug", "info", "warning", "error")
@@ -46,7 +47,6 @@ def start(args: argparse.Namespace) -> int:
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
         from .app import Options, run
-        from .login import NoCluster
     except ModuleNotFoundError as error:
         print(
             f"oomkeeper controller: {error.name} is not installed: install oomkeeper[controller]",
@@ -57,7 +57,7 @@ def start(args: argparse.Namespace) -> int:
         asyncio.run(
             run(Options(kubeconfig=args.kubeconfig, namespace=args.namespace, liveness=args.liveness))
         )
-    except NoCluster as error:
+    except ApiConfigError as error:
         print(f"oomkeeper controller: {error}", file=sys.stderr)
         return 2
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -70,7 +71,7 @@ class Exchange:
 
 
 @contextmanager
-def server(answer: Answer) -> Iterator[str]:
+def server(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Give the URL of a server that answers each request with `answer`."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,13 +83,15 @@ def server(answer: Answer) -> Iterator[str]:
         def do_GET(self) -> None:
             answer(Exchange(self))
 
-        do_PATCH = do_GET
+        do_PATCH = do_CONNECT = do_GET
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        running.socket = tls.wrap_socket(running.socket, server_side=True)
     thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{running.server_port}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{running.server_port}"
     finally:
         running.shutdown()
         running.server_close()

@@ -3,7 +3,6 @@
 Every request here may be sent twice: reading changes nothing and applying is idempotent.
 """
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from oomkeeper import __version__
 from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.connection.credentials import CredentialError, Credentials
+from oomkeeper.connection.keepalive import SOCKET_OPTIONS
 from oomkeeper.connection.retry import bounded_retry_after, retry_after_seconds
 from oomkeeper.connection.tls import ApiServerContext
 
@@ -35,18 +35,6 @@ intermediary has lost the connection to it and still acknowledges ours."""
 _CHUNK_BYTES = 64 * 1024
 _MESSAGE_BYTES = 16 * 1024
 _ITEM = TypeVar("_ITEM")
-
-_SOCKET_OPTIONS: list[tuple[int, int, int | bytes]] = [
-    # A request is two small writes: without this the second waits for the acknowledgement of the first.
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    # A peer that is gone without a FIN is detected 20 + 3 * 10 s after its last sign of life, and data that
-    # it does not acknowledge fails after the same time.
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 50_000),
-]
 
 
 decode_object: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
@@ -268,7 +256,9 @@ class ApiClient:
 
 
 def _pool_manager(config: ApiConfig, *, credentials: Credentials) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"num_pools": 1, "maxsize": 2, "socket_options": _SOCKET_OPTIONS}
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": 2, "socket_options": SOCKET_OPTIONS}
+    if config.insecure:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # asked for in the configuration
     if config.server.startswith("https:"):
         options["ssl_context"] = ApiServerContext(config=config, credentials=credentials)
     if config.proxy_url is not None:
