@@ -1,4 +1,4 @@
-"""metav1.LabelSelector, read and held against labels with the standard library alone.
+"""metav1.LabelSelector, read and matched without pydantic.
 
 The controller's is api/selector.py; the API server has held the same rules already, so that what is wrong
 here got past it.
