@@ -1,7 +1,10 @@
 """What identifies this process to the API server, read from its source as late as possible."""
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from oomkeeper.kernel.bounded_read import read_text
 
 from .config import ApiConfig
 
@@ -27,10 +30,7 @@ class Credentials:
         """
         config = self._config
         if config.token_file is not None:
-            try:
-                return f"Bearer {config.token_file.read_text().strip()}"
-            except (OSError, UnicodeDecodeError) as error:
-                raise CredentialError(f"token file {config.token_file}: {_reason(error)}") from error
+            return f"Bearer {_read_token(config.token_file)}"
         if config.token is not None:
             return f"Bearer {config.token}"
         if config.username is not None:
@@ -72,5 +72,11 @@ class Credentials:
         return issued
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _read_token(path: Path) -> str:
+    try:
+        token = read_text(path).strip()
+    except OSError as error:
+        raise CredentialError(f"token file {path}: {error.strerror or error}") from error
+    if not token.isascii() or not token.isprintable() or not token:
+        raise CredentialError(f"token file {path}: not one line of ASCII text")
+    return token

@@ -14,6 +14,8 @@ import ssl
 from pathlib import Path
 from typing import Any, Self
 
+from oomkeeper.kernel.bounded_read import read_bytes
+
 from .config import ApiConfig, ApiConfigError
 from .credentials import Credentials
 
@@ -112,7 +114,7 @@ def make_context(config: ApiConfig, *, issued: tuple[bytes, bytes] | None = None
 def _load_ca(context: ssl.SSLContext, config: ApiConfig) -> None:
     source = f"CA file {config.ca_file}" if config.ca_file is not None else "certificate-authority-data"
     try:
-        data = config.ca_file.read_bytes() if config.ca_file is not None else config.ca_data or b""
+        data = read_bytes(config.ca_file) if config.ca_file is not None else config.ca_data or b""
         context.load_verify_locations(cadata=data.decode("ascii", errors="ignore"))
     except (OSError, ValueError) as error:
         raise ApiConfigError(f"{source}: {_reason(error)}") from error

@@ -189,6 +189,9 @@ def test_changed_token_file_is_used_by_the_next_request(tmp_path: Path) -> None:
         api.get("/x")
         token.write_text("second\n")
         api.get("/x")
+        token.write_text("two\nlines")
+        with pytest.raises(ApiError, match="not one line of ASCII text"):
+            api.get("/x")
         token.unlink()
         with pytest.raises(ApiError, match="token"):
             api.get("/x")
