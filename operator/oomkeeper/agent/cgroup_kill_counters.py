@@ -1,19 +1,18 @@
-"""Which cgroup's kill counter moved: the witness for kills whose report the kernel's rate limit left out.
+"""How many kills of each cgroup the stored kills account for.
 
-mm/oom_kill.c prints at most 10 headers (with cgroup paths) per 5 s, and one `Killed process` line per kill,
-which names no cgroup. The victim's own cgroup counts each of its kills (memory.oom_control on v1,
-memory.events.local on v2) just before the line is printed, so what moved and is not yet explained by a
-report belongs to the headerless ones. What is explained is kept in the store, so that this holds for kills
-made while no agent ran as well.
+Stored with the kills, so that after a restart the cgroup counters (kernel/cgroup/oom_counters) show what
+happened while no agent ran. A count that is too low or too high is never a wrong answer: the counters then
+disagree with the log, and the cgroup of the kills between stays open.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.oom_counters import CountedKills
 
-PRUNE_ABOVE = 1000
-"""So many cgroups are remembered before those that are gone are forgotten."""
+REMEMBERED_CGROUPS = 4096
+"""Beyond so many, those are forgotten whose last kill is the longest ago."""
 
 
 class Explained(NamedTuple):
@@ -31,50 +30,35 @@ class CgroupKillCounters:
         """`explained` by `counter_key`, as the store has it."""
         self._hierarchy = hierarchy
         self._explained = dict(explained)
-        self._seen: dict[str, int] = {}
-        self._prune_above = PRUNE_ABOVE
 
     def explain(self, path: str, *, kills: int = 1) -> Explained:
-        """Kills in this cgroup that a report has accounted for; gives what is to be stored for it."""
+        """Account for kills in this cgroup; returns what must be stored for it."""
         key = counter_key(path)
         inode = self._hierarchy.inode(path)
-        known = self._known(key, inode)
+        known = self._explained.pop(key, Explained(0, None))
+        if inode and known.inode and inode != known.inode:
+            known = Explained(0, None)
         self._explained[key] = Explained(known.kills + kills, inode or known.inode)
         return self._explained[key]
 
-    def find_moved(self) -> str | None:
-        """A cgroup whose counter holds a kill that nothing explains yet; None where there is none."""
-        # A counter only grows: what was seen unexplained stays so, and one walk serves a whole storm.
-        return self._unexplained() or self._look_again()
-
-    def _look_again(self) -> str | None:
-        self._seen = self._hierarchy.all_oom_kills()
-        return self._unexplained()
-
-    def _unexplained(self) -> str | None:
-        for path, count in self._seen.items():
-            key, inode = counter_key(path), self._hierarchy.inode(path)
-            if inode is not None and count > self._known(key, inode).kills:
-                return path
-        return None
-
-    def _known(self, key: str, inode: int | None) -> Explained:
-        known = self._explained.get(key, Explained(0, None))
-        return Explained(0, None) if inode and known.inode and inode != known.inode else known
+    def replace(self, path: str, counted: CountedKills) -> Explained:
+        """Account for all that the cgroup has counted; returns what must be stored for it."""
+        key = counter_key(path)
+        self._explained.pop(key, None)
+        self._explained[key] = Explained(counted.kills, counted.inode)
+        return self._explained[key]
 
     def prune(self) -> Iterable[str] | None:
-        """Forget the cgroups that are gone, when many have gathered; gives the keys that are left, None where
-        nothing was done."""
-        if len(self._explained) < self._prune_above:
+        """Forget the cgroups that were killed in the longest ago, when many have gathered; returns the keys
+        that are left, None where nothing was forgotten."""
+        if len(self._explained) < 2 * REMEMBERED_CGROUPS:
             return None
-        there = {counter_key(path) for path in self._hierarchy.all_oom_kills()}
-        self._explained = {key: known for key, known in self._explained.items() if key in there}
-        self._prune_above = 2 * len(self._explained) + PRUNE_ABOVE
+        self._explained = dict([*self._explained.items()][-REMEMBERED_CGROUPS:])
         return self._explained.keys()
 
 
 def first_counters(hierarchy: CgroupHierarchy) -> dict[str, Explained]:
-    """Everything counted until now, as explained: the account begins here."""
+    """Return everything counted until now, as explained: the account begins here."""
     return {
         counter_key(path): Explained(count, hierarchy.inode(path))
         for path, count in hierarchy.all_oom_kills().items()

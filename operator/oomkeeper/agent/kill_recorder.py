@@ -13,6 +13,7 @@ from typing import Any
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.oom_counters import CountedKills
 from oomkeeper.kernel.report import ReportAssembler
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.cause import Confidence
@@ -26,9 +27,10 @@ from .attribution import Subject, attribute
 from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
 from .incident_counts import count_kill
+from .kill_observer import KillObserver
 from .listener import LoopListener
 from .pods import PodTable
-from .rate_limited_kills import RateLimitedKills
+from .rate_limited_kills import RateLimitedKills, placed_lines
 from .shared_kernel import SharedKernel
 from .store import BootRow, KillRow, Store
 
@@ -38,10 +40,10 @@ SETTLE_SECONDS = 0.25
 """A decided event is closed when the kernel has printed nothing more for this long."""
 UNDECIDED_SECONDS = 20.0
 """A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
-PATIENCE_SECONDS = {"pod": 15.0, "container": 60.0}
-"""How long a kill waits for its pod to appear in the API, or for the container's id in the status of a known
-pod, before it is published without. kubelet may write the ids only once all containers of the pod have been
-started, which a node short of CPU takes its time for."""
+PATIENCE_SECONDS = {"cgroup": 3.0, "pod": 15.0, "container": 60.0}
+"""How long a kill waits before it is published as it is: without a report, for the proof of its cgroup; for
+its pod to appear in the API; for the container's id in the status of a known pod. kubelet may write the ids
+only once all containers of the pod have been started, which a node short of CPU takes its time for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class _Waiting:
 
     kill: Kill
     since: float
+    closed: bool
+    """Whether its event is."""
 
 
 class KillRecorder:
@@ -92,7 +96,19 @@ class KillRecorder:
         self._last_record_at = clock()
         self._lost = self._lost_at_start = boot.lost
         self._recorded_pending: tuple[str, int] | None = None
-        self._rate_limited = RateLimitedKills(hierarchy, self._counters, kernel_pids=shared.kernel_pids)
+        placed = placed_lines(store, boot.boot_id)
+        unplaced = len(store.kill_lines(boot.boot_id)) - len(placed)
+        self.observer = KillObserver(
+            hierarchy=hierarchy,
+            counted={path: CountedKills(kills, inode or 0) for path, (kills, inode) in explained.items()},
+            accounted_kills=boot.vmstat_base + boot.recorded + boot.unattributed - unplaced,
+            placed_seqs=placed,
+            shared=shared,
+            clock=clock,
+        )
+        self.observed = False
+        """Whether a thread of its own runs the observer."""
+        self._rate_limited = RateLimitedKills(hierarchy, self.observer)
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""
@@ -101,6 +117,7 @@ class KillRecorder:
         """Records as they come; `lost` tells how many the reader has lost since its start. Stores kills as
         soon as their line is there."""
         closed: list[Kill] = []
+        unobserved: list[LogRecord] = []
         for record in records:
             self._last_record_at = self._clock()
             missing = self._lost_at_start + lost() - self.lost
@@ -109,11 +126,12 @@ class KillRecorder:
                 self._assembler.lost(missing)
             if record.seq is not None:
                 self._last_seq = record.seq
-            if record.kernel:
-                self._rate_limited.line(record.text)
+            if not self.observed:
+                unobserved.append(record)
             closed += self._assembler.feed(record)
+        if not self.observed:
+            self.observer.step(unobserved)
         pending = self._assembler.pending()
-        # First all that name their cgroup: the counters' rest belongs to those that name none.
         for kill in (*closed, *((pending,) if pending is not None else ())):
             self._explain(kill)
         for kill in closed:
@@ -126,11 +144,14 @@ class KillRecorder:
 
     def tick(self) -> None:
         """What time brings: quiet events closed, waits ended, the cursor moved."""
+        if self.observer.open and not self.observed:
+            self.observer.step(())
         if self._quiet_in() == 0.0:
             for kill in self._assembler.flush():
                 self._record(kill, closed=True)
         self.retry_waiting()
         self._move_cursor()
+        self._note_counters()
 
     def finish(self) -> None:
         """At the end of the watch: a decided event is not waited for any longer."""
@@ -156,9 +177,11 @@ class KillRecorder:
         for waiting in list(self._waiting.values()):
             missing = self._missing(waiting.kill)
             if missing is None or self._overdue(waiting, missing):
-                self._record(waiting.kill, closed=True)
+                self._record(waiting.kill, closed=waiting.closed)
 
     def _missing(self, kill: Kill) -> str | None:
+        if self._rate_limited.is_open(kill):
+            return "cgroup"
         if self._pods is None:
             return None
         return attribute(kill, node=self._node, pods=self._pods).waiting_for
@@ -187,7 +210,9 @@ class KillRecorder:
         kill_id = self._kill_id(kill)
         stored = self._store.kill(kill_id)
         kill, inferred = self._complete(kill, kill_id=kill_id, stored=stored)
-        subject, settled = self._subject(kill, kill_id=kill_id, found_here=inferred is not None)
+        subject, settled = self._subject(
+            kill, kill_id=kill_id, found_here=inferred is not None, closed=closed
+        )
         if subject is None:
             with self._store.transaction():
                 self._note(kill, kill_id=kill_id)
@@ -232,23 +257,49 @@ class KillRecorder:
         if closed and settled:
             self._listener.kill_recorded(record)
 
-    def _subject(self, kill: Kill, *, kill_id: str, found_here: bool) -> tuple[Subject | None, bool]:
+    def _subject(
+        self, kill: Kill, *, kill_id: str, found_here: bool, closed: bool
+    ) -> tuple[Subject | None, bool]:
         """Whose kill it is, and whether that is settled; what is not is put on the waiting list.
 
-        None for a kill that another node of the same kernel publishes.
+        None for a kill that another node of the same kernel publishes, or may publish.
         """
-        if self._pods is None:
-            return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), True
-        attribution = attribute(kill, node=self._node, pods=self._pods)
-        if attribution.subject.pod is None and not self._shared.publishes(kill, found_here=found_here):
-            return None, True
-        if attribution.waiting_for is not None:
-            waiting = self._waiting.setdefault(kill_id, _Waiting(kill, self._clock()))
-            if not self._overdue(waiting, attribution.waiting_for):
-                self._waiting[kill_id] = _Waiting(kill, waiting.since)
-                return attribution.subject, False
+        subject = Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/")
+        missing = "cgroup" if self._rate_limited.is_open(kill) else None
+        if missing is not None and self._wait(kill, kill_id=kill_id, missing=missing, closed=closed):
+            return (None if self._shared.container_id is not None else subject), False
+        if self._pods is not None:
+            attribution = attribute(kill, node=self._node, pods=self._pods)
+            subject, missing = attribution.subject, attribution.waiting_for
+            if subject.pod is None and not self._shared.publishes(kill, found_here=found_here):
+                self._waiting.pop(kill_id, None)
+                return None, True
+            if missing is not None and self._wait(kill, kill_id=kill_id, missing=missing, closed=closed):
+                return subject, False
         self._waiting.pop(kill_id, None)
-        return attribution.subject, True
+        return subject, True
+
+    def _wait(self, kill: Kill, *, kill_id: str, missing: str, closed: bool) -> bool:
+        """Put it on the waiting list; False where it has been there for too long."""
+        known = self._waiting.get(kill_id)
+        waiting = _Waiting(kill, known.since if known else self._clock(), closed)
+        if self._overdue(waiting, missing):
+            return False
+        self._waiting[kill_id] = waiting
+        return True
+
+    def _note_counters(self) -> None:
+        """When every kill is dealt with, what the cgroups have counted belongs to none that comes."""
+        if not self.observer.moved or self._waiting or self._assembler.pending() is not None:
+            return
+        boot = self._store.boot(self._boot_id)
+        if boot is None:
+            return
+        moved = self.observer.take_moved(boot.vmstat_base + boot.recorded + boot.unattributed)
+        with self._store.transaction():
+            for path, counted in moved.items():
+                now = self._counters.replace(path, counted)
+                self._store.put_counter(self._boot_id, counter_key(path), kills=now.kills, inode=now.inode)
 
     def _explain(self, kill: Kill, *, found_here: bool = False) -> None:
         """Account for the kills that this event adds to the counter of its victim's cgroup, once.

@@ -22,12 +22,14 @@ from .adoption import adopt_incidents
 from .desired import Desired
 from .inbox import Inbox
 from .kill_accounting import Account, open_boot
+from .kill_observer_thread import KillObserverThread
 from .kill_recorder import KillRecorder
 from .kubelet import KubeletFacts, KubeletFinder
 from .listener import LoopListener
 from .messages import (
     DesiredChanged,
     IncidentsListed,
+    KillsPlaced,
     Message,
     NamespacesChanged,
     NodeObjectMissing,
@@ -93,7 +95,8 @@ class NodeLoop:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`pods` None: a bare host. `open_log` opens the kernel log after a sequence number.
+        """`pods` None: a bare host. `open_log` opens the kernel log after a sequence number; given one, the
+        loop starts no thread that reads the real log.
 
         Raises OSError where /proc is not there.
         """
@@ -173,6 +176,8 @@ class NodeLoop:
             else None
         )
         self._reader: KmsgReader | None = None
+        self._observes = open_log is None
+        self._observer: KillObserverThread | None = None
         self._log_problem: str | None = None
         self._kubelet: KubeletFacts | None = None
         self._kubelet_version: str | None = None
@@ -216,6 +221,8 @@ class NodeLoop:
         self.step()
         self._recorder.finish()
         self._report(incidents=True)
+        if self._observer is not None:
+            self._observer.stop()
         if self._reader is not None:
             self._reader.close()
 
@@ -260,6 +267,8 @@ class NodeLoop:
             case IncidentsListed(items, adopted):
                 adopt_incidents(self._store, items)
                 adopted.set()
+            case KillsPlaced():
+                self._recorder.retry_waiting()
             case Stop():
                 self._stopping = True
 
@@ -313,7 +322,15 @@ class NodeLoop:
             self._reopen_at = now + REOPEN_SECONDS
             return
         self._log_problem = None
+        if self._observes:
+            self._observe()
         self._poller.register(self._reader.fileno(), select.POLLIN)
+
+    def _observe(self) -> None:
+        observer = self._recorder.observer
+        observer.changed = lambda: self.post(KillsPlaced())
+        self._recorder.observed = True
+        self._observer = KillObserverThread(observer, reader=self._open_log(self._cursor))
 
     def _read_log(self) -> None:
         reader = self._reader

@@ -59,6 +59,11 @@ class IncidentsListed:
 
 
 @dataclass(frozen=True, slots=True)
+class KillsPlaced:
+    """The cgroups of kills without a report are known, as far as they can be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the loop after what has been read is stored."""
 
@@ -71,5 +76,6 @@ Message = (
     | PodChanged
     | NamespacesChanged
     | IncidentsListed
+    | KillsPlaced
     | Stop
 )

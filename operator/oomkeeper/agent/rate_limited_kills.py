@@ -1,12 +1,11 @@
 """The cgroups of a kill whose report the kernel's rate limit left out.
 
 Such a kill has one line, `Killed process`, which names neither the victim's cgroup nor the one whose limit
-was met (mm/oom_kill.c prints at most 10 headers per 5 s). The cgroup is where the dying process still is, or
-whose kill counter moved; the limit is the only one that can have been met, or the one that a report of the
-same cgroup named within the same window.
+was reached (mm/oom_kill.c prints at most 10 headers per 5 s). The KillObserver proves the victim's cgroup, or
+leaves it open. The limit is the only one that can have been reached, or the one that a report of the same
+cgroup named within the same window.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,12 +15,13 @@ from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
 
-from .cgroup_kill_counters import CgroupKillCounters, counter_key
+from .cgroup_kill_counters import counter_key
+from .kill_observer import KillObserver
+from .store import Store
 
 RATE_LIMIT_USEC = 5_000_000
 """The window of the header's rate limit (mm/oom_kill.c: DEFINE_RATELIMIT_STATE oom_rs, 5 s, 10)."""
 
-_KILLED = re.compile(rb"Kill(?:ed)? process (\d+)")
 _REMEMBERED = 4096
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -36,42 +36,30 @@ class _Found(NamedTuple):
 
 
 class RateLimitedKills:
-    """Finds the cgroups of kills without a report. Used from the witness's thread."""
+    """Completes kills without a report. Used from the loop's thread."""
 
-    def __init__(
-        self, hierarchy: CgroupHierarchy, counters: CgroupKillCounters, *, kernel_pids: bool = True
-    ) -> None:
-        """`kernel_pids` False: /proc is of another pid namespace than the log, and a pid of the log says
-        nothing there."""
+    def __init__(self, hierarchy: CgroupHierarchy, observer: KillObserver) -> None:
         self._hierarchy = hierarchy
-        self._kernel_pids = kernel_pids
-        self._counters = counters
-        self._dying: dict[int, str] = {}
+        self._observer = observer
         self._reported: dict[str, tuple[str, int]] = {}
         self._found: dict[str, _Found] = {}
 
-    def line(self, text: bytes) -> None:
-        """A kernel record, the moment it arrives: where it says that a process is killed, that process's
-        cgroup is read before it is gone."""
-        if self._kernel_pids and (killed := _KILLED.search(text)):
-            pid = int(killed[1])
-            path = self._hierarchy.path_of(pid)
-            # A task that has left its cgroup already is in `/`.
-            if path is not None and path != "/":
-                _keep(self._dying, pid, path)
-
     def reported(self, kill: Kill) -> None:
-        """A kill with a report: which limit processes of this cgroup meet these days."""
+        """Note a kill with a report: which limit processes of this cgroup reach at present."""
         if kill.header_seen and kill.task_memcg and kill.oom_memcg and kill.usec is not None:
             _keep(self._reported, counter_key(kill.task_memcg), (kill.oom_memcg, kill.usec))
+
+    def is_open(self, kill: Kill) -> bool:
+        """Return whether the cgroup of a kill is not known and may still be found."""
+        return _lacks_cgroup(kill) and self._observer.place(kill.kill_seqs[0]) is None
 
     def complete(
         self, kill: Kill, *, kill_id: str, stored: Mapping[str, Any] | None
     ) -> tuple[Kill, str | None]:
-        """The kill with its cgroups and limit, and a sentence on how they were found; as it was, and None,
-        where they are not to be found. `stored` is the record that an earlier look at the kill left."""
+        """Return the kill with its cgroups and limit, and a sentence on how they were found; as it was, and
+        None, where they are not known. `stored` is the record that an earlier look at the kill left."""
         found = self._found.get(kill_id)
-        if found is None and not kill.header_seen and kill.task_memcg is None and kill.victims:
+        if found is None and _lacks_cgroup(kill):
             found = self._find(kill, stored)
         if found is None:
             return kill, None
@@ -86,9 +74,10 @@ class RateLimitedKills:
     def _find(self, kill: Kill, stored: Mapping[str, Any] | None) -> _Found | None:
         if stored is not None and stored.get("taskMemcg"):
             return _Found(stored["taskMemcg"], stored.get("oomMemcg"), stored.get("limitBytes"), _OTHER_MEANS)
-        task = self._dying.pop(kill.victims[0].pid, None) or self._counters.find_moved()
-        if task is None:
+        placed = self._observer.place(kill.kill_seqs[0])
+        if placed is None or placed.path is None:
             return None
+        task = placed.path
         if kill.scope is not Scope.MEMCG:
             return _Found(task, None, None, _OTHER_MEANS)
         limit = only_possible(limits_of(self._hierarchy, task))
@@ -101,6 +90,26 @@ class RateLimitedKills:
         seconds = (kill.usec - usec) / 1e6
         said = f" That the same limit was hit as {seconds:.1f} s before in the same cgroup is an inference."
         return _Found(task, path, None, _OTHER_MEANS + said)
+
+
+def placed_lines(store: Store, boot_id: str) -> frozenset[int]:
+    """Return the log records of killed processes that are counted together with the cgroup they died in, of
+    those that will be read again."""
+    placed: list[int] = []
+    following = 0
+    for seq in store.kill_lines(boot_id):
+        row = store.kill(f"{boot_id}-{seq}")
+        if row is not None:
+            # Only its first line's number is the kill's.
+            following = row.record["killLines"] if row.record["taskMemcg"] else 0
+        if following > 0:
+            placed.append(seq)
+            following -= 1
+    return frozenset(placed)
+
+
+def _lacks_cgroup(kill: Kill) -> bool:
+    return not kill.header_seen and kill.task_memcg is None and bool(kill.victims and kill.kill_seqs)
 
 
 def _keep(table: dict[_K, _V], key: _K, value: _V) -> None:

@@ -209,6 +209,12 @@ class Store:
             self._db.execute("UPDATE boot SET recorded = recorded + ? WHERE boot_id = ?", (new, boot_id))
         return new
 
+    def kill_lines(self, boot_id: str) -> list[int]:
+        """Log records with a killed process that are counted, of those that the cursor has not passed; in
+        order."""
+        rows = self._db.execute("SELECT seq FROM kill_line WHERE boot_id = ? ORDER BY seq", (boot_id,))
+        return [row[0] for row in rows]
+
     def kill(self, kill_id: str) -> "KillRow | None":
         row = self._db.execute("SELECT incident, time, record FROM kill WHERE id = ?", (kill_id,)).fetchone()
         return KillRow(incident=row[0], time=row[1], record=json.loads(row[2])) if row else None

@@ -54,6 +54,8 @@ class SharedNode:
         self._mount = folder / "cgroup" / "memory"
         self._mount.mkdir(parents=True)
         (self._mount / "memory.usage_in_bytes").write_text("0")
+        self._kills = 0
+        (folder / "vmstat").write_text("oom_kill 0\n")
         # A process of this pid in the node's own /proc: not the one that the log speaks of.
         self.add_process(4711, "/kubelet.slice/somebody-else")
         hierarchy = CgroupHierarchy.find(root=folder / "cgroup", proc=folder)
@@ -94,6 +96,8 @@ class SharedNode:
         (folder / "memory.oom_control").write_text(f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n")
 
     def read(self, records: Sequence[LogRecord]) -> None:
+        self._kills += sum(b"Killed process" in record.text for record in records)
+        (self._mount.parents[1] / "vmstat").write_text(f"oom_kill {self._kills}\n")
         self._recorder.feed(records, lost=lambda: 0)
         self._recorder.finish()
 

@@ -1,10 +1,10 @@
-"""Where the memory controller is, what its files say, and what moved."""
+"""Where the memory controller is, and what its files say."""
 
 from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.cgroup_kill_counters import CgroupKillCounters, Explained, counter_key, first_counters
+from oomkeeper.agent.cgroup_kill_counters import counter_key
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 
 
@@ -91,47 +91,6 @@ def test_every_cgroup_with_kills_is_listed_by_its_path(tree: Tree) -> None:
     tree.kills("/a", 0)
     tree.kills("/a/.hidden", 2)
     assert tree.hierarchy.all_oom_kills() == {"/": 1, "/a/.hidden": 2}
-
-
-def book(tree: Tree, explained: dict[str, Explained] | None = None) -> CgroupKillCounters:
-    return CgroupKillCounters(tree.hierarchy, explained=explained or first_counters(tree.hierarchy))
-
-
-def moved(one: CgroupKillCounters) -> list[str]:
-    """All that is left unexplained, one kill after the other."""
-    found = []
-    while (path := one.find_moved()) is not None:
-        one.explain(path)
-        found.append(path)
-    return found
-
-
-def test_what_reports_do_not_explain_has_moved(tree: Tree) -> None:
-    tree.kills("/old", 7)
-    one = book(tree)
-    tree.kills("/a", 3)
-    tree.kills("/b", 1)
-    one.explain("/a", kills=2)
-    assert sorted(moved(one)) == ["/a", "/b"]
-
-
-def test_a_cgroup_made_again_under_its_name_counts_from_0(tree: Tree) -> None:
-    tree.kills("/service", 7)
-    one = book(tree)
-    (tree.mount / "service").rename(tree.mount / "away")
-    tree.kills("/service", 2)
-    assert moved(one).count("/service") == 2
-    one.explain("/service")
-    tree.kills("/service", 4)
-    assert moved(one).count("/service") == 1
-
-
-def test_what_was_explained_before_a_restart_stays_explained(tree: Tree) -> None:
-    one = book(tree)
-    tree.kills("/a", 2)
-    stored = {counter_key("/a"): one.explain("/a", kills=2)}
-    tree.kills("/a", 5)
-    assert moved(book(tree, stored)) == ["/a"] * 3
 
 
 def test_the_hosts_and_the_namespaces_spelling_of_a_pods_path_are_one() -> None:

@@ -1,0 +1,243 @@
+"""Finds the cgroup of each kill while the kernel kills, beside the loop that stores them.
+
+The kernel prints at most 10 OOM reports per 5 s for the whole machine; a kill beyond them has one line,
+`Killed process PID (comm)`, without a cgroup. Its cgroup is proved by one of
+
+- the report, for the kills that have one;
+- /proc/PID/cgroup, as long as the victim is dying and not gone, read as soon as the line is there;
+- the kernel's counters (kill_intervals), read every millisecond during a storm, so that few kills share an
+  interval.
+
+What none of them proves stays open. A kill is never assigned to a cgroup because that is likely.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.oom_counters import CountedKills, OOMKillCounters, known_kills
+from oomkeeper.kernel.dying import is_dying
+from oomkeeper.kernel.report.killline import parse_killed
+from oomkeeper.kernel.report.kinds import Kind, kind_of
+from oomkeeper.kernel.report.oomkill import parse_summary
+from oomkeeper.kernel.vmstat import OOMKillCount
+from oomkeeper.model.log import LogRecord
+
+from .cgroup_kill_counters import counter_key
+from .kill_intervals import Interval, cgroup_of_the_rest
+from .shared_kernel import SharedKernel
+
+STORM_KILLS = 5
+STORM_USEC = 5_000_000
+"""So many kills in so long are a storm. The kernel leaves out reports from the 11th kill in 5 s on
+(mm/oom_kill.c, oom_rs)."""
+STORM_SECONDS = 5.0
+"""Counters are read every SAMPLE_SECONDS until so long after the last kill of a storm."""
+SAMPLE_SECONDS = 0.001
+GRACE_SECONDS = 0.5
+"""The line of a kill is there microseconds after it is counted. One that is missing so long after the last
+kill was lost."""
+SCAN_SHARE = 0.2
+"""Reading all counters takes at most this share of the time."""
+REMEMBERED = 4096
+
+
+class Placed(NamedTuple):
+    """A kill line whose interval is closed."""
+
+    path: str | None
+    """None: nothing proves where it happened."""
+
+
+class _Line(NamedTuple):
+    seq: int
+    path: str | None
+    known: bool
+    """Whether the path is known; None is then a cgroup that is not ours to see."""
+
+
+class KillObserver:
+    """Places the kills of one boot. One thread calls `step`, any thread the rest."""
+
+    def __init__(
+        self,
+        *,
+        hierarchy: CgroupHierarchy,
+        counted: Mapping[str, CountedKills],
+        accounted_kills: int,
+        placed_seqs: frozenset[int] = frozenset(),
+        shared: SharedKernel,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`counted` are the counters, and `accounted_kills` the value of vmstat's oom_kill, up to which every
+        kill is dealt with; `placed_seqs` are kill lines that are dealt with as well, should `step` be given
+        them again. `changed` is called when kills were placed."""
+        self._hierarchy = hierarchy
+        self._shared = shared
+        self.changed = changed
+        self._clock = clock
+        self._counters = OOMKillCounters(hierarchy)
+        self._vmstat = OOMKillCount(proc=hierarchy.proc)
+        self._known = dict(counted)
+        self._kills = accounted_kills
+        self._skipped = placed_seqs
+        self._lines: list[_Line] = []
+        self._open = False
+        self._latest = (accounted_kills, 0.0)
+        self._candidates: dict[str, None] = {}
+        self._summary: tuple[int | None, str | None] = (None, None)
+        self._scan_from = 0.0
+        self._usecs: deque[int] = deque(maxlen=STORM_KILLS)
+        self._storm_until = 0.0
+        self._lock = threading.Lock()
+        self._placed: dict[int, Placed] = {}
+        self._moved: dict[str, CountedKills] = {}
+
+    def place(self, seq: int) -> Placed | None:
+        """Return where the kill of this line happened; None while that is not decided."""
+        with self._lock:
+            return self._placed.get(seq)
+
+    def take_moved(self, kills: int) -> dict[str, CountedKills]:
+        """Return the counters that moved since the last call, where they belong to this value of vmstat's
+        oom_kill; else nothing, and they are kept."""
+        with self._lock:
+            if self._lines or self._kills != kills:
+                return {}
+            moved, self._moved = self._moved, {}
+            return moved
+
+    @property
+    def moved(self) -> bool:
+        """Whether `take_moved` may have something."""
+        return bool(self._moved)
+
+    @property
+    def storm(self) -> bool:
+        """Whether the counters must be read continuously."""
+        return self._clock() < self._storm_until
+
+    @property
+    def open(self) -> bool:
+        """Whether kills wait for their place."""
+        return self._open
+
+    def step(self, records: Iterable[LogRecord]) -> None:
+        """Take what is new in the log, and decide what can be decided. Call it until `open` is False, and
+        continuously during a `storm`."""
+        self._read_log(records)
+        kills = self._vmstat.read()
+        if kills is None:
+            self._close(Interval(0, {}), {})  # before 4.13: nothing but reports and /proc
+            return
+        if kills != self._latest[0]:
+            self._latest = (kills, self._clock())
+        self._open = kills != self._kills or bool(self._lines)
+        if not self._open:
+            return
+        counts = {path: now for path in self._candidates if (now := self._counters.read(path)) is not None}
+        moved = self._growth(counts)
+        expected = kills - self._kills - self._outside()
+        complete = sum(moved.values()) == expected
+        if not complete and self._may_scan():
+            counts = self._scan()
+            moved = self._growth(counts)
+            complete = True  # what no counter shows now, none will show later
+        if self._vmstat.read() != kills:
+            return  # another kill in between: the next step sees all of it
+        grown = kills - self._kills
+        # A line on its way to us must not fall into the next interval.
+        settled = grown == len(self._lines) or self._clock() - self._latest[1] > GRACE_SECONDS
+        if complete and settled:
+            self._kills = kills
+            self._close(Interval(grown, moved), counts)
+
+    def _read_log(self, records: Iterable[LogRecord]) -> None:
+        for record in records:
+            if not record.kernel or record.seq is None:
+                continue
+            kind = kind_of(record.text)
+            if kind is Kind.OOM_KILL:
+                summary = parse_summary(record.text)
+                self._summary = (summary.pid, summary.task_memcg) if summary else (None, None)
+            elif kind is Kind.KILLED and record.seq not in self._skipped:
+                self._take(record, record.seq)
+
+    def _take(self, record: LogRecord, seq: int) -> None:
+        victim = parse_killed(record.text)
+        pid = victim.pid if victim is not None else None
+        (reported_pid, reported_path), self._summary = self._summary, (None, None)
+        if pid is not None and pid == reported_pid and reported_path is not None:
+            path, known = self._shared.own_path(reported_path), True
+        else:
+            path = self._dying(pid) if pid is not None and self._shared.kernel_pids else None
+            known = path is not None
+        self._lines.append(_Line(seq, path, known))
+        if path is not None:
+            self._candidates.pop(path, None)
+            self._candidates[path] = None
+            while len(self._candidates) > 64:
+                del self._candidates[next(iter(self._candidates))]
+        if record.usec is not None:
+            self._usecs.append(record.usec)
+            if len(self._usecs) == STORM_KILLS and self._usecs[-1] - self._usecs[0] < STORM_USEC:
+                self._storm_until = self._clock() + STORM_SECONDS
+
+    def _dying(self, pid: int) -> str | None:
+        """The victim's cgroup, while it is dying. One that has left its cgroup (v1) is in `/`."""
+        path = self._hierarchy.path_of(pid)
+        # Asked afterwards: a process that got the number since is not dying.
+        return path if path not in (None, "/") and is_dying(pid, proc=self._hierarchy.proc) else None
+
+    def _growth(self, counts: Mapping[str, CountedKills]) -> dict[str, int]:
+        """By counter_key: the log may spell a path with more in front of it than this namespace does."""
+        grown = {}
+        for path, now in counts.items():
+            key = counter_key(path)
+            if kills := now.kills - known_kills(self._known, key, now.inode):
+                grown[key] = kills
+        return grown
+
+    def _outside(self) -> int:
+        """How many of the open kills are known to have happened where no counter here shows them."""
+        return sum(line.known and (line.path is None or self._is_gone(line.path)) for line in self._lines)
+
+    def _is_gone(self, path: str) -> bool:
+        return self._hierarchy.inode(path) is None
+
+    def _may_scan(self) -> bool:
+        return self._clock() >= self._scan_from
+
+    def _scan(self) -> dict[str, CountedKills]:
+        begun = self._clock()
+        counts = self._counters.read_all()
+        now = self._clock()
+        self._scan_from = now + (now - begun) / SCAN_SHARE
+        grown = self._growth(counts)
+        for path in counts:
+            if counter_key(path) in grown:
+                self._candidates[path] = None
+        return counts
+
+    def _close(self, interval: Interval, counts: Mapping[str, CountedKills]) -> None:
+        known = [
+            counter_key(line.path) if line.path is not None else None for line in self._lines if line.known
+        ]
+        # More lines than kills: some belong to an interval that was closed without them.
+        rest = cgroup_of_the_rest(interval, known) if len(self._lines) <= interval.kills else None
+        moved = {path: now for path, now in counts.items() if counter_key(path) in interval.moved}
+        place = next((path for path in moved if counter_key(path) == rest), None)
+        with self._lock:
+            self._moved.update(moved)
+            self._known.update((counter_key(path), now) for path, now in moved.items())
+            for line in self._lines:
+                self._placed[line.seq] = Placed(line.path if line.known else place)
+            while len(self._placed) > REMEMBERED:
+                del self._placed[next(iter(self._placed))]
+            placed, self._lines, self._open = bool(self._lines), [], False
+        if placed:
+            self.changed()
