@@ -93,8 +93,7 @@ class Followed:
             self.reflector.start()
             assert self._finished.wait(20)
             self.reflector.stop()
-            self.reflector.join(20)
-            assert not self.reflector.is_alive()
+            assert self.reflector.join(20)
 
 
 def followed(*watches: Step, lists: list[Step] | None = None) -> Followed:

@@ -25,8 +25,8 @@ def test_renewed_token_file_is_used_without_another_login(tmp_path: Path) -> Non
 
     def answer(one: Exchange) -> None:
         seen.append(one.token)
-        one.json({}, status=200 if one.token == "Bearer second" else 401)
         token.write_text("second")
+        one.json({}, status=200 if one.token == "Bearer second" else 401)
 
     async def run(url: str) -> int:
         config = ApiConfig(server=url, token_file=token)

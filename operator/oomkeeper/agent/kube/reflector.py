@@ -54,11 +54,12 @@ class _Versioned(msgspec.Struct):
     metadata: _Meta
 
 
-class Reflector(threading.Thread, Generic[_ITEM]):
+class Reflector(Generic[_ITEM]):
     """Calls `listed` with all items after each LIST and `changed` with each watch event (ADDED, MODIFIED,
     DELETED).
 
-    Both are called from this thread. `decode` makes an item of its JSON as soon as it has arrived.
+    Both are called from the reflector's own thread. `decode` makes an item of its JSON as soon as it has
+    arrived.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Reflector(threading.Thread, Generic[_ITEM]):
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(name=f"reflector {path}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"reflector {path}", daemon=True)
         self._client = ApiClient(config)
         self._path = path
         self._query = query
@@ -91,8 +92,16 @@ class Reflector(threading.Thread, Generic[_ITEM]):
         """What failed last, until something works again."""
         self._watch_started = -MIN_WATCH_INTERVAL_SECONDS
 
-    def run(self) -> None:
+    def start(self) -> None:
         """List and watch until `stop`."""
+        self._thread.start()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the end after `stop`; return whether it has ended."""
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 if self._list_due:
