@@ -9,11 +9,13 @@ import pytest
 from oomkeeper.agent.publisher import Publisher
 from oomkeeper.agent.store import Store
 from oomkeeper.cli.agent import api_config
+from oomkeeper.resources.meta import ObjectMeta
+from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentSpec, OOMIncidentStatus, PodReference
 from tests.testbed import ControlPlane
 from tests.waiting import eventually
 
 from .agent_harness import install, namespace, only_incident
-from .controller_harness import Harness, Json
+from .controller_harness import Harness
 
 pytestmark = pytest.mark.cluster
 
@@ -45,16 +47,14 @@ def test_an_incident_without_a_namespace_is_given_up_for_good_and_the_next_one_p
     assert only_incident(harness, living)["status"]["count"] == 1
 
 
-def _incident(space: str) -> Json:
-    return {
-        "apiVersion": "oomkeeper.dev/v1alpha1",
-        "kind": "OOMIncident",
-        "metadata": {"name": "web-app-0123456789", "namespace": space},
-        "spec": {
-            "nodeName": "node-p",
-            "cause": "ContainerLimit",
-            "pod": {"name": "web", "uid": f"uid-of-{space}"},
-            "container": "app",
-        },
-        "status": {"cause": "ContainerLimit", "count": 1, "kills": [], "history": []},
-    }
+def _incident(space: str) -> OOMIncident:
+    return OOMIncident(
+        metadata=ObjectMeta(name="web-app-0123456789", namespace=space),
+        spec=OOMIncidentSpec(
+            node_name="node-p",
+            cause="ContainerLimit",
+            pod=PodReference(name="web", uid=f"uid-of-{space}"),
+            container="app",
+        ),
+        status=OOMIncidentStatus(cause="ContainerLimit", count=1),
+    )

@@ -1,11 +1,14 @@
 """Count on from the incidents that an earlier state database of this node has left in the cluster."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from oomkeeper.logformat import get_logger
+from oomkeeper.resources.meta import ObjectMeta
+from oomkeeper.resources.oomincident import OOMIncident
 
-from .incidents import key_of_document, merge_older
+from .incidents import key_of_incident, merge_older, status_of
 from .store import Store
 
 log = get_logger(__name__)
@@ -14,25 +17,24 @@ ADOPTED_NOTE = "adopted"
 """Name in the store of the note that the cluster's incidents of this node are counted on."""
 
 
-def adopt_incidents(store: Store, items: Sequence[Mapping[str, Any]]) -> None:
-    """Take over all incidents or none: what is published before would take the cluster's counts back to
+def adopt_incidents(store: Store, incidents: Sequence[OOMIncident]) -> None:
+    """Take over all incidents or none: what is published before that would reset the cluster's counts to
     ours."""
     with store.transaction():
-        for item in items:
-            _adopt(store, item)
+        for incident in incidents:
+            _adopt(store, incident)
         store.put_note(ADOPTED_NOTE, True)
-    log.info("incidents adopted", count=len(items))
+    log.info("incidents adopted", count=len(incidents))
 
 
-def _adopt(store: Store, item: Mapping[str, Any]) -> None:
-    older = {
-        "apiVersion": item["apiVersion"],
-        "kind": item["kind"],
-        "metadata": {name: item["metadata"].get(name) for name in ("name", "namespace", "labels")},
-        "spec": item["spec"],
-        "status": {"count": 0, "kills": [], "history": [], **(item.get("status") or {})},
-    }
-    key = key_of_document(older)
+def _adopt(store: Store, incident: OOMIncident) -> None:
+    meta = incident.metadata
+    older = replace(
+        incident,
+        metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels),
+        status=status_of(incident),
+    )
+    key = key_of_incident(older)
     mine = store.incident(key)
     if mine is None:
         store.adopt_incident(key, older)

@@ -1,125 +1,95 @@
-"""What a node should have: the desired sysctls as the controller (or a policy file) states them, checked
-once more.
+"""The settings that a node should have: OOMNode.spec, or a policy file, checked once more.
 
-The API server has checked the object against the schema already. What gets past it, because the schema is
-older or the check was bypassed, is set aside with a reason and never reaches /proc/sys.
-"""
+The API server has checked the object against the schema already. An entry that gets past it, because the
+schema is older or the check was bypassed, is set aside with a reason and never reaches /proc/sys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
+from oomkeeper.model.policy import Mode, OnRelease, Persistence
 from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl
+from oomkeeper.resources.record import read
 
-from .oomscoreadj.entry import AdjustmentEntry, parse_rule
+from .choices import check_choice
+from .oomscoreadj.entry import entry_id, parse_entry
 
-ENFORCE = "Enforce"
-AUDIT = "Audit"
-RUNTIME = "Runtime"
-PERSISTENT = "Persistent"
-RESTORE = "Restore"
-KEEP = "Keep"
-
-_CHOICES = {"mode": (ENFORCE, AUDIT), "persistence": (RUNTIME, PERSISTENT), "onRelease": (RESTORE, KEEP)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesiredSysctl:
-    """One key of OOMNode.spec.sysctls."""
-
-    key: str
-    value: int
-    policy: str
-    mode: str = ENFORCE
-    persistence: str = RUNTIME
-    on_release: str = RESTORE
-    acknowledge: frozenset[str] = frozenset()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """Everything asked of a node, and what of it makes no sense."""
+    """The settings of one node, and the entries that were set aside."""
 
     generation: int | None = None
     sysctls: tuple[DesiredSysctl, ...] = ()
-    adjustments: tuple[AdjustmentEntry, ...] = ()
-    """By standing: of two that name the same process the first decides."""
+    adjustments: tuple[DesiredAdjustment, ...] = ()
+    """In order of precedence: of two that name the same process the first decides."""
     host_kills: bool = True
-    """Whether this node publishes the kills of the host's own processes: of the nodes that share a kernel,
-    one does."""
+    """Whether this node publishes kills of host processes: of the nodes that share a kernel, one does."""
     problems: tuple[str, ...] = ()
-    """One sentence for each entry set aside."""
+    """One sentence for each entry that was set aside."""
 
 
-def parse_desired(obj: Mapping[str, Any]) -> Desired:
-    """An OOMNode object -> what it asks for. Never raises: a bad entry becomes a problem."""
-    spec = obj.get("spec")
-    spec = spec if isinstance(spec, Mapping) else {}
-    entries = spec.get("sysctls") or []
-    sysctls: dict[str, DesiredSysctl] = {}
+def parse_desired(obj: Mapping[str, object]) -> Desired:
+    """Return the settings in an OOMNode object. Never raises: a bad entry becomes a problem."""
+    spec, meta = _mapping(obj.get("spec")), _mapping(obj.get("metadata"))
     problems: list[str] = []
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        entries, problems = [], ["spec.sysctls is not a list"]
-    for number, entry in enumerate(entries):
-        problem = _problem(entry)
-        if problem is None and entry["name"] in sysctls:
-            problem = f"{entry['name']} is there twice"
-        if problem is not None:
-            problems.append(f"spec.sysctls[{number}]: {problem}")
-            continue
-        sysctls[entry["name"]] = DesiredSysctl(
-            key=entry["name"],
-            value=entry["value"],
-            policy=str(entry.get("policy", "")),
-            mode=entry.get("mode", ENFORCE),
-            persistence=entry.get("persistence", RUNTIME),
-            on_release=entry.get("onRelease", RESTORE),
-            acknowledge=frozenset(map(str, entry.get("acknowledge") or ())),
-        )
-    meta = obj.get("metadata")
-    generation = meta.get("generation") if isinstance(meta, Mapping) else None
-    adjustments, more = _adjustments(spec.get("oomScoreAdjustments") or [])
-    problems += more
+    sysctls = _entries(spec, "sysctls", parse=parse_sysctl, name=lambda one: one.name, problems=problems)
+    adjustments = _entries(spec, "oomScoreAdjustments", parse=parse_entry, name=entry_id, problems=problems)
+    generation = meta.get("generation")
     return Desired(
         generation=generation if isinstance(generation, int) else None,
-        sysctls=tuple(sysctls.values()),
-        host_kills=spec.get("hostKills") is not False,
+        sysctls=sysctls,
         adjustments=adjustments,
+        host_kills=spec.get("hostKills") is not False,
         problems=tuple(problems),
     )
 
 
-def _adjustments(entries: Any) -> tuple[tuple[AdjustmentEntry, ...], list[str]]:
-    """Those that make sense, and a sentence for each that does not."""
-    if not isinstance(entries, list | tuple):
-        return (), ["spec.oomScoreAdjustments is not a list"]
-    good: dict[str, AdjustmentEntry] = {}
-    problems = []
-    for number, entry in enumerate(entries):
-        try:
-            rule = parse_rule(entry)
-        except ValueError as error:
-            problems.append(f"spec.oomScoreAdjustments[{number}]: {error}")
-            continue
-        if rule.id in good:
-            problems.append(f"spec.oomScoreAdjustments[{number}]: {rule.id} is there twice")
-        else:
-            good[rule.id] = rule
-    return tuple(good.values()), problems
-
-
-def _problem(entry: Any) -> str | None:
-    if not isinstance(entry, Mapping):
-        return "is not an object"
-    name, value = entry.get("name"), entry.get("value")
+def parse_sysctl(raw: object) -> DesiredSysctl:
+    """Return one entry of spec.sysctls. Raises ValueError with what is wrong and what to write."""
+    if not isinstance(raw, Mapping):
+        raise ValueError("is not an object")
+    name, value = raw.get("name"), raw.get("value")
     rule = SYSCTL_RULES.get(name) if isinstance(name, str) else None
     if rule is None:
-        return f"{name!r} is not one of the sysctls that oomkeeper sets: {', '.join(SYSCTL_RULES)}"
+        raise ValueError(f"{name!r} is not one of the sysctls that oomkeeper sets: {', '.join(SYSCTL_RULES)}")
     if not isinstance(value, int) or isinstance(value, bool) or not rule.minimum <= value <= rule.maximum:
-        return f"{name} is {value!r}; write a whole number from {rule.minimum} to {rule.maximum}"
-    if not isinstance(entry.get("acknowledge") or (), list | tuple):
-        return f"{name}: acknowledge is {entry['acknowledge']!r}; write a list"
-    for field, choices in _CHOICES.items():
-        if entry.get(field, choices[0]) not in choices:
-            return f"{name}: {field} is {entry[field]!r}; write {' or '.join(choices)}"
-    return None
+        raise ValueError(f"{name} is {value!r}; write a whole number from {rule.minimum} to {rule.maximum}")
+    entry = read(DesiredSysctl, {"policy": "", **raw})
+    check_choice("mode", entry.mode, tuple(Mode))
+    check_choice("persistence", entry.persistence, tuple(Persistence))
+    check_choice("onRelease", entry.on_release, tuple(OnRelease))
+    return entry
+
+
+def _entries(
+    spec: Mapping[str, object],
+    field: str,
+    *,
+    parse: Callable[[object], T],
+    name: Callable[[T], str],
+    problems: list[str],
+) -> tuple[T, ...]:
+    """Return the good entries of a list; adds a sentence to `problems` for each other."""
+    raw = spec.get(field) or ()
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        problems.append(f"spec.{field} is not a list")
+        return ()
+    good: dict[str, T] = {}
+    for number, item in enumerate(raw):
+        try:
+            entry = parse(item)
+            if name(entry) in good:
+                raise ValueError(f"{name(entry)} is there twice")
+        except ValueError as error:
+            problems.append(f"spec.{field}[{number}]: {error}")
+        else:
+            good[name(entry)] = entry
+    return tuple(good.values())
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

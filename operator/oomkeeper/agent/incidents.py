@@ -1,248 +1,276 @@
-"""Kills folded into incidents: names, subjects and statuses as plain documents of the OOMIncident resource.
-Pure functions."""
+"""Kills folded into incidents: identity, name, and status of an OOMIncident. Pure functions.
+
+The store holds each incident as the agent knows it; `resources.record.to_document` brings it within the
+bounds of the custom resource when it is published."""
 
 import hashlib
 import re
-from typing import Any
+from collections.abc import Iterable
+
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from oomkeeper.model.escaping import printable
-from oomkeeper.model.names import API_VERSION, CAUSE_LABEL, NODE_LABEL
+from oomkeeper.model.names import CAUSE_LABEL, NODE_LABEL
 from oomkeeper.reporting.growth import with_growth
+from oomkeeper.resources.killrecord import Advice, KilledProcess, RecordedKill
+from oomkeeper.resources.meta import Condition, ObjectMeta
+from oomkeeper.resources.oomincident import (
+    AdviceItem,
+    ContributorShare,
+    Evidence,
+    HourCount,
+    InvokerFacts,
+    OOMIncident,
+    OOMIncidentSpec,
+    OOMIncidentStatus,
+    PodReference,
+    RecentKill,
+    VictimFacts,
+    WorkloadReference,
+)
+from oomkeeper.resources.record import max_items, max_length, read
 
 from .attribution import Subject
 from .clock import full_hour
 from .pods import ContainerState
 
-RING = 5
+RING = max_items(OOMIncidentStatus, "kills")
 """Last kills kept in an incident."""
-HISTORY_HOURS = 168
+HISTORY_HOURS = max_items(OOMIncidentStatus, "history")
 """Hours of the histogram from which the controller counts windows."""
-MAX_VICTIMS = 16
-MAX_TEXT = 1024
-MAX_LINE = 256
-MAX_PATH = 4096
-MAX_LABEL = 63
+MAX_VICTIMS = max_items(Evidence, "victims")
+MAX_LABEL_LENGTH = 63
 """Characters of a label value: a longer node name is found by the field selector spec.nodeName alone."""
 
-_VICTIM_FIELDS = (
-    "pid",
-    "comm",
-    "uid",
-    "totalVmBytes",
-    "anonRssBytes",
-    "fileRssBytes",
-    "shmemRssBytes",
-    "oomScoreAdj",
-)
 
-Document = dict[str, Any]
+def status_of(incident: OOMIncident) -> OOMIncidentStatus:
+    """Return the incident's status; that of an incident without kills where it has none."""
+    return incident.status or OOMIncidentStatus(cause=incident.spec.cause, count=0)
+
+
+def with_status(incident: OOMIncident, status: OOMIncidentStatus) -> OOMIncident:
+    """Return the incident with another status."""
+    return replace(incident, status=status)
+
+
+# -- identity and name
 
 
 def incident_key(subject: Subject, *, cause: str) -> str:
-    """Identity of the incident a kill belongs to: (pod or host cgroup, container, cause)."""
+    """Return the identity of the incident a kill belongs to: (pod or host cgroup, container, cause)."""
     place = subject.pod.facts.uid if subject.pod is not None else f"{subject.node}:{_cgroup(subject)}"
     return _key(place, container=subject.container, cause=cause)
 
 
-def key_of_document(document: Document) -> str:
-    """The same identity, read from the object."""
-    spec = document["spec"]
-    place = spec["pod"]["uid"] if "pod" in spec else f"{spec['nodeName']}:{spec.get('cgroup', '/')}"
-    return _key(place, container=spec.get("container"), cause=spec["cause"])
-
-
-def merge_older(document: Document, older: Document) -> Document:
-    """The incident with what an earlier state of this node had counted in it. A panic's record lies in pstore
-    for whoever comes, so the earlier state may have counted it too."""
-    status, old = document["status"], older["status"]
-    ids = {kill["id"] for kill in status.get("kills", [])}
-    ring = [*status.get("kills", []), *(kill for kill in old.get("kills", []) if kill["id"] not in ids)]
-    both = [kill for kill in old.get("kills", []) if kill["id"] in ids]
-    hours: dict[str, int] = {}
-    for entry in [*old.get("history", []), *status.get("history", [])]:
-        hours[entry["hour"]] = hours.get(entry["hour"], 0) + entry["kills"]
-    for kill in both:
-        hour = full_hour(kill["time"])
-        hours[hour] = max(1, hours.get(hour, 0) - 1)
-    merged = {
-        **old,
-        **status,
-        "count": status["count"] + old.get("count", 0) - len(both),
-        "kills": ring[:RING],
-        "firstSeen": min(status.get("firstSeen", "9"), old.get("firstSeen", "9")),
-        "history": [{"hour": hour, "kills": hours[hour]} for hour in sorted(hours)[-HISTORY_HOURS:]],
-    }
-    return {**document, "status": merged}
+def key_of_incident(incident: OOMIncident) -> str:
+    """Return the same identity, read from the object."""
+    spec = incident.spec
+    place = spec.pod.uid if spec.pod is not None else f"{spec.node_name}:{spec.cgroup or '/'}"
+    return _key(place, container=spec.container, cause=spec.cause)
 
 
 def _key(place: str, *, container: str | None, cause: str) -> str:
     return "\n".join((place, container or "", cause))
 
 
-def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> Document:
-    """The object without its status. Its name follows from the identity, so a retry never makes a second
+def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> OOMIncident:
+    """Return an incident without kills. Its name follows from the identity, so a retry never makes a second
     one."""
-    spec: Document = {"nodeName": subject.node, "cause": cause}
-    namespace = operator_namespace
+    namespace, slug = operator_namespace, _cgroup(subject).rpartition("/")[2] or "root"
+    pod = workload = cgroup = None
     if subject.pod is not None:
         facts = subject.pod.facts
-        namespace = facts.namespace
-        slug = facts.name
-        spec["pod"] = {"name": facts.name, "uid": facts.uid}
-        spec["workload"] = {"kind": facts.workload_kind, "name": facts.workload_name}
+        namespace, slug = facts.namespace, facts.name
+        pod = PodReference(name=facts.name, uid=facts.uid)
+        workload = WorkloadReference(kind=facts.workload_kind, name=facts.workload_name)
     else:
-        slug = _cgroup(subject).rpartition("/")[2] or "root"
-        spec["cgroup"] = _cgroup(subject)
+        cgroup = _cgroup(subject)
     if subject.container:
-        spec["container"] = subject.container
         slug += "-" + subject.container
     digest = hashlib.sha256(incident_key(subject, cause=cause).encode()).hexdigest()[:10]
     labels = {CAUSE_LABEL: cause, "app.kubernetes.io/managed-by": "oomkeeper"}
-    if len(subject.node) <= MAX_LABEL:
+    if len(subject.node) <= MAX_LABEL_LENGTH:
         labels[NODE_LABEL] = subject.node
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "OOMIncident",
-        "metadata": {
-            "name": f"{_dns_name(slug)}-{digest}",
-            "namespace": namespace,
-            "labels": labels,
-        },
-        "spec": spec,
-        "status": {"cause": cause, "count": 0, "kills": [], "history": []},
-    }
+    return OOMIncident(
+        metadata=ObjectMeta(name=f"{_dns_name(slug)}-{digest}", namespace=namespace, labels=labels),
+        spec=OOMIncidentSpec(
+            node_name=subject.node,
+            pod=pod,
+            workload=workload,
+            container=subject.container,
+            cgroup=cgroup,
+            cause=cause,
+        ),
+        status=OOMIncidentStatus(cause=cause, count=0),
+    )
 
 
 def _cgroup(subject: Subject) -> str:
-    """The host cgroup as the API can hold it: whoever may make cgroups may give them any bytes for a name."""
-    return printable(subject.cgroup or "/")[:MAX_PATH]
+    """Return the host cgroup as the API can hold it: who may make cgroups may give them any bytes for a name.
+    It is part of the identity, so it is cut before anything is made of it."""
+    return printable(subject.cgroup or "/")[: max_length(OOMIncidentSpec, "cgroup")]
 
 
 def _dns_name(text: str) -> str:
-    """A DNS-1123 label of at most 200 characters made from any text."""
+    """Return a DNS-1123 label of at most 200 characters made from any text."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:200].strip("-") or "x"
 
 
+# -- kills
+
+
 def add_kill(
-    document: Document, *, record: Document, kill_id: str, time: str, subject: Subject, new: bool
-) -> Document:
-    """The incident with one kill more, or with a renewed record of the kill that it already counts (`new`
-    False).
-
-    `record` is the kill as `oomkeeper explain --output json` gives it. Times only move forward: a replay of
-    the log renews nothing older.
-    """
-    status = dict(document["status"])
+    incident: OOMIncident, *, record: RecordedKill, time: str, subject: Subject, new: bool
+) -> OOMIncident:
+    """Return the incident with one kill more, or with a renewed record of a kill that it counts already
+    (`new` False). Times only move forward: a replay of the log renews nothing older."""
+    status = status_of(incident)
     if new:
-        status["count"] = status["count"] + 1
-        status["history"] = _count_hour(status.get("history", []), hour=full_hour(time))
-    entry = _ring_entry(record, kill_id=kill_id, time=time)
-    others = [kill for kill in status.get("kills", []) if kill["id"] != kill_id]
-    ring = sorted([entry, *others], key=lambda kill: str(kill["time"]), reverse=True)[:RING]
-    status["kills"] = ring
-    status["firstSeen"] = min(status.get("firstSeen", time), time)
-    status["lastSeen"] = max(status.get("lastSeen", time), time)
-    if ring[0]["id"] == kill_id:
-        status.update(_verdict(record, subject=subject))
-        status["advice"] = _bounded(with_growth(status["advice"], ring, cause=status["cause"]))
-        status["conditions"] = [_evidence_condition(record, before=status.get("conditions", []), time=time)]
-    return {**document, "status": status}
+        status = replace(
+            status,
+            count=(status.count or 0) + 1,
+            history=_with_hour(status.history, hour=full_hour(time)),
+        )
+    entry = _recent_kill(record, time=time)
+    others = [kill for kill in status.kills if kill.id != record.id]
+    ring = tuple(sorted([entry, *others], key=lambda kill: kill.time, reverse=True)[:RING])
+    status = replace(
+        status,
+        kills=ring,
+        first_seen=min(status.first_seen or time, time),
+        last_seen=max(status.last_seen or time, time),
+    )
+    if ring[0].id == record.id:
+        status = _describe(status, record, subject=subject)
+        status = replace(status, conditions=(_evidence_condition(status, record, time=time),))
+    return with_status(incident, status)
 
 
-def _count_hour(history: list[Document], *, hour: str) -> list[Document]:
-    counts = {entry["hour"]: entry["kills"] for entry in history}
+def merge_older(incident: OOMIncident, older: OOMIncident) -> OOMIncident:
+    """Return the incident with what an earlier state database of this node had counted in it. A panic's
+    record stays in pstore, so the earlier state may have counted it too."""
+    mine, old = status_of(incident), status_of(older)
+    ids = {kill.id for kill in mine.kills}
+    both = [kill for kill in old.kills if kill.id in ids]
+    hours: dict[str, int] = {}
+    for entry in (*old.history, *mine.history):
+        hours[entry.hour] = hours.get(entry.hour, 0) + entry.kills
+    for kill in both:
+        hour = full_hour(kill.time)
+        hours[hour] = max(1, hours.get(hour, 0) - 1)
+    first = [time for time in (mine.first_seen, old.first_seen) if time is not None]
+    merged = replace(
+        mine,
+        count=(mine.count or 0) + (old.count or 0) - len(both),
+        kills=(*mine.kills, *(kill for kill in old.kills if kill.id not in ids))[:RING],
+        first_seen=min(first, default=None),
+        history=_history(hours),
+    )
+    return with_status(incident, merged)
+
+
+def _with_hour(history: Iterable[HourCount], *, hour: str) -> tuple[HourCount, ...]:
+    counts = {entry.hour: entry.kills for entry in history}
     counts[hour] = counts.get(hour, 0) + 1
-    return [{"hour": key, "kills": counts[key]} for key in sorted(counts)[-HISTORY_HOURS:]]
+    return _history(counts)
 
 
-def _ring_entry(record: Document, *, kill_id: str, time: str) -> Document:
-    victim = record["victims"][0] if record["victims"] else {}
-    return _present(
-        id=kill_id,
+def _history(counts: dict[str, int]) -> tuple[HourCount, ...]:
+    return tuple(HourCount(hour=hour, kills=counts[hour]) for hour in sorted(counts)[-HISTORY_HOURS:])
+
+
+def _recent_kill(record: RecordedKill, *, time: str) -> RecentKill:
+    victim = record.victims[0] if record.victims else None
+    return RecentKill(
+        id=record.id,
         time=time,
-        comm=victim.get("comm"),
-        pid=victim.get("pid"),
-        usageBytes=record["usageBytes"],
-        limitBytes=record["limitBytes"],
-        anonRssBytes=victim.get("anonRssBytes"),
+        comm=victim.comm if victim else None,
+        pid=victim.pid if victim else None,
+        usage_bytes=record.usage_bytes,
+        limit_bytes=record.limit_bytes,
+        anon_rss_bytes=victim.anon_rss_bytes if victim else None,
     )
 
 
-def _verdict(record: Document, *, subject: Subject) -> Document:
-    """The part of the status that describes the last kill."""
-    victims = record["victims"]
-    invoker = record["invoker"]
-    evidence = _present(
-        limitBytes=record["limitBytes"],
-        usageBytes=record["usageBytes"],
-        bindingCounter=record["bindingCounter"],
-        specLimitBytes=_spec_limit(subject),
-        containerID=subject.container_id,
-        oomMemcg=_cut(record["oomMemcg"], MAX_PATH),
-        taskMemcg=_cut(record["taskMemcg"], MAX_PATH),
-        constraint=_cut(record["constraint"], MAX_LINE),
-        nodemask=_cut(record.get("nodemask"), MAX_TEXT),
-        memsAllowed=_cut(record.get("memsAllowed"), MAX_TEXT),
-        invoker=_present(comm=invoker["comm"], pid=invoker["pid"], oomScoreAdj=invoker["oomScoreAdj"])
+def _describe(status: OOMIncidentStatus, record: RecordedKill, *, subject: Subject) -> OOMIncidentStatus:
+    """Return the status with the part that describes the last kill."""
+    return replace(
+        status,
+        level=record.level,
+        outcome=record.outcome,
+        confidence=record.confidence,
+        summary=record.summary,
+        advice=_advice(record.advice, status),
+        uncertain=record.uncertain,
+        evidence=_evidence(record, subject=subject),
+    )
+
+
+def _advice(advice: Iterable[Advice], status: OOMIncidentStatus) -> tuple[AdviceItem, ...]:
+    items = with_growth(to_builtins(advice), to_builtins(status.kills), cause=status.cause or "")
+    return tuple(read(AdviceItem, item) for item in items)
+
+
+def _evidence(record: RecordedKill, *, subject: Subject) -> Evidence:
+    invoker = record.invoker
+    return Evidence(
+        limit_bytes=record.limit_bytes,
+        usage_bytes=record.usage_bytes,
+        binding_counter=record.binding_counter,
+        spec_limit_bytes=_spec_limit(subject),
+        container_id=subject.container_id,
+        oom_memcg=record.oom_memcg,
+        task_memcg=record.task_memcg,
+        constraint=record.constraint,
+        nodemask=record.nodemask,
+        mems_allowed=record.mems_allowed,
+        invoker=InvokerFacts(comm=invoker.comm, pid=invoker.pid, oom_score_adj=invoker.oom_score_adj)
         if invoker
         else None,
-        gfp=_cut(invoker["gfp"], MAX_TEXT) if invoker else None,
-        order=invoker["order"] if invoker else None,
-        contributors=[
-            _present(
-                name=part["name"],
-                bytes=part["bytes"],
-                sharePercent=max(0, min(100, round(part["share"] * 100))),
-                detail=part.get("detail"),
+        gfp=invoker.gfp if invoker else None,
+        order=invoker.order if invoker else None,
+        contributors=tuple(
+            ContributorShare(
+                name=part.name, bytes=part.bytes, share_percent=round(part.share * 100), detail=part.detail
             )
-            for part in record["contributors"][:12]
-        ],
-        victims=[
-            _present(**{name: victim[name] for name in _VICTIM_FIELDS}) for victim in victims[:MAX_VICTIMS]
-        ],
-        victimsOmitted=max(0, len(victims) - MAX_VICTIMS) or None,
+            for part in record.contributors
+        ),
+        victims=tuple(map(_victim, record.victims[:MAX_VICTIMS])),
+        victims_omitted=max(0, len(record.victims) - MAX_VICTIMS) or None,
     )
-    return {
-        "level": record["level"],
-        "outcome": record["outcome"],
-        "confidence": record["confidence"],
-        "summary": record["summary"][:MAX_TEXT],
-        "advice": _bounded(record["advice"]),
-        "uncertain": [text[:MAX_TEXT] for text in record.get("uncertain", [])[:8]],
-        "evidence": evidence,
-    }
 
 
-def _evidence_condition(record: Document, *, before: list[Document], time: str) -> Document:
-    """Whether the last kill's report was there whole."""
-    if not record.get("headerSeen"):
+def _victim(victim: KilledProcess) -> VictimFacts:
+    return VictimFacts(
+        pid=victim.pid,
+        comm=victim.comm,
+        uid=victim.uid,
+        total_vm_bytes=victim.total_vm_bytes,
+        anon_rss_bytes=victim.anon_rss_bytes,
+        file_rss_bytes=victim.file_rss_bytes,
+        shmem_rss_bytes=victim.shmem_rss_bytes,
+        oom_score_adj=victim.oom_score_adj,
+    )
+
+
+def _evidence_condition(status: OOMIncidentStatus, record: RecordedKill, *, time: str) -> Condition:
+    """Return whether the report of the last kill is complete."""
+    if not record.header_seen:
         value, reason = "False", "NoReport"
-        message = "No report of the kernel's came with the kill: left out by its rate limit, or lost."
-    elif not record.get("complete"):
+        message = "The kernel printed no report of this kill (rate limit), or the report was lost."
+    elif not record.complete:
         value, reason, message = "False", "ReportCut", "Records of the kernel's report are missing."
     else:
-        value, reason, message = "True", "ReportComplete", "The kernel's report was read whole."
-    since = next((one["lastTransitionTime"] for one in before if one["status"] == value), time)
-    return {
-        "type": "EvidenceComplete",
-        "status": value,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": since,
-    }
-
-
-def _bounded(advice: list[Document]) -> list[Document]:
-    return [{"remedy": item["remedy"], "message": item["message"][:MAX_TEXT]} for item in advice[:8]]
-
-
-def _cut(text: str | None, length: int) -> str | None:
-    """What the custom resource has room for: one field too long and the API server refuses the whole kill."""
-    return None if text is None else text[:length]
+        value, reason, message = "True", "ReportComplete", "The kernel's report is complete."
+    since = next((one.last_transition_time for one in status.conditions if one.status == value), time)
+    return Condition(
+        type="EvidenceComplete", status=value, reason=reason, message=message, last_transition_time=since
+    )
 
 
 def _spec_limit(subject: Subject) -> int | None:
-    """The limit in the pod's spec that bounds the subject: the container's, else the pod's own."""
+    """Return the limit in the pod's spec that bounds the subject: the container's, else the pod's own."""
     if subject.pod is None:
         return None
     for container in subject.pod.facts.containers:
@@ -251,59 +279,54 @@ def _spec_limit(subject: Subject) -> int | None:
     return subject.pod.facts.limit_bytes
 
 
-def _present(**fields: Any) -> Document:
-    return {name: value for name, value in fields.items() if value is not None}
+# -- kubelet's view
 
 
 def reported_only(
-    subject: Subject, *, state: ContainerState, document: Document, time: str, new_id: str
-) -> Document:
-    """An incident whose only witness is the container's status."""
-    summary = (
-        f"kubelet says that container {subject.container} ended OOMKilled (exit code {state.exit_code}), "
-        "and the kernel log that this agent could read holds no kill of it."
+    incident: OOMIncident, *, subject: Subject, state: ContainerState, kill_id: str, time: str
+) -> OOMIncident:
+    """Return the incident with a kill of which the container's status is the only evidence."""
+    record = RecordedKill(
+        id=kill_id,
+        time=time,
+        scope="Unknown",
+        cause=incident.spec.cause,
+        outcome="Killed",
+        level=None,
+        invoker=None,
+        constraint=None,
+        victims=(),
+        oom_memcg=None,
+        task_memcg=None,
+        pod_uid=None,
+        container_id=subject.container_id,
+        limit_bytes=None,
+        usage_bytes=None,
+        binding_counter=None,
+        contributors=(),
+        confidence="Low",
+        summary=f"kubelet reports that container {subject.container} ended OOMKilled (exit code "
+        f"{state.exit_code}), and the kernel log that this agent could read has no kill in it.",
+        advice=(),
+        uncertain=("Only the kernel log shows which limit was reached and which process was killed.",),
     )
-    record: Document = {
-        "victims": [],
-        "invoker": None,
-        "limitBytes": None,
-        "usageBytes": None,
-        "bindingCounter": None,
-        "oomMemcg": None,
-        "taskMemcg": None,
-        "constraint": None,
-        "contributors": [],
-        "level": None,
-        "outcome": "Killed",
-        "confidence": "Low",
-        "summary": summary,
-        "advice": [],
-        "uncertain": ["Which limit was hit, and which process died, is known to the kernel log alone."],
-    }
-    document = add_kill(document, record=record, kill_id=new_id, time=time, subject=subject, new=True)
-    return with_visibility(document, "ReportedOnly", state=state)
+    incident = add_kill(incident, record=record, time=time, subject=subject, new=True)
+    return with_visibility(incident, "ReportedOnly", state=state)
 
 
 def with_visibility(
-    document: Document, visibility: str | None, *, state: ContainerState | None = None
-) -> Document:
-    """The incident with what kubelet says of it (`visibility` None: nothing yet)."""
-    status = dict(document["status"])
-    if visibility is None:
-        status.pop("visibility", None)
-    else:
-        status["visibility"] = visibility
+    incident: OOMIncident, visibility: str | None, *, state: ContainerState | None = None
+) -> OOMIncident:
+    """Return the incident with what kubelet reports of the last kill (`visibility` None: nothing yet)."""
+    status = replace(status_of(incident), visibility=visibility)
     if state is not None:
-        status["evidence"] = {
-            **status.get("evidence", {}),
-            **_present(reason=state.reason, exitCode=state.exit_code),
-        }
-    return {**document, "status": status}
-
-
-def for_api(document: Document) -> Document:
-    """The status as it is applied: a None is left out, which in server-side apply gives the field up."""
-    return {
-        **document,
-        "status": {name: value for name, value in document["status"].items() if value is not None},
-    }
+        evidence = status.evidence or Evidence()
+        status = replace(
+            status,
+            evidence=replace(
+                evidence,
+                reason=state.reason or evidence.reason,
+                exit_code=evidence.exit_code if state.exit_code is None else state.exit_code,
+            ),
+        )
+    return with_status(incident, status)

@@ -9,25 +9,21 @@ kill still waiting for its pod.
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.oom_counters import CountedKills
 from oomkeeper.kernel.report import ReportAssembler
 from oomkeeper.logformat import get_logger
-from oomkeeper.model.cause import Confidence
-from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.node import NodeFacts
-from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
 
 from .attribution import Subject, attribute
 from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
 from .incident_counts import count_kill
 from .kill_observer import KillObserver
+from .kill_record import record_of
 from .listener import LoopListener
 from .pods import PodTable
 from .rate_limited_kills import RateLimitedKills, placed_lines
@@ -218,20 +214,14 @@ class KillRecorder:
                 self._note(kill, kill_id=kill_id)
             return
         when = stored.time if stored else rfc3339(_wall(kill))
-        kill = kill._replace(wall=when)
-        diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
-        if inferred is not None:
-            diagnosis = _less_certain(diagnosis, inferred)
-        record: dict[str, Any] = {"id": kill_id, **kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))}
-        if subject.pod is not None:
-            record["pod"] = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
-            record["container"] = subject.container
+        record = record_of(
+            kill, kill_id=kill_id, when=when, subject=subject, facts=self._facts, inferred=inferred
+        )
         with self._store.transaction():
             self._note(kill, kill_id=kill_id)
             key = (
                 count_kill(
                     self._store,
-                    kill_id=kill_id,
                     record=record,
                     when=when,
                     subject=subject,
@@ -248,7 +238,7 @@ class KillRecorder:
             log.info(
                 "kill recorded",
                 id=kill_id,
-                cause=diagnosis.cause,
+                cause=record.cause,
                 namespace=subject.pod.facts.namespace if subject.pod else None,
                 pod=subject.pod.facts.name if subject.pod else None,
                 container=subject.container,
@@ -315,7 +305,7 @@ class KillRecorder:
         known = self._explained.get(kill_id)
         if known is None:
             stored = self._store.kill(kill_id)
-            known = stored.record["killLines"] if stored and stored.record["taskMemcg"] else 0
+            known = stored.record.kill_lines if stored and stored.record.task_memcg else 0
         if kill.kill_lines > known:
             explained = self._counters.explain(task, kills=kill.kill_lines - known)
             self._unsaved[kill_id] = (counter_key(task), explained)
@@ -347,8 +337,3 @@ class KillRecorder:
 
 def _wall(kill: Kill) -> float:
     return wall_of_kernel_time(kill.usec) if kill.usec is not None else time.time()
-
-
-def _less_certain(diagnosis: Diagnosis, why: str) -> Diagnosis:
-    confidence = Confidence.MEDIUM if diagnosis.confidence is Confidence.HIGH else diagnosis.confidence
-    return diagnosis._replace(confidence=confidence, uncertain=(*diagnosis.uncertain, why))

@@ -1,6 +1,8 @@
 """What the loop reports, and to whom: `oomkeeper node` prints kills, `oomkeeper agent` publishes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from oomkeeper.resources.killrecord import RecordedKill
 
 if TYPE_CHECKING:
     from .nodestatus import NodeView
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 class LoopListener:
     """Called in the loop's thread. Every method may be overridden; none does anything here."""
 
-    def kill_recorded(self, record: dict[str, Any]) -> None:
+    def kill_recorded(self, record: RecordedKill) -> None:
         """Take the record of a kill whose event is closed and whose pod is settled. Called once per kill and
         run."""
 

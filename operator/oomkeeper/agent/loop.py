@@ -8,7 +8,7 @@ import math
 import select
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.sysctl import Sysctls
 from oomkeeper.logformat import get_logger
+from oomkeeper.resources.oomnode import ObservedAdjustment, ObservedSysctl
 
 from .adoption import adopt_incidents
 from .desired import Desired
@@ -45,7 +46,7 @@ from .panics import PanicWatch, panics_of
 from .pods import Pod, PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
-from .sysctl_enforcer import KeptState, SysctlEnforcer
+from .sysctl_enforcer import SysctlEnforcer, SysctlPass
 from .visibility import Visibility
 
 log = get_logger(__name__)
@@ -60,8 +61,8 @@ ABSENT_SECONDS = 30.0
 """After this time without an OOMNode, no policy sets anything on this node."""
 
 BATCH_RECORDS = 2000
-VIEWS_NOTE = "sysctls"
-"""Name in the store of the last pass's SysctlViews, for `oomkeeper status`."""
+SYSCTLS_NOTE = "observed sysctls"
+"""Name in the store of the last pass's ObservedSysctls, for `oomkeeper status`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +140,7 @@ class NodeLoop:
             wall=wall,
         )
         self._account = Account(store=store, boot=boot, proc=host.proc, clock=clock)
-        self._sysctls = SysctlEnforcer(
+        self._sysctl_enforcer = SysctlEnforcer(
             store=store,
             sysctls=Sysctls(root=host.proc / "sys"),
             boot_id=self.facts.boot_id,
@@ -147,7 +148,7 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
-        self._adjustments = OomScoreAdjEnforcer(
+        self._adjustment_enforcer = OomScoreAdjEnforcer(
             store=store,
             targets=Targets(
                 hierarchy=hierarchy,
@@ -184,7 +185,8 @@ class NodeLoop:
         self._desired: Desired | None = None
         """None until it is known: nothing is applied, and nothing released, before."""
         self._absent_since: float | None = None
-        self._kept = KeptState()
+        self._sysctl_pass = SysctlPass()
+        self._adjusted: tuple[ObservedAdjustment, ...] = ()
         self._reopen_at = self._enforce_at = -math.inf
         self._adjust_at, self._adjusted_at = math.inf, -math.inf
         self._stopping = False
@@ -264,8 +266,8 @@ class NodeLoop:
                 self._put_pod(pod, deleted=deleted)
             case NamespacesChanged():
                 self._adjust_soon()
-            case IncidentsListed(items, adopted):
-                adopt_incidents(self._store, items)
+            case IncidentsListed(incidents, adopted):
+                adopt_incidents(self._store, incidents)
                 adopted.set()
             case KillsPlaced():
                 self._recorder.retry_waiting()
@@ -363,16 +365,17 @@ class NodeLoop:
 
     def _enforce(self, desired: Desired) -> None:
         self._kubelet = self._kubelets.look()
-        self._kept = self._sysctls.reconcile(
+        self._sysctl_pass = self._sysctl_enforcer.reconcile(
             desired, kubelet=self._kubelets.recent(), kubelet_expected=self._pods is not None
         )
-        self._store.put_note(VIEWS_NOTE, [asdict(view) for view in self._kept.views])
+        self._store.put_note(SYSCTLS_NOTE, self._sysctl_pass.statuses)
         self._adjust(desired)
 
     def _adjust(self, desired: Desired) -> None:
-        adjustments = self._adjustments.reconcile(desired.adjustments, host=self._shared.owns_host_processes)
+        self._adjusted = self._adjustment_enforcer.reconcile(
+            desired.adjustments, host=self._shared.owns_host_processes
+        )
         self._adjusted_at, self._adjust_at = self._clock(), math.inf
-        self._kept = replace(self._kept, adjustments=adjustments, stuck_adjustments=self._adjustments.problem)
         self._report()
 
     def _report(self, *, incidents: bool = False) -> None:
@@ -384,9 +387,11 @@ class NodeLoop:
                 kubelet=self._kubelet,
                 kubelet_version=self._kubelet_version,
                 desired=self._desired or Desired(),
-                kept=replace(self._kept, released={}),
+                sysctls=self._sysctl_pass,
+                adjustments=self._adjusted,
+                adjustments_problem=self._adjustment_enforcer.problem,
                 account=self._store.account(),
-                kmsg_problem=self._log_problem,
+                log_problem=self._log_problem,
                 panics=panics_of(self._store),
             )
         )
@@ -405,5 +410,6 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     restored = enforcer.restore()
     # What is restored is no longer desired either; what could not be restored stays visible.
     held = store.sysctls()
-    store.put_note(VIEWS_NOTE, [view for view in store.note(VIEWS_NOTE) or [] if view["key"] in held])
+    observed = store.note(SYSCTLS_NOTE, tuple[ObservedSysctl, ...]) or ()
+    store.put_note(SYSCTLS_NOTE, [one for one in observed if one.name in held])
     return restored

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oomkeeper.resources.oomincident import OOMIncident
+
 from .desired import Desired
 from .pods import Pod
 
@@ -53,7 +55,7 @@ class NamespacesChanged:
 class IncidentsListed:
     """The incidents of this node that an earlier state database left in the cluster."""
 
-    items: Sequence[dict[str, object]]
+    incidents: Sequence[OOMIncident]
     adopted: threading.Event
     """Set when the store counts on from them."""
 

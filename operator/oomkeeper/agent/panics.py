@@ -1,46 +1,48 @@
-"""OOM panics that the node has been through, read from pstore after the reboot: each an incident, each once.
+"""OOM panics of the node, read from pstore after the reboot: one incident each, each counted once.
 
-A kernel that panics (vm.panic_on_oom, or nothing left to kill) tells nobody: the agent dies with it, the kill
-counters start at zero, and kubelet finds containers that are gone. What is left is the log in pstore, with
-the OOM report but no `oom-kill:` line and no victim: check_panic_on_oom() (mm/oom_kill.c) prints the header
-and panics before one is chosen.
+A kernel that panics (vm.panic_on_oom, or nothing left to kill) notifies no process: the agent ends with it,
+the kill counters start at zero, and kubelet finds containers that are gone. What is left is the log in
+pstore, with the OOM report but no `oom-kill:` line and no victim: check_panic_on_oom() (mm/oom_kill.c) prints
+the header and panics before a victim is chosen.
 
-Records are read and left where they are; clearing pstore is systemd-pstore's or the administrator's business.
-What was counted is noted in the store, in the transaction that counts it.
-"""
+Records are read and left where they are; clearing pstore is the work of systemd-pstore or the administrator.
+What was counted is noted in the store, in the transaction that counts it."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from oomkeeper.diagnosis import diagnose
+from msgspec.structs import replace
+
 from oomkeeper.kernel.pstore import Dump, read_dumps, record_files
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
-from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.oomnode import LastPanic
 
 from .attribution import Subject, attribute
 from .clock import rfc3339
 from .incident_counts import count_kill
+from .kill_record import record_of
 from .listener import LoopListener
 from .pods import PodTable
+from .records import PanicNote
 from .shared_kernel import SharedKernel
 from .store import Store
 
 log = get_logger(__name__)
 
 PANICS_NOTE = "panics"
-"""Name in the store of the note on what was found: `{"seen": [..], "count": n, "last": {..} or None}`."""
+"""Name in the store of the PanicNote."""
 LOOK_SECONDS = 60.0
 """Between two looks: a backend's module may be loaded long after boot (efi_pstore, ramoops)."""
 ATTRIBUTE_SECONDS = 15.0
 """How long a panic waits for its pod once the pods of the node are known: its pod may be deleted by now."""
 MAX_AGE_SECONDS = 7 * 86400.0
-"""As long as incidents live; what an archive holds of older panics is no news."""
+"""As long as incidents live; older panics in an archive are ignored."""
 MAX_SEEN = 512
 
 
@@ -53,7 +55,7 @@ class _Waiting:
 
 
 class PanicWatch:
-    """Used from the loop's thread."""
+    """Finds new records and counts them. Used from the loop's thread."""
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class PanicWatch:
         self._waiting: dict[str, _Waiting] = {}
 
     def tick(self) -> None:
-        """Look for new records when it is time, and count what has found its pod."""
+        """Look for new records when it is time, and count those whose pod is settled."""
         now = self._clock()
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
@@ -96,7 +98,7 @@ class PanicWatch:
             self._settle(identity, waiting)
 
     def deadline(self) -> float:
-        """Seconds until `tick` has something to do."""
+        """Return the seconds until `tick` has something to do."""
         look = self._look_at - self._clock()
         return max(0.0, min(look, 1.0) if self._waiting else look)
 
@@ -105,7 +107,7 @@ class PanicWatch:
         if names <= self._names:
             return
         self._names = names
-        seen = set(panics_of(self._store)["seen"])
+        seen = set(panics_of(self._store).seen)
         for dump in read_dumps(pstore=self._pstore, archive=self._archive):
             if dump.identity in seen or dump.identity in self._waiting:
                 continue
@@ -130,8 +132,8 @@ class PanicWatch:
         record = self._count(identity, waiting, subject)
         log.warning(
             "panic recorded",
-            id=record["id"],
-            cause=record["cause"],
+            id=record.id,
+            cause=record.cause,
             pod=subject.pod.facts.name if subject.pod else None,
             panicked_at=waiting.when,
             panic=waiting.kill.panic,
@@ -139,7 +141,7 @@ class PanicWatch:
         self._listener.kill_recorded(record)
 
     def _subject(self, waiting: _Waiting) -> Subject | None:
-        """Whose limit it was; None while the pod may still turn up."""
+        """Return whose limit it was; None while the pod may still become known."""
         kill = waiting.kill
         if self._pods is None:
             return Subject(node=self._node, cgroup=kill.oom_memcg or "/")
@@ -152,20 +154,20 @@ class PanicWatch:
             waiting.since = self._clock()
         return attribution.subject if self._clock() - waiting.since >= ATTRIBUTE_SECONDS else None
 
-    def _count(self, identity: str, waiting: _Waiting, subject: Subject) -> dict[str, Any]:
-        kill = waiting.kill._replace(wall=waiting.when)
-        diagnosis = diagnose(kill, node=self._facts, pod=subject.pod.facts if subject.pod else None)
-        kill_id = f"pstore-{identity}"
-        record: dict[str, Any] = {"id": kill_id, **kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))}
-        if subject.pod is not None:
-            record["pod"] = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
-            record["container"] = subject.container
+    def _count(self, identity: str, waiting: _Waiting, subject: Subject) -> RecordedKill:
         boot_id = self._store.boot_before(self._facts.boot_id, waiting.when)
-        record["bootID"] = boot_id
+        record = record_of(
+            waiting.kill,
+            kill_id=f"pstore-{identity}",
+            when=waiting.when,
+            subject=subject,
+            facts=self._facts,
+            boot_id=boot_id,
+        )
+        last = LastPanic(time=waiting.when, boot_id=boot_id, cause=record.cause, message=record.summary)
         with self._store.transaction():
             key = count_kill(
                 self._store,
-                kill_id=kill_id,
                 record=record,
                 when=waiting.when,
                 subject=subject,
@@ -173,34 +175,32 @@ class PanicWatch:
                 operator_namespace=self._namespace,
             )
             self._store.put_kill(
-                kill_id=kill_id,
+                kill_id=record.id,
                 incident=key,
                 container_id=subject.container_id,
                 time=waiting.when,
                 record=record,
             )
-            last = {"time": waiting.when, "bootID": boot_id, "cause": record["cause"]}
-            self._note(identity, last={**last, "message": record["summary"]})
+            self._note(identity, last=last)
         return record
 
-    def _note(self, identity: str, *, last: dict[str, Any] | None) -> None:
+    def _note(self, identity: str, *, last: LastPanic | None) -> None:
         """Within the transaction that counts the panic (`last` None: another node counts it)."""
         note = panics_of(self._store)
-        note["seen"] = [*note["seen"], identity][-MAX_SEEN:]
+        note = replace(note, seen=(*note.seen, identity)[-MAX_SEEN:])
         if last is not None:
-            note["count"] += 1
-            if note["last"] is None or note["last"]["time"] <= last["time"]:
-                note["last"] = last
+            newest = last if note.last is None or note.last.time <= last.time else note.last
+            note = replace(note, count=note.count + 1, last=newest)
         self._store.put_note(PANICS_NOTE, note)
 
 
-def panics_of(store: Store) -> dict[str, Any]:
-    """The note on the panics found so far."""
-    return store.note(PANICS_NOTE) or {"seen": [], "count": 0, "last": None}
+def panics_of(store: Store) -> PanicNote:
+    """Return the note on the panics found so far."""
+    return store.note(PANICS_NOTE, PanicNote) or PanicNote()
 
 
 def oom_panic(dump: Dump) -> Kill | None:
-    """The OOM event that the kernel died of; None for a dump of anything else."""
+    """Return the OOM event that ended in the panic; None for a dump of anything else."""
     kill = next((kill for kill in parse_records(dump.records()) if kill.panic is not None), None)
     if kill is None or dump.whole:
         return kill

@@ -10,9 +10,12 @@ from typing import Any
 from oomkeeper.connection.config import ApiConfig
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
-from oomkeeper.model.names import AGENT_MANAGER, API_VERSION
+from oomkeeper.model.names import AGENT_MANAGER
+from oomkeeper.resources.meta import ObjectMeta
+from oomkeeper.resources.oomincident import OOMIncident
+from oomkeeper.resources.oomnode import OOMNode, OOMNodeStatus
+from oomkeeper.resources.record import to_document
 
-from .incidents import for_api
 from .kube.client import ApiClient, resource_path
 from .kube.errors import ApiError
 from .store import Store
@@ -40,17 +43,17 @@ class Publisher(threading.Thread):
         self._stopping = threading.Event()
         self._backoff = Backoff()
         self._lock = threading.Lock()
-        self._status: dict[str, Any] | None = None
-        self._published: dict[str, Any] | None = None
+        self._status: OOMNodeStatus | None = None
+        self._published: OOMNodeStatus | None = None
         self._status_at = -STATUS_INTERVAL_SECONDS
         self._refused: dict[str, int] = {}
-        self._created: set[str] = set()
+        self._created: set[tuple[str, str]] = set()
 
     def incidents_changed(self) -> None:
         """There may be unpublished incidents in the store."""
         self._wake.set()
 
-    def offer_status(self, status: dict[str, Any]) -> None:
+    def offer_status(self, status: OOMNodeStatus) -> None:
         """The node's status as it is now; written when it differs from the one written last."""
         with self._lock:
             self._status = status
@@ -90,14 +93,15 @@ class Publisher(threading.Thread):
                 return
 
     def _publish_incidents(self, store: Store) -> None:
-        for key, version, document in store.unpublished():
+        for unpublished in store.unpublished():
+            key, version, incident = unpublished.key, unpublished.version, unpublished.incident
             if self._refused.get(key) == version:
                 continue
             try:
-                self._publish_incident(document)
+                self._publish_incident(incident)
             except ApiError as error:
-                meta = document["metadata"]
-                fields = {"namespace": meta["namespace"], "name": meta["name"], "error": error}
+                meta = incident.metadata
+                fields = {"namespace": meta.namespace, "name": meta.name, "error": error}
                 if error.status in HOPELESS:
                     log.error("incident rejected", **fields)
                     self._refused[key] = version
@@ -108,23 +112,23 @@ class Publisher(threading.Thread):
                 log.warning("incident dropped: namespace not found", **fields)
             store.mark_published(key, version)
 
-    def _publish_incident(self, document: dict[str, Any]) -> None:
-        document = for_api(document)
-        meta = document["metadata"]
-        place = {"namespace": meta["namespace"], "name": meta["name"]}
+    def _publish_incident(self, incident: OOMIncident) -> None:
+        meta = incident.metadata
+        namespace, name = meta.namespace or "", meta.name or ""
+        document = to_document(incident)
         status = {key: value for key, value in document.items() if key != "spec"}
-        full_name = f"{meta['namespace']}/{meta['name']}"
-        if full_name in self._created:
+        status_path = resource_path("oomincidents", namespace=namespace, name=name, status=True)
+        if (namespace, name) in self._created:
             try:
-                self._apply(resource_path("oomincidents", **place, status=True), status)
+                self._apply(status_path, status)
                 return
             except ApiError as error:
                 if error.status != 404:
                     raise
         subject = {key: value for key, value in document.items() if key != "status"}
-        self._apply(resource_path("oomincidents", **place), subject)
-        self._apply(resource_path("oomincidents", **place, status=True), status)
-        self._created.add(full_name)
+        self._apply(resource_path("oomincidents", namespace=namespace, name=name), subject)
+        self._apply(status_path, status)
+        self._created.add((namespace, name))
 
     def _publish_status(self, *, hurry: bool) -> float | None:
         """Seconds until a status that is held back may be written; None where nothing is."""
@@ -135,12 +139,8 @@ class Publisher(threading.Thread):
         wait = STATUS_INTERVAL_SECONDS - (self._clock() - self._status_at)
         if wait > 0 and not hurry:
             return wait
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "OOMNode",
-            "metadata": {"name": self._node},
-            "status": status,
-        }
+        body = to_document(OOMNode(metadata=ObjectMeta(name=self._node), status=status))
+        body.pop("spec", None)  # the controller's
         self._status_at = self._clock()
         try:
             self._apply(resource_path("oomnodes", name=self._node, status=True), body)

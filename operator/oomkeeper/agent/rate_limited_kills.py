@@ -6,14 +6,14 @@ leaves it open. The limit is the only one that can have been reached, or the one
 cgroup named within the same window.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.limits import limits_of, only_possible
 from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
+from oomkeeper.resources.killrecord import RecordedKill
 
 from .cgroup_kill_counters import counter_key
 from .kill_observer import KillObserver
@@ -53,9 +53,7 @@ class RateLimitedKills:
         """Return whether the cgroup of a kill is not known and may still be found."""
         return _lacks_cgroup(kill) and self._observer.place(kill.kill_seqs[0]) is None
 
-    def complete(
-        self, kill: Kill, *, kill_id: str, stored: Mapping[str, Any] | None
-    ) -> tuple[Kill, str | None]:
+    def complete(self, kill: Kill, *, kill_id: str, stored: RecordedKill | None) -> tuple[Kill, str | None]:
         """Return the kill with its cgroups and limit, and a sentence on how they were found; as it was, and
         None, where they are not known. `stored` is the record that an earlier look at the kill left."""
         found = self._found.get(kill_id)
@@ -71,9 +69,9 @@ class RateLimitedKills:
             memory = memory._replace(memory=at_limit)
         return kill._replace(task_memcg=found.task, oom_memcg=found.oom, memory=memory), found.said
 
-    def _find(self, kill: Kill, stored: Mapping[str, Any] | None) -> _Found | None:
-        if stored is not None and stored.get("taskMemcg"):
-            return _Found(stored["taskMemcg"], stored.get("oomMemcg"), stored.get("limitBytes"), _OTHER_MEANS)
+    def _find(self, kill: Kill, stored: RecordedKill | None) -> _Found | None:
+        if stored is not None and stored.task_memcg:
+            return _Found(stored.task_memcg, stored.oom_memcg, stored.limit_bytes, _OTHER_MEANS)
         placed = self._observer.place(kill.kill_seqs[0])
         if placed is None or placed.path is None:
             return None
@@ -101,7 +99,7 @@ def placed_lines(store: Store, boot_id: str) -> frozenset[int]:
         row = store.kill(f"{boot_id}-{seq}")
         if row is not None:
             # Only its first line's number is the kill's.
-            following = row.record["killLines"] if row.record["taskMemcg"] else 0
+            following = row.record.kill_lines if row.record.task_memcg else 0
         if following > 0:
             placed.append(seq)
             following -= 1

@@ -12,6 +12,9 @@ from pathlib import Path
 from oomkeeper.connection.config import ApiConfig
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
+from oomkeeper.resources.oomincident import OOMIncident
+from oomkeeper.resources.oomnode import OOMNodeStatus
+from oomkeeper.resources.record import read
 
 from .adoption import ADOPTED_NOTE
 from .clock import rfc3339
@@ -24,7 +27,7 @@ from .listener import LoopListener
 from .loop import HostPaths, NodeLoop
 from .messages import IncidentsListed, NamespacesChanged, Stop
 from .namespaces import NamespaceCache
-from .nodestatus import Document, NodeView, build_status
+from .nodestatus import NodeView, build_status
 from .pods import PodTable
 from .publisher import Publisher
 from .store import Store, hold_state
@@ -49,7 +52,7 @@ class StatusReporter(LoopListener):
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._status: Document | None = None
+        self._status: OOMNodeStatus | None = None
 
     def incidents_changed(self) -> None:
         """Wake the publisher."""
@@ -105,7 +108,7 @@ class Agent:
             boot=loop.facts.boot_id,
         )
         watch.start()
-        if store.note(ADOPTED_NOTE):
+        if store.note(ADOPTED_NOTE, bool):
             publisher.start()
         else:
             threading.Thread(target=self._adopt, args=(publisher,), name="adopt", daemon=True).start()
@@ -134,6 +137,6 @@ class Agent:
                 time.sleep(wait)
         client.close()
         adopted = threading.Event()
-        self._inbox.post(IncidentsListed(items, adopted))
+        self._inbox.post(IncidentsListed([read(OOMIncident, item) for item in items], adopted))
         adopted.wait()
         publisher.start()

@@ -7,14 +7,22 @@ no loss here, for the kernel's log and counters are gone with it as well.
 """
 
 import fcntl
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypeVar
+
+import msgspec
+
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.oomincident import OOMIncident
+
+from .records import SysctlNote
+
+T = TypeVar("T")
 
 DATABASE_NAME = "oomkeeper.db"
 SCHEMA_VERSION = 1
@@ -217,7 +225,7 @@ class Store:
 
     def kill(self, kill_id: str) -> "KillRow | None":
         row = self._db.execute("SELECT incident, time, record FROM kill WHERE id = ?", (kill_id,)).fetchone()
-        return KillRow(incident=row[0], time=row[1], record=json.loads(row[2])) if row else None
+        return KillRow(incident=row[0], time=row[1], record=_decode(row[2], RecordedKill)) if row else None
 
     def put_kill(
         self,
@@ -226,23 +234,23 @@ class Store:
         incident: str | None,
         container_id: str | None,
         time: str,
-        record: dict[str, Any],
+        record: RecordedKill,
     ) -> None:
         """Store or renew one kill's record. The incident that a kill was once counted in stays."""
         self._db.execute(
             "INSERT INTO kill (id, incident, container_id, time, record) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET incident = coalesce(incident, excluded.incident), "
             "container_id = excluded.container_id, record = excluded.record",
-            (kill_id, incident, container_id, time, json.dumps(record, separators=(",", ":"))),
+            (kill_id, incident, container_id, time, _encode(record)),
         )
         self._db.execute("DELETE FROM kill WHERE number <= (SELECT max(number) FROM kill) - ?", (KEPT_KILLS,))
 
-    def kills(self, *, limit: int | None = None) -> list[dict[str, Any]]:
-        """Stored kill records, oldest first; `limit` keeps the newest."""
+    def kills(self, *, limit: int | None = None) -> list[RecordedKill]:
+        """Return the stored kill records, oldest first; `limit` keeps the newest."""
         rows = self._db.execute(
             "SELECT record FROM kill ORDER BY number DESC LIMIT ?", (-1 if limit is None else limit,)
         )
-        return [json.loads(row[0]) for row in rows][::-1]
+        return [_decode(row[0], RecordedKill) for row in rows][::-1]
 
     def incident_of_container(self, container_id: str) -> list[str]:
         """Keys of the incidents that hold a kill of this container."""
@@ -254,50 +262,45 @@ class Store:
 
     # -- incidents
 
-    def incident(self, key: str) -> dict[str, Any] | None:
+    def incident(self, key: str) -> OOMIncident | None:
         row = self._db.execute("SELECT document FROM incident WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return _decode(row[0], OOMIncident) if row else None
 
-    def put_incident(self, key: str, document: dict[str, Any]) -> None:
+    def put_incident(self, key: str, incident: OOMIncident) -> None:
+        """Store the incident as one to be published."""
+        undecided = incident.status is None or incident.status.visibility is None
         self._db.execute(
             "INSERT INTO incident (key, document, silent) VALUES (?, ?, ?) "
             "ON CONFLICT (key) DO UPDATE "
             "SET document = excluded.document, silent = excluded.silent, version = version + 1",
-            (key, json.dumps(document, separators=(",", ":")), "visibility" not in document["status"]),
+            (key, _encode(incident), undecided),
         )
 
-    def adopt_incident(self, key: str, document: dict[str, Any]) -> None:
+    def adopt_incident(self, key: str, incident: OOMIncident) -> None:
         """Take over an incident that an earlier state of this node has published."""
         self._db.execute(
             "INSERT INTO incident (key, document, version, published) VALUES (?, ?, 1, 1)",
-            (key, json.dumps(document)),
+            (key, _encode(incident)),
         )
 
-    def unpublished(self) -> list[tuple[str, int, dict[str, Any]]]:
-        """(key, version, document) of every incident that the API server does not have in this version."""
+    def unpublished(self) -> list["UnpublishedIncident"]:
+        """Return every incident that the API server does not have in its newest version."""
         rows = self._db.execute(
             "SELECT key, version, document FROM incident WHERE published < version ORDER BY rowid"
         )
-        return [(row[0], row[1], json.loads(row[2])) for row in rows]
+        return [UnpublishedIncident(row[0], row[1], _decode(row[2], OOMIncident)) for row in rows]
 
     def mark_published(self, key: str, version: int) -> None:
         self._db.execute("UPDATE incident SET published = max(published, ?) WHERE key = ?", (version, key))
 
-    def incidents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def incidents(self) -> Iterator[tuple[str, OOMIncident]]:
         for key, document in self._db.execute("SELECT key, document FROM incident").fetchall():
-            yield key, json.loads(document)
+            yield key, _decode(document, OOMIncident)
 
-    def silent_incidents(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Incidents of pods of which it is open whether kubelet reports the last kill."""
+    def undecided_incidents(self) -> Iterator[tuple[str, OOMIncident]]:
+        """Yield the incidents of pods for which kubelet may still report the last kill."""
         for key, document in self._db.execute("SELECT key, document FROM incident WHERE silent").fetchall():
-            yield key, json.loads(document)
-
-    def drop_incidents_before(self, time: str) -> None:
-        """Forget published incidents whose last kill is older: the cluster's own copies have had their time
-        as well."""
-        for key, document in self.incidents():
-            if document["status"].get("lastSeen", "") < time:
-                self._db.execute("DELETE FROM incident WHERE key = ? AND published >= version", (key,))
+            yield key, _decode(document, OOMIncident)
 
     def note_reported(self, container_id: str, time: str) -> bool:
         """Note that kubelet reported this container OOMKilled; True the first time."""
@@ -307,23 +310,29 @@ class Store:
 
     # -- sysctls and adjustments
 
-    def sysctls(self) -> dict[str, dict[str, Any]]:
-        return {row[0]: json.loads(row[1]) for row in self._db.execute("SELECT key, document FROM sysctl")}
+    def sysctls(self) -> dict[str, SysctlNote]:
+        """Return what is noted of each sysctl that was written."""
+        rows = self._db.execute("SELECT key, document FROM sysctl")
+        return {row[0]: _decode(row[1], SysctlNote) for row in rows}
 
-    def put_sysctl(self, key: str, document: dict[str, Any]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO sysctl VALUES (?, ?)", (key, json.dumps(document)))
+    def put_sysctl(self, key: str, note: SysctlNote) -> None:
+        self._db.execute("INSERT OR REPLACE INTO sysctl VALUES (?, ?)", (key, _encode(note)))
 
     def drop_sysctl(self, key: str) -> None:
         self._db.execute("DELETE FROM sysctl WHERE key = ?", (key,))
 
-    def note(self, key: str) -> Any:
-        """Something written down under a name; None where nothing is."""
+    def note(self, key: str, kind: type[T]) -> T | None:
+        """Return what is noted under a name; None where nothing is."""
         row = self._db.execute("SELECT document FROM note WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return _decode(row[0], kind) if row else None
 
-    def put_note(self, key: str, document: Any) -> None:
-        if document != self.note(key):
-            self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (key, json.dumps(document)))
+    def put_note(self, key: str, value: object) -> None:
+        """Note a value under a name; nothing is written where it is there already."""
+        self._db.execute(
+            "INSERT INTO note VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document "
+            "WHERE document != excluded.document",
+            (key, _encode(value)),
+        )
 
     def adjustments(self) -> dict[tuple[int, int], tuple[int, int, str]]:
         """(pid, start time in ticks) -> (original value, applied value, name of the rule)."""
@@ -348,7 +357,16 @@ class KillRow:
     incident: str | None
     """Key of the incident that counts it; None while it waits for its pod."""
     time: str
-    record: dict[str, Any]
+    record: RecordedKill
+
+
+@dataclass(frozen=True, slots=True)
+class UnpublishedIncident:
+    """An incident whose newest version the API server does not have."""
+
+    key: str
+    version: int
+    incident: OOMIncident
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +380,14 @@ class BootRow:
     recorded: int
     unattributed: int
     lost: int
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decode(text: str, kind: type[T]) -> T:
+    return msgspec.json.decode(text, type=kind)
 
 
 @contextmanager

@@ -1,69 +1,53 @@
-"""Keep the node's sysctls as desired: apply, put drift back, and give back what no policy holds any more.
+"""Keep the node's sysctls at their desired values: apply them, correct drift, and restore what no policy sets
+any more.
 
-The store notes the value found before the first write, and does so before that write: a crash in between
-leaves a note that does no harm.
-"""
+The store notes the value found in this boot before the first write, and does so before that write: a crash in
+between leaves a note that does no harm."""
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
 from oomkeeper.logformat import get_logger
+from oomkeeper.model.policy import Mode, OnRelease, Persistence, SysctlState
 from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.resources.oomnode import DesiredSysctl, ObservedSysctl
 
 from .clock import rfc3339
-from .desired import AUDIT, KEEP, PERSISTENT, Desired, DesiredSysctl
+from .desired import Desired
 from .drift import DriftHistory, fight_message
 from .kubelet import KubeletFacts
-from .oomscoreadj.entry_status import AdjustmentStatus
+from .records import SysctlNote
 from .store import Store
 from .sysctl_safety import refuse
 
 log = get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SysctlView:
-    """One key as OOMNode.status.sysctls and `oomkeeper status` show it."""
-
-    key: str
-    desired: int | None
-    actual: int | None
-    original: int | None = None
-    policy: str | None = None
-    mode: str = "Enforce"
-    state: str = "InSync"
-    """InSync, Drifted, Pending, Refused, Unsupported, Audited."""
-    reason: str | None = None
-    message: str | None = None
-    persisted: bool = False
-    drift_count: int = 0
-    last_drift: str | None = None
-    suspected_writer: str | None = None
+FIGHT = "FightingForeignWriter"
+"""Reason of a value that is left to another writer (drift.py)."""
+_PANIC_KEYS = ("vm.panic_on_oom", "kernel.panic")
+"""In this order they are released: a panic with kernel.panic=0 hangs the node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptState:
+class SysctlPass:
     """What one pass found and did."""
 
-    views: tuple[SysctlView, ...] = ()
+    statuses: tuple[ObservedSysctl, ...] = ()
     persistent_problem: str | None = None
     """Why the drop-in could not be written; None where it could or need not be."""
     wants_persistence: bool = False
-    adjustments: tuple[AdjustmentStatus, ...] = ()
-    """How the oom_score_adj entries stand (adjuster.py)."""
-    stuck_adjustments: str | None = None
-    """Why values of oom_score_adj cannot be given back; None where they can."""
-    released: dict[str, int] = field(default_factory=dict)
-    """Keys given back in this pass, with the value left in force."""
+    released: Mapping[str, int] = field(default_factory=dict)
+    """Keys released in this pass, with the value left in force."""
 
 
 class SysctlEnforcer:
-    """Used from one thread, the only writer of these sysctls on the node (as far as we have a say)."""
+    """Used from one thread, the only writer of these sysctls on the node as far as oomkeeper is concerned."""
 
     def __init__(
         self,
@@ -86,7 +70,7 @@ class SysctlEnforcer:
 
     def reconcile(
         self, desired: Desired, *, kubelet: KubeletFacts | None, kubelet_expected: bool = False
-    ) -> KeptState:
+    ) -> SysctlPass:
         """Make one pass over every key that is desired or still held. Never raises for what one key does.
 
         `kubelet_expected`: this host is a node of a cluster; with no `kubelet` found, kubelet's own keys are
@@ -95,42 +79,48 @@ class SysctlEnforcer:
         self._kubelet_expected = kubelet_expected
         notes = self._store.sysctls()
         # kernel.panic first: whether vm.panic_on_oom may be set depends on it.
-        wanted = sorted(desired.sysctls, key=lambda one: (one.key != "kernel.panic", one.key))
-        views: dict[str, SysctlView] = {}
-        for one in wanted:
-            views[one.key] = self._keep(one, note=notes.get(one.key), kubelet=kubelet)
+        wanted = sorted(desired.sysctls, key=lambda one: (one.name != "kernel.panic", one.name))
+        statuses = {
+            one.name: self._enforce(one, stored=notes.get(one.name), kubelet=kubelet) for one in wanted
+        }
         released: dict[str, int] = {}
-        for key, note in notes.items():
-            view = views.get(key)
-            if "original" in note and (
-                view is None or view.state in ("Audited", "Refused") or view.mode == AUDIT
-            ):
-                value = self._release(key, note, forced=view is not None and view.state == "Refused")
-                if value is not None:
-                    released[key] = value
-                    if view is not None:
-                        views[key] = replace(view, actual=value, state=_audit_state(view, value))
+        for key in _release_order(notes):
+            status = statuses.get(key)
+            if status is not None and status.mode == Mode.ENFORCE and status.state != SysctlState.REFUSED:
+                continue
+            refused = status is not None and status.state == SysctlState.REFUSED
+            value = self._release(key, notes[key], restore=refused or notes[key].on_release != OnRelease.KEEP)
+            if value is not None:
+                released[key] = value
+                if status is not None:
+                    statuses[key] = replace(status, actual=value, state=_audit_state(status, value))
         persist = {
-            one.key: one
+            one.name: one
             for one in wanted
-            if one.persistence == PERSISTENT and views[one.key].state == "InSync" and one.mode != AUDIT
+            if one.persistence == Persistence.PERSISTENT
+            and one.mode != Mode.AUDIT
+            and statuses[one.name].state == SysctlState.IN_SYNC
         }
         problem = self._write_drop_in(persist)
-        if problem is None:
-            views = {key: replace(view, persisted=key in persist) for key, view in views.items()}
-        return KeptState(
-            views=tuple(views[key] for key in sorted(views)),
+        return SysctlPass(
+            statuses=tuple(
+                replace(statuses[key], persisted=problem is None and key in persist)
+                for key in sorted(statuses)
+            ),
             persistent_problem=problem,
             wants_persistence=bool(persist),
             released=released,
         )
 
     def restore(self) -> dict[str, int]:
-        """Give back every key still held, whatever its policy said of release, and remove the drop-in; key
-        -> value now in force."""
+        """Restore every key still held, whatever its policy's onRelease, and remove the drop-in.
+
+        Returns key -> value now in force.
+        """
+        notes = self._store.sysctls()
         restored = {}
-        for key, note in self._store.sysctls().items():
-            value = self._release(key, {**note, "onRelease": "Restore"}) if "original" in note else None
+        for key in _release_order(notes):
+            value = self._release(key, notes[key], restore=True)
             if value is not None:
                 restored[key] = value
         problem = self._write_drop_in({})
@@ -138,34 +128,24 @@ class SysctlEnforcer:
             log.warning("drop-in not removed", error=problem)
         return restored
 
-    def _keep(
-        self, wanted: DesiredSysctl, *, note: dict[str, Any] | None, kubelet: KubeletFacts | None
-    ) -> SysctlView:
-        stored = note
-        note = dict(note or {})
-        view = SysctlView(
-            key=wanted.key,
-            desired=wanted.value,
-            actual=None,
-            original=note.get("original"),
-            policy=wanted.policy,
-            mode=wanted.mode,
-            drift_count=note.get("driftCount", 0),
-            last_drift=note.get("lastDrift"),
-            suspected_writer=note.get("suspectedWriter"),
-        )
+    # -- one key
+
+    def _enforce(
+        self, wanted: DesiredSysctl, *, stored: SysctlNote | None, kubelet: KubeletFacts | None
+    ) -> ObservedSysctl:
         try:
-            actual = self._sysctls.read(wanted.key)
+            actual = self._sysctls.read(wanted.name)
         except SysctlError as error:
             return replace(
-                view,
-                state="Unsupported" if error.missing else "Pending",
+                _status(wanted, stored),
+                state=SysctlState.UNSUPPORTED if error.missing else SysctlState.PENDING,
                 reason="NotReadable",
                 message=str(error),
             )
-        view = replace(view, actual=actual)
-        if wanted.mode == AUDIT:
-            return replace(view, state=_audit_state(view, actual))
+        note = self._note_of_this_boot(stored, actual=actual)
+        status = replace(_status(wanted, note if stored else None), actual=actual)
+        if wanted.mode == Mode.AUDIT:
+            return replace(status, state=_audit_state(status, actual))
         refusal = refuse(
             wanted,
             kubelet=kubelet,
@@ -173,95 +153,102 @@ class SysctlEnforcer:
             kernel_panic_seconds=self._kernel_panic(),
         )
         if refusal is not None:
-            return replace(view, state="Refused", reason=refusal.reason, message=refusal.message)
-        if "original" not in note:
-            note = {"original": actual}
-            view = replace(view, original=actual)
-        # A reboot brings the kernel's defaults back: that is nobody's writing.
-        drifted = (
-            note.get("applied") == wanted.value
-            and actual != wanted.value
-            and note.get("boot") == self._boot_id
-        )
+            return replace(status, state=SysctlState.REFUSED, reason=refusal.reason, message=refusal.message)
+        drifted = note.applied == wanted.value and actual != wanted.value
         if drifted:
-            note = self._note_drift(wanted, note, actual=actual, kubelet=kubelet)
-            view = replace(
-                view,
-                drift_count=note["driftCount"],
-                last_drift=note["lastDrift"],
-                suspected_writer=note["suspectedWriter"],
-            )
-        note = {**note, "policy": wanted.policy, "onRelease": wanted.on_release}
-        # Written only by what follows: a value that could not be set is no drift when it is seen again.
-        applied = {
-            **note,
-            "applied": wanted.value,
-            "boot": self._boot_id,
-            "kubeletStart": self._kubelet_at_write(note, kubelet=kubelet, in_sync=actual == wanted.value),
-        }
-        if actual == wanted.value or drifted:
+            note = self._with_drift(wanted, note, actual=actual, kubelet=kubelet)
+        note = replace(note, policy=wanted.policy, on_release=wanted.on_release)
+        in_sync = actual == wanted.value
+        # Noted only when the value is in force: one that could not be written is no drift later.
+        applied = replace(
+            note,
+            applied=wanted.value,
+            kubelet_start=self._kubelet_at_write(note, kubelet=kubelet, in_sync=in_sync),
+        )
+        if in_sync or drifted:
             note = applied
         if note != stored:
-            self._store.put_sysctl(wanted.key, note)
-        if actual == wanted.value:
-            return view
+            self._store.put_sysctl(wanted.name, note)
+        status = replace(_status(wanted, note), actual=actual)
+        if in_sync:
+            return status
         if self._drifts(note).is_fight:
             return replace(
-                view,
-                state="Drifted",
-                reason="FightingForeignWriter",
-                message=fight_message(note["suspectedWriter"]),
+                status,
+                state=SysctlState.DRIFTED,
+                reason=FIGHT,
+                message=fight_message(note.suspected_writer),
             )
         try:
-            self._sysctls.write(wanted.key, wanted.value)
+            self._sysctls.write(wanted.name, wanted.value)
         except SysctlError as error:
-            return replace(view, state="Drifted", reason="WriteFailed", message=str(error))
+            return replace(status, state=SysctlState.DRIFTED, reason="WriteFailed", message=str(error))
         if note != applied:
-            self._store.put_sysctl(wanted.key, applied)
+            self._store.put_sysctl(wanted.name, applied)
         log.info(
-            "sysctl set", key=wanted.key, value=wanted.value, was=actual, policy=wanted.policy, drift=drifted
+            "sysctl set",
+            key=wanted.name,
+            value=wanted.value,
+            was=actual,
+            policy=wanted.policy,
+            drift=drifted,
         )
-        return replace(view, actual=wanted.value)
+        return replace(status, actual=wanted.value)
+
+    def _note_of_this_boot(self, note: SysctlNote | None, *, actual: int) -> SysctlNote:
+        """Return the note, or a new one. After a reboot the value found is the original, for the boot has set
+        it anew; only where it equals the value written before may our own drop-in have set it."""
+        if note is None:
+            return SysctlNote(original=actual, boot=self._boot_id)
+        if note.boot == self._boot_id:
+            return note
+        ours = actual == note.applied
+        return replace(
+            note,
+            original=note.original if ours else actual,
+            applied=note.applied if ours else None,
+            boot=self._boot_id,
+            kubelet_start=None,
+            drifts=(),
+        )
 
     def _kubelet_at_write(
-        self, note: dict[str, Any], *, kubelet: KubeletFacts | None, in_sync: bool
+        self, note: SysctlNote, *, kubelet: KubeletFacts | None, in_sync: bool
     ) -> int | None:
-        """Start of the kubelet that ran when the value was last set.
+        """Return the start of the kubelet that ran when the value was last set.
 
-        A kubelet that has started since is not taken note of while the value is in force: it writes its own
+        A kubelet that has started since is not noted while the value is in force: it writes its own values
         some seconds after its start (container manager, setupKernelTunables), and is the suspect until then.
         """
-        known = note.get("kubeletStart")
-        if in_sync and known is not None and note.get("boot") == self._boot_id:
-            return int(known)
+        if in_sync and note.kubelet_start is not None:
+            return note.kubelet_start
         return kubelet.start_time if kubelet else None
 
-    def _note_drift(
-        self, wanted: DesiredSysctl, note: dict[str, Any], *, actual: int, kubelet: KubeletFacts | None
-    ) -> dict[str, Any]:
+    def _with_drift(
+        self, wanted: DesiredSysctl, note: SysctlNote, *, actual: int, kubelet: KubeletFacts | None
+    ) -> SysctlNote:
         before = self._drifts(note)
-        restarted = kubelet is not None and kubelet.start_time != note.get("kubeletStart")
-        writer = self._suspect(wanted.key, actual, kubelet=kubelet, restarted=restarted)
+        restarted = kubelet is not None and kubelet.start_time != note.kubelet_start
+        writer = self._suspect(wanted.name, actual, kubelet=kubelet, restarted=restarted)
         log.log(
             logging.DEBUG if before.is_fight else logging.WARNING,
             "sysctl drifted",
-            key=wanted.key,
+            key=wanted.name,
             desired=wanted.value,
             actual=actual,
             suspected_writer=writer,
         )
-        note = {**note, "drifts": list(before.add(self._clock()).times), "suspectedWriter": writer}
-        if not before.is_fight:
-            note |= {"driftCount": note.get("driftCount", 0) + 1, "lastDrift": rfc3339(self._wall())}
-        return note
+        note = replace(note, drifts=before.add(self._clock()).times, suspected_writer=writer)
+        if before.is_fight:
+            return note
+        return replace(note, drift_count=note.drift_count + 1, last_drift=rfc3339(self._wall()))
 
-    def _drifts(self, note: dict[str, Any]) -> DriftHistory:
-        """The changes by another writer in this boot that still count."""
-        return DriftHistory(tuple(note.get("drifts", ()))).recent(self._clock())
+    def _drifts(self, note: SysctlNote) -> DriftHistory:
+        return DriftHistory(note.drifts).recent(self._clock())
 
     def _suspect(self, key: str, actual: int, *, kubelet: KubeletFacts | None, restarted: bool) -> str:
         if kubelet is not None and restarted and SYSCTL_RULES[key].kubelet_value == actual:
-            return f"kubelet (started again, pid {kubelet.pid})"
+            return f"kubelet (restarted, pid {kubelet.pid})"
         setting = find_setting(key, etc=self._etc)
         if setting is not None and setting[1] == actual:
             return f"/etc/{setting[0].relative_to(self._etc)} (applied again)"
@@ -269,19 +256,23 @@ class SysctlEnforcer:
             return "kubelet or another writer of its value"
         return "unknown"
 
-    def _release(self, key: str, note: dict[str, Any], *, forced: bool = False) -> int | None:
-        """Let go of a key; the value then in force, or None while it could not be let go."""
+    def _release(self, key: str, note: SysctlNote, *, restore: bool) -> int | None:
+        """Release a key; return the value then in force, or None while it could not be released."""
         try:
-            give_back = note.get("onRelease") != KEEP or forced
-            if give_back and self._sysctls.read(key) != note["original"]:
-                self._sysctls.write(key, note["original"])
-                log.info("sysctl restored", key=key, value=note["original"])
             value = self._sysctls.read(key)
+            original = self._note_of_this_boot(note, actual=value).original
+            if restore and value != original:
+                if key == "kernel.panic" and original == 0 and self._panics_on_oom():
+                    log.warning("sysctl not restored", key=key, error="vm.panic_on_oom is still set")
+                    return None
+                self._sysctls.write(key, original)
+                log.info("sysctl restored", key=key, value=original)
+                value = original
         except SysctlError as error:
             if not error.missing:
-                log.warning("sysctl not restored", error=error)
+                log.warning("sysctl not restored", key=key, error=error)
                 return None
-            value = note["original"]
+            value = note.original
         self._store.drop_sysctl(key)
         return value
 
@@ -291,7 +282,14 @@ class SysctlEnforcer:
         except SysctlError:
             return None
 
-    def _write_drop_in(self, persist: dict[str, DesiredSysctl]) -> str | None:
+    def _panics_on_oom(self) -> bool:
+        try:
+            return self._sysctls.read("vm.panic_on_oom") > 0
+        except SysctlError:
+            return False
+
+    def _write_drop_in(self, persist: Mapping[str, DesiredSysctl]) -> str | None:
+        """Write the drop-in; return why it could not be written."""
         values = {key: one.value for key, one in persist.items()}
         policies = {key: f"policy {one.policy}" for key, one in persist.items()}
         folder = self._etc / "sysctl.d"
@@ -303,7 +301,27 @@ class SysctlEnforcer:
         return None
 
 
-def _audit_state(view: SysctlView, actual: int) -> str:
-    if view.state == "Refused":
-        return "Refused"
-    return "InSync" if actual == view.desired else "Audited"
+def _release_order(notes: Mapping[str, SysctlNote]) -> list[str]:
+    others = [key for key in notes if key not in _PANIC_KEYS]
+    return [*(key for key in _PANIC_KEYS if key in notes), *others]
+
+
+def _status(wanted: DesiredSysctl, note: SysctlNote | None) -> ObservedSysctl:
+    """Return the status of a value in force, with what is noted of it."""
+    return ObservedSysctl(
+        name=wanted.name,
+        desired=wanted.value,
+        original=note.original if note else None,
+        policy=wanted.policy,
+        mode=wanted.mode,
+        state=SysctlState.IN_SYNC,
+        drift_count=note.drift_count if note else 0,
+        last_drift_time=note.last_drift if note else None,
+        suspected_writer=note.suspected_writer if note else None,
+    )
+
+
+def _audit_state(status: ObservedSysctl, actual: int) -> SysctlState:
+    if status.state == SysctlState.REFUSED:
+        return SysctlState.REFUSED
+    return SysctlState.IN_SYNC if actual == status.desired else SysctlState.AUDITED

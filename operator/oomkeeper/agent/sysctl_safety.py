@@ -9,8 +9,8 @@ ever (kernel/panic.c).
 from dataclasses import dataclass
 
 from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.resources.oomnode import DesiredSysctl
 
-from .desired import DesiredSysctl
 from .kubelet import KubeletFacts
 
 NODE_PANIC = "NodePanic"
@@ -38,14 +38,14 @@ def refuse(
     `kubelet`: the one that runs here, None where none is found; `kubelet_expected`: this host is a node of a
     cluster, so that one must run. `kernel_panic_seconds`: kernel.panic as it will be in effect.
     """
-    kubelet_value = SYSCTL_RULES[wanted.key].kubelet_value
+    kubelet_value = SYSCTL_RULES[wanted.name].kubelet_value
     if kubelet_value is not None and wanted.value != kubelet_value:
         refusal = _kubelet_conflict(
             wanted, kubelet_value=kubelet_value, kubelet=kubelet, kubelet_expected=kubelet_expected
         )
         if refusal is not None:
             return refusal
-    if wanted.key == "vm.panic_on_oom" and wanted.value > 0:
+    if wanted.name == "vm.panic_on_oom" and wanted.value > 0:
         needed = NODE_PANIC if wanted.value == 1 else CONTAINER_LIMIT_PANICS_NODE
         if needed not in wanted.acknowledge:
             return Refusal(
@@ -66,7 +66,7 @@ def _kubelet_conflict(
 ) -> Refusal | None:
     """Return why a value other than kubelet's own must not be applied. A kubelet whose settings are not known
     may run with protectKernelDefaults, and would then not start again."""
-    setting = f"{wanted.key}={wanted.value}"
+    setting = f"{wanted.name}={wanted.value}"
     if kubelet is None:
         if not kubelet_expected:
             return None
@@ -90,7 +90,7 @@ def _kubelet_conflict(
     if KUBELET_CONFLICT not in wanted.acknowledge:
         return Refusal(
             "AcknowledgeMissing",
-            f"kubelet sets {wanted.key} to {kubelet_value} at each start; write panicSafety.acknowledge: "
+            f"kubelet sets {wanted.name} to {kubelet_value} at each start; write panicSafety.acknowledge: "
             f"[{KUBELET_CONFLICT}] to have {wanted.value} restored each time",
         )
     return None

@@ -1,13 +1,15 @@
-"""Does kubelet say what the kernel says? Matches container statuses with the kills recorded, by container
-id."""
+"""Whether kubelet reports what the kernel reports: container statuses matched with recorded kills by
+container id."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from oomkeeper.resources.oomincident import OOMIncident
+
 from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
-from .incidents import Document, incident_key, new_incident, reported_only, with_visibility
+from .incidents import incident_key, new_incident, reported_only, status_of, with_visibility
 from .pods import ContainerState, Pod, PodTable
 from .store import Store
 
@@ -15,8 +17,8 @@ REPORTED = "Reported"
 INVISIBLE = "Invisible"
 OOM_KILLED = "OOMKilled"
 STATUS_SECONDS = 15.0
-"""How long kubelet has to say OOMKilled before the kill counts as invisible (its relist takes a second, a
-busy node more)."""
+"""How long kubelet has to report OOMKilled before the kill counts as invisible (its relist takes a second, on
+a busy node more)."""
 EVIDENCE_SECONDS = 3.0
 """How long a status waits for the kernel's record, which is printed before it: reading may lag in a storm."""
 
@@ -29,7 +31,7 @@ class _Unexplained:
 
 
 class Visibility:
-    """Used from the agent's loop."""
+    """Used from the loop's thread."""
 
     def __init__(
         self,
@@ -42,7 +44,7 @@ class Visibility:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`since`: statuses of containers that ended before it tell of a time that nobody watched."""
+        """`since`: statuses of containers that ended before it are of a time without an agent."""
         self._store = store
         self._node = node
         self._pods = pods
@@ -53,14 +55,14 @@ class Visibility:
         self._unexplained: dict[str, _Unexplained] = {}
 
     def pod_changed(self, pod: Pod) -> None:
-        """Look at one pod's container states."""
+        """Match one pod's container states."""
         for container_id, state in pod.states.items():
             if state.running:
                 continue
             keys = self._store.incident_of_container(container_id)
             if keys:
-                self._tell(keys, container_id, state=state)
-            elif state.reason == OOM_KILLED and self._is_news(state):
+                self._match(keys, container_id, state=state)
+            elif state.reason == OOM_KILLED and self._is_recent(state):
                 subject = Subject(
                     node=self._node,
                     pod=pod,
@@ -76,23 +78,23 @@ class Visibility:
         for container_id, waiting in list(self._unexplained.items()):
             keys = self._store.incident_of_container(container_id)
             if keys:
-                self._tell(keys, container_id, state=waiting.state)
+                self._match(keys, container_id, state=waiting.state)
                 del self._unexplained[container_id]
             elif now - waiting.since >= EVIDENCE_SECONDS:
                 self._report_only(waiting, container_id)
                 del self._unexplained[container_id]
-        for key, document in self._store.silent_incidents():
-            status = document["status"]
-            container_id = status.get("evidence", {}).get("containerID")
-            state = self._state(container_id)
+        for key, incident in self._store.undecided_incidents():
+            status = status_of(incident)
+            killed_in = status.evidence.container_id if status.evidence else None
+            state = self._state(killed_in)
             if state is not None and not state.running:
-                self._tell([key], container_id, state=state)
-            elif self._wall() - parse_rfc3339(status["lastSeen"]) >= STATUS_SECONDS:
-                self._put(key, document, INVISIBLE, state=None)
+                self._match([key], killed_in, state=state)
+            elif self._wall() - parse_rfc3339(status.last_seen or "") >= STATUS_SECONDS:
+                self._put(key, incident, INVISIBLE, state=None)
 
     def waiting(self) -> bool:
-        """True while something is undecided."""
-        return bool(self._unexplained) or next(self._store.silent_incidents(), None) is not None
+        """Return whether something is undecided."""
+        return bool(self._unexplained) or next(self._store.undecided_incidents(), None) is not None
 
     def _state(self, container_id: str | None) -> ContainerState | None:
         for pod in self._pods.all():
@@ -100,21 +102,22 @@ class Visibility:
                 return pod.states[container_id]
         return None
 
-    def _tell(self, keys: list[str], container_id: str | None, *, state: ContainerState) -> None:
+    def _match(self, keys: list[str], container_id: str | None, *, state: ContainerState) -> None:
         for key in keys:
-            document = self._store.incident(key)
-            # Only the last kill's container speaks for the incident.
-            if document is None or document["status"].get("evidence", {}).get("containerID") != container_id:
+            incident = self._store.incident(key)
+            # The incident shows the last kill, so only the status of that container counts.
+            evidence = status_of(incident).evidence if incident else None
+            if incident is None or evidence is None or evidence.container_id != container_id:
                 continue
-            self._put(key, document, REPORTED if state.reason == OOM_KILLED else INVISIBLE, state=state)
+            self._put(key, incident, REPORTED if state.reason == OOM_KILLED else INVISIBLE, state=state)
 
-    def _put(self, key: str, document: Document, visibility: str, *, state: ContainerState | None) -> None:
-        changed = with_visibility(document, visibility, state=state)
-        if changed != document:
+    def _put(self, key: str, incident: OOMIncident, visibility: str, *, state: ContainerState | None) -> None:
+        changed = with_visibility(incident, visibility, state=state)
+        if changed != incident:
             with self._store.transaction():
                 self._store.put_incident(key, changed)
 
-    def _is_news(self, state: ContainerState) -> bool:
+    def _is_recent(self, state: ContainerState) -> bool:
         try:
             return state.finished_at is not None and parse_rfc3339(state.finished_at) >= int(self._since)
         except ValueError:
@@ -127,16 +130,16 @@ class Visibility:
         with self._store.transaction():
             if not self._store.note_reported(container_id, when):
                 return
-            document = self._store.incident(key) or new_incident(
+            incident = self._store.incident(key) or new_incident(
                 waiting.subject, cause=cause, operator_namespace=self._namespace
             )
             self._store.put_incident(
                 key,
                 reported_only(
-                    waiting.subject,
+                    incident,
+                    subject=waiting.subject,
                     state=waiting.state,
-                    document=document,
+                    kill_id=f"status-{container_id}",
                     time=when,
-                    new_id=f"status-{container_id}",
                 ),
             )

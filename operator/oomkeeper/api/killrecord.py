@@ -261,3 +261,5 @@ class RecordedKill(KillRecord):
     """The victim's pod, where the API server knows it."""
     container: Annotated[str, Field(max_length=63)] | None = None
     """Name of the container."""
+    boot_id: Annotated[str, Field(max_length=64)] | None = None
+    """For a panic: the boot that ended with it, if the agent ran in it."""

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+import msgspec
+
 from oomkeeper.agent.store import StateError, Store
 
 from .errors import BadInput
@@ -21,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
         store = Store.open(args.state_dir, create=False)
     except StateError as error:
         raise BadInput(str(error)) from error
-    kills = store.kills(limit=args.limit)
+    kills = msgspec.to_builtins(store.kills(limit=args.limit))
     store.close()
     if args.output == "json":
         print_json({"kills": kills})

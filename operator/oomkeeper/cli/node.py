@@ -3,11 +3,11 @@ kills.
 """
 
 import argparse
-import json
 import logging
 import signal
 import sys
-from typing import Any
+
+import msgspec
 
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.listener import LoopListener
@@ -16,6 +16,7 @@ from oomkeeper.agent.messages import DesiredChanged
 from oomkeeper.agent.store import StateError, Store, hold_state
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.logformat import configure_logging
+from oomkeeper.resources.killrecord import RecordedKill
 
 from .errors import BadInput, complain
 from .host import add_host_paths, add_log_format, add_output, add_state_dir, host_paths, text_pages_for
@@ -115,10 +116,10 @@ class _KillPrinter(LoopListener):
     def __init__(self, output: str) -> None:
         self._output = output
 
-    def kill_recorded(self, record: dict[str, Any]) -> None:
+    def kill_recorded(self, record: RecordedKill) -> None:
         if self._output == "json":
-            text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+            text = msgspec.json.encode(record).decode()
         else:
-            text = "".join(text_pages_for([record]))
+            text = "".join(text_pages_for([msgspec.to_builtins(record)]))
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

@@ -1,8 +1,9 @@
 """An OOMPolicy read as what one host should have, without a controller in between."""
 
-from oomkeeper.agent.desired import Desired, DesiredSysctl
-from oomkeeper.agent.oomscoreadj.entry import parse_rule
+from oomkeeper.agent.desired import Desired
+from oomkeeper.agent.oomscoreadj.entry import parse_entry
 from oomkeeper.api.oompolicy import OOMPolicy
+from oomkeeper.resources.oomnode import DesiredSysctl
 
 
 def desired_of_policy(policy: OOMPolicy) -> Desired:
@@ -16,18 +17,18 @@ def desired_of_policy(policy: OOMPolicy) -> Desired:
     return Desired(
         sysctls=tuple(
             DesiredSysctl(
-                key=str(key),
+                name=str(key),
                 value=value,
                 policy=str(name),
                 mode=str(spec.mode),
                 persistence=str(spec.persistence),
                 on_release=str(spec.on_release),
-                acknowledge=frozenset(map(str, spec.panic_safety.acknowledge)),
+                acknowledge=tuple(map(str, spec.panic_safety.acknowledge)),
             )
             for key, value in spec.sysctls.items()
         ),
         adjustments=tuple(
-            parse_rule(
+            parse_entry(
                 {
                     **rule.model_dump(mode="json", by_alias=True, exclude_none=True),
                     "policy": str(name),

@@ -1,16 +1,23 @@
-"""`oomkeeper status`: this host's sysctls against what is wanted, and the account of its kills."""
+"""`oomkeeper status`: this host's sysctls compared with their desired values, and the kill accounting."""
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from oomkeeper.agent.loop import VIEWS_NOTE
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from oomkeeper.agent.loop import SYSCTLS_NOTE
 from oomkeeper.agent.store import Account, StateError, Store
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls
+from oomkeeper.model.policy import SysctlState
 from oomkeeper.model.sysctl import SYSCTLS
+from oomkeeper.resources.oomnode import ObservedSysctl
 
 from .errors import BadInput
 from .host import add_output, add_state_dir, print_json
+
+NOT_DESIRED = ""
+"""State of a sysctl that no policy sets."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,52 +27,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every sysctl that a policy could set, and the account. Raises BadInput without a state."""
+    """Print every sysctl that a policy could set, and the accounting. Raises BadInput without a state
+    database."""
     try:
         store = Store.open(args.state_dir, create=False)
     except StateError as error:
         raise BadInput(str(error)) from error
-    views = {view["key"]: view for view in store.note(VIEWS_NOTE) or []}
+    observed = {one.name: one for one in store.note(SYSCTLS_NOTE, tuple[ObservedSysctl, ...]) or ()}
     account = store.account()
     store.close()
     sysctls = Sysctls(root=args.proc / "sys")
-    rows = [_row(rule.key, views.get(rule.key, {}), sysctls) for rule in SYSCTLS]
-    document = {"sysctls": rows, "account": _account(account)}
+    rows = [_row(rule.key, observed.get(rule.key), sysctls) for rule in SYSCTLS]
     if args.output == "json":
-        print_json(document)
+        print_json({"sysctls": [_json(row) for row in rows], "account": _account(account)})
     else:
         _print_text(rows, account)
     return 0
 
 
-def _row(key: str, view: dict[str, Any], sysctls: Sysctls) -> dict[str, Any]:
-    """One sysctl, with the value in force now."""
+def _row(key: str, observed: ObservedSysctl | None, sysctls: Sysctls) -> ObservedSysctl:
+    """Return one sysctl, with the value in force now."""
+    row = observed or ObservedSysctl(name=key, state=NOT_DESIRED)
     try:
         actual: int | None = sysctls.read(key)
     except SysctlError:
         actual = None
-    desired = view.get("desired")
-    state = view.get("state") if desired is not None else None
-    if state == "InSync" and actual != desired:
-        state = "Drifted"
-    return {
-        "name": key,
-        "desired": desired,
-        "actual": actual,
-        "original": view.get("original"),
-        "policy": view.get("policy"),
-        "mode": view.get("mode"),
-        "state": state,
-        "reason": view.get("reason"),
-        "message": view.get("message"),
-        "persisted": view.get("persisted", False),
-        "driftCount": view.get("drift_count", 0),
-        "lastDriftTime": view.get("last_drift"),
-        "suspectedWriter": view.get("suspected_writer"),
-    }
+    drifted = row.state == SysctlState.IN_SYNC and actual != row.desired
+    return replace(
+        row,
+        actual=actual,
+        state=SysctlState.DRIFTED if drifted else row.state,
+        persisted=row.persisted or False,
+        drift_count=row.drift_count or 0,
+    )
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _json(row: ObservedSysctl) -> object:
+    return {**to_builtins(row), "state": row.state or None}
+
+
+def _account(account: Account) -> dict[str, object]:
     return {
         "vmstatOomKill": account.vmstat_oom_kill,
         "recorded": account.recorded,
@@ -75,31 +76,30 @@ def _account(account: Account) -> dict[str, Any]:
     }
 
 
-def _print_text(rows: list[dict[str, Any]], account: Account) -> None:
+def _print_text(rows: list[ObservedSysctl], account: Account) -> None:
     columns = ("SYSCTL", "DESIRED", "ACTUAL", "ORIGINAL", "PERSISTED", "DRIFT", "STATE")
     table = [columns]
     for row in rows:
+        desired = row.desired is not None
         table.append(
             (
-                row["name"],
-                _cell(row["desired"]),
-                _cell(row["actual"]),
-                _cell(row["original"]),
-                ("yes" if row["persisted"] else "no") if row["desired"] is not None else "-",
-                str(row["driftCount"]) if row["desired"] is not None else "-",
-                _cell(row["state"]),
+                row.name,
+                _cell(row.desired),
+                _cell(row.actual),
+                _cell(row.original),
+                ("yes" if row.persisted else "no") if desired else "-",
+                str(row.drift_count) if desired else "-",
+                row.state or "-",
             )
         )
     widths = [max(len(line[column]) for line in table) for column in range(len(columns))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     for row in rows:
-        if row["message"]:
-            print(f"\n{row['name']}: {row['message']}")
-        elif row["suspectedWriter"]:
-            print(
-                f"\n{row['name']}: last drifted {row['lastDriftTime']}, probably by {row['suspectedWriter']}"
-            )
+        if row.message:
+            print(f"\n{row.name}: {row.message}")
+        elif row.suspected_writer:
+            print(f"\n{row.name}: last drifted {row.last_drift_time}, probably by {row.suspected_writer}")
     print(
         f"\nOOM kills since {account.since or 'the start'}: {account.vmstat_oom_kill} counted by the kernel, "
         f"{account.recorded} recorded, {account.unattributed} unattributed; "

@@ -304,6 +304,8 @@ class RecordedKill(KillRecord, frozen=True, kw_only=True):
     """The victim's pod, where the API server knows it."""
     container: str | None = None
     """Name of the container."""
+    boot_id: str | None = None
+    """For a panic: the boot that ended with it, if the agent ran in it."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "time": Bound(max_length=64),
@@ -327,4 +329,5 @@ class RecordedKill(KillRecord, frozen=True, kw_only=True):
         "tasks": Bound(max_items=10),
         "id": Bound(max_length=128),
         "container": Bound(max_length=63),
+        "boot_id": Bound(max_length=64),
     }

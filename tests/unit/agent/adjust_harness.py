@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oomkeeper.agent.oomscoreadj.enforcer import OomScoreAdjEnforcer
-from oomkeeper.agent.oomscoreadj.entry import AdjustmentEntry, parse_rule
+from oomkeeper.agent.oomscoreadj.entry import parse_entry
 from oomkeeper.agent.oomscoreadj.targets import NamespaceLabels, Targets
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.resources.oomnode import DesiredAdjustment
 
 from .pod_samples import UID
 
@@ -110,6 +111,6 @@ def adjuster(
     )
 
 
-def rule(value: int, name: str = "a", policy: str = "p", **fields: object) -> AdjustmentEntry:
+def rule(value: int, name: str = "a", policy: str = "p", **fields: object) -> DesiredAdjustment:
     target = fields if {"systemdUnit", "process"} & fields.keys() else {"podSelector": {}, **fields}
-    return parse_rule({"policy": policy, "name": name, "value": value, **target})
+    return parse_entry({"policy": policy, "name": name, "value": value, **target})

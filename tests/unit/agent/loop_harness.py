@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oomkeeper.agent.incidents import status_of
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.loop import HostPaths, NodeLoop
 from oomkeeper.agent.nodestatus import NodeView
@@ -180,11 +181,11 @@ class LoopHarness:
     def subjects(self) -> dict[str, int]:
         """Pod, or cgroup of the host -> kills counted."""
         found: dict[str, int] = {}
-        for _, document in self.store.incidents():
-            spec = document["spec"]
-            name = spec["pod"]["name"] if spec.get("pod") else spec["cgroup"]
-            found[name] = found.get(name, 0) + document["status"]["count"]
+        for _, incident in self.store.incidents():
+            spec = incident.spec
+            name = spec.pod.name if spec.pod else spec.cgroup or ""
+            found[name] = found.get(name, 0) + (status_of(incident).count or 0)
         return found
 
     def kinds(self) -> Sequence[str]:
-        return [document["spec"]["cause"] for _, document in self.store.incidents()]
+        return [incident.spec.cause for _, incident in self.store.incidents()]

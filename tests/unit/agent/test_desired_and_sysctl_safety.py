@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomkeeper.agent.desired import DesiredSysctl, parse_desired
+from oomkeeper.agent.desired import parse_desired
 from oomkeeper.agent.kubelet import KubeletFacts
+from oomkeeper.agent.oomscoreadj.entry import entry_id
 from oomkeeper.agent.sysctl_safety import refuse
 from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.resources.oomnode import DesiredSysctl
 
 KEYS = (
     "name", "value", "sysctls", "mode", "acknowledge", "spec", "metadata", "oomScoreAdjustments", "process",
@@ -36,7 +38,7 @@ def test_no_object_makes_it_raise_and_nothing_outside_the_list_gets_through(spec
     )
     for obj in objects:
         for one in parse_desired(obj).sysctls:
-            rule = SYSCTL_RULES[one.key]
+            rule = SYSCTL_RULES[one.name]
             assert type(one.value) is int
             assert rule.minimum <= one.value <= rule.maximum
 
@@ -68,24 +70,27 @@ def test_a_good_entry_stays_when_its_neighbours_are_bad() -> None:
         }
     )
     [one] = desired.sysctls
-    assert (one.key, one.value, one.mode, one.acknowledge) == (
+    assert (one.name, one.value, one.mode, one.acknowledge) == (
         "vm.swappiness",
         10,
         "Audit",
-        frozenset({"NodePanic"}),
+        ("NodePanic",),
     )
     assert desired.generation == 3
     [rule] = desired.adjustments
-    assert (rule.id, rule.value, rule.mode, rule.on_release) == ("p/b", 800, "Enforce", "Keep")
+    assert (entry_id(rule), rule.value, rule.mode, rule.on_release) == ("p/b", 800, "Enforce", "Keep")
     said = "\n".join(desired.problems)
     assert "spec.sysctls[0]: vm.swappiness is True; write a whole number from 0 to 200" in said
     assert "spec.sysctls[1]: is not an object" in said
     assert "spec.sysctls[3]: vm.swappiness is there twice" in said
-    assert "spec.oomScoreAdjustments[0]: process is 'sshd'" in said
+    assert (
+        "spec.oomScoreAdjustments[0]: DesiredAdjustment: Expected `object | null`, got `str` - at `$.process`"
+        in said
+    )
     assert "spec.oomScoreAdjustments[3]: value is 1001; write a whole number from -1000 to 1000" in said
     assert "spec.oomScoreAdjustments[4]: write exactly one of" in said
     assert "spec.oomScoreAdjustments[5]: namespaceSelector and containers restrict podSelector" in said
-    assert "spec.oomScoreAdjustments[6]: podSelector operator is None" in said
+    assert "required field `operator` - at `$.podSelector.matchExpressions[0]`" in said
     assert "spec.oomScoreAdjustments[7]: p/b is there twice" in said
 
 
@@ -121,7 +126,7 @@ ACCEPTED = ("KubeletConflict", "NodePanic")
 def test_value_that_would_harm_the_node_is_refused(
     key, value, acknowledge, kubelet, kernel_panic, reason
 ) -> None:
-    wanted = DesiredSysctl(key=key, value=value, policy="p", acknowledge=frozenset(acknowledge))
+    wanted = DesiredSysctl(name=key, value=value, policy="p", acknowledge=acknowledge)
     refusal = refuse(wanted, kubelet=kubelet, kernel_panic_seconds=kernel_panic)
     assert (refusal.reason if refusal else None) == reason
 
@@ -143,6 +148,6 @@ def test_value_that_would_harm_the_node_is_refused(
 def test_kubelets_own_keys_are_refused_on_a_node_whose_kubelet_is_not_understood(
     key: str, value: int, kubelet: KubeletFacts | None, reason: str | None
 ) -> None:
-    wanted = DesiredSysctl(key=key, value=value, policy="p", acknowledge=frozenset(ACCEPTED))
+    wanted = DesiredSysctl(name=key, value=value, policy="p", acknowledge=ACCEPTED)
     refusal = refuse(wanted, kubelet=kubelet, kernel_panic_seconds=10, kubelet_expected=True)
     assert (refusal.reason if refusal else None) == reason

@@ -7,26 +7,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oomkeeper.agent.attribution import Subject
 from oomkeeper.agent.incidents import (
     HISTORY_HOURS,
     RING,
     add_kill,
-    for_api,
     incident_key,
-    key_of_document,
+    key_of_incident,
     merge_older,
     new_incident,
     reported_only,
     with_visibility,
 )
 from oomkeeper.agent.pods import ContainerState
-from oomkeeper.api.oomincident import OOMIncident
-from oomkeeper.diagnosis import diagnose
+from oomkeeper.api.oomincident import OOMIncident as IncidentModel
 from oomkeeper.model.kill import Invoker, Kill, Victim
-from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.resources.oomincident import HourCount, OOMIncident
 
+from .kill_samples import document, recorded, status
 from .pod_samples import IDS, kill, pod
 
 BOOT = "587afb08-a187-419f-bc9f-3df964da34bb"
@@ -39,23 +39,17 @@ def stamp(hours: float) -> str:
     return (START + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def record(one: Kill | None = None) -> dict:
-    one = one or kill()
-    return kill_to_json(one, diagnose(one))
-
-
-def folded(times: list[float], *, subject: Subject = POD, cause: str = "PodLimit") -> dict:
-    document = new_incident(subject, cause=cause, operator_namespace="ops")
+def folded(times: list[float], *, subject: Subject = POD, cause: str = "PodLimit") -> OOMIncident:
+    incident = new_incident(subject, cause=cause, operator_namespace="ops")
     for number, hours in enumerate(times):
-        document = add_kill(
-            document,
-            record=record(),
-            kill_id=f"{BOOT}-{number}",
+        incident = add_kill(
+            incident,
+            record=recorded(f"{BOOT}-{number}"),
             time=stamp(hours),
             subject=subject,
             new=True,
         )
-    return document
+    return incident
 
 
 def test_the_same_subject_and_cause_is_the_same_object_and_any_other_is_another() -> None:
@@ -73,71 +67,72 @@ def test_the_same_subject_and_cause_is_the_same_object_and_any_other_is_another(
         for one in subjects
         for cause in ("PodLimit", "NodeMemory")
     ]
-    assert len({document["metadata"]["name"] for document in documents}) == len(documents)
+    assert len({one.metadata.name for one in documents}) == len(documents)
     again = new_incident(POD, cause="PodLimit", operator_namespace="ops")
     assert again == documents[0]
-    for document, one in zip(documents[::2], subjects, strict=True):
-        assert key_of_document(document) == incident_key(one, cause="PodLimit")
+    for made, one in zip(documents[::2], subjects, strict=True):
+        assert key_of_incident(made) == incident_key(one, cause="PodLimit")
 
 
 def test_pods_incidents_are_in_their_namespace_and_the_hosts_in_the_operators() -> None:
-    assert new_incident(POD, cause="PodLimit", operator_namespace="ops")["metadata"]["namespace"] == "shop"
-    assert new_incident(HOST, cause="CgroupLimit", operator_namespace="ops")["metadata"]["namespace"] == "ops"
+    assert new_incident(POD, cause="PodLimit", operator_namespace="ops").metadata.namespace == "shop"
+    assert new_incident(HOST, cause="CgroupLimit", operator_namespace="ops").metadata.namespace == "ops"
 
 
 def test_a_kill_told_again_renews_its_record_and_counts_once() -> None:
     document = folded([0.0])
-    again = add_kill(document, record=record(), kill_id=f"{BOOT}-0", time=stamp(0), subject=POD, new=False)
+    again = add_kill(document, record=recorded(f"{BOOT}-0"), time=stamp(0), subject=POD, new=False)
     assert again == document
 
 
 def test_the_ring_holds_the_last_kills_and_the_count_all_of_them() -> None:
-    status = folded([number / 60 for number in range(9)])["status"]
-    assert [one["id"] for one in status["kills"]] == [f"{BOOT}-{number}" for number in (8, 7, 6, 5, 4)]
-    assert (len(status["kills"]), status["count"]) == (RING, 9)
-    assert (status["firstSeen"], status["lastSeen"]) == (stamp(0), stamp(8 / 60))
+    found = status(folded([number / 60 for number in range(RING + 4)]))
+    assert [one.id for one in found.kills] == [f"{BOOT}-{number}" for number in range(RING + 3, 3, -1)]
+    assert (len(found.kills), found.count) == (RING, RING + 4)
+    assert (found.first_seen, found.last_seen) == (stamp(0), stamp((RING + 3) / 60))
 
 
 def test_kills_are_counted_by_their_hour_for_a_week_of_hours() -> None:
-    status = folded([0.1, 0.2, 1.5, *(float(hour) for hour in range(2, 200))])["status"]
-    assert len(status["history"]) == HISTORY_HOURS
-    assert status["history"][-1] == {"hour": "2026-01-09T17:00:00Z", "kills": 1}
-    assert folded([0.1, 0.9, 1.0])["status"]["history"] == [
-        {"hour": "2026-01-01T10:00:00Z", "kills": 2},
-        {"hour": "2026-01-01T11:00:00Z", "kills": 1},
-    ]
+    found = status(folded([0.1, 0.2, 1.5, *(float(hour) for hour in range(2, 200))]))
+    assert len(found.history) == HISTORY_HOURS
+    assert found.history[-1] == HourCount(hour="2026-01-09T17:00:00Z", kills=1)
+    assert status(folded([0.1, 0.9, 1.0])).history == (
+        HourCount(hour="2026-01-01T10:00:00Z", kills=2),
+        HourCount(hour="2026-01-01T11:00:00Z", kills=1),
+    )
 
 
 @given(st.permutations([0.0, 0.5, 1.1, 1.2, 3.0, 3.1, 7.0]))
 def test_the_order_in_which_kills_are_told_does_not_matter(times: list[float]) -> None:
-    def plain(document: dict) -> dict:
-        status = document["status"]
-        shown = {key: status[key] for key in ("count", "firstSeen", "lastSeen", "history")}
-        return shown | {"kills": [one["time"] for one in status["kills"]]}
+    def plain(incident: OOMIncident) -> tuple:
+        found = status(incident)
+        times = [one.time for one in found.kills]
+        return found.count, found.first_seen, found.last_seen, found.history, times
 
     assert plain(folded(times)) == plain(folded(sorted(times)))
 
 
 def test_an_older_telling_changes_nothing_of_the_last_kill() -> None:
     document = folded([5.0])
-    old = record(kill(comm="older"))
-    document = add_kill(document, record=old, kill_id="x-1", time=stamp(1), subject=POD, new=True)
-    assert document["status"]["evidence"]["victims"][0]["comm"] == "java"
-    assert document["status"]["firstSeen"] == stamp(1)
+    old = recorded("x-1", kill(comm="older"))
+    found = status(add_kill(document, record=old, time=stamp(1), subject=POD, new=True))
+    assert found.evidence is not None
+    assert found.evidence.victims[0].comm == "java"
+    assert found.first_seen == stamp(1)
 
 
 def test_what_an_earlier_state_counted_is_added_once() -> None:
     older, mine = folded([0.0, 0.1, 1.0]), folded([1.2, 2.0])
-    for number, entry in enumerate(mine["status"]["kills"]):
-        entry["id"] = f"{BOOT}-later-{number}"
-    status = merge_older(mine, older)["status"]
-    assert (status["count"], status["firstSeen"], status["lastSeen"]) == (5, stamp(0), stamp(2.0))
-    assert [hour["kills"] for hour in status["history"]] == [2, 2, 1]
-    assert [one["time"] for one in status["kills"]] == [stamp(at) for at in (2.0, 1.2, 1.0, 0.1, 0.0)]
+    kills = tuple(replace(one, id=f"{one.id}-later") for one in status(mine).kills)
+    mine = replace(mine, status=replace(status(mine), kills=kills))
+    found = status(merge_older(mine, older))
+    assert (found.count, found.first_seen, found.last_seen) == (5, stamp(0), stamp(2.0))
+    assert [hour.kills for hour in found.history] == [2, 2, 1]
+    assert [one.time for one in found.kills] == [stamp(at) for at in (2.0, 1.2, 1.0, 0.1, 0.0)]
 
 
-def valid(document: dict) -> OOMIncident:
-    return OOMIncident.model_validate_json(json.dumps(for_api(document)))
+def valid(incident: OOMIncident) -> IncidentModel:
+    return IncidentModel.model_validate_json(json.dumps(document(incident)))
 
 
 @pytest.mark.parametrize(
@@ -145,16 +140,16 @@ def valid(document: dict) -> OOMIncident:
 )
 @pytest.mark.parametrize("visibility", [None, "Reported", "Invisible", "Host"])
 def test_every_document_is_one_that_the_models_take(subject: Subject, visibility: str | None) -> None:
-    document = with_visibility(folded([0.0, 1.0, 2.0], subject=subject), visibility)
-    assert valid(document).status is not None
+    incident = with_visibility(folded([0.0, 1.0, 2.0], subject=subject), visibility)
+    assert valid(incident).status is not None
     assert valid(new_incident(subject, cause="NodeMemory", operator_namespace="ops"))
 
 
 def test_a_status_alone_makes_a_document_that_the_models_take() -> None:
     state = ContainerState(container="app", running=False, reason="OOMKilled", exit_code=137)
-    document = new_incident(POD, cause="Unknown", operator_namespace="ops")
-    document = reported_only(POD, state=state, document=document, time=stamp(0), new_id="status-x")
-    assert valid(document).status.visibility == "ReportedOnly"
+    incident = new_incident(POD, cause="Unknown", operator_namespace="ops")
+    incident = reported_only(incident, subject=POD, state=state, kill_id="status-x", time=stamp(0))
+    assert valid(incident).status.visibility == "ReportedOnly"
 
 
 TEXT = st.text(max_size=40) | st.just("\x1b[31m\udcff") | st.just("x" * 6000)
@@ -182,7 +177,6 @@ def test_whatever_the_kernel_prints_the_document_is_taken(
         kill_lines=victims,
     )
     subject = Subject(node="node-a", cgroup=one.task_memcg)
-    verdict = record(one)
-    document = new_incident(subject, cause=verdict["cause"], operator_namespace="ops")
-    document = add_kill(document, record=verdict, kill_id="k", time=stamp(0), subject=subject, new=True)
-    valid(document)
+    verdict = recorded("k", one)
+    incident = new_incident(subject, cause=verdict.cause, operator_namespace="ops")
+    valid(add_kill(incident, record=verdict, time=stamp(0), subject=subject, new=True))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.loop import ABSENT_SECONDS, ENFORCE_SECONDS, REOPEN_SECONDS
 from oomkeeper.agent.messages import (
     DesiredChanged,
@@ -13,12 +13,13 @@ from oomkeeper.agent.messages import (
     PodChanged,
     PodsListed,
 )
+from oomkeeper.resources.oomnode import DesiredSysctl
 
 from .loop_harness import LoopHarness
 from .pod_samples import IDS, UID, pod, running, status
 
 SWAPPINESS = "vm.swappiness"
-TEN = Desired(generation=1, sysctls=(DesiredSysctl(key=SWAPPINESS, value=10, policy="ten"),))
+TEN = Desired(generation=1, sysctls=(DesiredSysctl(name=SWAPPINESS, value=10, policy="ten"),))
 POD = pod(status("app", now=running(), container_id=IDS[0]))
 CGROUP = f"/kubepods/burstable/pod{UID}/{IDS[0]}"
 
@@ -40,7 +41,7 @@ def test_desired_value_is_applied_immediately_and_drift_within_five_seconds(node
     node.put_sysctl(SWAPPINESS, 77)
     node.pass_seconds(ENFORCE_SECONDS)
     assert node.sysctl(SWAPPINESS) == 10
-    assert node.view.kept.views[0].drift_count == 1
+    assert node.view.sysctls.statuses[0].drift_count == 1
 
 
 def test_values_are_restored_when_the_oomnode_stays_away(node: LoopHarness) -> None:
@@ -99,11 +100,11 @@ def test_unreadable_kernel_log_is_reported_and_opened_again(tmp_path: Path) -> N
     node.pass_seconds(ENFORCE_SECONDS)
     node.loop.post(DesiredChanged(TEN))
     node.loop.step()
-    assert "Operation not permitted" in (node.view.kmsg_problem or "")
+    assert "Operation not permitted" in (node.view.log_problem or "")
     node.log.readable = True
     node.log.kill("/system.slice/db.service")
     node.pass_seconds(REOPEN_SECONDS + ENFORCE_SECONDS)
-    assert node.view.kmsg_problem is None
+    assert node.view.log_problem is None
     assert node.subjects == {"/system.slice/db.service": 1}
 
 
@@ -143,10 +144,8 @@ def test_kubelets_own_key_is_refused_on_a_node_without_a_visible_kubelet(
     tmp_path: Path, in_cluster: bool, reason: str | None
 ) -> None:
     node = LoopHarness(tmp_path, in_cluster=in_cluster)
-    wanted = DesiredSysctl(
-        key="kernel.panic", value=30, policy="p", acknowledge=frozenset({"KubeletConflict"})
-    )
+    wanted = DesiredSysctl(name="kernel.panic", value=30, policy="p", acknowledge=("KubeletConflict",))
     node.loop.post(DesiredChanged(Desired(generation=1, sysctls=(wanted,))))
     node.loop.step()
-    assert node.view.kept.views[0].reason == reason
+    assert node.view.sysctls.statuses[0].reason == reason
     assert node.sysctl("kernel.panic") == (10 if reason else 30)

@@ -180,7 +180,7 @@ def test_of_two_entries_the_first_decides_and_the_second_says_who_did(
         high, low, same = rule(800, "high"), rule(500, "low", "q"), rule(800, "same", "q")
         views = keeper.reconcile([high, low, same])
         assert adj(one.pid) == 800
-        assert [(view.in_force, view.overridden, view.overridden_by) for view in views] == [
+        assert [(view.in_force, view.overridden or 0, view.overridden_by) for view in views] == [
             (1, 0, None), (0, 1, "p/high"), (1, 0, None),
         ]  # fmt: skip
         # With the winner gone the process goes to the loser, and at last back to what it was.

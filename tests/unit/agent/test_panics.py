@@ -11,14 +11,17 @@ import pytest
 
 from oomkeeper.agent import panics
 from oomkeeper.agent.clock import rfc3339
-from oomkeeper.agent.incidents import merge_older
+from oomkeeper.agent.incidents import merge_older, status_of
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.panics import ATTRIBUTE_SECONDS, LOOK_SECONDS, MAX_AGE_SECONDS, PanicWatch, panics_of
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
-from oomkeeper.api.oomincident import OOMIncident
+from oomkeeper.api.oomincident import OOMIncident as IncidentModel
 from oomkeeper.model.node import NodeFacts
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.oomincident import OOMIncident
+from oomkeeper.resources.oomnode import LastPanic
 from tests.unit.kernel.panic_samples import (
     CONTAINER_CGROUP,
     CONTAINER_ID,
@@ -29,6 +32,7 @@ from tests.unit.kernel.panic_samples import (
     write_erst,
 )
 
+from .kill_samples import document
 from .pod_samples import ended, pod, status, table
 
 FACTS = NodeFacts(
@@ -43,9 +47,9 @@ class Printed(LoopListener):
     """Keeps the records that the loop would print."""
 
     def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.records: list[RecordedKill] = []
 
-    def kill_recorded(self, record: dict[str, Any]) -> None:
+    def kill_recorded(self, record: RecordedKill) -> None:
         self.records.append(record)
 
 
@@ -80,21 +84,20 @@ class Harness:
         )
 
     @property
-    def printed(self) -> list[dict[str, Any]]:
+    def printed(self) -> list[RecordedKill]:
         return self.listener.records
 
     def pass_seconds(self, seconds: float) -> None:
         self.now += seconds
         self.watch.tick()
 
-    def incidents(self) -> list[dict[str, Any]]:
-        found = [document for _, document in self.store.incidents()]
-        for document in found:
-            complete = {**document, "status": {"visibility": "Invisible", **document["status"]}}
-            OOMIncident.model_validate_json(json.dumps(complete))
+    def incidents(self) -> list[OOMIncident]:
+        found = [incident for _, incident in self.store.incidents()]
+        for incident in found:
+            IncidentModel.model_validate_json(json.dumps(document(incident)))
         return found
 
-    def only(self) -> dict[str, Any]:
+    def only(self) -> OOMIncident:
         [incident] = self.incidents()
         return incident
 
@@ -119,36 +122,31 @@ def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Harne
     )
     node.watch.tick()
     incident = node.only()
-    assert incident["metadata"]["namespace"] == "shop"
-    assert incident["spec"]["container"] == "app"
-    state = incident["status"]
-    assert (state["cause"], state["level"], state["outcome"], state["count"]) == (
-        "PodLimit",
-        "Pod",
-        "Panicked",
-        1,
-    )
-    assert (state["firstSeen"], state["evidence"]["limitBytes"]) == (WHEN, 48 << 20)
-    assert state["evidence"]["oomMemcg"] == POD_CGROUP
-    assert state["evidence"]["victims"] == []
-    assert "panicked" in state["summary"]
-    assert state["conditions"][0]["reason"] == "ReportComplete"
+    assert incident.metadata.namespace == "shop"
+    assert incident.spec.container == "app"
+    state = status_of(incident)
+    assert (state.cause, state.level, state.outcome, state.count) == ("PodLimit", "Pod", "Panicked", 1)
+    assert state.evidence is not None
+    assert (state.first_seen, state.evidence.limit_bytes) == (WHEN, 48 << 20)
+    assert state.evidence.oom_memcg == POD_CGROUP
+    assert state.evidence.victims == ()
+    assert "panicked" in (state.summary or "")
+    assert state.conditions[0].reason == "ReportComplete"
     [record] = node.store.kills()
-    assert record["bootID"] == "boot-before"
-    assert panics_of(node.store)["last"] == {
-        "time": WHEN,
-        "bootID": "boot-before",
-        "cause": "PodLimit",
-        "message": state["summary"],
-    }
+    assert record.boot_id == "boot-before"
+    assert panics_of(node.store).last == LastPanic(
+        time=WHEN, boot_id="boot-before", cause="PodLimit", message=state.summary
+    )
 
 
 def test_a_panic_at_a_containers_limit_names_the_container(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(cgroup=CONTAINER_CGROUP)))
     node.watch.tick()
     incident = node.only()
-    assert (incident["spec"]["container"], incident["spec"]["cause"]) == ("app", "ContainerLimit")
-    assert incident["status"]["evidence"]["containerID"] == CONTAINER_ID
+    assert (incident.spec.container, incident.spec.cause) == ("app", "ContainerLimit")
+    evidence = status_of(incident).evidence
+    assert evidence is not None
+    assert evidence.container_id == CONTAINER_ID
 
 
 def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Harness) -> None:
@@ -162,9 +160,9 @@ def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Harness) -> Non
         path.rename(archive / path.name)
     node.watch = node.start()
     node.pass_seconds(LOOK_SECONDS)
-    assert node.only()["status"]["count"] == 1
+    assert node.only().status.count == 1
     assert len(node.printed) == 1
-    assert panics_of(node.store)["count"] == 1
+    assert panics_of(node.store).count == 1
 
 
 def test_the_same_limit_panicking_the_node_again_counts_up(node: Harness) -> None:
@@ -172,8 +170,8 @@ def test_the_same_limit_panicking_the_node_again_counts_up(node: Harness) -> Non
     node.watch.tick()
     write_erst(node.pstore, parts(panic_lines(started=33.0)), written=WRITTEN + 20)
     node.pass_seconds(LOOK_SECONDS)
-    assert node.only()["status"]["count"] == 2
-    assert panics_of(node.store)["last"]["time"] == rfc3339(WRITTEN + 20)
+    assert node.only().status.count == 2
+    assert panics_of(node.store).last.time == rfc3339(WRITTEN + 20)
 
 
 def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node: Harness) -> None:
@@ -181,7 +179,7 @@ def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node:
     assert node.incidents() == []
     write_erst(node.pstore, parts(panic_lines()))
     node.pass_seconds(LOOK_SECONDS)
-    assert node.only()["status"]["count"] == 1
+    assert node.only().status.count == 1
 
 
 def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_path: Path) -> None:
@@ -196,7 +194,7 @@ def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_p
     assert harness.incidents() == []
     harness.pods.replace([CRASHED], now=harness.now)
     harness.pass_seconds(1.0)
-    assert harness.only()["spec"]["pod"]["name"] == "web-1"
+    assert harness.only().spec.pod.name == "web-1"
 
 
 def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: Path) -> None:
@@ -204,8 +202,8 @@ def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: P
     write_erst(harness.pstore, parts(panic_lines()))
     harness.watch.tick()
     harness.pass_seconds(ATTRIBUTE_SECONDS + 1)
-    assert harness.only()["spec"]["cgroup"] == POD_CGROUP
-    assert harness.only()["metadata"]["namespace"] == "ops"
+    assert harness.only().spec.cgroup == POD_CGROUP
+    assert harness.only().metadata.namespace == "ops"
 
 
 def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
@@ -216,16 +214,16 @@ def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
     harness.shared.publishes_host_kills = True
     harness.watch = harness.start()
     harness.pass_seconds(LOOK_SECONDS)
-    assert (harness.incidents(), panics_of(harness.store)["count"]) == ([], 0)
+    assert (harness.incidents(), panics_of(harness.store).count) == ([], 0)
 
 
 def test_a_bare_host_prints_and_stores_it(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines(cgroup="/system.slice/db.service")))
     bare.watch.tick()
     [record] = bare.printed
-    assert (record["outcome"], record["cause"], record["time"]) == ("Panicked", "SystemSliceLimit", WHEN)
+    assert (record.outcome, record.cause, record.time) == ("Panicked", "SystemSliceLimit", WHEN)
     assert bare.store.kills() == [record]
-    assert bare.only()["status"]["visibility"] == "Host"
+    assert status_of(bare.only()).visibility == "Host"
 
 
 def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Harness) -> None:
@@ -233,20 +231,20 @@ def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Harness) -> Non
     lines = [line.replace("compulsory", "system-wide").replace("mem_cgroup_out", "out") for line in lines]
     write_erst(bare.pstore, parts(lines))
     bare.watch.tick()
-    assert (bare.printed[0]["scope"], bare.printed[0]["cause"]) == ("Global", "NodeMemory")
+    assert (bare.printed[0].scope, bare.printed[0].cause) == ("Global", "NodeMemory")
 
 
 def test_a_dump_whose_beginning_is_cut_claims_no_scope(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines()[17:]))
     bare.watch.tick()
-    assert (bare.printed[0]["scope"], bare.printed[0]["outcome"]) == ("Unknown", "Panicked")
-    assert not bare.printed[0]["complete"]
+    assert (bare.printed[0].scope, bare.printed[0].outcome) == ("Unknown", "Panicked")
+    assert not bare.printed[0].complete
 
 
 def test_an_oops_and_a_panic_for_another_reason_are_none_of_ours(bare: Harness) -> None:
     write_erst(bare.pstore, parts(["<0>[ 1.0] Kernel panic - not syncing: Fatal exception"]))
     bare.watch.tick()
-    assert (bare.printed, panics_of(bare.store)["count"]) == ([], 0)
+    assert (bare.printed, panics_of(bare.store).count) == ([], 0)
 
 
 def test_a_panic_of_another_season_is_no_news(bare: Harness) -> None:
@@ -264,8 +262,8 @@ def test_a_new_state_does_not_count_again_what_the_cluster_has(node: Harness, tm
     fresh.pstore = node.pstore
     fresh.watch = fresh.start()
     fresh.watch.tick()
-    merged = merge_older(fresh.only(), published)["status"]
-    assert (merged["count"], len(merged["kills"]), merged["history"][0]["kills"]) == (1, 1, 1)
+    merged = status_of(merge_older(fresh.only(), published))
+    assert (merged.count, len(merged.kills), merged.history[0].kills) == (1, 1, 1)
 
 
 def _die_between_reading_and_the_end_of_the_transaction(folder: Path) -> None:
@@ -289,8 +287,8 @@ def test_a_sigkill_between_reading_and_storing_neither_loses_nor_doubles_it(tmp_
     process.join()
     assert process.exitcode == -signal.SIGKILL
     store = Store.open(tmp_path / "state")
-    assert (store.kills(), [*store.incidents()], panics_of(store)["count"]) == ([], [], 0)
+    assert (store.kills(), [*store.incidents()], panics_of(store).count) == ([], [], 0)
     after = Harness(tmp_path, pods=None)
     after.watch.tick()
-    assert after.only()["status"]["count"] == 1
+    assert after.only().status.count == 1
     assert len(after.printed) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.cgroup_kill_counters import first_counters
+from oomkeeper.agent.incidents import status_of
 from oomkeeper.agent.kill_recorder import KillRecorder
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.pods import PodTable, parse_pod
@@ -105,10 +106,11 @@ class SharedNode:
     def published(self) -> dict[str, int]:
         """Pod, or cgroup -> kills counted."""
         return {
-            document["spec"].get("pod", {}).get("name") or document["spec"]["cgroup"]: document["status"][
-                "count"
-            ]
-            for _, document in self.store.incidents()
+            incident.spec.pod.name if incident.spec.pod else incident.spec.cgroup or "": status_of(
+                incident
+            ).count
+            or 0
+            for _, incident in self.store.incidents()
         }
 
     @property

@@ -10,6 +10,8 @@ import pytest
 
 from oomkeeper.agent.store import DATABASE_NAME, KEPT_KILLS, StateError, Store, hold_state
 
+from .kill_samples import host_incident, recorded, status
+
 BOOT = "boot"
 
 
@@ -19,7 +21,7 @@ def start(store: Store, *, cursor: int = 10) -> None:
 
 def put(store: Store, kill_id: str, *, incident: str | None = "key", container: str | None = None) -> None:
     store.put_kill(
-        kill_id=kill_id, incident=incident, container_id=container, time="t", record={"id": kill_id}
+        kill_id=kill_id, incident=incident, container_id=container, time="t", record=recorded(kill_id)
     )
 
 
@@ -60,7 +62,7 @@ def test_a_process_killed_within_a_transaction_leaves_the_state_before_it(tmp_pa
     process.join()
     assert process.exitcode == -signal.SIGKILL
     store = Store.open(tmp_path)
-    assert [kill["id"] for kill in store.kills()] == ["kept"]
+    assert [kill.id for kill in store.kills()] == ["kept"]
     assert store.account().recorded == 1
     assert store.add_kill_lines(BOOT, (12,)) == 1
 
@@ -79,16 +81,16 @@ def test_a_log_record_is_counted_once_until_the_cursor_has_passed_it(tmp_path: P
 
 def test_two_connections_see_each_others_commits(tmp_path: Path) -> None:
     one, two = Store.open(tmp_path), Store.open(tmp_path)
-    document = {"status": {"count": 1}}
-    one.put_incident("key", document)
-    [(key, version, seen)] = two.unpublished()
-    assert (key, seen) == ("key", document)
-    one.put_incident("key", {"status": {"count": 2}})
-    two.mark_published(key, version)
+    first = host_incident(count=1)
+    one.put_incident("key", first)
+    [older] = two.unpublished()
+    assert (older.key, older.incident) == ("key", first)
+    one.put_incident("key", host_incident(count=2))
+    two.mark_published(older.key, older.version)
     # What was published was the older version.
-    assert [(item[0], item[2]["status"]["count"]) for item in two.unpublished()] == [("key", 2)]
-    [(_, newer, _)] = one.unpublished()
-    two.mark_published("key", newer)
+    [newer] = two.unpublished()
+    assert (newer.key, status(newer.incident).count) == ("key", 2)
+    two.mark_published("key", newer.version)
     assert one.unpublished() == []
 
 
@@ -108,8 +110,8 @@ def test_old_kills_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     store = Store.open(tmp_path)
     for number in range(5):
         put(store, str(number))
-    assert [kill["id"] for kill in store.kills()] == ["2", "3", "4"]
-    assert [kill["id"] for kill in store.kills(limit=1)] == ["4"]
+    assert [kill.id for kill in store.kills()] == ["2", "3", "4"]
+    assert [kill.id for kill in store.kills(limit=1)] == ["4"]
     assert KEPT_KILLS == 10_000
 
 

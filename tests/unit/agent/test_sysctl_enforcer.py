@@ -1,28 +1,31 @@
-"""The keeper on a /proc/sys of its own: what goes wrong there, reboots, fights, and who gets what back."""
+"""The sysctl enforcer on a /proc/sys of its own: errors, reboots, drift fights, and what is restored."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from oomkeeper.agent.desired import Desired, DesiredSysctl
+from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.drift import DRIFT_WINDOW_SECONDS, MAX_DRIFTS
 from oomkeeper.agent.kubelet import KubeletFacts
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.sysctl_enforcer import SysctlEnforcer
 from oomkeeper.kernel.sysctl import DROP_IN_NAME, SysctlError, Sysctls
+from oomkeeper.resources.oomnode import DesiredSysctl
 
 SWAPPINESS = "vm.swappiness"
 FOUND = 60
 
 
 class Stubborn(Sysctls):
-    """A kernel that refuses or bends what is written, as it does for real without rights or out of step."""
+    """A kernel that rejects or changes what is written, as a real one does without rights."""
 
     refuses: str | None = None
+    refused_keys: tuple[str, ...] = ()
+    """Empty for every key."""
 
     def write(self, key: str, value: int) -> None:
-        if self.refuses is not None:
+        if self.refuses is not None and (not self.refused_keys or key in self.refused_keys):
             raise SysctlError(key, self.refuses)
         super().write(key, value)
 
@@ -52,7 +55,7 @@ class Host:
         return int(self.root.joinpath(*key.split(".")).read_text())
 
     def pass_(self, *wanted: DesiredSysctl):
-        keeper = SysctlEnforcer(
+        enforcer = SysctlEnforcer(
             store=self.store,
             sysctls=self.sysctls,
             boot_id=self.boot,
@@ -60,10 +63,10 @@ class Host:
             clock=lambda: self.now,
             wall=lambda: self.wall,
         )
-        return keeper.reconcile(Desired(sysctls=wanted), kubelet=self.kubelet)
+        return enforcer.reconcile(Desired(sysctls=wanted), kubelet=self.kubelet)
 
     def view(self, *wanted: DesiredSysctl):
-        [view] = self.pass_(*wanted).views
+        [view] = self.pass_(*wanted).statuses
         return view
 
 
@@ -72,7 +75,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-TEN = DesiredSysctl(key=SWAPPINESS, value=10, policy="ten")
+TEN = DesiredSysctl(name=SWAPPINESS, value=10, policy="ten")
 
 
 def test_a_write_that_is_refused_is_named_and_is_no_drift_however_often_it_is_tried(host: Host) -> None:
@@ -89,7 +92,7 @@ def test_a_write_that_is_refused_is_named_and_is_no_drift_however_often_it_is_tr
 
 
 def test_a_key_that_this_kernel_has_not_is_unsupported(host: Host) -> None:
-    wanted = DesiredSysctl(key="vm.watermark_scale_factor", value=100, policy="p")
+    wanted = DesiredSysctl(name="vm.watermark_scale_factor", value=100, policy="p")
     view = host.view(wanted)
     assert (view.state, view.actual) == ("Unsupported", None)
 
@@ -127,14 +130,12 @@ def test_a_fight_is_given_up_and_taken_up_again_when_its_window_has_passed(host:
 def test_a_kubelet_that_started_again_is_named_as_the_writer(host: Host) -> None:
     host.put("vm.overcommit_memory", 1)
     host.kubelet = KubeletFacts(pid=5, start_time=100)
-    wanted = DesiredSysctl(
-        key="vm.overcommit_memory", value=2, policy="p", acknowledge=frozenset({"KubeletConflict"})
-    )
+    wanted = DesiredSysctl(name="vm.overcommit_memory", value=2, policy="p", acknowledge=("KubeletConflict",))
     host.pass_(wanted)
     host.kubelet = KubeletFacts(pid=9, start_time=200)
     host.put("vm.overcommit_memory", 1)
     view = host.view(wanted)
-    assert view.suspected_writer == "kubelet (started again, pid 9)"
+    assert view.suspected_writer == "kubelet (restarted, pid 9)"
     assert (view.drift_count, host.value("vm.overcommit_memory")) == (1, 2)
 
 
@@ -142,14 +143,12 @@ def test_a_kubelet_is_the_suspect_also_when_it_was_seen_before_it_wrote(host: Ho
     """It writes some seconds after its start; and only then."""
     host.put("vm.overcommit_memory", 1)
     host.kubelet = KubeletFacts(pid=5, start_time=100)
-    wanted = DesiredSysctl(
-        key="vm.overcommit_memory", value=2, policy="p", acknowledge=frozenset({"KubeletConflict"})
-    )
+    wanted = DesiredSysctl(name="vm.overcommit_memory", value=2, policy="p", acknowledge=("KubeletConflict",))
     host.pass_(wanted)
     host.kubelet = KubeletFacts(pid=9, start_time=200)
     host.pass_(wanted)
     host.put("vm.overcommit_memory", 1)
-    assert host.view(wanted).suspected_writer == "kubelet (started again, pid 9)"
+    assert host.view(wanted).suspected_writer == "kubelet (restarted, pid 9)"
     host.put("vm.overcommit_memory", 1)
     assert host.view(wanted).suspected_writer == "kubelet or another writer of its value"
 
@@ -157,8 +156,8 @@ def test_a_kubelet_is_the_suspect_also_when_it_was_seen_before_it_wrote(host: Ho
 def test_a_key_that_becomes_refused_is_given_back(host: Host) -> None:
     host.put("vm.overcommit_memory", 1)
     wanted = DesiredSysctl(
-        key="vm.overcommit_memory", value=2, policy="p", on_release="Keep",
-        acknowledge=frozenset({"KubeletConflict"}),
+        name="vm.overcommit_memory", value=2, policy="p", on_release="Keep",
+        acknowledge=("KubeletConflict",),
     )  # fmt: skip
     host.kubelet = KubeletFacts(pid=5, start_time=100)
     host.pass_(wanted)
@@ -172,7 +171,7 @@ def test_a_key_that_becomes_refused_is_given_back(host: Host) -> None:
 def test_what_no_policy_holds_any_more_is_left_as_the_policy_said(host, on_release, left) -> None:
     host.pass_(replace(TEN, on_release=on_release))
     kept = host.pass_()
-    assert (kept.views, kept.released, host.value()) == ((), {SWAPPINESS: left}, left)
+    assert (kept.statuses, kept.released, host.value()) == ((), {SWAPPINESS: left}, left)
     assert host.pass_().released == {}
 
 
@@ -187,7 +186,7 @@ def test_a_drop_in_that_cannot_be_written_is_a_problem_and_the_value_is_still_in
     kept = host.pass_(replace(TEN, persistence="Persistent"))
     assert "sysctl.d" in (kept.persistent_problem or "")
     assert kept.wants_persistence
-    assert (kept.views[0].persisted, host.value()) == (False, 10)
+    assert (kept.statuses[0].persisted, host.value()) == (False, 10)
 
 
 def test_a_drop_in_with_bytes_that_are_no_text_is_replaced(host: Host) -> None:
@@ -216,3 +215,56 @@ def test_drift_fight_outlives_a_restart_of_the_agent_but_not_a_reboot(host: Host
     assert host.view(TEN).reason == "FightingForeignWriter"
     host.boot, host.now = "boot-2", 5.0
     assert host.view(TEN).state == "InSync"
+
+
+def test_original_after_a_reboot_is_the_value_of_that_boot(host: Host) -> None:
+    host.pass_(TEN)
+    host.boot = "boot-2"
+    host.put(SWAPPINESS, 30)
+    assert host.view(TEN).original == 30
+    host.pass_()
+    assert host.value() == 30
+
+
+def test_value_of_the_new_boot_is_not_overwritten_when_the_policy_went_before_it(host: Host) -> None:
+    host.pass_(TEN)
+    host.boot = "boot-2"
+    host.put(SWAPPINESS, 30)
+    host.pass_()
+    assert host.value() == 30
+
+
+def test_original_stays_known_where_the_drop_in_set_the_value_at_boot(host: Host) -> None:
+    persistent = replace(TEN, persistence="Persistent")
+    host.pass_(persistent)
+    host.boot = "boot-2"
+    assert host.view(persistent).original == FOUND
+    host.pass_()
+    assert host.value() == FOUND
+
+
+def test_drift_fight_of_an_earlier_boot_does_not_count(host: Host) -> None:
+    host.pass_(TEN)
+    for _ in range(MAX_DRIFTS + 1):
+        host.put(SWAPPINESS, 77)
+        host.pass_(TEN)
+    host.boot, host.now = "boot-2", host.now + 1
+    assert (host.view(TEN).state, host.value()) == ("InSync", 10)
+
+
+def test_kernel_panic_stays_set_while_panic_on_oom_cannot_be_restored(host: Host) -> None:
+    host.put("kernel.panic", 0)
+    host.put("vm.panic_on_oom", 0)
+    wanted = (
+        DesiredSysctl(name="kernel.panic", value=10, policy="p"),
+        DesiredSysctl(name="vm.panic_on_oom", value=1, policy="p", acknowledge=("NodePanic",)),
+    )
+    host.pass_(*wanted)
+    assert (host.value("kernel.panic"), host.value("vm.panic_on_oom")) == (10, 1)
+    host.sysctls.refuses = "cannot set it to 0: Operation not permitted"
+    host.sysctls.refused_keys = ("vm.panic_on_oom",)
+    host.pass_()
+    assert (host.value("kernel.panic"), host.value("vm.panic_on_oom")) == (10, 1)
+    host.sysctls.refuses = None
+    host.pass_()
+    assert (host.value("kernel.panic"), host.value("vm.panic_on_oom")) == (0, 0)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from oomkeeper.agent.oomscoreadj.entry import AdjustmentEntry
 from oomkeeper.agent.oomscoreadj.targets import LOST_SECONDS, NamespaceLabels, Target, Targets
 from oomkeeper.agent.pods import PodTable, parse_pod
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import HostProcesses
+from oomkeeper.resources.oomnode import DesiredAdjustment
 
 from .adjust_harness import Clock, Tree, rule
 from .pod_samples import IDS, UID, pod, pod_object, running, status, table
@@ -48,7 +48,7 @@ def pids(target: Target) -> set[int]:
     return {pid for group in target.groups for pid in group}
 
 
-def find(where: Targets, one: AdjustmentEntry, *, host: bool = True) -> Target:
+def find(where: Targets, one: DesiredAdjustment, *, host: bool = True) -> Target:
     [target] = where.find([one], host=host)
     return target
 

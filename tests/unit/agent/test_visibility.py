@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from oomkeeper.agent.attribution import Subject
 from oomkeeper.agent.clock import parse_rfc3339, rfc3339
-from oomkeeper.agent.incidents import incident_key, new_incident
+from oomkeeper.agent.incidents import incident_key, new_incident, status_of
 from oomkeeper.agent.pods import Pod
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.visibility import EVIDENCE_SECONDS, STATUS_SECONDS, Visibility
+from oomkeeper.resources.oomincident import Evidence, OOMIncidentStatus
 
+from .kill_samples import recorded
 from .pod_samples import IDS, ended, pod, running, status, table
 
 SINCE = "2026-01-01T09:00:00Z"
@@ -40,15 +43,22 @@ class Harness:
         """What the witness stores of a kill in this container, kubelet's word still open."""
         subject = Subject(node="node-a", pod=pod(), container="app", container_id=container_id)
         key = incident_key(subject, cause="PodLimit")
-        document = new_incident(subject, cause="PodLimit", operator_namespace="ops")
-        document["status"] |= {
-            "count": count,
-            "lastSeen": rfc3339(self.wall),
-            "evidence": {"containerID": container_id},
-        }
-        self.store.put_incident(key, document)
+        incident = replace(
+            new_incident(subject, cause="PodLimit", operator_namespace="ops"),
+            status=OOMIncidentStatus(
+                cause="PodLimit",
+                count=count,
+                last_seen=rfc3339(self.wall),
+                evidence=Evidence(container_id=container_id),
+            ),
+        )
+        self.store.put_incident(key, incident)
         self.store.put_kill(
-            kill_id=kill_id, incident=key, container_id=container_id, time=rfc3339(self.wall), record={}
+            kill_id=kill_id,
+            incident=key,
+            container_id=container_id,
+            time=rfc3339(self.wall),
+            record=recorded(kill_id),
         )
         return key
 
@@ -62,10 +72,7 @@ class Harness:
         self.visibility.tick()
 
     def said(self) -> dict[str, str | None]:
-        return {
-            document["spec"]["cause"]: document["status"].get("visibility")
-            for _, document in self.store.incidents()
-        }
+        return {incident.spec.cause: status_of(incident).visibility for _, incident in self.store.incidents()}
 
 
 @pytest.fixture
@@ -84,9 +91,11 @@ def test_kernel_first_then_kubelet_is_reported(harness: Harness) -> None:
     assert harness.said() == {"PodLimit": None}
     harness.see(over())
     assert harness.said() == {"PodLimit": "Reported"}
-    document = harness.store.incident(key)
-    assert document is not None
-    assert document["status"]["evidence"]["reason"] == "OOMKilled"
+    incident = harness.store.incident(key)
+    assert incident is not None
+    evidence = status_of(incident).evidence
+    assert evidence is not None
+    assert evidence.reason == "OOMKilled"
     assert not harness.visibility.waiting()
 
 
@@ -104,9 +113,10 @@ def test_kubelet_alone_is_reported_only_and_once_over_restarts(harness: Harness)
         harness.pass_seconds(EVIDENCE_SECONDS)
         harness.visibility = harness.watcher()
     assert harness.said() == {"Unknown": "ReportedOnly"}
-    [(_, document)] = harness.store.incidents()
-    assert (document["status"]["count"], document["status"]["confidence"]) == (1, "Low")
-    assert parse_rfc3339(document["status"]["lastSeen"]) == parse_rfc3339(KILLED)
+    [(_, incident)] = harness.store.incidents()
+    found = status_of(incident)
+    assert (found.count, found.confidence) == (1, "Low")
+    assert parse_rfc3339(found.last_seen or "") == parse_rfc3339(KILLED)
 
 
 def test_a_container_that_lives_on_is_invisible_after_a_while(harness: Harness) -> None:

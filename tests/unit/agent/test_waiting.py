@@ -50,8 +50,8 @@ class WaitingNode:
     @property
     def subjects(self) -> list[tuple[str | None, str | None]]:
         """Pod and container of each incident."""
-        specs = [document["spec"] for _, document in self.store.incidents()]
-        return [(spec.get("pod", {}).get("name"), spec.get("container")) for spec in specs]
+        specs = [incident.spec for _, incident in self.store.incidents()]
+        return [(spec.pod.name if spec.pod else None, spec.container) for spec in specs]
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from oomkeeper.model.cause import (
 from oomkeeper.model.diagnosis import Advice, Contributor, Diagnosis
 from oomkeeper.model.kill import Invoker, Kill, Victim
 from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.record import read, to_document
 
 COMM = "\x01" * 15
 """Fifteen bytes that all have to be escaped."""
@@ -61,18 +63,18 @@ HOST = Subject(node="n1", cgroup=PATH)
 
 def incident(*, kills: int, kill: Kill = HUGE, verdict: Diagnosis = VERDICT) -> dict[str, Any]:
     """The agent's document after so many kills, an hour apart."""
-    document = new_incident(HOST, cause=verdict.cause, operator_namespace="oomkeeper")
+    made = new_incident(HOST, cause=verdict.cause, operator_namespace="oomkeeper")
     for number in range(kills):
         day, hour = divmod(number, 24)
-        document = add_kill(
-            document,
-            record=kill_to_json(kill, verdict),
-            kill_id=f"6f9f3f0e-1111-4222-8333-444455556666-{number}",
+        kill_id = f"6f9f3f0e-1111-4222-8333-444455556666-{number}"
+        made = add_kill(
+            made,
+            record=read(RecordedKill, {**kill_to_json(kill, verdict), "id": kill_id}),
             time=f"2026-11-{day + 1:02}T{hour:02}:59:59.999999Z",
             subject=HOST,
             new=True,
         )
-    return document
+    return to_document(made)
 
 
 def test_an_incident_with_more_than_fits_everywhere_is_cut_to_what_the_schema_takes() -> None:
@@ -107,4 +109,4 @@ def test_an_incident_of_which_the_log_said_nothing_is_written_too() -> None:
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_can_be_an_incident(cause: Cause) -> None:
     document = new_incident(HOST, cause=cause, operator_namespace="oomkeeper")
-    assert OOMIncident.parse(document).spec.cause is cause
+    assert OOMIncident.parse(to_document(document)).spec.cause is cause

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oomkeeper.agent.attribution import Subject
-from oomkeeper.agent.incidents import add_kill, for_api, new_incident
+from oomkeeper.agent.incidents import add_kill, new_incident
 from oomkeeper.api.oomincident import OOMIncident
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.reader import read_records
@@ -19,6 +19,8 @@ from oomkeeper.reporting.explanation_text import text_pages
 from oomkeeper.reporting.growth import growth_sentence, with_growth
 from oomkeeper.reporting.kill_json import kill_to_json
 from oomkeeper.reporting.kill_overview import Overview
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.record import read, to_document
 
 MIB = 1 << 20
 LEAK = Path(__file__).parents[1] / "diagnosis" / "data" / "6.18-v1-leak.kmsg"
@@ -45,18 +47,18 @@ def ring(*runs: tuple[float, int, int | None], comm: str = "app") -> list[dict[s
 
 def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
     subject = Subject(node="n", cgroup="/oomkeeper-try")
-    document = new_incident(subject, cause="CgroupLimit", operator_namespace="ops")
+    incident = new_incident(subject, cause="CgroupLimit", operator_namespace="ops")
     with LEAK.open("rb") as stream:
         for number, kill in enumerate(parse_records(read_records(stream))):
             assert kill.usec is not None
-            document = add_kill(
-                document,
-                record=kill_to_json(kill, diagnose(kill)),
-                kill_id=f"b-{number}",
+            incident = add_kill(
+                incident,
+                record=read(RecordedKill, {**kill_to_json(kill, diagnose(kill)), "id": f"b-{number}"}),
                 time=(START + timedelta(microseconds=kill.usec)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 subject=subject,
                 new=True,
             )
+            document = to_document(incident)
             said = document["status"]["advice"][0]["message"]
             assert ("filled its limit" in said) == (number >= 2)
     assert document["status"]["advice"][0]["remedy"] == "FindLeak"
@@ -67,7 +69,7 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
     assert "python3 alone uses" in said
     remedies = [item["remedy"] for item in document["status"]["advice"]]
     assert len(remedies) == len(set(remedies))
-    OOMIncident.model_validate_json(json.dumps(for_api(document)))
+    OOMIncident.model_validate_json(json.dumps(document))
 
 
 def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_people() -> None:

@@ -1,9 +1,8 @@
-"""Keep oom_score_adj of the processes that the policies name, and give it back when none names them.
+"""Keep oom_score_adj of the processes that policies name, and restore it when none names them.
 
-A process's value before the first write is noted in the store, and so before that write: a crash in between
-leaves a note that does no harm. A child takes its parent's value at fork; one that was born with a value of
-ours is noted with what its parent had before us, or it would keep ours for ever.
-"""
+A process's value before the first write is noted in the store before that write: a crash in between leaves a
+note that does no harm. A child takes its parent's value at fork; a child born with a value of ours is noted
+with what its parent had before, or it would keep our value for its whole life."""
 
 import logging
 import time
@@ -15,36 +14,40 @@ from typing import NamedTuple
 
 from oomkeeper.kernel.oomscore import OomScoreError, Process, ProcessId, read_process, write_adj
 from oomkeeper.logformat import get_logger
+from oomkeeper.model.policy import AdjustmentState, Mode, OnRelease
+from oomkeeper.resources.oomnode import DesiredAdjustment, ObservedAdjustment
 
 from ..drift import DriftHistory, fight_message
 from ..store import Store
-from .entry import AdjustmentEntry
-from .entry_status import AdjustmentStatus, Steady
+from .entry import entry_id
 from .inheritance import Held, heirs_of, inherited, relatives_of
+from .status_coalescer import StatusCoalescer
 from .targets import Target, Targets
 
 log = get_logger(__name__)
 
 ROUNDS = 3
-"""Looks in one go, as long as there is something to write: a fork between look and write has the old
+"""Looks in one pass, as long as there is something to write: a fork between look and write has the old
 value."""
 RETRY_SECONDS = 60.0
-"""Before a value that the kernel did not take is tried again."""
+"""Before a value that the kernel rejected is tried again."""
 
 BOOT_NOTE = "adjustments of boot"
 KEEP_NOTE = "adjustments kept on release"
-"""Ids of rules with onRelease Keep: when they are gone, nobody else can tell."""
+"""Ids of entries with onRelease Keep: when they are gone, this is the only record of it."""
 CHANGING_NOTE = "adjustments being changed"
 """Values that are about to be replaced by others: after a crash a process may have the one or the other."""
 
 
 @dataclass(slots=True)
 class _ProcessCounts:
+    """The processes that one entry names, by what became of them."""
+
     in_force: int = 0
     failed: int = 0
-    left: int = 0
+    fought_over: int = 0
     overridden: int = 0
-    by: set[str] = field(default_factory=set)
+    overridden_by: set[str] = field(default_factory=set)
     error: OomScoreError | None = None
 
 
@@ -52,11 +55,11 @@ class _Write(NamedTuple):
     process: Process
     value: int
     original: int
-    rule: AdjustmentEntry
+    entry: DesiredAdjustment
 
 
 class OomScoreAdjEnforcer:
-    """Used from the agent's loop."""
+    """Used from the loop's thread."""
 
     def __init__(
         self,
@@ -72,13 +75,13 @@ class OomScoreAdjEnforcer:
         self._proc = proc
         self._clock = clock
         self._failed: dict[ProcessId, tuple[int, OomScoreError, float]] = {}
-        """Process -> value that was not taken, why, and when to try again."""
+        """Process -> value that the kernel rejected, why, and when to try again."""
         self._drifts: dict[ProcessId, DriftHistory] = {}
-        self._steady = Steady(clock=clock)
-        self._said: dict[str, tuple[str, str | None]] = {}
+        self._coalescer = StatusCoalescer(clock=clock)
+        self._logged: dict[str, tuple[str, str | None]] = {}
         self._stuck: OomScoreError | None = None
-        if store.note(BOOT_NOTE) not in (None, boot_id):
-            # Of an earlier boot: its pids and start times are others' now.
+        if store.note(BOOT_NOTE, str) not in (None, boot_id):
+            # Of an earlier boot: its pids and start times belong to other processes now.
             with store.transaction():
                 for pid, start_time in store.adjustments():
                     store.drop_adjustment(pid=pid, start_time=start_time)
@@ -86,38 +89,39 @@ class OomScoreAdjEnforcer:
 
     @property
     def problem(self) -> str | None:
-        """Why values cannot be given back; None where they can."""
+        """Why values cannot be restored; None where they can."""
         return (
-            f"values that no policy holds any more cannot be given back: {self._stuck}"
-            if self._stuck
-            else None
+            f"values that no policy sets any more cannot be restored: {self._stuck}" if self._stuck else None
         )
 
     def reconcile(
-        self, rules: Sequence[AdjustmentEntry], *, host: bool = True
-    ) -> tuple[AdjustmentStatus, ...]:
-        """Adjust what the rules name now and restore what they name no more; of two rules that name a process
-        the first decides, but for those that only audit. `host`: whether the host's own processes are this
-        node's. Never raises for what one process does."""
-        if not rules and not self._held():
+        self, entries: Sequence[DesiredAdjustment], *, host: bool = True
+    ) -> tuple[ObservedAdjustment, ...]:
+        """Adjust what the entries name now and restore what they name no more.
+
+        Of two entries that name a process the first decides; entries in mode Audit decide nothing. `host`:
+        whether the host's own processes are this node's. Never raises for what one process does."""
+        if not entries and not self._held():
             self._stuck = None
             return self._show(())
-        enforcing = [rule for rule in rules if not rule.audits]
+        enforcing = [entry for entry in entries if entry.mode != Mode.AUDIT]
+        ids = [*map(entry_id, entries)]
         for _ in range(ROUNDS):
-            named = dict(zip((rule.id for rule in rules), self._targets.find(rules, host=host), strict=True))
+            named = dict(zip(ids, self._targets.find(entries, host=host), strict=True))
             counts, wrote = self._pass(enforcing, named)
             if not wrote:
                 break
-        views = tuple(
-            self._audit(rule, named[rule.id])
-            if rule.audits
-            else _enforced(rule, named[rule.id], counts[rule.id])
-            for rule in rules
+        return self._show(
+            tuple(
+                self._audit(entry, named[id])
+                if entry.mode == Mode.AUDIT
+                else _enforced(entry, named[id], counts[id])
+                for id, entry in zip(ids, entries, strict=True)
+            )
         )
-        return self._show(views)
 
     def restore(self) -> None:
-        """Give everything back, whatever its policy said of release."""
+        """Restore every value, whatever onRelease of its entry."""
         self._store.put_note(KEEP_NOTE, [])
         self._pass([], {})
 
@@ -125,53 +129,55 @@ class OomScoreAdjEnforcer:
         return {ProcessId(*key): Held(*row) for key, row in self._store.adjustments().items()}
 
     def _pass(
-        self, rules: Sequence[AdjustmentEntry], named: Mapping[str, Target]
+        self, entries: Sequence[DesiredAdjustment], named: Mapping[str, Target]
     ) -> tuple[dict[str, _ProcessCounts], bool]:
-        """One look and what follows from it; whether anything was written."""
+        """Look once and act on it; return the counts by entry, and whether anything was written."""
         held = self._held()
         family = {one.pid: (one.start_time, row) for one, row in held.items()}
-        unsure = {rule for rule, target in named.items() if not target.complete}
+        unsure = {id for id, target in named.items() if not target.complete}
         reserved = {one.pid: row.rule for one, row in held.items() if row.rule in unsure}
-        claims: dict[int, AdjustmentEntry] = {}
-        counts = {rule.id: _ProcessCounts() for rule in rules}
+        claims: dict[int, DesiredAdjustment] = {}
+        counts = {entry_id(entry): _ProcessCounts() for entry in entries}
         live: set[ProcessId] = set()
         writes: list[_Write] = []
         heirs: list[_Write] = []
-        pending: dict[str, AdjustmentEntry] = {}
-        for rule in rules:
-            count = counts[rule.id]
-            for group in named[rule.id].groups:
-                # What a rule of higher standing has, and cannot tell at the moment, stays with it.
+        pending: dict[str, DesiredAdjustment] = {}
+        for entry in entries:
+            id = entry_id(entry)
+            count = counts[id]
+            for group in named[id].groups:
+                # What an entry of higher precedence has, and cannot name at the moment, stays with it.
                 claims |= {pid: pending[reserved[pid]] for pid in group if reserved.get(pid) in pending}
                 mine = [pid for pid in group if pid not in claims]
                 taken = [claims[pid] for pid in group if pid in claims]
-                lost = [winner.id for winner in taken if winner.value != rule.value]
+                lost = [entry_id(winner) for winner in taken if winner.value != entry.value]
                 count.in_force += len(taken) - len(lost)
                 count.overridden += len(lost)
-                count.by |= set(lost)
-                claims |= dict.fromkeys(mine, rule)
+                count.overridden_by |= set(lost)
+                claims |= dict.fromkeys(mine, entry)
                 relatives = relatives_of(mine, family)
                 for pid in mine:
                     process = read_process(pid, proc=self._proc)
                     if process is None or process.kernel_thread:
                         continue
                     live.add(process.id)
-                    self._judge(process, rule, count, held, relatives, writes=writes, heirs=heirs)
-            if rule.id in unsure:
-                pending[rule.id] = rule
+                    self._sort(process, entry, count, held, relatives, writes=writes, heirs=heirs)
+            if id in unsure:
+                pending[id] = entry
         wrote = self._write(writes, heirs, counts, held)
         rest = {one: row for one, row in held.items() if one not in live}
         self._release(rest, live=live, unsure=unsure)
-        self._store.put_note(KEEP_NOTE, sorted(rule.id for rule in rules if rule.on_release == "Keep"))
+        kept = sorted(entry_id(entry) for entry in entries if entry.on_release == OnRelease.KEEP)
+        self._store.put_note(KEEP_NOTE, kept)
         known = live | rest.keys()
         self._failed = {one: failed for one, failed in self._failed.items() if one in known}
         self._drifts = {one: drifts for one, drifts in self._drifts.items() if one in known}
         return counts, wrote
 
-    def _judge(
+    def _sort(
         self,
         process: Process,
-        rule: AdjustmentEntry,
+        entry: DesiredAdjustment,
         count: _ProcessCounts,
         held: Mapping[ProcessId, Held],
         relatives: Mapping[int, Held],
@@ -182,26 +188,28 @@ class OomScoreAdjEnforcer:
         """Sort one process: in force, to be written, or left alone."""
         known = held.get(process.id)
         original = known.original if known else inherited(process, relatives)
-        if process.adj == rule.value:
+        ours = (entry.value, entry_id(entry))
+        if process.adj == entry.value:
             count.in_force += 1
             self._failed.pop(process.id, None)
-            if original is not None and (known is None or known[1:] != (rule.value, rule.id)):
-                heirs.append(_Write(process, rule.value, original, rule))
+            if original is not None and (known is None or known[1:] != ours):
+                heirs.append(_Write(process, entry.value, original, entry))
             return
-        if known is not None and known[1:] == (rule.value, rule.id) and self._is_fight(process.id):
-            count.left += 1
+        if known is not None and known[1:] == ours and self._is_fight(process.id):
+            count.fought_over += 1
             return
         failed = self._failed.get(process.id)
-        if failed is not None and failed[0] == rule.value and self._clock() < failed[2]:
+        if failed is not None and failed[0] == entry.value and self._clock() < failed[2]:
             count.failed += 1
             count.error = failed[1]
             return
-        writes.append(_Write(process, rule.value, process.adj if original is None else original, rule))
+        writes.append(_Write(process, entry.value, process.adj if original is None else original, entry))
 
     def _is_fight(self, process: ProcessId) -> bool:
         """Note that another writer has changed it; return whether it is left to that writer."""
-        before = self._drifts.get(process, DriftHistory()).recent(self._clock())
-        self._drifts[process] = before.add(self._clock())
+        now = self._clock()
+        before = self._drifts.get(process, DriftHistory()).recent(now)
+        self._drifts[process] = before.add(now)
         return before.is_fight
 
     def _write(
@@ -222,11 +230,11 @@ class OomScoreAdjEnforcer:
             if replaced:
                 self._store.put_note(CHANGING_NOTE, sorted({*self._changing(), *replaced}))
             for one in (*writes, *heirs):
-                self._note(one.process.id, Held(one.original, one.value, one.rule.id))
+                self._note(one.process.id, Held(one.original, one.value, entry_id(one.entry)))
         done: Counter[tuple[str, int]] = Counter()
         undone: list[ProcessId] = []
         for one in writes:
-            count = counts[one.rule.id]
+            count = counts[entry_id(one.entry)]
             try:
                 alive = write_adj(one.process.id, one.value, proc=self._proc)
             except OomScoreError as error:
@@ -237,7 +245,7 @@ class OomScoreAdjEnforcer:
                 continue
             if alive:
                 count.in_force += 1
-                done[one.rule.id, one.value] += 1
+                done[entry_id(one.entry), one.value] += 1
         with self._store.transaction():
             for process in undone:
                 if process in held:
@@ -245,8 +253,8 @@ class OomScoreAdjEnforcer:
                 else:
                     self._store.drop_adjustment(pid=process.pid, start_time=process.start_time)
             self._store.put_note(CHANGING_NOTE, [])
-        for (rule_id, value), processes in done.items():
-            log.info("oom_score_adj set", rule=rule_id, value=value, processes=processes)
+        for (id, value), processes in done.items():
+            log.info("oom_score_adj set", entry=id, value=value, processes=processes)
         return bool(done)
 
     def _note(self, process: ProcessId, held: Held) -> None:
@@ -259,15 +267,16 @@ class OomScoreAdjEnforcer:
         )
 
     def _changing(self) -> list[int]:
-        return self._store.note(CHANGING_NOTE) or []
+        return self._store.note(CHANGING_NOTE, list[int]) or []
 
     def _release(
         self, held: Mapping[ProcessId, Held], *, live: Collection[ProcessId], unsure: Collection[str]
     ) -> None:
-        """Let go of processes: dead, or named no more. Of the rules that are `unsure`, only the dead."""
+        """Release processes that ended or are not named any more. Of the entries that are `unsure`, only
+        those that ended."""
         self._stuck = None
-        kept, changing = set(self._store.note(KEEP_NOTE) or ()), self._changing()
-        let_go: list[ProcessId] = []
+        kept, changing = set(self._store.note(KEEP_NOTE, list[str]) or ()), self._changing()
+        released: list[ProcessId] = []
         parents: dict[int, Held] = {}
         done: Counter[str] = Counter()
         for id, row in held.items():
@@ -275,27 +284,27 @@ class OomScoreAdjEnforcer:
             if process is not None and process.id == id:
                 if row.rule in unsure:
                     continue
-                # A value that somebody else has set since is theirs.
+                # A value that another writer has set since is theirs.
                 ours = process.adj in (row.applied, *changing) and process.adj != row.original
                 if row.rule not in kept:
-                    if ours and not self._give_back(id, row.original):
+                    if ours and not self._restore(id, row.original):
                         continue
                     done[row.rule] += ours
                     parents[id.pid] = row
-            let_go.append(id)
-        # Born since the last look, or while no agent ran: nobody has noted them.
+            released.append(id)
+        # Born since the last look, or while no agent ran: they are not noted.
         for process, row in heirs_of(parents, proc=self._proc) if parents else ():
             if process.id not in held and process.id not in live and process.adj != row.original:
-                done[row.rule] += self._give_back(process.id, row.original)
-        if let_go:
+                done[row.rule] += self._restore(process.id, row.original)
+        if released:
             with self._store.transaction():
-                for id in let_go:
+                for id in released:
                     self._store.drop_adjustment(pid=id.pid, start_time=id.start_time)
-        for rule, processes in done.items():
+        for entry, processes in done.items():
             if processes:
-                log.info("oom_score_adj restored", rule=rule, processes=processes)
+                log.info("oom_score_adj restored", entry=entry, processes=processes)
 
-    def _give_back(self, process: ProcessId, original: int) -> bool:
+    def _restore(self, process: ProcessId, original: int) -> bool:
         failed = self._failed.get(process)
         if failed is not None and failed[0] == original and self._clock() < failed[2]:
             self._stuck = failed[1]
@@ -309,71 +318,89 @@ class OomScoreAdjEnforcer:
             return False
         return True
 
-    def _audit(self, rule: AdjustmentEntry, target: Target) -> AdjustmentStatus:
-        """Compare with what is in force, whoever decides it."""
+    def _audit(self, entry: DesiredAdjustment, target: Target) -> ObservedAdjustment:
+        """Compare with the value in force, whichever entry decides it."""
         found = [
             process
             for pid in {pid for group in target.groups for pid in group}
             if (process := read_process(pid, proc=self._proc)) is not None and not process.kernel_thread
         ]
-        differing = sum(process.adj != rule.value for process in found)
-        return _view(
-            rule,
+        differing = sum(process.adj != entry.value for process in found)
+        otherwise = AdjustmentState.AUDITED if differing else AdjustmentState.IN_SYNC
+        return _status(
+            entry,
             target,
-            state=_problem_state(target) or ("Audited" if differing else "InSync"),
-            in_force=len(found) - differing,
+            state=_target_state(target) or otherwise,
+            counts=_ProcessCounts(in_force=len(found) - differing),
             differing=differing,
         )
 
-    def _show(self, views: tuple[AdjustmentStatus, ...]) -> tuple[AdjustmentStatus, ...]:
-        for view in views:
-            said = (view.state, view.reason)
-            if self._said.get(f"{view.policy}/{view.name}", ("InSync", None)) != said:
-                level = logging.INFO if view.state in ("InSync", "Audited", "Pending") else logging.WARNING
-                log.log(
-                    level,
-                    "adjustment state changed",
-                    rule=f"{view.policy}/{view.name}",
-                    state=view.state,
-                    reason=view.reason,
-                    detail=view.message,
+    def _show(self, statuses: tuple[ObservedAdjustment, ...]) -> tuple[ObservedAdjustment, ...]:
+        logged = {f"{one.policy}/{one.name}": (one.state, one.reason) for one in statuses}
+        for one in statuses:
+            id = f"{one.policy}/{one.name}"
+            if self._logged.get(id, (AdjustmentState.IN_SYNC, None)) != logged[id]:
+                quiet = one.state in (
+                    AdjustmentState.IN_SYNC,
+                    AdjustmentState.AUDITED,
+                    AdjustmentState.PENDING,
                 )
-        self._said = {f"{view.policy}/{view.name}": (view.state, view.reason) for view in views}
-        return self._steady.show(views)
+                log.log(
+                    logging.INFO if quiet else logging.WARNING,
+                    "adjustment state changed",
+                    entry=id,
+                    state=one.state,
+                    reason=one.reason,
+                    detail=one.message,
+                )
+        self._logged = logged
+        return self._coalescer.show(statuses)
 
 
-def _problem_state(target: Target) -> str | None:
-    return "Refused" if target.refused else None if target.complete else "Pending"
+def _target_state(target: Target) -> AdjustmentState | None:
+    if target.refused:
+        return AdjustmentState.REFUSED
+    return None if target.complete else AdjustmentState.PENDING
 
 
-def _enforced(rule: AdjustmentEntry, target: Target, count: _ProcessCounts) -> AdjustmentStatus:
-    state, reason, message = _problem_state(target), target.reason, target.message
-    if count.error is not None:
-        state, reason, message = "Refused", count.error.reason, str(count.error)
-    elif state is None and count.left:
-        state, reason = "Drifted", "FightingForeignWriter"
-        message = fight_message()
-    return _view(
-        rule,
+def _enforced(entry: DesiredAdjustment, target: Target, counts: _ProcessCounts) -> ObservedAdjustment:
+    state, reason, message = _target_state(target), target.reason, target.message
+    if counts.error is not None:
+        state, reason, message = AdjustmentState.REFUSED, counts.error.reason, str(counts.error)
+    elif state is None and counts.fought_over:
+        state, reason, message = AdjustmentState.DRIFTED, "FightingForeignWriter", fight_message()
+    return _status(
+        entry,
         target,
-        state=state or "InSync",
+        state=state or AdjustmentState.IN_SYNC,
+        counts=counts,
         reason=reason,
         message=message,
-        in_force=count.in_force,
-        failed=count.failed + count.left,
-        overridden=count.overridden,
-        overridden_by=min(count.by, default=None),
     )
 
 
-def _view(rule: AdjustmentEntry, target: Target, *, state: str, **fields: object) -> AdjustmentStatus:
-    given = {"reason": target.reason, "message": target.message, **fields}
-    return AdjustmentStatus(
-        policy=rule.policy,
-        name=rule.name,
-        value=rule.value,
-        mode=rule.mode,
+def _status(
+    entry: DesiredAdjustment,
+    target: Target,
+    *,
+    state: AdjustmentState,
+    counts: _ProcessCounts,
+    reason: str | None = None,
+    message: str | None = None,
+    differing: int = 0,
+) -> ObservedAdjustment:
+    return ObservedAdjustment(
+        policy=entry.policy,
+        name=entry.name,
+        value=entry.value,
+        mode=entry.mode,
         state=state,
+        reason=reason or target.reason,
+        message=message or target.message,
         pods=target.pods,
-        **given,  # type: ignore[arg-type]
+        in_force=counts.in_force,
+        failed=(counts.failed + counts.fought_over) or None,
+        overridden=counts.overridden or None,
+        overridden_by=min(counts.overridden_by, default=None),
+        differing=differing or None,
     )

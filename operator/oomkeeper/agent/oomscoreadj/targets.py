@@ -1,8 +1,7 @@
-"""Which processes an adjustment names, now.
+"""Which processes an oom_score_adj entry names now.
 
-Of pods only those in a cgroup that carries the id of a container that kubelet reports for a pod of this node:
-so never the pause container, which no status lists, and never a pod of another node on the same kernel.
-"""
+Of pods only those in a cgroup with the id of a container that kubelet reports for a pod of this node: so
+never the pause container, which no status lists, and never a pod of another node on the same kernel."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +11,18 @@ from pathlib import Path
 from oomkeeper.kernel.bounded_read import read_text
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import ContainerFolders, HostProcesses, processes_below, unit_folders
+from oomkeeper.resources.oomnode import DesiredAdjustment
+from oomkeeper.resources.selector import LabelSelector
 
 from ..pods import Pod, PodTable
-from .entry import AdjustmentEntry
+from ..selector import keys_of, matches
+from .entry import entry_id
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The API server gives it to each namespace, with the namespace's name."""
 LABELS_UNKNOWN = "NamespaceUnknown"
 LOST_SECONDS = 15.0
-"""A running container without a cgroup for so long is no mere end of a container."""
+"""A running container without a cgroup for this time is not just about to end."""
 
 NamespaceLabels = Callable[[str], Mapping[str, str] | None]
 """Labels of a namespace; None while they are not known."""
@@ -28,23 +30,23 @@ NamespaceLabels = Callable[[str], Mapping[str, str] | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What one rule names."""
+    """What one entry names."""
 
     groups: tuple[frozenset[int], ...] = ()
     """Pids, those of one container (or unit, or comm) together: they have inherited from one another."""
     pods: int | None = None
-    """Pods with a container among them; None for a rule about the host's processes."""
+    """Pods with a container among them; None for an entry about host processes."""
     complete: bool = True
-    """False: processes may be named that cannot be told yet, so nothing may be given back."""
+    """False: the entry may name processes that are not known yet, so nothing may be restored."""
     refused: bool = False
-    """The rule makes no sense here."""
+    """The entry cannot apply to this host."""
     reason: str | None = None
-    """CamelCase, where there is something to say."""
+    """CamelCase; None where there is nothing to report."""
     message: str | None = None
 
 
 class Targets:
-    """Used from the agent's loop."""
+    """Used from the loop's thread."""
 
     def __init__(
         self,
@@ -66,41 +68,46 @@ class Targets:
         """Running container without a cgroup -> since when."""
         self._looked_at = 0.0
 
-    def find(self, rules: Sequence[AdjustmentEntry], *, host: bool) -> list[Target]:
-        """For each rule, in their order. `host`: whether the host's own processes are this node's."""
-        selected = {rule.id: self._select(rule) for rule in rules if rule.pods is not None}
+    def find(self, entries: Sequence[DesiredAdjustment], *, host: bool) -> list[Target]:
+        """Return the target of each entry, in their order. `host`: whether the host's own processes are this
+        node's."""
+        selected = {
+            entry_id(entry): self._select(entry, entry.pod_selector)
+            for entry in entries
+            if entry.pod_selector is not None
+        }
         folders = self._find_folders({one for found in selected.values() for one in found.containers})
         members: dict[str, frozenset[int]] = {
             one: frozenset(processes_below(folder)) for one, folder in folders.items()
         }
-        comms = {rule.comm for rule in rules if rule.comm is not None}
+        comms = {entry.process.comm for entry in entries if entry.process is not None}
         by_comm = self._by_comm(comms) if comms and host else {}
         targets = []
-        for rule in rules:
-            if rule.pods is not None:
-                targets.append(self._of_pods(selected[rule.id], members))
+        for entry in entries:
+            if entry.pod_selector is not None:
+                targets.append(self._of_pods(selected[entry_id(entry)], members))
             elif not host:
                 targets.append(
                     Target(
                         reason="NotThisNode",
-                        message="another node of this kernel has the host's own processes",
+                        message="another node of this kernel adjusts the host's processes",
                     )
                 )
-            elif rule.unit is not None:
-                targets.append(self._of_unit(rule.unit))
+            elif entry.systemd_unit is not None:
+                targets.append(self._of_unit(entry.systemd_unit))
             else:
-                targets.append(Target(groups=(frozenset(by_comm.get(rule.comm or "", ())),)))
+                comm = entry.process.comm if entry.process is not None else ""
+                targets.append(Target(groups=(frozenset(by_comm.get(comm, ())),)))
         return targets
 
     # -- pods
 
-    def _select(self, rule: AdjustmentEntry) -> "_Selected":
-        assert rule.pods is not None
+    def _select(self, entry: DesiredAdjustment, selector: LabelSelector) -> "_Selected":
         if self._pods is None:
             return _Selected(
                 refused=True,
                 reason="NoPods",
-                message="podSelector is for a cluster: this host's agent knows of no pods",
+                message="podSelector needs a cluster: this host has no pods",
             )
         if not self._pods.synced:
             return _Selected(
@@ -109,19 +116,19 @@ class Targets:
         containers: dict[str, Pod] = {}
         unknown: set[str] = set()
         for pod in self._pods.all():
-            if not rule.pods.matches(pod.facts.labels):
+            if not matches(selector, pod.facts.labels):
                 continue
             running = [
                 one
                 for one, state in pod.states.items()
-                if state.running and (not rule.containers or state.container in rule.containers)
+                if state.running and (not entry.containers or state.container in entry.containers)
             ]
             if not running:
                 continue
-            matches = self._in_namespace(rule, pod.facts.namespace)
-            if matches is None:
+            inside = self._in_namespace(entry, pod.facts.namespace)
+            if inside is None:
                 unknown.add(pod.facts.namespace)
-            elif matches:
+            elif inside:
                 containers |= dict.fromkeys(running, pod)
         if unknown:
             return _Selected(
@@ -132,13 +139,14 @@ class Targets:
             )
         return _Selected(containers=containers)
 
-    def _in_namespace(self, rule: AdjustmentEntry, namespace: str) -> bool | None:
-        if rule.namespaces is None:
+    def _in_namespace(self, entry: DesiredAdjustment, namespace: str) -> bool | None:
+        selector = entry.namespace_selector
+        if selector is None:
             return True
-        if rule.namespaces.keys <= {NAME_LABEL}:
-            return rule.namespaces.matches({NAME_LABEL: namespace})
+        if keys_of(selector) <= {NAME_LABEL}:
+            return matches(selector, {NAME_LABEL: namespace})
         labels = self._namespaces(namespace)
-        return None if labels is None else rule.namespaces.matches(labels)
+        return None if labels is None else matches(selector, labels)
 
     def _find_folders(self, ids: set[str]) -> dict[str, Path]:
         if not ids:
@@ -162,7 +170,7 @@ class Targets:
         reason, message, complete = selected.reason, selected.message, selected.complete
         if lost and reason is None:
             reason, complete = "CgroupNotFound", False
-            message = f"no cgroup of a running container of {_some(lost)} is to be seen"
+            message = f"no cgroup found for a running container of {_some(lost)}"
         return Target(
             groups=tuple(members[one] for one in there),
             pods=len({pod.facts.cgroup_uid for pod in there.values()}),
@@ -177,11 +185,12 @@ class Targets:
     def _of_unit(self, unit: str) -> Target:
         folders = unit_folders(self._cgroup_root, unit)
         if not folders:
-            return Target(reason="NoSuchUnit", message=f"no cgroup of {unit} is to be seen on this node")
+            return Target(reason="NoSuchUnit", message=f"no cgroup of {unit} found on this node")
         return Target(groups=tuple(frozenset(processes_below(one, containers=False)) for one in folders))
 
     def _by_comm(self, comms: set[str]) -> dict[str, list[int]]:
-        """Processes in no container by their comm: in one, anybody who may run a pod could take it."""
+        """Return processes outside containers by their comm: in a container, anyone who may run a pod could
+        choose it."""
         host = HostProcesses(proc=self._proc)
         found: dict[str, list[int]] = {}
         for folder in self._proc.iterdir():
@@ -198,7 +207,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Selected:
-    """The running containers of a rule about pods, and how far that is all."""
+    """The running containers that an entry about pods names, and whether these are all."""
 
     containers: Mapping[str, Pod] = field(default_factory=dict)
     complete: bool = True

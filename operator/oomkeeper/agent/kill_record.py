@@ -1,0 +1,43 @@
+"""One kill and its diagnosis as the record that is stored, printed, and folded into an incident."""
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.model.cause import Confidence
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.node import NodeFacts
+from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.record import read
+
+from .attribution import Subject
+
+
+def record_of(
+    kill: Kill,
+    *,
+    kill_id: str,
+    when: str,
+    subject: Subject,
+    facts: NodeFacts,
+    inferred: str | None = None,
+    boot_id: str | None = None,
+) -> RecordedKill:
+    """Return the record of a kill at `when` (RFC 3339).
+
+    `inferred`: how the cgroup was found where the kernel did not print it; it lowers the confidence.
+    `boot_id`: the boot that a panic ended."""
+    kill = kill._replace(wall=when)
+    diagnosis = diagnose(kill, node=facts, pod=subject.pod.facts if subject.pod else None)
+    if inferred is not None:
+        certain = diagnosis.confidence is Confidence.HIGH
+        diagnosis = diagnosis._replace(
+            confidence=Confidence.MEDIUM if certain else diagnosis.confidence,
+            uncertain=(*diagnosis.uncertain, inferred),
+        )
+    pod = None
+    if subject.pod is not None:
+        pod = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
+    document = kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))
+    return read(
+        RecordedKill,
+        {**document, "id": kill_id, "pod": pod, "container": subject.container, "bootID": boot_id},
+    )

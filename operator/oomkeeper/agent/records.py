@@ -1,0 +1,39 @@
+"""What the agent stores for itself, beside the resources: decoded with type checks, unknown fields
+ignored."""
+
+import msgspec
+
+from oomkeeper.resources.oomnode import LastPanic
+
+
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of the stored records: camelCase in JSON, fields at their default are left out."""
+
+
+class SysctlNote(StoredRecord, frozen=True, kw_only=True):
+    """What is known of one sysctl that oomkeeper writes."""
+
+    original: int
+    """The value found in this boot before the first write."""
+    boot: str | None = None
+    """The boot that `original`, `applied` and `drifts` belong to."""
+    applied: int | None = None
+    """The value written last; None before the first write succeeded."""
+    policy: str = ""
+    on_release: str = "Restore"
+    kubelet_start: int | None = None
+    """Start of the kubelet that ran when the value was last written, in ticks after boot."""
+    drifts: tuple[float, ...] = ()
+    """Recent changes by another writer, in seconds after boot."""
+    drift_count: int = 0
+    last_drift: str | None = None
+    suspected_writer: str | None = None
+
+
+class PanicNote(StoredRecord, frozen=True, kw_only=True):
+    """OOM panics found in pstore."""
+
+    seen: tuple[str, ...] = ()
+    """Identities of the records that are counted, oldest first."""
+    count: int = 0
+    last: LastPanic | None = None
