@@ -97,7 +97,7 @@ def policy(harness: Harness) -> Iterator[str]:
         harness.delete(f"{POLICIES}/adjusts")
 
 
-def test_containers_have_the_value_from_their_start_until_the_policy_goes(
+def test_containers_get_the_value_at_start_and_lose_it_when_the_policy_is_deleted(
     native_node: NativeNode,
     harness: Harness,
     agent: Agent,
@@ -166,7 +166,7 @@ def test_containers_have_the_value_from_their_start_until_the_policy_goes(
     eventually(lambda: "oomScoreAdjustments" not in node_status(harness, native_node.name))
 
 
-def test_a_label_that_is_taken_away_and_an_audit_give_the_value_back(
+def test_removed_label_and_audit_mode_restore_the_value(
     native_node: NativeNode, harness: Harness, space: str, policy: str
 ) -> None:
     one = ready(native_node, harness, space, pod("one", container("app", IDLE), labels=BATCH))
@@ -192,7 +192,7 @@ def holds(mebibytes: int) -> str:
     return f"(head -c {mebibytes}m /dev/zero; sleep 100000) | tail"
 
 
-def test_at_a_pods_limit_the_kernel_kills_whom_the_policy_names_though_another_is_larger(
+def test_at_pod_limit_kernel_kills_container_with_raised_score_although_another_is_larger(
     native_node: NativeNode, harness: Harness, space: str, policy: str
 ) -> None:
     harness.policy(
@@ -224,7 +224,7 @@ def test_at_a_pods_limit_the_kernel_kills_whom_the_policy_names_though_another_i
     assert first["status"]["cause"] == "PodLimit"
 
 
-def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
+def test_comm_selects_host_processes_but_no_process_in_a_pod(
     native_node: NativeNode, harness: Harness, space: str, policy: str, tmp_path: Path
 ) -> None:
     program = tmp_path / "oomk-adj-host"
@@ -251,7 +251,7 @@ def test_a_host_process_is_named_by_its_comm_and_one_in_a_pod_is_not(
 
 
 @pytest.mark.skipif(has_capability(CAP_SYS_RESOURCE), reason="the agent may write any value here")
-def test_a_value_that_needs_a_capability_is_a_problem_in_every_status(
+def test_missing_capability_is_reported_in_every_status(
     native_node: NativeNode, harness: Harness, space: str, policy: str
 ) -> None:
     one = ready(native_node, harness, space, pod("one", container("app", IDLE), labels=BATCH))

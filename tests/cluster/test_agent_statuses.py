@@ -95,7 +95,7 @@ def condition(harness: Harness, agent: Agent, kind: str) -> tuple[str, str]:
     return harness.conditions(f"{OOM_NODES}/{agent.node}")[kind]
 
 
-def test_a_status_without_kernel_evidence_becomes_one_incident_that_says_so(
+def test_oomkilled_status_without_kernel_evidence_becomes_one_reported_only_incident(
     harness: Harness, agent: Agent, pod: Json
 ) -> None:
     space = pod["metadata"]["namespace"]
@@ -116,14 +116,14 @@ def test_a_status_without_kernel_evidence_becomes_one_incident_that_says_so(
     assert len(only_incident(harness, space)["status"]["kills"]) == 2
 
 
-def test_an_ordinary_end_is_no_incident(harness: Harness, pod: Json) -> None:
+def test_normal_exit_is_no_incident(harness: Harness, pod: Json) -> None:
     space = pod["metadata"]["namespace"]
     ended(harness, pod, reason="Error")
     ended(harness, pod, reason="OOMKilled", container_id="containerd://" + "cd" * 32, restarts=1)
     assert only_incident(harness, space, visibility="ReportedOnly")["status"]["count"] == 1
 
 
-def test_an_unreadable_kernel_log_is_a_condition_with_its_reason(harness: Harness, agent: Agent) -> None:
+def test_unreadable_kernel_log_sets_a_condition_with_its_reason(harness: Harness, agent: Agent) -> None:
     eventually(lambda: condition(harness, agent, "KernelLogReadable") == ("False", "Unreadable"))
     [said] = [
         one["message"]
@@ -133,7 +133,7 @@ def test_an_unreadable_kernel_log_is_a_condition_with_its_reason(harness: Harnes
     assert "/nonexistent/kmsg" in said
 
 
-def test_the_status_is_written_on_change_only(harness: Harness, agent: Agent) -> None:
+def test_status_is_written_only_on_change(harness: Harness, agent: Agent) -> None:
     path = f"{OOM_NODES}/{agent.node}"
     eventually(lambda: harness.status(path).get("conditions"))
     version = harness.get(path)["metadata"]["resourceVersion"]
@@ -158,9 +158,7 @@ def entry(**fields: object) -> Json:
     return {"name": "vm.swappiness", "value": int(SWAPPINESS.read_text()), "policy": "test", **fields}
 
 
-def test_a_spec_that_slipped_past_the_schema_sets_a_condition_and_changes_nothing(
-    harness: Harness, agent: Agent
-) -> None:
+def test_invalid_stored_spec_sets_a_condition_and_changes_nothing(harness: Harness, agent: Agent) -> None:
     path = f"{OOM_NODES}/{agent.node}"
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/oomnodes.oomkeeper.dev"
     original = harness.get(crd)

@@ -54,7 +54,7 @@ def chart(testbed_say: Say) -> Iterator[ChartHarness]:
         yield made
 
 
-def test_helm_finds_nothing_to_complain_about(renderer: Helm) -> None:
+def test_helm_lint_reports_no_problem(renderer: Helm) -> None:
     assert "0 chart(s) failed" in renderer("lint", "--strict", CHART)
 
 
@@ -68,12 +68,12 @@ def test_helm_finds_nothing_to_complain_about(renderer: Helm) -> None:
         "agent.stateDir=x",
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused(renderer: Helm, setting: str) -> None:
+def test_invalid_chart_value_is_refused(renderer: Helm, setting: str) -> None:
     with pytest.raises(HelmError, match="values don't meet the specifications of the schema"):
         renderer.rendered("--set", setting)
 
 
-def test_every_value_has_a_place_in_the_schema_and_every_place_a_value() -> None:
+def test_schema_and_values_have_the_same_keys() -> None:
     import yaml
 
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
@@ -83,7 +83,7 @@ def test_every_value_has_a_place_in_the_schema_and_every_place_a_value() -> None
         assert schema[name]["properties"].keys() == values[name].keys()
 
 
-def test_every_option_that_the_pods_pass_is_one_of_the_program(renderer: Helm) -> None:
+def test_container_arguments_are_options_of_the_program(renderer: Helm) -> None:
     objects = renderer.rendered("--set", "agent.logLevel=debug")
     for kind in ("DaemonSet", "Deployment"):
         for workload in of_kind(objects, kind):
@@ -95,7 +95,7 @@ def test_every_option_that_the_pods_pass_is_one_of_the_program(renderer: Helm) -
             parser.parse_args(options)
 
 
-def test_the_agent_mounts_no_more_of_its_host_than_the_docs_say(renderer: Helm) -> None:
+def test_agent_mounts_only_documented_host_paths(renderer: Helm) -> None:
     def mounted(*settings: str) -> dict[str, bool]:
         [agent] = of_kind(renderer.rendered(*settings), "DaemonSet")
         spec = agent["spec"]["template"]["spec"]
@@ -117,14 +117,14 @@ def test_the_agent_mounts_no_more_of_its_host_than_the_docs_say(renderer: Helm) 
     assert all(f"| `{path}`" in docs for path in mounted())
 
 
-def test_the_agent_runs_on_every_linux_node_whatever_its_taints(renderer: Helm) -> None:
+def test_agent_tolerates_all_taints_on_linux_nodes(renderer: Helm) -> None:
     [agent] = of_kind(renderer.rendered(), "DaemonSet")
     spec = agent["spec"]["template"]["spec"]
     assert spec["tolerations"] == [{"operator": "Exists"}]
     assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
 
 
-def test_the_controller_runs_as_nobody_and_may_write_nothing(renderer: Helm) -> None:
+def test_controller_runs_unprivileged_on_a_read_only_file_system(renderer: Helm) -> None:
     [controller] = of_kind(renderer.rendered(), "Deployment")
     spec = controller["spec"]["template"]["spec"]
     [container] = spec["containers"]
@@ -136,20 +136,20 @@ def test_the_controller_runs_as_nobody_and_may_write_nothing(renderer: Helm) -> 
     }
 
 
-def test_install_brings_the_custom_resources_and_the_report_of_the_cluster(chart: ChartHarness) -> None:
+def test_install_creates_custom_resources_and_cluster_report(chart: ChartHarness) -> None:
     served = chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()
     assert len(served) == 4
     report = chart.harness.get(f"{REPORTS}/cluster")
     assert (report["spec"]["window"], report["spec"]["top"]) == ("24h", 10)
 
 
-def test_a_second_release_is_refused(chart: ChartHarness) -> None:
+def test_second_release_is_refused(chart: ChartHarness) -> None:
     """Two controllers would undo each other's work."""
     with pytest.raises(HelmError, match="cannot be imported into the current release"):
         chart.helm("install", "another", CHART, "--namespace=another", "--create-namespace")
 
 
-def test_upgrade_carries_changed_values(chart: ChartHarness) -> None:
+def test_upgrade_applies_changed_values(chart: ChartHarness) -> None:
     chart.helm("upgrade", RELEASE, CHART, f"--namespace={NAMESPACE}", "--set", "report.window=48h")
     assert chart.harness.get(f"{REPORTS}/cluster")["spec"]["window"] == "48h"
     chart.helm("rollback", RELEASE, "1", f"--namespace={NAMESPACE}")
@@ -241,19 +241,19 @@ def agent_a(confined: ChartHarness) -> Writer:
     return Writer(confined, confined.kubeconfig("agent", node="node-a"))
 
 
-def test_an_agent_writes_for_its_own_node(agent_a: Writer) -> None:
+def test_agent_may_write_for_its_own_node(agent_a: Writer) -> None:
     agent_a.node_status("node-a")
     agent_a.incident("new-on-a", node="node-a")
     agent_a.incident("on-node-a", node="node-a", subresource="status")
 
 
-def test_an_agent_cannot_write_another_nodes_oomnode(agent_a: Writer) -> None:
+def test_agent_cannot_write_oomnode_of_another_node(agent_a: Writer) -> None:
     assert "the agent of node node-a may not write for node node-b" in _forbidden(
         lambda: agent_a.node_status("node-b")
     )
 
 
-def test_an_agent_can_neither_make_nor_change_another_nodes_incident(agent_a: Writer) -> None:
+def test_agent_cannot_create_or_change_incident_of_another_node(agent_a: Writer) -> None:
     why = "the agent of node node-a may not write for node node-b"
     assert why in _forbidden(lambda: agent_a.incident("new-on-b", node="node-b"))
     assert why in _forbidden(lambda: agent_a.incident("on-node-b", node="node-b", subresource="status"))
@@ -261,14 +261,14 @@ def test_an_agent_can_neither_make_nor_change_another_nodes_incident(agent_a: Wr
         agent_a.incident("on-node-b", node="node-a")
 
 
-def test_a_token_of_the_agents_account_that_no_node_stands_behind_writes_nothing(
+def test_unbound_agent_token_cannot_write(
     confined: ChartHarness,
 ) -> None:
     loose = Writer(confined, confined.kubeconfig("agent"))
     assert "bound to no pod on a node" in _forbidden(lambda: loose.node_status("node-a"))
 
 
-def test_a_role_too_many_does_not_let_an_agent_delete_what_is_another_nodes(
+def test_extra_delete_role_does_not_let_agent_delete_incident_of_another_node(
     confined: ChartHarness, agent_a: Writer
 ) -> None:
     assert "cannot delete" in _forbidden(lambda: agent_a.delete("oomincident", "on-node-b"))
@@ -281,12 +281,12 @@ def test_a_role_too_many_does_not_let_an_agent_delete_what_is_another_nodes(
     kubectl("delete", "clusterrolebinding,clusterrole", "too-much")
 
 
-def test_people_are_not_confined(confined: ChartHarness) -> None:
+def test_administrators_are_not_restricted(confined: ChartHarness) -> None:
     admin = Writer(confined, confined.plane.kubeconfig)
     admin.node_status("node-b")
 
 
-def test_who_may_view_a_namespace_sees_its_incidents_and_nothing_else_of_oomkeepers(renderer: Helm) -> None:
+def test_view_role_grants_only_incidents(renderer: Helm) -> None:
     view = object_named(renderer.rendered(), "ClusterRole", "oomkeeper-view")
     assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     assert set(rules_of(view)) == {
@@ -294,7 +294,7 @@ def test_who_may_view_a_namespace_sees_its_incidents_and_nothing_else_of_oomkeep
     }
 
 
-def test_the_controller_needs_all_that_it_is_granted_and_no_more(chart: ChartHarness, tmp_path: Path) -> None:
+def test_controller_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_path: Path) -> None:
     harness = chart.harness
     harness.node("here")
     harness.kill("long-ago", node="here", age=timedelta(days=8))
@@ -322,7 +322,7 @@ def test_the_controller_needs_all_that_it_is_granted_and_no_more(chart: ChartHar
 
 @pytest.mark.kernel
 @pytest.mark.skipif(why_no_kills() is not None, reason=why_no_kills() or "")
-def test_an_agent_needs_all_that_it_is_granted_and_no_more(chart: ChartHarness, tmp_path: Path) -> None:
+def test_agent_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_path: Path) -> None:
     node = "node-c"
     chart.harness.node(node)
     head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
@@ -379,7 +379,7 @@ def _kill(victim: Eater, procs: str) -> None:
         victim.do("eat", bytes=64 << 20)
 
 
-def test_uninstall_leaves_the_custom_resources_and_what_is_in_them(chart: ChartHarness) -> None:
+def test_uninstall_keeps_custom_resources_and_their_objects(chart: ChartHarness) -> None:
     """The last of this module: nothing else is left of the release after it."""
     chart.harness.kill("kept", node="node-a")
     chart.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}")

@@ -135,11 +135,11 @@ def test_every_field_of_every_model_is_stored(stored: dict[str, Json], body: Jso
     assert kept["status"] == body["status"]
 
 
-def test_a_host_incident_needs_no_pod(api: Api) -> None:
+def test_host_incident_without_pod_is_accepted(api: Api) -> None:
     assert api.create(named(HOST_INCIDENT, "host"), dryRun="All")["spec"] == HOST_INCIDENT["spec"]
 
 
-def test_the_server_fills_in_the_same_defaults_as_the_models(api: Api) -> None:
+def test_server_and_models_apply_the_same_defaults(api: Api) -> None:
     models = {model.resource.kind: model for model in KINDS}
     for body in (PLAIN, {"apiVersion": PLAIN["apiVersion"], "kind": "OOMReport", "spec": {}}):
         filled = api.create(named(body, "defaults"), dryRun="All")
@@ -147,14 +147,14 @@ def test_the_server_fills_in_the_same_defaults_as_the_models(api: Api) -> None:
         assert filled["spec"] == {key: value for key, value in expected.items() if value != {}}
 
 
-def test_an_object_without_spec_is_taken_where_the_model_has_a_default(api: Api) -> None:
+def test_object_without_spec_is_accepted_where_the_model_has_a_default(api: Api) -> None:
     """The controller creates an OOMNode before it knows what to ask of it."""
     for kind in ("OOMNode", "OOMReport"):
         api.create(named({"apiVersion": PLAIN["apiVersion"], "kind": kind}, "bare"), dryRun="All")
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
-def test_a_bad_object_is_refused_with_what_to_write(api: Api, stored: dict[str, Json], case: Bad) -> None:
+def test_bad_object_is_refused_with_what_to_write(api: Api, stored: dict[str, Json], case: Bad) -> None:
     body = case.object()
     says = case.server if case.server is not None else case.says
     if case.in_status:
@@ -182,7 +182,7 @@ def _in_servers_spelling(path: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_server_and_models_judge_random_policies_alike(api: Api, seed: int) -> None:
+def test_server_and_models_agree_on_random_policies(api: Api, seed: int) -> None:
     random = Random(seed)
     verdicts = set()
     for _ in range(500):
@@ -203,7 +203,7 @@ def test_server_and_models_judge_random_policies_alike(api: Api, seed: int) -> N
     assert verdicts == {True, False}
 
 
-def test_both_ends_of_each_sysctls_range_are_taken(api: Api) -> None:
+def test_both_ends_of_each_sysctl_range_are_accepted(api: Api) -> None:
     everything = {"acknowledge": ["KubeletConflict", "NodePanic", "ContainerLimitPanicsNode"]}
     for key, (below, above, _) in RANGES.items():
         for value in (below + 1, above - 1):
@@ -211,12 +211,12 @@ def test_both_ends_of_each_sysctls_range_are_taken(api: Api) -> None:
             api.create(named(PLAIN | {"spec": spec}, "range"), dryRun="All")
 
 
-def test_what_kubelet_itself_writes_needs_no_acknowledgement(api: Api) -> None:
+def test_kubelet_values_need_no_acknowledgement(api: Api) -> None:
     spec = {"sysctls": {"vm.panic_on_oom": 0, "vm.overcommit_memory": 1, "kernel.panic": 10}}
     api.create(named(PLAIN | {"spec": spec}, "kubelet"), dryRun="All")
 
 
-def test_the_subject_of_an_incident_never_changes(api: Api, stored: dict[str, Json]) -> None:
+def test_incident_spec_is_immutable(api: Api, stored: dict[str, Json]) -> None:
     path = path_of(stored["OOMIncident"])
     for change in (
         {"cause": "NodeMemory"},
@@ -231,7 +231,7 @@ def test_the_subject_of_an_incident_never_changes(api: Api, stored: dict[str, Js
 
 
 @pytest.mark.parametrize("kind", RESOURCES)
-def test_spec_and_status_are_written_apart(api: Api, stored: dict[str, Json], kind: str) -> None:
+def test_spec_and_status_are_written_separately(api: Api, stored: dict[str, Json], kind: str) -> None:
     path = path_of(stored[kind])
     before = api.call("GET", path)
     api.call("PATCH", path, {"status": {"conditions": []}})
@@ -243,13 +243,13 @@ def test_spec_and_status_are_written_apart(api: Api, stored: dict[str, Json], ki
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
 
 
-def test_a_status_given_at_creation_is_not_kept(api: Api) -> None:
+def test_status_given_at_creation_is_dropped(api: Api) -> None:
     body = named(POLICY, "born-with-status")
     assert "status" not in api.create(body)
     api.call("DELETE", path_of(body))
 
 
-def test_only_a_change_of_spec_counts_as_a_generation(api: Api) -> None:
+def test_only_spec_changes_increase_generation(api: Api) -> None:
     body = named(PLAIN, "generation")
     assert api.create(body)["metadata"]["generation"] == 1
     status = {"status": {"observedGeneration": 1}}
@@ -258,7 +258,7 @@ def test_only_a_change_of_spec_counts_as_a_generation(api: Api) -> None:
     api.call("DELETE", path_of(body))
 
 
-def test_incidents_are_found_by_node_and_by_cause(api: Api) -> None:
+def test_incidents_can_be_selected_by_node_and_cause(api: Api) -> None:
     bodies = []
     for number, (node, cause) in enumerate(
         [("field-a", "PodLimit"), ("field-a", "NodeMemory"), ("field-b", "PodLimit")]
@@ -347,7 +347,7 @@ WIDE_AGES = {"oomp": {"LAST-KILL"}}
 
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(("short", "body", "narrow", "wide"), COLUMNS, ids=[row[0] for row in COLUMNS])
-def test_kubectl_get_shows_the_columns_by_the_short_name(
+def test_kubectl_get_shows_columns_for_each_short_name(
     control_plane: ControlPlane, short: str, body: Json, narrow: dict[str, str], wide: dict[str, str]
 ) -> None:
     name = "crds-full"
@@ -370,14 +370,14 @@ def test_kubectl_get_oom_lists_all_kinds_in_all_namespaces(control_plane: Contro
 
 
 @pytest.mark.usefixtures("api")
-def test_kubectl_explain_lists_every_sysctl_on_a_line_of_its_own(control_plane: ControlPlane) -> None:
+def test_kubectl_explain_lists_every_sysctl_on_its_own_line(control_plane: ControlPlane) -> None:
     text = control_plane.kubectl("explain", "oompolicy.spec.sysctls")
     for key in RANGES:
         assert f"\n    {key} (" in text
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_applied_as_it_stands(api: Api, control_plane: ControlPlane, example: Path) -> None:
+def test_example_is_accepted_unchanged(api: Api, control_plane: ControlPlane, example: Path) -> None:
     control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(example))
     documents = list(yaml.safe_load_all(example.read_text(encoding="utf-8")))
     for document in documents:
@@ -388,5 +388,5 @@ def test_an_example_is_applied_as_it_stands(api: Api, control_plane: ControlPlan
         }
 
 
-def test_there_are_examples() -> None:
+def test_examples_exist() -> None:
     assert len(EXAMPLES) >= 7

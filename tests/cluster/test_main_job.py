@@ -98,7 +98,7 @@ def sysctl(harness: Harness, node: str, key: str) -> Json:
     return {one["name"]: one for one in node_status(harness, node)["sysctls"]}[key]
 
 
-def test_a_policy_reaches_proc_sys_is_kept_there_and_gives_back_what_it_found(
+def test_policy_is_applied_enforced_and_reverted_in_proc_sys(
     native_node: NativeNode, harness: Harness
 ) -> None:
     node = native_node.name
@@ -136,7 +136,7 @@ def test_a_policy_reaches_proc_sys_is_kept_there_and_gives_back_what_it_found(
     eventually(lambda: node_status(harness, node).get("sysctls", []) == [])
 
 
-def test_a_pod_killed_at_its_limit_is_explained_reported_and_counted_everywhere(
+def test_kill_at_pod_limit_is_explained_reported_and_counted(
     native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     harness.policy("watches", sysctls={DUMP: value(DUMP)})
@@ -184,7 +184,7 @@ def totals(harness: Harness) -> int:
     return int(harness.status(f"{REPORTS}/cluster")["totals"]["kills"])
 
 
-def test_of_two_containers_the_one_that_ate_is_named(
+def test_incident_names_the_container_that_reached_its_limit(
     native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     quiet = container("quiet", "sleep 100000", limit="16Mi")
@@ -194,7 +194,7 @@ def test_of_two_containers_the_one_that_ate_is_named(
     assert one["status"]["count"] == 1
 
 
-def test_a_child_that_dies_while_its_container_lives_is_invisible_to_kubelet(
+def test_killed_child_of_a_running_container_is_invisible_to_kubelet(
     native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     create(native_node, space, pod("parent", container("app", EAT_IN_CHILD)))
@@ -204,13 +204,13 @@ def test_a_child_that_dies_while_its_container_lives_is_invisible_to_kubelet(
     assert "running" in status["containerStatuses"][0]["state"]
 
 
-def test_an_init_container_is_named(native_node: NativeNode, harness: Harness, space: str) -> None:
+def test_incident_names_an_init_container(native_node: NativeNode, harness: Harness, space: str) -> None:
     main = container("app", "sleep 100000", limit=None)
     create(native_node, space, pod("begins", main, init=[container("prepare", EAT)]))
     assert only_incident(harness, space, visibility="Reported")["spec"]["container"] == "prepare"
 
 
-def test_a_deployments_pod_counts_for_the_deployment(
+def test_kill_in_a_deployment_pod_names_the_deployment(
     native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     template = pod("unused", container("app", EAT), restart="Always", labels={"app": "shop"})
@@ -228,7 +228,7 @@ def test_a_deployments_pod_counts_for_the_deployment(
     assert only_incident(harness, space)["spec"]["workload"] == {"kind": "Deployment", "name": "shop"}
 
 
-def test_a_pod_deleted_right_after_the_kill_keeps_its_incident(
+def test_incident_survives_pod_deletion_right_after_the_kill(
     native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     create(native_node, space, pod("brief", container("app", EAT)))
@@ -242,7 +242,7 @@ def test_a_pod_deleted_right_after_the_kill_keeps_its_incident(
 STORM = "sleep 2; i=0; while [ $i -lt 40 ]; do tail /dev/zero; i=$((i+1)); done; sleep 100000"
 
 
-def test_kills_made_while_the_api_server_is_away_are_published_once_it_is_back(
+def test_kills_during_an_api_server_outage_are_published_afterwards(
     native_node: NativeNode, harness: Harness, space: str
 ) -> None:
     create(native_node, space, pod("spool", container("app", STORM)))
@@ -255,7 +255,7 @@ def test_kills_made_while_the_api_server_is_away_are_published_once_it_is_back(
     assert node_status(harness, native_node.name)["counters"]["unattributed"] == 0
 
 
-def test_an_agent_killed_in_the_middle_of_a_storm_counts_exactly(
+def test_agent_killed_during_a_storm_counts_exactly(
     native_node: NativeNode, harness: Harness, agent: Agent, space: str
 ) -> None:
     choose = random.Random(7)
@@ -274,7 +274,7 @@ def test_an_agent_killed_in_the_middle_of_a_storm_counts_exactly(
     eventually(lambda: node_status(harness, native_node.name)["counters"]["unattributed"] == 0)
 
 
-def test_with_a_new_state_the_count_goes_on_from_the_clusters_incident(
+def test_lost_state_continues_the_count_of_the_published_incident(
     native_node: NativeNode, harness: Harness, agent: Agent, space: str
 ) -> None:
     script = "while true; do read line < /tmp/go; tail /dev/zero; done"

@@ -25,7 +25,7 @@ def harness(control_plane: ControlPlane) -> Harness:
     return install(control_plane)
 
 
-def test_an_incident_without_a_namespace_is_given_up_for_good_and_the_next_one_published(
+def test_incident_of_a_missing_namespace_is_dropped_and_the_next_one_published(
     harness: Harness, tmp_path: Path
 ) -> None:
     namespace(harness.plane, "terminating")

@@ -39,7 +39,7 @@ def status_code(error: pytest.ExceptionInfo[ApiException]) -> int:
     return int(error.value.status)
 
 
-def test_an_agents_token_writes_for_its_node_and_is_refused_for_another(cluster: Cluster) -> None:
+def test_agent_token_may_write_only_for_its_node(cluster: Cluster) -> None:
     own, other = cluster.nodes[-2:]
     api = client.CustomObjectsApi(as_agent_of(cluster, own))
     nothing: Json = {"status": {}}
@@ -50,7 +50,7 @@ def test_an_agents_token_writes_for_its_node_and_is_refused_for_another(cluster:
     assert f"the agent of node {own} may not write for node {other}" in str(caught.value.body)
 
 
-def test_an_agents_token_cannot_forge_an_incident_of_another_node(cluster: Cluster, space: str) -> None:
+def test_agent_token_cannot_forge_incident_of_another_node(cluster: Cluster, space: str) -> None:
     own, other = cluster.nodes[-2:]
     api = client.CustomObjectsApi(as_agent_of(cluster, own))
     forged: Json = {
@@ -71,7 +71,7 @@ def test_an_agents_token_cannot_forge_an_incident_of_another_node(cluster: Clust
         assert status_code(caught) == FORBIDDEN
 
 
-def test_who_may_view_a_namespace_sees_its_incidents_and_no_others(cluster: Cluster, space: str) -> None:
+def test_namespace_viewer_sees_only_incidents_of_that_namespace(cluster: Cluster, space: str) -> None:
     account = "reader"
     cluster.core.create_namespaced_service_account(space, {"metadata": {"name": account}})
     cluster.kubectl(
@@ -97,7 +97,7 @@ def test_who_may_view_a_namespace_sees_its_incidents_and_no_others(cluster: Clus
     assert status_code(caught) == FORBIDDEN
 
 
-def test_every_object_is_listed_by_its_category(cluster: Cluster) -> None:
+def test_category_lists_every_object(cluster: Cluster) -> None:
     found = json.loads(cluster.kubectl("get", "oom", "-A", "-o", "json"))["items"]
     assert {"OOMNode", "OOMReport"} <= {one["kind"] for one in found}
     assert {one["metadata"]["name"] for one in found if one["kind"] == "OOMNode"} == set(cluster.nodes)

@@ -26,7 +26,7 @@ def labelled(name: str, labels: dict[str, str]) -> dict[str, Any]:
     return made
 
 
-def test_batch_pods_on_every_node_go_first_while_the_policy_stands_and_others_as_before(
+def test_batch_pods_get_the_value_on_every_node_while_the_policy_exists(
     cluster: Cluster,
 ) -> None:
     with cluster.namespace("adjusted") as space:

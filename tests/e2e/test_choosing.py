@@ -14,16 +14,16 @@ def kubeconfig(folder: Path, *contexts: str) -> Path:
     return path
 
 
-def test_nothing_named_is_the_clusters_of_the_testbed() -> None:
+def test_default_is_the_testbed_cluster() -> None:
     assert chosen({}) is None
 
 
-def test_a_kind_context_is_taken(tmp_path: Path) -> None:
+def test_kind_context_is_accepted(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, "kind-mine", "production")
     assert chosen({KUBECONFIG: str(path)}) == Chosen(path, "kind-mine")
 
 
-def test_any_other_context_is_refused_until_it_is_spelled_out(tmp_path: Path) -> None:
+def test_other_context_is_refused_unless_named(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, "production", "kind-mine")
     with pytest.raises(RefusedError, match=f"production of .* is not kind's.*set {CONTEXT}=production"):
         chosen({KUBECONFIG: str(path)})
@@ -31,7 +31,7 @@ def test_any_other_context_is_refused_until_it_is_spelled_out(tmp_path: Path) ->
     assert chosen({KUBECONFIG: str(path), CONTEXT: "kind-mine"}) == Chosen(path, "kind-mine")
 
 
-def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_context_is_refused(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, "kind-mine")
     with pytest.raises(RefusedError, match="no context 'kind-other'"):
         chosen({KUBECONFIG: str(path), CONTEXT: "kind-other"})

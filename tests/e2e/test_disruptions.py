@@ -23,7 +23,7 @@ STORM = 40
 AWAY_SECONDS = 60.0
 
 
-def test_what_a_restarted_kubelet_writes_is_put_back_counted_and_named(cluster: Cluster) -> None:
+def test_value_written_by_restarted_kubelet_is_corrected_counted_and_attributed(cluster: Cluster) -> None:
     kind = cluster.need_nodes()
     node = kind.workers[0]
     mine = KUBELETS_VALUE + 7
@@ -46,7 +46,7 @@ def _is_ready(cluster: Cluster, node: str) -> bool:
     return any(one.type == "Ready" and one.status == "True" for one in conditions)
 
 
-def test_an_agent_deleted_in_the_middle_of_a_storm_loses_and_doubles_nothing(
+def test_agent_deleted_during_a_storm_loses_and_duplicates_nothing(
     cluster: Cluster, space: str, await_reports: Await
 ) -> None:
     node = cluster.nodes[-1]
@@ -84,7 +84,7 @@ def without_node(cluster: Cluster) -> Iterator[str]:
         eventually(lambda: cluster.oomnode(node)["status"]["conditions"])
 
 
-def test_the_oomnode_of_a_removed_node_goes_with_it(cluster: Cluster, without_node: str) -> None:
+def test_oomnode_is_deleted_with_its_node(cluster: Cluster, without_node: str) -> None:
     kind = cluster.need_nodes()
     kind.exec_in_node(without_node, ["systemctl", "stop", "kubelet.service"])
     cluster.core.delete_node(without_node)
@@ -96,7 +96,7 @@ def _unpaused(kind: KindCluster, node: str) -> bool:
     return True
 
 
-def test_kills_while_the_api_server_is_away_are_published_when_it_is_back(
+def test_kills_during_an_api_server_outage_are_published_afterwards(
     cluster: Cluster, space: str, await_reports: Await
 ) -> None:
     kind = cluster.need_nodes()

@@ -54,7 +54,7 @@ def incident_of(cluster: Cluster, namespace: str) -> Json:
 
 
 @each
-def test_a_kill_is_explained(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
+def test_kill_is_explained(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
     scenario = SCENARIOS[name]
     one = incident_of(cluster, spaces[name])
     spec, status = one["spec"], one["status"]
@@ -77,7 +77,7 @@ def test_a_kill_is_explained(cluster: Cluster, spaces: Mapping[str, str], name: 
 
 
 @each
-def test_kubelet_agrees_where_it_says_anything(
+def test_kubelet_status_agrees_where_it_reports_the_kill(
     cluster: Cluster, spaces: Mapping[str, str], name: str
 ) -> None:
     scenario = SCENARIOS[name]
@@ -115,7 +115,7 @@ def test_kubelet_agrees_where_it_says_anything(
 
 
 @each
-def test_the_pod_gets_an_event(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
+def test_pod_gets_an_event(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
     one = incident_of(cluster, spaces[name])
     pod = one["spec"]["pod"]
     [event] = eventually(lambda: cluster.events(spaces[name], of=pod["name"]))
@@ -126,9 +126,7 @@ def test_the_pod_gets_an_event(cluster: Cluster, spaces: Mapping[str, str], name
     )
 
 
-def test_the_policys_status_and_the_report_count_every_kill(
-    cluster: Cluster, spaces: Mapping[str, str]
-) -> None:
+def test_policy_status_and_report_count_every_kill(cluster: Cluster, spaces: Mapping[str, str]) -> None:
     value = cluster.value(cluster.nodes[0], "vm.oom_dump_tasks")
     head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMPolicy", "metadata": {"name": "e2e-counts"}}
     cluster.apply(head | {"spec": {"sysctls": {"vm.oom_dump_tasks": value}}})
@@ -157,7 +155,7 @@ def test_the_policys_status_and_the_report_count_every_kill(
     assert {space: by_namespace[space] for space in mine} == mine
 
 
-def test_every_nodes_account_closes(cluster: Cluster, spaces: Mapping[str, str]) -> None:
+def test_kill_accounting_of_every_node_is_complete(cluster: Cluster, spaces: Mapping[str, str]) -> None:
     assert spaces
     for node in cluster.nodes:
         eventually(lambda node=node: cluster.closed_account(node))

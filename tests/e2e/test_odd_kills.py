@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("cluster")
 Await = Callable[[int], None]
 
 
-def test_a_crash_loop_is_one_incident_that_counts_up(
+def test_crash_loop_is_one_incident_with_increasing_count(
     cluster: Cluster, space: str, await_reports: Await
 ) -> None:
     await_reports(3)
@@ -44,7 +44,9 @@ def test_a_crash_loop_is_one_incident_that_counts_up(
     assert event["reason"] == "OOMKilled"
 
 
-def test_a_static_pod_is_known_by_its_mirror(cluster: Cluster, space: str, await_reports: Await) -> None:
+def test_static_pod_is_identified_by_its_mirror_pod(
+    cluster: Cluster, space: str, await_reports: Await
+) -> None:
     kind = cluster.need_nodes()
     node = kind.workers[0]
     name = f"static-{uuid4().hex[:6]}"
@@ -89,7 +91,7 @@ def best_effort_limit(kind: KindCluster, node: str, *, above: int) -> Iterator[i
         kind.exec_in_node(node, ["sh", "-c", f"echo {none} > {folder}/{limit}"])
 
 
-def test_a_best_effort_pod_dies_at_the_limit_of_its_qos_class(
+def test_best_effort_pod_is_killed_at_qos_class_limit(
     cluster: Cluster, space: str, await_reports: Await
 ) -> None:
     """It has no limit of its own; here the class is given one."""
@@ -114,7 +116,7 @@ def test_a_best_effort_pod_dies_at_the_limit_of_its_qos_class(
     assert "BestEffort" in status["summary"]
 
 
-def test_a_process_of_a_node_outside_of_any_pod_is_that_nodes(cluster: Cluster, await_reports: Await) -> None:
+def test_process_outside_of_pods_belongs_to_its_node(cluster: Cluster, await_reports: Await) -> None:
     kind = cluster.need_nodes()
     node, name = kind.workers[-1], f"e2e-{uuid4().hex[:8]}"
     base = "/sys/fs/cgroup/memory" if _is_v1(kind, node) else "/sys/fs/cgroup"
@@ -143,7 +145,7 @@ def _of_cgroup(cluster: Cluster, name: str) -> list[Json]:
 
 
 @pytest.mark.skipif(why_no_kills() is not None, reason=why_no_kills() or "")
-def test_a_process_of_the_machine_is_published_by_one_node(cluster: Cluster, await_reports: Await) -> None:
+def test_process_of_the_machine_is_published_by_one_node(cluster: Cluster, await_reports: Await) -> None:
     cluster.need_nodes()
     await_reports(2)
     with cgroups() as top:
@@ -169,7 +171,7 @@ def neighbour(cluster: Cluster, say: Say) -> Iterator[KindCluster]:
         yield other
 
 
-def test_kills_in_another_cluster_on_the_same_kernel_are_not_ours(
+def test_kills_in_another_cluster_on_the_same_kernel_are_ignored(
     cluster: Cluster, neighbour: KindCluster, await_reports: Await
 ) -> None:
     before = {node: cluster.account(node)["recorded"] for node in cluster.nodes}

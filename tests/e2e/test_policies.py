@@ -73,9 +73,7 @@ def columns(cluster: Cluster, plural: str, name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if "sysctls" in EXAMPLES[name]["spec"]])
-def test_an_example_is_in_effect_on_the_nodes_it_selects_and_on_no_others(
-    cluster: Cluster, name: str
-) -> None:
+def test_example_takes_effect_only_on_selected_nodes(cluster: Cluster, name: str) -> None:
     document = harmless(EXAMPLES[name])
     wanted: dict[str, int] = document["spec"]["sysctls"]
     audits = document["spec"].get("mode") == "Audit"
@@ -123,7 +121,7 @@ def _sysctls_of(cluster: Cluster, node: str, *, policy: str) -> dict[str, Json]:
     return {one["name"]: one for one in obj["status"].get("sysctls", []) if one.get("policy") == policy}
 
 
-def test_a_persistent_policy_keeps_a_drop_in_on_its_nodes_until_it_goes(cluster: Cluster) -> None:
+def test_persistent_policy_has_a_drop_in_on_its_nodes_until_deleted(cluster: Cluster) -> None:
     kind = cluster.need_nodes()
     with applied(cluster, EXAMPLES["persistent-dumps"]):
         text = eventually(lambda: kind.exec_in_node(kind.control_plane, ["cat", DROP_IN], check=False))
@@ -144,7 +142,7 @@ def policy(name: str, *, node: str, sysctls: dict[str, int], **spec: Any) -> Jso
     }
 
 
-def test_two_policies_that_disagree_on_one_kernel_end_as_a_visible_conflict(cluster: Cluster) -> None:
+def test_conflicting_policies_on_one_kernel_set_condition_conflicted(cluster: Cluster) -> None:
     cluster.need_nodes()
     key = "vm.swappiness"
     first, second = cluster.nodes[-2:]

@@ -26,7 +26,7 @@ def put_back(cluster: Cluster, say: Say) -> Callable[[], None]:
     return lambda: install_operator(kind, say=say)
 
 
-def test_an_upgrade_with_changed_values_is_rolled_out_and_works_on(
+def test_upgrade_with_changed_values_is_rolled_out(
     cluster: Cluster, space: str, await_reports: Callable[[int], None]
 ) -> None:
     kind = cluster.need_nodes()
@@ -48,7 +48,7 @@ def _left(cluster: Cluster) -> list[str]:
     return [name for name in names if RELEASE in name and not name.endswith(tuple(cluster.nodes))]
 
 
-def test_uninstall_leaves_what_the_docs_say(cluster: Cluster, put_back: Callable[[], None]) -> None:
+def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, put_back: Callable[[], None]) -> None:
     kind = cluster.need_nodes()
     incidents = {one["metadata"]["uid"] for one in cluster.incidents()}
     kind.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "120s")

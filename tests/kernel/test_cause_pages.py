@@ -51,7 +51,7 @@ def _records(reader: KmsgReader) -> list[LogRecord]:
 
 
 @pytest.mark.parametrize(("name", "shown"), SHOWN, ids=[name for name, _ in SHOWN])
-def test_an_example_makes_the_cause_of_its_page(name: str, shown: Try) -> None:
+def test_example_of_a_cause_page_reproduces_the_cause(name: str, shown: Try) -> None:
     reader = KmsgReader(after_seq=KmsgReader.newest_seq())
     done = subprocess.run(
         ["sh", "-e", "-c", shown.script],
@@ -81,7 +81,7 @@ def _is_tail(kill: Kill) -> bool:
     return [victim.comm for victim in kill.victims] == ["tail"]
 
 
-def test_the_example_of_an_unknown_cause_is_the_command_that_it_shows(tmp_path: Path) -> None:
+def test_example_of_unknown_cause_page_is_the_command_shown(tmp_path: Path) -> None:
     [shown] = [one for one in Page(Cause.UNKNOWN).tries if one.where == "text"]
     tools = tmp_path / "bin"
     tools.mkdir()

@@ -44,7 +44,7 @@ def only_kill(node: Node, top: Cgroup) -> Json:
     return kill
 
 
-def test_a_lasting_setting_is_what_the_next_boot_applies(node: Node, tmp_path: Path) -> None:
+def test_persistent_setting_is_applied_at_next_boot(node: Node, tmp_path: Path) -> None:
     """`sysctl -p` of the drop-in is what a boot does with it (systemd-sysctl, procps)."""
     sysctl = shutil.which("sysctl")
     if sysctl is None:
@@ -59,7 +59,7 @@ def test_a_lasting_setting_is_what_the_next_boot_applies(node: Node, tmp_path: P
     assert DUMP.read_text().strip() == "0"
 
 
-def test_a_setting_that_does_not_last_is_set_again_at_the_next_start(node: Node, tmp_path: Path) -> None:
+def test_runtime_setting_is_applied_again_at_next_start(node: Node, tmp_path: Path) -> None:
     DUMP.write_text("1")
     file = policy(tmp_path, sysctls={"vm.oom_dump_tasks": 0})
     node.start("--policy", file)
@@ -71,7 +71,7 @@ def test_a_setting_that_does_not_last_is_set_again_at_the_next_start(node: Node,
     eventually(lambda: DUMP.read_text().strip() == "0")
 
 
-def test_without_the_table_of_tasks_the_cause_is_found_all_the_same(
+def test_cause_is_found_without_task_table(
     top: Cgroup, eater: Callable[..., Eater], node: Node, tmp_path: Path
 ) -> None:
     cgroup = top.child("quiet", limit_bytes=24 * MIB)
@@ -86,7 +86,7 @@ def test_without_the_table_of_tasks_the_cause_is_found_all_the_same(
     assert kill["victims"][0]["pid"] == victim.pid
 
 
-def test_at_a_cgroups_limit_the_task_that_asked_is_not_chosen_for_asking(
+def test_allocating_task_setting_has_no_effect_at_cgroup_limit(
     top: Cgroup, eater: Callable[..., Eater], node: Node, tmp_path: Path
 ) -> None:
     cgroup = top.child("asked", limit_bytes=80 * MIB)
@@ -104,7 +104,7 @@ def test_at_a_cgroups_limit_the_task_that_asked_is_not_chosen_for_asking(
     assert asks.result() is None
 
 
-def test_minus_1000_needs_a_capability_and_its_lack_is_said(
+def test_missing_capability_for_minus_1000_is_reported(
     eater: Callable[..., Eater], node: Node, tmp_path: Path
 ) -> None:
     protected = eater("oomk-never")

@@ -17,7 +17,7 @@ def only_kill(node: Node, below: Cgroup) -> Json:
     return kill
 
 
-def test_a_kill_at_the_cgroups_own_limit_is_explained_and_stored_once(
+def test_kill_at_own_cgroup_limit_is_explained_and_stored_once(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("own", limit_bytes=24 * MIB)
@@ -43,7 +43,7 @@ def test_a_kill_at_the_cgroups_own_limit_is_explained_and_stored_once(
     assert [one["id"] for one in node.kills(below=top)] == [kill["id"]]
 
 
-def test_a_kill_at_the_parents_limit_names_the_parent_and_the_victims_cgroup(
+def test_kill_at_parent_limit_names_the_parent_and_the_victim_cgroup(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     parent = top.child("parent", limit_bytes=24 * MIB)
@@ -60,7 +60,7 @@ def test_a_kill_at_the_parents_limit_names_the_parent_and_the_victims_cgroup(
     assert kill["limitBytes"] == 24 * MIB
 
 
-def test_a_full_tmpfs_is_named_as_what_filled_the_memory(
+def test_tmpfs_is_named_as_the_largest_memory_user(
     top: Cgroup, eater: Callable[..., Eater], node: Node, tmp_path: Path
 ) -> None:
     cgroup = top.child("tmpfs", limit_bytes=48 * MIB)
@@ -81,7 +81,7 @@ def test_a_full_tmpfs_is_named_as_what_filled_the_memory(
     assert "MoveTmpfs" in [advice["remedy"] for advice in kill["advice"]]
 
 
-def test_oom_score_adj_decides_who_dies_not_who_asked_for_memory(
+def test_oom_score_adj_decides_the_victim_not_the_allocating_task(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("three", limit_bytes=100 * MIB)
@@ -101,7 +101,7 @@ def test_oom_score_adj_decides_who_dies_not_who_asked_for_memory(
     assert procs[0].alive
 
 
-def test_a_name_made_to_look_like_a_kill_line_is_text_and_not_evidence(
+def test_process_name_that_mimics_a_kill_line_is_no_evidence(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("liar", limit_bytes=24 * MIB)
@@ -117,7 +117,7 @@ def test_a_name_made_to_look_like_a_kill_line_is_text_and_not_evidence(
     assert "\x1b" not in oomkeeper("kills", "--state-dir", node.state).stdout
 
 
-def test_lines_that_a_process_writes_into_the_kernel_log_change_nothing(
+def test_lines_written_to_kmsg_by_a_process_change_nothing(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("real", limit_bytes=24 * MIB)
@@ -142,7 +142,7 @@ def test_lines_that_a_process_writes_into_the_kernel_log_change_nothing(
     assert account["lostRecords"] == 0
 
 
-def test_no_kill_is_recorded_of_a_process_that_somebody_killed(
+def test_sigkill_by_a_user_is_not_recorded_as_oom_kill(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("quiet", limit_bytes=40 * MIB)
@@ -157,7 +157,7 @@ def test_no_kill_is_recorded_of_a_process_that_somebody_killed(
     assert [one["comm"] for one in only_kill(node, below=top)["victims"]] == ["really"]
 
 
-def test_kills_made_while_nobody_watched_are_found_at_the_next_start(
+def test_kills_while_agent_is_stopped_are_found_at_next_start(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("alone", limit_bytes=8 * MIB)
@@ -173,7 +173,7 @@ def test_kills_made_while_nobody_watched_are_found_at_the_next_start(
     assert node.stop() == 0
 
 
-def test_kills_from_before_the_first_start_are_not_of_this_account(
+def test_kills_before_the_first_start_are_not_counted(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroup = top.child("before", limit_bytes=8 * MIB)
@@ -186,7 +186,7 @@ def test_kills_from_before_the_first_start_are_not_of_this_account(
 
 
 @pytest.mark.parametrize("signal_end", ["SIGTERM", "SIGKILL"])
-def test_a_state_folder_serves_one_agent_at_a_time(node: Node, signal_end: str) -> None:
+def test_second_agent_on_same_state_directory_is_refused(node: Node, signal_end: str) -> None:
     node.start()
     second = oomkeeper("node", "--state-dir", node.state)
     assert second.returncode == 2

@@ -11,7 +11,7 @@ from tests.unit.kernel.panic_samples import panic_lines, parts, write_erst
 from tests.waiting import eventually
 
 
-def test_a_panic_is_printed_and_stored_once_over_a_sigkill(node: Node, tmp_path: Path) -> None:
+def test_panic_is_printed_and_stored_once_despite_sigkill(node: Node, tmp_path: Path) -> None:
     # Copies lie in the archive; with a day of their own the record is none too old.
     write_erst(tmp_path / "pstore", parts(panic_lines(), cuts=(9,)), written=time.time() - 60)
     where = ("--pstore", tmp_path / "pstore", "--pstore-archive", tmp_path / "none")

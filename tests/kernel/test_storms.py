@@ -16,7 +16,7 @@ from tests.waiting import eventually
 KILLS = 70
 
 
-def test_a_storm_is_recorded_kill_by_kill_though_the_kernel_prints_ten_reports(
+def test_storm_is_recorded_completely_although_kernel_prints_ten_reports(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     cgroups = [top.child(name, limit_bytes=4 * MIB) for name in ("one", "two")]
@@ -46,7 +46,7 @@ def test_a_storm_is_recorded_kill_by_kill_though_the_kernel_prints_ten_reports(
     assert sorted(printed) == sorted(kill["id"] for kill in found)
 
 
-def test_a_kill_without_a_report_is_laid_to_the_limit_that_must_have_been_met(
+def test_kill_without_report_is_attributed_to_the_only_possible_limit(
     top: Cgroup, eater: Callable[..., Eater], node: Node
 ) -> None:
     other = top.child("other", limit_bytes=4 * MIB)
@@ -72,7 +72,7 @@ def test_a_kill_without_a_report_is_laid_to_the_limit_that_must_have_been_met(
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_an_agent_killed_at_random_instants_of_a_storm_loses_and_doubles_nothing(
+def test_agent_killed_at_random_times_during_a_storm_loses_and_duplicates_nothing(
     top: Cgroup, eater: Callable[..., Eater], node: Node, seed: int
 ) -> None:
     choose = random.Random(seed)
@@ -96,9 +96,7 @@ def test_an_agent_killed_at_random_instants_of_a_storm_loses_and_doubles_nothing
     assert node.stop() == 0
 
 
-def test_a_cgroup_made_again_under_its_old_name_starts_a_new_count(
-    top: Cgroup, eater: Callable[..., Eater], node: Node
-) -> None:
+def test_recreated_cgroup_starts_a_new_count(top: Cgroup, eater: Callable[..., Eater], node: Node) -> None:
     """A service that is started again has the cgroup path of the one before."""
     node.start()
     maker = eater("maker")

@@ -53,9 +53,7 @@ def other(key: str, found: dict[str, int]) -> int:
     return 1 - found[key] if key != SWAPPINESS else (found[key] + 7) % 100
 
 
-def test_a_policy_is_applied_shown_and_given_back(
-    node: Node, tmp_path: Path, as_found: dict[str, int]
-) -> None:
+def test_policy_is_applied_shown_and_reverted(node: Node, tmp_path: Path, as_found: dict[str, int]) -> None:
     wanted = {key: other(key, as_found) for key in as_found}
     node.start("--policy", policy(tmp_path, sysctls=wanted))
     eventually(lambda: all(value(key) == number for key, number in wanted.items()))
@@ -71,7 +69,7 @@ def test_a_policy_is_applied_shown_and_given_back(
     assert {key: value(key) for key in as_found} == as_found
 
 
-def test_the_value_found_first_is_remembered_over_a_sigkill_and_a_second_policy(
+def test_original_value_survives_sigkill_and_second_policy(
     node: Node, tmp_path: Path, as_found: dict[str, int]
 ) -> None:
     first, second = (as_found[SWAPPINESS] + 3) % 100, (as_found[SWAPPINESS] + 9) % 100
@@ -86,7 +84,7 @@ def test_the_value_found_first_is_remembered_over_a_sigkill_and_a_second_policy(
     assert value(SWAPPINESS) == as_found[SWAPPINESS]
 
 
-def test_drift_is_put_back_counted_and_its_writer_guessed_from_etc(
+def test_drift_is_corrected_counted_and_attributed_to_a_file_in_etc(
     node: Node, tmp_path: Path, as_found: dict[str, int]
 ) -> None:
     wanted = (as_found[SWAPPINESS] + 5) % 100
@@ -104,7 +102,7 @@ def test_drift_is_put_back_counted_and_its_writer_guessed_from_etc(
     assert node.stop() == 0
 
 
-def test_against_a_writer_that_never_stops_the_agent_gives_up_and_says_so(
+def test_enforcement_pauses_for_a_persistent_foreign_writer_and_reports_it(
     node: Node, tmp_path: Path, as_found: dict[str, int]
 ) -> None:
     wanted = (as_found[SWAPPINESS] + 5) % 100
@@ -129,7 +127,7 @@ def test_against_a_writer_that_never_stops_the_agent_gives_up_and_says_so(
     assert node.stop() == 0
 
 
-def test_a_persistent_policy_keeps_one_drop_in_and_takes_it_away_again(
+def test_persistent_policy_writes_one_drop_in_and_removes_it(
     node: Node, tmp_path: Path, as_found: dict[str, int]
 ) -> None:
     wanted = other(DUMP, as_found)
@@ -149,7 +147,7 @@ def test_a_persistent_policy_keeps_one_drop_in_and_takes_it_away_again(
     assert list((node.etc / "sysctl.d").iterdir()) == []
 
 
-def test_audit_tells_and_changes_nothing(node: Node, tmp_path: Path, as_found: dict[str, int]) -> None:
+def test_audit_mode_reports_and_changes_nothing(node: Node, tmp_path: Path, as_found: dict[str, int]) -> None:
     wanted = other(ALLOCATING, as_found)
     node.start("--policy", policy(tmp_path, sysctls={ALLOCATING: wanted}, mode="Audit"))
     row = eventually(lambda: node.sysctl(ALLOCATING)["state"] and node.sysctl(ALLOCATING))
@@ -167,7 +165,7 @@ def test_audit_tells_and_changes_nothing(node: Node, tmp_path: Path, as_found: d
         ({"vm.drop_caches": 3}, "unknown sysctl"),
     ],
 )
-def test_a_policy_that_asks_for_trouble_is_refused_before_anything_is_changed(
+def test_dangerous_policy_is_refused_before_anything_is_changed(
     node: Node, tmp_path: Path, as_found: dict[str, int], sysctls: dict[str, int], said: str
 ) -> None:
     before = value("vm.panic_on_oom")
@@ -190,14 +188,14 @@ def test_a_policy_that_asks_for_trouble_is_refused_before_anything_is_changed(
         (("--state-dir", "/dev/null/state"), "/dev/null"),
     ],
 )
-def test_what_cannot_be_used_is_named_in_one_line(node: Node, arguments: tuple[str, ...], said: str) -> None:
+def test_unusable_argument_is_named_in_one_line(node: Node, arguments: tuple[str, ...], said: str) -> None:
     done = oomkeeper("node", "--state-dir", node.state, "--etc", node.etc, *arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_processes_are_adjusted_by_name_while_the_policy_stands(
+def test_processes_are_adjusted_by_name_while_the_policy_exists(
     node: Node, tmp_path: Path, eater: Callable[..., Eater]
 ) -> None:
     early = eater("oomk-test-agent")
@@ -225,5 +223,5 @@ def score(process: Eater) -> int:
     return int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
 
 
-def test_nothing_of_ours_is_left_in_etc() -> None:
+def test_no_file_is_left_in_etc() -> None:
     assert not os.path.lexists("/etc/sysctl.d/99-zzz-oomkeeper.conf")

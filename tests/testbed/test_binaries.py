@@ -68,9 +68,7 @@ def write_archive(path: Path, *, names: frozenset[str]) -> str:
     return hashlib.sha512(content.getvalue()).hexdigest()
 
 
-def test_a_download_takes_the_newest_patch_of_the_wanted_minor_version(
-    web: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_download_takes_newest_patch_of_the_minor_version(web: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = web
     digest = write_archive(folder / "envtest.tar.gz", names=envtest.BINARIES)
     (folder / "index").write_text(INDEX.format(machine=envtest.machine(), hash=digest, url=url))
@@ -89,7 +87,7 @@ def test_a_download_takes_the_newest_patch_of_the_wanted_minor_version(
         (frozenset({"etcd", "kubectl"}), None, "holds no kube-apiserver"),
     ],
 )
-def test_a_download_that_is_not_what_it_should_be_is_refused(
+def test_download_with_wrong_checksum_is_refused(
     web: tuple[Path, str], tmp_path: Path, names: frozenset[str], digest: str | None, refusal: str
 ) -> None:
     folder, url = web
@@ -99,12 +97,12 @@ def test_a_download_that_is_not_what_it_should_be_is_refused(
         envtest.download(version="v1.37.2", target=tmp_path, index_url=f"{url}/index")
 
 
-def test_an_index_that_cannot_be_reached_is_a_refusal_not_a_crash(tmp_path: Path) -> None:
+def test_unreachable_index_is_a_refusal_not_a_crash(tmp_path: Path) -> None:
     with pytest.raises(envtest.DownloadRefusedError, match="refused"):
         envtest.download(version="v1.37.2", target=tmp_path, index_url="http://127.0.0.1:1/index")
 
 
-def test_kubebuilder_assets_come_before_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kubebuilder_assets_have_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("etcd", "kube-apiserver", "kubectl"):
         (tmp_path / name).touch(mode=0o755)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
@@ -112,7 +110,7 @@ def test_kubebuilder_assets_come_before_everything(tmp_path: Path, monkeypatch: 
     assert {path.parent for path in found.values()} == {tmp_path}
 
 
-def test_a_build_that_fails_says_what_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_build_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OOMKEEPER_CACHE", str(tmp_path))
     monkeypatch.setenv("GOPROXY", "off")
     monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
@@ -123,7 +121,7 @@ def test_a_build_that_fails_says_what_to_look_at(tmp_path: Path, monkeypatch: py
     assert list((tmp_path / "bin").iterdir()) == []  # nothing half done is found later
 
 
-def test_the_committed_modules_hold_the_versions_that_the_recipes_name() -> None:
+def test_go_modules_have_the_versions_of_the_recipes() -> None:
     for recipe in EVERY_RECIPE:
         text = (recipe.folder / "go.mod").read_text()
         for package in recipe.packages.values():
@@ -134,13 +132,13 @@ def test_the_committed_modules_hold_the_versions_that_the_recipes_name() -> None
         assert [int(part) for part in wanted.split(".")] <= [int(p) for p in recipes.GO_VERSION.split(".")]
 
 
-def test_a_changed_version_or_flag_is_another_stamp() -> None:
+def test_changed_version_or_flag_changes_the_stamp() -> None:
     assert len({recipe.stamp() for recipe in EVERY_RECIPE}) == len(EVERY_RECIPE)
     changed = recipes.Recipe(name="etcd", version="v3.0.0", module="etcd", packages=recipes.ETCD.packages)
     assert changed.stamp() != recipes.ETCD.stamp()
 
 
-def test_a_go_that_is_too_old_is_not_taken(tmp_path: Path) -> None:
+def test_too_old_go_is_not_used(tmp_path: Path) -> None:
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho 'go: go.mod requires go >= 99' >&2\nexit 1\n")
     go.chmod(0o755)
@@ -149,7 +147,7 @@ def test_a_go_that_is_too_old_is_not_taken(tmp_path: Path) -> None:
     assert golang.is_usable(go)
 
 
-def test_progress_says_seconds_packages_and_what_is_compiled() -> None:
+def test_progress_shows_seconds_packages_and_current_package() -> None:
     with Progress(title="etcd", total=300, say=silent, live=False) as progress:
         progress.step("go.etcd.io/bbolt")
         assert re.fullmatch(
@@ -157,7 +155,7 @@ def test_progress_says_seconds_packages_and_what_is_compiled() -> None:
         )
 
 
-def test_of_old_files_those_used_last_stay(tmp_path: Path) -> None:
+def test_most_recently_used_files_are_kept(tmp_path: Path) -> None:
     for age, name in enumerate(("a-1.tar", "a-2.tar", "a-3.tar", "other.tar")):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
@@ -166,7 +164,7 @@ def test_of_old_files_those_used_last_stay(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-1.tar", "a-3.tar", "other.tar"]
 
 
-def test_who_waits_for_a_lock_says_so(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_is_reported(tmp_path: Path) -> None:
     said: list[str] = []
     with locked(tmp_path / "lock", say=said.append, waiting_for="a build"):
         assert said == []
@@ -183,7 +181,7 @@ def _lock(path: Path, said: list[str]) -> None:
         said.append("had it")
 
 
-def test_an_image_is_the_same_archive_for_the_same_content(tmp_path: Path) -> None:
+def test_same_content_gives_the_same_image_archive(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "tool").write_text("x")
     (tmp_path / "bin" / "link").symlink_to("tool")

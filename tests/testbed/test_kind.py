@@ -77,12 +77,12 @@ def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: 
     eventually(lambda: fetched(cluster, service))  # kube-proxy knows the service as well
 
 
-def test_no_two_pods_of_a_cluster_have_one_address(cluster: KindCluster) -> None:
+def test_pod_addresses_are_unique(cluster: KindCluster) -> None:
     nodes = json.loads(cluster.kubectl("get", "nodes", "--output=json"))["items"]
     assert len({node["spec"]["podCIDR"] for node in nodes}) == len(cluster.nodes)
 
 
-def test_a_manifest_written_into_a_node_becomes_a_static_pod(cluster: KindCluster) -> None:
+def test_manifest_on_a_node_becomes_a_static_pod(cluster: KindCluster) -> None:
     [worker] = cluster.workers
     container = {"name": "main", "image": BUSYBOX_IMAGE, "command": ["sleep", "3600"]}
     pod = {
@@ -99,7 +99,7 @@ def test_a_manifest_written_into_a_node_becomes_a_static_pod(cluster: KindCluste
     cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=delete", "--timeout=60s")
 
 
-def test_a_stopped_node_comes_back_with_its_pods_network(cluster: KindCluster) -> None:
+def test_restarted_node_has_its_pod_network(cluster: KindCluster) -> None:
     [worker] = cluster.workers
     boot = cluster.exec_in_node(worker, ["cat", "/proc/1/stat"]).split()[21]
     cluster.stop_node(worker)
@@ -110,7 +110,7 @@ def test_a_stopped_node_comes_back_with_its_pods_network(cluster: KindCluster) -
     eventually(lambda: fetched(cluster, service_address(cluster)), seconds=90)
 
 
-def test_the_one_that_is_up_is_taken_and_left_up(cluster: KindCluster) -> None:
+def test_running_cluster_is_reused_and_left_running(cluster: KindCluster) -> None:
     identity = cluster.docker("inspect", "--format={{.Id}}", cluster.control_plane)
     said: list[str] = []
     with kind_cluster(name=NAME, say=said.append) as again:
@@ -119,13 +119,13 @@ def test_the_one_that_is_up_is_taken_and_left_up(cluster: KindCluster) -> None:
     assert cluster.docker("inspect", "--format={{.Id}}", cluster.control_plane) == identity
 
 
-def test_the_users_own_kubeconfig_is_not_touched(cluster: KindCluster) -> None:
+def test_user_kubeconfig_is_not_changed(cluster: KindCluster) -> None:
     own = Path.home() / ".kube" / "config"
     assert not own.exists() or cluster.context not in own.read_text()
     assert cluster.kubeconfig.stat().st_mode & 0o077 == 0
 
 
-def test_a_second_cluster_goes_without_the_first(cluster: KindCluster) -> None:
+def test_second_cluster_is_removed_without_the_first(cluster: KindCluster) -> None:
     with kind_cluster(name="second", workers=0) as second:
         assert second.kubectl("get", "nodes", "--output=name") == "node/second-control-plane\n"
         assert cluster.docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").strip()
@@ -181,7 +181,7 @@ def a_node_container_exists() -> bool:
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("again", [True, False], ids=["up", "down"])
-def test_one_killed_while_it_comes_up_can_be_brought_up_again_or_down(again: bool) -> None:
+def test_cluster_killed_during_start_can_be_started_again_or_removed(again: bool) -> None:
     coming = subprocess.Popen(UP, cwd=CHECKOUT, start_new_session=True)
     eventually(a_node_container_exists, seconds=300)
     os.killpg(coming.pid, signal.SIGKILL)
@@ -194,7 +194,7 @@ def test_one_killed_while_it_comes_up_can_be_brought_up_again_or_down(again: boo
 
 
 @pytest.mark.usefixtures("untouched")
-def test_a_cluster_whose_docker_was_killed_leaves_nothing() -> None:
+def test_cluster_whose_docker_was_killed_leaves_nothing() -> None:
     cluster = up(name=NAME, workers=0)
     assert cluster.docker.is_ours
     for pid in (state_folder() / "docker" / "dockerd.pid").read_text().split():

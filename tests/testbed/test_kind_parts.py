@@ -45,7 +45,7 @@ COMMIT
 """
 
 
-def test_dockers_rules_go_first_then_its_chains_and_nobody_elses() -> None:
+def test_docker_rules_are_removed_first_then_its_chains_and_no_others() -> None:
     commands = [" ".join(command) for command in netfilter.undoing(BEFORE, AFTER)]
     assert commands == [
         "-t filter -D FORWARD -j DOCKER-USER",
@@ -62,7 +62,7 @@ def test_dockers_rules_go_first_then_its_chains_and_nobody_elses() -> None:
     ]
 
 
-def test_a_docker_that_was_there_before_keeps_its_rules() -> None:
+def test_preexisting_docker_keeps_its_rules() -> None:
     assert netfilter.undoing(AFTER, AFTER) == []
 
 
@@ -76,9 +76,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("option", ["--bundle={}", "-b={}"])
-def test_the_wrapper_takes_the_capability_and_what_needs_it_out_of_a_bundle(
-    bundle: Path, option: str
-) -> None:
+def test_wrapper_removes_the_capability_and_its_users_from_a_bundle(bundle: Path, option: str) -> None:
     path = runc_without_sys_resource.specification_of(["create", option.format(bundle), "id"])
     assert path == bundle / "config.json"
     process = json.loads(path.read_text())["process"]
@@ -86,7 +84,7 @@ def test_the_wrapper_takes_the_capability_and_what_needs_it_out_of_a_bundle(
     assert process == {"capabilities": {"bounding": ["CAP_KILL"], "effective": []}, "oomScoreAdj": 0}
 
 
-def test_the_wrapper_runs_alone_and_ends_as_runc_with_the_same_arguments(bundle: Path) -> None:
+def test_wrapper_runs_standalone_and_execs_runc_with_the_same_arguments(bundle: Path) -> None:
     program = bundle / "runc"
     text = Path(runc_without_sys_resource.__file__).read_text()
     program.write_text(text.replace("/usr/sbin/runc", "/bin/echo"))
@@ -103,13 +101,13 @@ def test_the_wrapper_runs_alone_and_ends_as_runc_with_the_same_arguments(bundle:
     assert runc_without_sys_resource.specification_of(["delete", "id"]) is None
 
 
-def test_what_exec_is_given_is_a_process_alone(tmp_path: Path) -> None:
+def test_exec_gets_a_process_only(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("{}")
     arguments = ["exec", "--process", str(tmp_path / "p.json"), "id"]
     assert runc_without_sys_resource.specification_of(arguments) == tmp_path / "p.json"
 
 
-def test_a_cluster_of_our_nodes_asks_for_no_kindnet_and_takes_cgroup_v1_where_it_is() -> None:
+def test_cluster_of_own_nodes_uses_no_kindnet_and_accepts_cgroup_v1() -> None:
     cluster = json.loads(config.cluster_config(workers=2, has_kindnet=False))
     assert [node["role"] for node in cluster["nodes"]] == ["control-plane", "worker", "worker"]
     assert cluster["networking"] == {"disableDefaultCNI": True}
@@ -124,9 +122,7 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_pull_that_a_registry_answers_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pull_is_awaited_while_the_registry_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulling, "CONTACT_SECONDS", 2.0)
     puller = script(
         tmp_path / "p", "echo latest: Pulling from x; sleep 3; test $1 = busybox:1; echo Digest: y"
@@ -138,7 +134,7 @@ def test_a_pull_that_a_registry_answers_is_waited_for(
     ("text", "reason"),
     [("exec sleep 60", "no answer in 1 s"), ("echo dial tcp: refused; exit 1", "dial tcp: refused")],
 )
-def test_a_pull_without_a_registry_is_given_up_with_the_reason(
+def test_pull_without_registry_fails_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
 ) -> None:
     monkeypatch.setattr(pulling, "CONTACT_SECONDS", 1.0)
@@ -147,7 +143,7 @@ def test_a_pull_without_a_registry_is_given_up_with_the_reason(
     assert said[-1] == f"no registry gives busybox:1: {reason}"
 
 
-def test_a_program_that_fails_or_is_not_there_is_named() -> None:
+def test_failing_or_missing_program_is_named() -> None:
     with pytest.raises(TestbedError, match=r"sh -c .*exit 3: because"):
         run(["sh", "-c", "echo because >&2; exit 3"])
     with pytest.raises(TestbedError, match="no-such-program not found"):
@@ -157,6 +153,6 @@ def test_a_program_that_fails_or_is_not_there_is_named() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="iptables-save needs root")
-def test_the_firewall_as_it_is_needs_no_undoing() -> None:
+def test_unchanged_firewall_needs_no_restore() -> None:
     for saved in netfilter.dump().values():
         assert netfilter.undoing(saved, saved) == []

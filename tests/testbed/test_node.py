@@ -22,12 +22,12 @@ def node() -> Iterator[NativeNode]:
     await_machine(found)
 
 
-def test_the_node_is_ready_under_its_name(node: NativeNode) -> None:
+def test_node_is_ready_under_its_name(node: NativeNode) -> None:
     assert node.name == "node-t"
     assert node.kubectl("get", "nodes", "--output=name") == "node/node-t\n"
 
 
-def test_a_pod_runs_and_its_log_and_a_shell_in_it_are_reached(node: NativeNode) -> None:
+def test_pod_runs_and_logs_and_exec_work(node: NativeNode) -> None:
     script = "echo hello; sleep 1000"
     node.kubectl("run", "talker", "--image=oomkeeper.local/busybox:1", "--restart=Never", "--", "-c", script)
     node.kubectl("wait", "pod/talker", "--for=condition=Ready", "--timeout=60s")
@@ -35,7 +35,7 @@ def test_a_pod_runs_and_its_log_and_a_shell_in_it_are_reached(node: NativeNode) 
     assert node.kubectl("exec", "talker", "--", "hostname") == "talker\n"
 
 
-def test_the_kernel_kills_a_pod_at_its_limit_and_the_kubelet_says_so(node: NativeNode) -> None:
+def test_kernel_kills_pod_at_its_limit_and_kubelet_reports_it(node: NativeNode) -> None:
     container = {
         "name": "eater",
         "image": "oomkeeper.local/busybox:1",
@@ -50,7 +50,7 @@ def test_the_kernel_kills_a_pod_at_its_limit_and_the_kubelet_says_so(node: Nativ
     node.kubectl("wait", "pod/eater", killed, "--timeout=60s")
 
 
-def test_the_pods_of_the_node_are_under_the_cgroup_that_production_uses(node: NativeNode) -> None:
+def test_pod_cgroups_are_where_production_has_them(node: NativeNode) -> None:
     uid = node.kubectl("get", "pod", "talker", "--output=jsonpath={.metadata.uid}")
     assert all(list(root.rglob(f"pod{uid}")) for root in cgroups.roots())
 
@@ -60,7 +60,7 @@ def hold_a_second_node() -> None:
         pytest.fail("two native nodes on one machine")
 
 
-def test_a_second_node_in_the_same_process_is_refused_at_once(node: NativeNode) -> None:
+def test_second_node_in_the_same_process_is_refused_immediately(node: NativeNode) -> None:
     assert node.kubectl("get", "nodes")
     with pytest.raises(TestbedError, match="this process runs a native node already"):
         hold_a_second_node()

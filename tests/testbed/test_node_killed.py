@@ -46,7 +46,7 @@ def hold_node(runs: Path) -> tuple[subprocess.Popen[str], Path]:
     return holder, Path(line)
 
 
-def test_the_machine_is_as_it_was_after_the_holder_is_killed(runs: Path) -> None:
+def test_machine_is_restored_after_the_holder_is_killed(runs: Path) -> None:
     found = machine_now()
     holder, folder = hold_node(runs)
     assert machine_now() != found
@@ -58,7 +58,7 @@ def test_the_machine_is_as_it_was_after_the_holder_is_killed(runs: Path) -> None
     await_machine(found)
 
 
-def test_the_next_start_puts_back_what_a_killed_supervisor_left(runs: Path) -> None:
+def test_next_start_restores_what_a_killed_supervisor_left(runs: Path) -> None:
     found = machine_now()
     holder, folder = hold_node(runs)
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
@@ -78,6 +78,6 @@ def test_the_next_start_puts_back_what_a_killed_supervisor_left(runs: Path) -> N
         holder.wait()
 
 
-def test_a_folder_whose_name_is_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+def test_folder_name_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TestbedError, match="use a folder with a shorter name"):
         native_node(folder=tmp_path / ("x" * 70)).__enter__()

@@ -20,13 +20,13 @@ def pins(name: str) -> dict[str, tuple[str, frozenset[str]]]:
     return {package: (version, frozenset(hashes.split())) for package, version, hashes in found}
 
 
-def test_the_image_has_the_very_packages_that_the_tests_ran_with() -> None:
+def test_image_has_the_same_package_versions_as_the_tests() -> None:
     image, tested = pins("requirements-image.lock"), pins("requirements.lock")
     assert "kopf" in image
     assert image.items() <= tested.items()
 
 
-def test_the_image_holds_no_kubernetes_client() -> None:
+def test_image_has_no_kubernetes_client() -> None:
     assert "kubernetes" not in pins("requirements-image.lock")
 
 
@@ -48,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("cache")
-def test_an_image_that_is_there_is_not_built_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_image_is_not_built_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise AssertionError("nothing is to be built")
 
@@ -65,7 +65,7 @@ def test_an_image_that_is_there_is_not_built_again(checkout: Path, monkeypatch: 
 @pytest.mark.parametrize(
     "changed", ["Dockerfile", "requirements-image.lock", "operator/oomkeeper/__main__.py"]
 )
-def test_another_content_is_another_name(checkout: Path, changed: str) -> None:
+def test_changed_content_changes_the_name(checkout: Path, changed: str) -> None:
     before = making._image(checkout, base="x")
     with (checkout / changed).open("a") as file:
         file.write("# more\n")

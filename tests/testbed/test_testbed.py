@@ -58,13 +58,13 @@ def await_gone(folder: Path, port: int, *, supervisor: int) -> None:
         probe.bind(("127.0.0.1", port))
 
 
-def test_kubectl_reaches_a_server_of_the_version_that_was_built(cp: ControlPlane) -> None:
+def test_kubectl_reaches_server_of_the_built_version(cp: ControlPlane) -> None:
     version = json.loads(cp.kubectl("version", "--output=json"))
     assert version["serverVersion"]["gitVersion"].startswith("v1.")
     assert version["serverVersion"]["gitVersion"] == version["clientVersion"]["gitVersion"]
 
 
-def test_clients_verify_the_server_by_the_authority_of_the_run(cp: ControlPlane) -> None:
+def test_clients_verify_the_server_certificate(cp: ControlPlane) -> None:
     request = urllib.request.Request(f"{cp.url}/api", headers={"Authorization": f"Bearer {cp.token}"})
     context = ssl.create_default_context(cafile=str(cp.ca_file))
     with urllib.request.urlopen(request, context=context) as answer:
@@ -73,14 +73,14 @@ def test_clients_verify_the_server_by_the_authority_of_the_run(cp: ControlPlane)
         urllib.request.urlopen(request, context=ssl.create_default_context())
 
 
-def test_a_failing_kubectl_raises_with_the_servers_words(cp: ControlPlane) -> None:
+def test_failing_kubectl_raises_with_the_server_message(cp: ControlPlane) -> None:
     with pytest.raises(KubectlError, match=r'namespaces "nowhere" not found') as failure:
         cp.kubectl("get", "namespace", "nowhere")
     assert failure.value.returncode == 1
     assert "not found" in cp.kubectl("get", "namespace", "nowhere", check=False)
 
 
-def test_a_token_of_a_pod_on_a_node_says_which_node(cp: ControlPlane) -> None:
+def test_pod_token_names_its_node(cp: ControlPlane) -> None:
     cp.kubectl("create", "serviceaccount", "agent")
     token = cp.service_account_token(name="agent", node="node-a")
     kubeconfig = cp.kubeconfig_for(user="agent", token=token)
@@ -90,7 +90,7 @@ def test_a_token_of_a_pod_on_a_node_says_which_node(cp: ControlPlane) -> None:
     assert cp.service_account_token(name="agent", node="node-a") != token  # asked twice, the pod is made once
 
 
-def test_with_controllers_a_namespace_gets_its_account_and_can_be_deleted(tmp_path: Path) -> None:
+def test_with_controllers_a_namespace_gets_a_service_account_and_can_be_deleted(tmp_path: Path) -> None:
     with control_plane(folder=tmp_path, controllers=True) as cp:
         cp.kubectl("create", "namespace", "short-lived")
         account = ("get", "serviceaccount", "default", "-n", "short-lived", "--ignore-not-found")
@@ -107,7 +107,7 @@ def test_leaving_the_block_ends_all_processes_and_removes_the_folder(tmp_path: P
 
 
 @pytest.mark.parametrize("how", ["plain", "fork"])
-def test_nothing_survives_a_holder_that_is_killed(tmp_path: Path, how: str) -> None:
+def test_nothing_survives_a_killed_holder(tmp_path: Path, how: str) -> None:
     # "fork": a child of the holder keeps the pipe open
     holder, folder, port = hold_control_plane(tmp_path, how)
     supervisor = supervisor_of(folder)
@@ -118,7 +118,7 @@ def test_nothing_survives_a_holder_that_is_killed(tmp_path: Path, how: str) -> N
     assert not folder.exists()
 
 
-def test_the_next_start_sweeps_what_a_killed_supervisor_left(tmp_path: Path) -> None:
+def test_next_start_removes_what_a_killed_supervisor_left(tmp_path: Path) -> None:
     holder, folder, port = hold_control_plane(tmp_path)
     supervisor = supervisor_of(folder)
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
@@ -136,7 +136,7 @@ def test_the_next_start_sweeps_what_a_killed_supervisor_left(tmp_path: Path) -> 
         holder.wait()
 
 
-def test_a_start_leaves_other_living_runs_alone(tmp_path: Path, cp: ControlPlane) -> None:
+def test_start_does_not_touch_other_running_testbeds(tmp_path: Path, cp: ControlPlane) -> None:
     with control_plane(folder=runs_folder()) as second:
         assert {second.folder, cp.folder} <= set(live_runs(runs_folder()))
         assert second.url != cp.url
@@ -151,7 +151,7 @@ def kill_etcd_in_use(runs: Path) -> None:
         eventually(lambda: not of_run(cp.folder), seconds=5)  # the supervisor ends the rest
 
 
-def test_a_component_that_ends_meanwhile_is_named_at_the_end(tmp_path: Path) -> None:
+def test_component_that_ended_early_is_named_at_the_end(tmp_path: Path) -> None:
     with pytest.raises(TestbedError, match="etcd ended with code -9"):
         kill_etcd_in_use(tmp_path)
     assert (cache_folder() / "last-failed-run" / "etcd.log").exists()

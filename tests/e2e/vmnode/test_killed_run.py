@@ -56,7 +56,7 @@ def emulators(folder: Path) -> set[int]:
     return of_run(folder, only="qemu-system-x86_64")
 
 
-def test_the_guest_ends_with_whoever_held_it(held: tuple[subprocess.Popen[str], Path]) -> None:
+def test_guest_ends_with_its_holder(held: tuple[subprocess.Popen[str], Path]) -> None:
     holder, folder = held
     assert len(emulators(folder)) == 1
     holder.kill()
@@ -65,7 +65,7 @@ def test_the_guest_ends_with_whoever_held_it(held: tuple[subprocess.Popen[str], 
     assert of_run(folder) == set()
 
 
-def test_the_guest_ends_with_its_supervisor(runs: Path, held: tuple[subprocess.Popen[str], Path]) -> None:
+def test_guest_ends_with_its_supervisor(runs: Path, held: tuple[subprocess.Popen[str], Path]) -> None:
     holder, folder = held
     [emulator] = emulators(folder)
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself

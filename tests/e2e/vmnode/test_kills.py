@@ -14,7 +14,7 @@ def distinct(incident: Json) -> int:
     return len(pids)
 
 
-def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_told_once(
+def test_group_kill_at_container_limit_reports_each_victim_once(
     harness: Harness,
 ) -> None:
     before, counted = harness.counters()["recorded"], harness.vmstat_oom_kill()
@@ -39,7 +39,7 @@ def test_a_container_with_a_limit_of_its_own_dies_as_a_group_and_each_victim_is_
     assert status["count"] == 1
 
 
-def test_at_a_pods_own_limit_the_container_that_holds_the_victim_dies_and_the_other_lives(
+def test_kill_at_pod_limit_ends_only_the_container_of_the_victim(
     harness: Harness,
 ) -> None:
     limit = {"limits": {"memory": "64Mi", "cpu": "1"}, "requests": {"memory": "64Mi", "cpu": "100m"}}
@@ -63,7 +63,7 @@ def test_at_a_pods_own_limit_the_container_that_holds_the_victim_dies_and_the_ot
     harness.counters()
 
 
-def test_a_process_bound_to_one_numa_node_exhausts_that_node_alone(harness: Harness) -> None:
+def test_process_bound_to_one_numa_node_exhausts_only_that_node(harness: Harness) -> None:
     touch = "b = bytearray(1200 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1"
     harness.pod("bound", container("hog", f"exec numactl --membind=1 python3 -c '{touch}'"))
     incident = harness.incident(cause="NUMAMemoryPolicy")

@@ -28,7 +28,7 @@ def panicked(harness: Harness) -> Json:
     return harness.incident(outcome="Panicked")
 
 
-def test_a_limit_that_panics_the_node_is_reported_with_its_cause_after_the_reboot(harness: Harness) -> None:
+def test_panic_at_a_limit_is_reported_with_its_cause_after_the_reboot(harness: Harness) -> None:
     # What kubelet left at its start, whatever the kernel was booted with.
     assert (harness.in_guest(PANIC_ON_OOM), harness.in_guest(PANIC)) == (0, 10)
     with pytest.raises(KubectlError, match="ContainerLimitPanicsNode, KubeletConflict"):
@@ -75,7 +75,7 @@ def test_a_limit_that_panics_the_node_is_reported_with_its_cause_after_the_reboo
     assert panicked(harness)["status"]["count"] == 1
 
 
-def test_explain_reads_what_the_kernel_left_in_pstore(harness: Harness) -> None:
+def test_explain_reads_pstore(harness: Harness) -> None:
     """After the test above: the records stay where they are."""
     text = harness.node.sh("cat /sys/fs/pstore/dmesg-erst-*", seconds=60)
     command = [sys.executable, "-m", "oomkeeper", "explain", "-", "--output", "json"]

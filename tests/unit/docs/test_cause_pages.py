@@ -30,25 +30,25 @@ def explained(log: str) -> list[dict]:
     return kills
 
 
-def test_every_cause_has_a_page_and_every_page_a_cause() -> None:
+def test_causes_and_pages_match() -> None:
     assert names() == sorted(Cause)
 
 
 @each_cause
-def test_a_page_answers_the_same_questions_in_the_same_order(cause: Cause) -> None:
+def test_every_page_has_the_same_sections(cause: Cause) -> None:
     page = Page(cause)
     assert page.text.startswith(f"# {cause}\n")
     assert page.sections == SECTIONS
 
 
 @each_cause
-def test_the_log_on_a_page_has_the_cause_of_the_page(cause: Cause) -> None:
+def test_log_on_a_page_gets_the_cause_of_the_page(cause: Cause) -> None:
     [log] = Page(cause).logs
     assert [kill["cause"] for kill in explained(log)] == [cause]
 
 
 @each_cause
-def test_remedies_on_a_page_exist_and_hold_those_that_its_log_gets(cause: Cause) -> None:
+def test_page_lists_the_remedies_that_its_log_gets(cause: Cause) -> None:
     page = Page(cause)
     assert set(page.remedies) <= set(Remedy)
     assert len(page.remedies) == len(set(page.remedies))
@@ -57,7 +57,7 @@ def test_remedies_on_a_page_exist_and_hold_those_that_its_log_gets(cause: Cause)
 
 
 @each_cause
-def test_a_page_says_how_to_make_its_cause_happen(cause: Cause) -> None:
+def test_page_shows_how_to_reproduce_its_cause(cause: Cause) -> None:
     tries = Page(cause).tries
     if cause is Cause.EXTERNAL_POLICY:
         assert tries == []  # No released kernel can.
@@ -68,7 +68,7 @@ def test_a_page_says_how_to_make_its_cause_happen(cause: Cause) -> None:
         subprocess.run(["sh", "-n", "-c", one.script], check=True)
 
 
-def test_what_a_virtual_machine_must_do_is_not_offered_for_this_host() -> None:
+def test_global_causes_are_reproduced_in_a_virtual_machine_only() -> None:
     global_causes = {
         Cause.NODE_MEMORY,
         Cause.ZONE_MEMORY,
@@ -82,7 +82,7 @@ def test_what_a_virtual_machine_must_do_is_not_offered_for_this_host() -> None:
         assert all(one.where.startswith("vm") == (cause in global_causes) for one in Page(cause).tries)
 
 
-def test_the_index_lists_every_page_and_every_remedy() -> None:
+def test_index_lists_every_page_and_every_remedy() -> None:
     text = (CAUSES / "README.md").read_text()
     assert set(re.findall(r"\]\((\w+)\.md\)", text)) >= set(Cause)
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\w ]+?) \|", text, re.MULTILINE))

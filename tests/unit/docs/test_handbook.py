@@ -39,7 +39,7 @@ def judged(path: Path) -> list[tuple[Kill, Diagnosis]]:
 
 
 @needs_seed
-def test_the_excerpts_of_the_document_get_its_causes_as_far_as_they_show_them() -> None:
+def test_document_excerpts_get_the_causes_that_they_show() -> None:
     (own, alone), (parent, shared), (node, full), (numa, bound) = judged(SEED)
     assert [victim.pid for kill in (own, parent, node, numa) for victim in kill.victims] == [
         2021820,
@@ -61,7 +61,7 @@ def test_the_excerpts_of_the_document_get_its_causes_as_far_as_they_show_them() 
 
 
 @needs_seed
-def test_with_the_line_that_the_document_left_out_its_cgroup_causes_are_named() -> None:
+def test_omitted_document_line_lets_cgroup_causes_be_named() -> None:
     line = (
         "warning|kernel[-]|[{time}] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,"
         "mems_allowed=0,oom_memcg={oom},task_memcg={task},task={comm},pid={pid},uid=0\n\n"
@@ -84,7 +84,7 @@ def test_with_the_line_that_the_document_left_out_its_cgroup_causes_are_named() 
 
 
 @needs_seed
-def test_the_documents_remedies_come_with_figures() -> None:
+def test_document_remedies_have_figures() -> None:
     (_, own), _, (_, node), (_, numa) = judged(SEED)
     own_advice = {item.remedy: item.message for item in own.advice}
     assert "memhog alone uses 80 MiB (>99 % of the limit)" in own_advice[Remedy.FIND_LEAK]
@@ -97,7 +97,7 @@ def test_the_documents_remedies_come_with_figures() -> None:
 # Three processes, one marked
 
 
-def test_of_three_processes_that_fill_a_machine_the_marked_one_dies_first() -> None:
+def test_process_with_highest_score_of_three_is_killed_first() -> None:
     (first, verdict), (second, _), (third, _) = judged(GLOBAL)
     assert verdict.cause is Cause.NODE_MEMORY
     assert [kill.victims[0].comm for kill in (first, second, third)] == ["test1", "test2", "test"]
@@ -110,7 +110,7 @@ def test_of_three_processes_that_fill_a_machine_the_marked_one_dies_first() -> N
 # Settings that change what the kernel does
 
 
-def test_with_oom_kill_allocating_task_whoever_asked_dies() -> None:
+def test_oom_kill_allocating_task_kills_the_requesting_task() -> None:
     ((kill, verdict),) = judged(DATA / "6.1-v2-allocating-task.log")
     assert kill.invoker is not None
     assert (kill.victims[0].comm, kill.victims[0].pid) == ("asker", 100)

@@ -32,7 +32,7 @@ LAB-FACT order 3\r
 """
 
 
-def test_an_oops_is_a_broken_machine_and_a_panic_of_memory_is_not() -> None:
+def test_oops_is_a_broken_machine_but_oom_panic_is_not() -> None:
     assert crash(OOPS) == "BUG: unable to handle page fault for address: ffffffffffffffd8"
     assert oom_panic(OOPS) is None
     assert crash(MEMORY) is None
@@ -40,7 +40,7 @@ def test_an_oops_is_a_broken_machine_and_a_panic_of_memory_is_not() -> None:
     assert crash("[ 1.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00007f00") is not None
 
 
-def test_what_a_guest_says_is_told_from_what_its_kernel_logged() -> None:
+def test_guest_statements_are_separated_from_kernel_log() -> None:
     finished, left = read_talk(TALK)
     [own] = finished
     assert own.truth == Truth(facts={"cause": "CgroupLimit"}, victims=((115, "x,pid=1,uid=0"),))
@@ -49,7 +49,7 @@ def test_what_a_guest_says_is_told_from_what_its_kernel_logged() -> None:
     assert (left.name, left.truth.facts) == ("next", {"order": "3"})
 
 
-def test_a_truth_survives_being_written_down() -> None:
+def test_truth_survives_serialization() -> None:
     truth = Truth(facts={"kills": "2"}, victims=((1, "a:b"), (2, "c")))
     assert Truth.of_json(truth.as_json()) == truth
 
@@ -76,7 +76,7 @@ def test_every_wrong_statement_is_a_difference() -> None:
     assert len(differences(other, recording.log)) == 1
 
 
-def test_only_endless_repetition_is_cut_from_a_log() -> None:
+def test_only_endless_repetition_is_removed_from_a_log() -> None:
     report = b"4,1,1,-;memhog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
     endless = Recording(name="x", truth=Truth(facts={}), log=report * 50)
     assert trimmed(endless).log == report * 2
@@ -84,7 +84,7 @@ def test_only_endless_repetition_is_cut_from_a_log() -> None:
     assert trimmed(storm).log == report * 50
 
 
-def test_a_case_that_panics_has_a_boot_of_its_own() -> None:
+def test_panicking_case_has_its_own_boot() -> None:
     by_name = {case.name: case for case in cases()}
     assert by_name["panic2-cgroup"].alone
     assert by_name["zone"].alone
@@ -99,7 +99,7 @@ def test_a_case_that_panics_has_a_boot_of_its_own() -> None:
     assert all(case.says for case in cases())
 
 
-def test_an_initramfs_is_the_same_bytes_each_time_and_aligned_as_the_kernel_wants(tmp_path: Path) -> None:
+def test_initramfs_is_reproducible_and_aligned(tmp_path: Path) -> None:
     files = {"init": b"#!/bin/sh\n", "lab/odd": b"x" * 13}
     first = write_initramfs(tmp_path / "a", files=files, links={"bin/sh": "busybox"}).read_bytes()
     assert first == write_initramfs(tmp_path / "b", files=files, links={"bin/sh": "busybox"}).read_bytes()

@@ -24,24 +24,24 @@ RECORDINGS = [(name, recording) for name in SETS for recording in load(name)]
     [recording for _, recording in RECORDINGS],
     ids=[f"{name}-{recording.name}" for name, recording in RECORDINGS],
 )
-def test_the_verdict_is_what_the_lab_did(recording: Recording) -> None:
+def test_verdict_matches_what_the_lab_did(recording: Recording) -> None:
     assert differences(recording.truth, recording.log) == []
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_case_is_recorded_or_said_to_be_impossible(name: str) -> None:
+def test_every_case_is_recorded_or_documented_as_impossible(name: str) -> None:
     expected = {case.name for case in cases(cgroups=name[-2:])} - CANNOT.get(name, {}).keys()
     assert {recording.name for recording in load(name)} == expected
 
 
-def test_the_page_tells_of_every_case_in_its_own_words() -> None:
+def test_page_lists_every_case_with_its_description() -> None:
     rows = PAGE.read_text().splitlines()
     for case in cases():
         assert any(row.startswith(f"| `{case.name}` | {case.says} |") for row in rows), case.name
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_files_that_cannot_be_reclaimed_are_page_cache_and_no_processs_memory(name: str) -> None:
+def test_unreclaimable_files_count_as_page_cache(name: str) -> None:
     [order3] = [recording for recording in load(name) if recording.name == "order3"]
     sizes = {part.name: part.bytes for part in events(order3.log)[0][1].contributors}
     assert sizes[ContributorName.PAGE_CACHE] > 100 << 20
@@ -51,7 +51,7 @@ def test_files_that_cannot_be_reclaimed_are_page_cache_and_no_processs_memory(na
 @pytest.mark.parametrize(
     "case", ["cpuset", "mempolicy", "mbind", "zone", "order3", "own", "kube-pod", "three"]
 )
-def test_a_report_that_breaks_off_is_never_explained_with_certainty_and_wrongly(case: str) -> None:
+def test_truncated_report_never_gets_a_wrong_high_confidence_verdict(case: str) -> None:
     [recording] = [one for one in load("6.12-v2") if one.name == case]
     lines = recording.log.splitlines(keepends=True)
     begin = next(at for at, line in enumerate(lines) if b"invoked oom-killer" in line)

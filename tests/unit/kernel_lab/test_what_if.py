@@ -27,7 +27,7 @@ def first(recording: Recording) -> Kill:
         ("mbind", "panic2-mbind", 2),
     ],
 )
-def test_panic_on_oom_would_have_done_what_it_did(
+def test_what_if_panic_on_oom_matches_the_recorded_panic(
     recorded: dict[str, Recording], as_it_was: str, with_it_set: str, value: int
 ) -> None:
     outlook = simulate(first(recorded[as_it_was]), Settings(panic_on_oom=value))
@@ -35,7 +35,7 @@ def test_panic_on_oom_would_have_done_what_it_did(
 
 
 @each_set
-def test_the_allocating_task_dies_where_set_and_the_largest_where_not(recorded: dict[str, Recording]) -> None:
+def test_what_if_allocating_task_matches_the_recorded_victims(recorded: dict[str, Recording]) -> None:
     recording = recorded["allocating"]
     kill = first(recording)
     victim = simulate(kill, Settings(kill_allocating_task=True)).victim
