@@ -18,7 +18,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _EPILOG = """\
 Exit code 0: everything that was shown has really happened, and what could not be shown is listed at the end.
 1: something did not happen as told, or the machine could not be left as found; the last line says what.
-2: the command line is wrong. 130: interrupted; everything was put back before."""
+2: the command line is wrong. 130: interrupted; the machine was restored first."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell.failed(str(error))
         return FAILED
     except KeyboardInterrupt:
-        tell.failed("interrupted; everything has been put back")
+        tell.failed("interrupted; the machine has been restored")
         return INTERRUPTED
     tell.summary(seconds=time.monotonic() - started)
     return 0

@@ -29,12 +29,12 @@ def show(tell: Narrator, *, options: Namespace) -> None:
     tell.title("On a cluster: policies to nodes, kills to incidents")
     with ExitStack() as stack:
         guard = stack.enter_context(guarded(tell))
-        tell.step("Have a cluster")
+        tell.step("Start a cluster")
         if options.kind is None and options.kubeconfig is None:
             tell.say(
-                "A real one of one node, made for the demo: etcd, kube-apiserver, controller-manager, "
-                "scheduler, containerd and a kubelet on this machine. The first time its programs are built "
-                "from source, which takes a quarter of an hour or more; from then on it is up in seconds."
+                "A real one with one node, created for the demo: etcd, kube-apiserver, controller-manager, "
+                "scheduler, containerd and a kubelet on this machine. The first time, its programs are built "
+                "from source, which takes a quarter of an hour or more; after that it starts in seconds."
             )
         try:
             harness = stack.enter_context(opened(options, folder=guard.folder, tell=tell))
@@ -72,7 +72,7 @@ def _show_on(harness: Harness, *, guard: Guard, tell: Narrator) -> None:
 
 
 def _install(harness: Harness, *, tell: Narrator) -> None:
-    tell.step("Teach the cluster oomkeeper's four kinds of objects")
+    tell.step("Install oomkeeper's four custom resources")
     harness.kubectl.show("apply", "-f", "crds/")
     harness.kubectl.show("wait", "--for=condition=Established", *CRDS)
     harness.kubectl.show("create", "namespace", operator_here.NAMESPACE)
@@ -84,13 +84,13 @@ def _refuse_what_is_in_use(harness: Harness) -> None:
     for what in (*CRDS, f"namespace/{operator_here.NAMESPACE}", f"namespace/{kills.NAMESPACE}"):
         if kubectl.get(what):
             raise DemoError(
-                f"{what} is there already: the demo makes and removes its own, and leaves this cluster alone"
+                f"{what} exists already: the demo needs a cluster without it, and changed nothing"
             )
     if harness.node is not None and policies.LABEL in kubectl.get("node", harness.node)["metadata"].get(
         "labels", {}
     ):
         raise DemoError(
-            f"node {harness.node} has the label {policies.LABEL} already: the demo leaves it alone"
+            f"node {harness.node} has the label {policies.LABEL} already: the demo does not change it"
         )
 
 
@@ -105,12 +105,12 @@ def _left_as_found(harness: Harness, *, tell: Narrator) -> Iterator[None]:
                 _remove(harness, tell=tell)
             except KeyboardInterrupt:
                 raise DemoError(
-                    "interrupted before the cluster was as it was: run the kubectl commands above"
+                    "interrupted before the cluster was restored: run the kubectl commands above"
                 ) from None
 
 
 def _remove(harness: Harness, *, tell: Narrator) -> None:
-    tell.step("Leave the cluster as it was")
+    tell.step("Restore the cluster")
     commands: list[tuple[str, ...]] = [
         (*_DELETE, "namespace", kills.NAMESPACE, operator_here.NAMESPACE),
         (*_DELETE, "-f", "crds/"),
@@ -123,7 +123,7 @@ def _remove(harness: Harness, *, tell: Narrator) -> None:
         if complaint := harness.kubectl.quietly(*command):
             complaints.append(f"kubectl {' '.join(command)}: {complaint}")
     if complaints:
-        raise DemoError(f"the cluster is not as it was: {'; '.join(complaints)}")
+        raise DemoError(f"the cluster is not restored: {'; '.join(complaints)}")
 
 
 @contextmanager

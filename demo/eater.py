@@ -1,4 +1,4 @@
-"""The program of the demo's first part: takes memory without end once it is told to, and is named as the file
+"""The program of the demo's first part: takes memory without end after a signal, and is named as the file
 it is run from.
 
 Its argument is the MiB to begin with. A line on stdin is the start; the end of stdin ends it, so that it

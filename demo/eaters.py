@@ -11,7 +11,7 @@ from .memcg import DemoCgroup
 from .narration import DemoError
 
 BEGINNING_MIB = {"test": 40, "test1": 8, "test2": 8}
-"""The one that shall die is not the largest, so that its size cannot be the reason."""
+"""The intended victim is not the largest, so its size cannot be the reason."""
 
 Eaters = dict[str, subprocess.Popen[bytes]]
 

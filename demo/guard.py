@@ -1,8 +1,8 @@
 """Puts the machine back when a part of the demo ends, SIGKILL included: `python -m demo.guard FOLDER`.
 
 A process of its own, in its own session: whatever ends the demo, the kernel closes the pipe on our stdin.
-Until then each line there is a sysctl to put back, `vm.oom_dump_tasks=1`. Says on stdout what had been left
-to put back, which is nothing when all went well.
+Until then each line there is a sysctl to restore, `vm.oom_dump_tasks=1`. Prints what was left
+to restore, which is nothing after a normal run.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ class Guard:
     pipe: IO[str]
 
     def hold(self, before: Mapping[str, int]) -> None:
-        """Have these values put back at the end."""
+        """Restore these values at the end."""
         self.pipe.writelines(f"{key}={value}\n" for key, value in before.items())
         self.pipe.flush()
 
@@ -56,7 +56,7 @@ def guarded(tell: Narrator) -> Iterator[Guard]:
     finally:
         said, _ = process.communicate()
         for line in said.splitlines():
-            tell.say(f"The demo has put back what was left: {line}.")
+            tell.say(f"The demo restored what was left: {line}.")
 
 
 def main(folder: Path) -> int:
@@ -78,7 +78,7 @@ def main(folder: Path) -> int:
 
 
 def _await_release(lock: Path) -> None:
-    """Wait until the agent has let go of its state: it would set a sysctl again that we put back."""
+    """Wait until the agent has released its state: it would overwrite a restored sysctl."""
     deadline = time.monotonic() + _AGENT_SECONDS
     with lock.open() as file:
         while time.monotonic() < deadline:

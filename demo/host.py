@@ -42,8 +42,8 @@ def show(tell: Narrator) -> None:
             _on_record(tell, state=state)
         _given_back(tell, before=before)
     tell.done(
-        "three processes in one cgroup, of which the kernel killed test1 for its oom_score_adj and not for "
-        "its size; witnessed, explained and recorded by oomkeeper node"
+        "three processes in one cgroup; the kernel killed test1 for its oom_score_adj and not for "
+        "its size; detected, explained and recorded by oomkeeper node"
     )
 
 
@@ -52,8 +52,8 @@ def _node(tell: Narrator, *, state: Path, before: dict[str, int]) -> Iterator[Re
     """`oomkeeper node`, from its first sysctl to its last."""
     tell.step("Start oomkeeper on this host, with a policy")
     tell.say(
-        "It needs no cluster: it sets what the policy asks for, notes the value found first, and follows the "
-        "kernel's log and counters from now on. Its state goes to a folder of its own."
+        "It needs no cluster: it applies the policy, stores the original values, and follows the kernel's "
+        "log and counters from now on. Its state is in its own folder."
     )
     tell.command(f"cat {POLICY.relative_to(CHECKOUT)}")
     tell.output(POLICY.read_text())
@@ -75,9 +75,9 @@ def _node(tell: Narrator, *, state: Path, before: dict[str, int]) -> Iterator[Re
             what="the policy's sysctls are in force",
         )
         if process.poll() is not None:
-            raise DemoError(f"oomkeeper node ended at once with exit code {process.returncode}")
+            raise DemoError(f"oomkeeper node ended immediately with exit code {process.returncode}")
         tell.table(sysctls.rows(before))
-        tell.fact(sysctls.in_force(wanted), "/proc/sys says what the policy says")
+        tell.fact(sysctls.in_force(wanted), "/proc/sys has the values of the policy")
         yield relay
 
 
@@ -88,11 +88,11 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
         tell.step("Three processes of one program share a memory limit")
         tell.say(
             f"test, test1 and test2 run in the cgroup {cgroup.path} (cgroup v{cgroup.hierarchy.version}), "
-            f"which may hold {LIMIT_BYTES >> 20} MiB. test has taken the most so far."
+            f"with a limit of {LIMIT_BYTES >> 20} MiB. test uses the most so far."
         )
         tell.command(f"cat {cgroup.limit_file}")
         tell.output(cgroup.limit_file.read_text())
-        tell.say("One of them is now declared the one to go first:")
+        tell.say("One of them gets the highest oom_score_adj:")
         tell.command(f"echo 1000 > /proc/{pid}/oom_score_adj")
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
         rows = {name: row_of(process.pid) for name, process in eaters.items()}
@@ -103,10 +103,9 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
             "test is the larger process, test1 has the higher oom_score",
         )
 
-        tell.step("All three take memory until there is none left")
+        tell.step("All three allocate memory until the limit is reached")
         tell.say(
-            f"{eater.MIB >> 20} MiB each, every {eater.STEP_SECONDS:.2f} s, in turns, until the kernel has "
-            "to act."
+            f"{eater.MIB >> 20} MiB each, every {eater.STEP_SECONDS:.2f} s, in turns, until the kernel kills."
         )
         for process in eaters.values():
             assert process.stdin is not None
@@ -120,8 +119,8 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
             raise DemoError("the kernel has not killed test1 within 60 s") from error
         left = {name: row_of(process.pid) for name, process in eaters.items() if process.poll() is None}
     tell.fact(code == -signal.SIGKILL, f"test1 (pid {pid}) was ended by SIGKILL")
-    tell.fact(set(left) == {"test", "test2"}, "test and test2 lived on (the demo has ended them since)")
-    tell.say("What oomkeeper node prints of it, from the kernel's own report:")
+    tell.fact(set(left) == {"test", "test2"}, "test and test2 kept running (the demo has ended them since)")
+    tell.say("The output of oomkeeper node, from the kernel's report:")
     if not relay.heard(f"{pid}", seconds=20):
         raise DemoError(f"oomkeeper node has not printed the kill of pid {pid} within 20 s")
     relay.speak()
@@ -146,8 +145,8 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
     asker = record["invoker"]
     if asker is not None and asker["pid"] != pid:
         tell.say(
-            f"It was {asker['comm']} that asked for the page too many. vm.oom_kill_allocating_task=1 would "
-            "have ended that one had the whole host been out of memory; within a cgroup it has no effect."
+            f"{asker['comm']} requested one page too many. vm.oom_kill_allocating_task=1 would "
+            "have killed it if the whole host had been out of memory; within a cgroup it has no effect."
         )
 
 
@@ -163,13 +162,13 @@ def _record_of(pid: int, *, state: Path) -> dict[str, Any]:
 
 
 def _on_record(tell: Narrator, *, state: Path) -> None:
-    tell.step("What is on record")
-    tell.say("The kill is stored for whoever comes later, here its head:")
+    tell.step("Recorded kills")
+    tell.say("The kill is stored; the head of the stored record:")
     tell.command(f"oomkeeper kills --state-dir {state} | head -n 4")
     tell.output("".join(oomkeeper_output("kills", "--state-dir", str(state)).splitlines(keepends=True)[:4]))
     tell.say(
-        "And the account: every kill that the kernel's own counter (oom_kill in /proc/vmstat) knows is on "
-        "record, or is said to be missing."
+        "The kill accounting: every kill in the kernel's counter (oom_kill in /proc/vmstat) is recorded, or "
+        "reported as missing."
     )
     account = _account(state)
     tell.command(["oomkeeper", "status", "--state-dir", str(state)])
@@ -194,7 +193,7 @@ def _account(state: Path) -> dict[str, int]:
 
 
 def _given_back(tell: Narrator, *, before: dict[str, int]) -> None:
-    tell.step("Stop, and give everything back")
-    tell.say("oomkeeper node has been stopped. It was told to --restore, so it wrote back what it had found:")
+    tell.step("Stop, and restore the original values")
+    tell.say("oomkeeper node was started with --restore, so it restored the original values when it stopped:")
     tell.table(sysctls.rows(before))
-    tell.fact(sysctls.in_force(before), "every sysctl is as it was found")
+    tell.fact(sysctls.in_force(before), "every sysctl has its original value")

@@ -20,13 +20,13 @@ Object = dict[str, Any]
 
 
 def show(harness: Harness, *, folder: Path, tell: Narrator) -> None:
-    """Pods that die, and the incident of each."""
+    """Show pods that are killed, and the incident of each."""
     kubectl = harness.kubectl
     tell.step("Let the kernel kill some pods")
     tell.say(
-        "Four pods with limits of 48 MiB, each of which takes more: a pod of one container (lone), a pod of "
-        "two of which one eats (pair), a Deployment that is started again each time (leaky), and a pod whose "
-        "child process eats while the container lives on (worker)."
+        "Four pods with limits of 48 MiB that use more memory: a pod with one container (lone), a pod with "
+        "two containers, one of them over its limit (pair), a Deployment that is restarted (leaky), and "
+        "a pod whose child process is killed while the container keeps running (worker)."
     )
     kubectl.show("create", "namespace", NAMESPACE)
     kubectl.show("apply", f"--namespace={NAMESPACE}", "-f", _manifests(harness, folder=folder))
@@ -43,8 +43,8 @@ def show(harness: Harness, *, folder: Path, tell: Narrator) -> None:
         what="an incident of Deployment leaky that has counted to 2",
     )
     tell.say(
-        "The kernel's log has told the agent who died and of which limit. Then kubelet gets 15 s to say "
-        "OOMKilled; where it stays silent, the incident says that the kill was invisible."
+        "The agent read victim and limit in the kernel log. Then kubelet has 15 s to report OOMKilled; "
+        "without that, the incident's visibility becomes Invisible."
     )
     seen = "Reported" if group_kill else "Invisible"
     worker = _await(
@@ -92,7 +92,7 @@ def show(harness: Harness, *, folder: Path, tell: Narrator) -> None:
             "worker: Kubernetes shows it Running with 0 restarts; only the kernel knew",
         )
     tell.done(
-        "real pods killed by the real kernel: one incident each, with cause, limit, victim and count right"
+        "real pods killed by the real kernel: one incident each, with correct cause, limit, victim and count"
     )
 
 

@@ -1,6 +1,6 @@
 """What the demo says: headings, short paragraphs, commands with their output, verified facts.
 
-Colour on a terminal only. Whatever is printed is flushed at once, for programs that the demo starts write to
+Colour on a terminal only. Output is flushed immediately, because programs that the demo starts write to
 the same stream.
 """
 
@@ -16,7 +16,7 @@ _STYLES = {"title": "1;36", "command": "1", "quiet": "2", "fact": "32", "missing
 
 
 class DemoError(Exception):
-    """Something did not happen as narrated; the message is the clear line that says so."""
+    """A step did not happen as narrated; the message says which."""
 
 
 class Narrator:
@@ -74,7 +74,7 @@ class Narrator:
     def fact(self, holds: bool, text: str) -> None:
         """Something that has just been looked up. Raises DemoError where it does not hold."""
         if not holds:
-            raise DemoError(f"this was to be so, and is not: {text}")
+            raise DemoError(f"not as expected: {text}")
         self._write(self._paint(self._wrapped(text, indent="   ", first="   ok: "), "fact") + "\n")
 
     def done(self, text: str) -> None:

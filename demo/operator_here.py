@@ -21,8 +21,8 @@ def operator(harness: Harness, *, folder: Path, tell: Narrator) -> Iterator[None
     tell.step("Start the operator: one controller for the cluster, one agent for the node")
     tell.say(
         "The controller turns policies into one OOMNode per node, and incidents into summaries. The agent "
-        "does what its OOMNode says, and reports every kill. Here they are processes of this machine with "
-        "the credentials of the kubeconfig; an image, and a chart with rights for each, come later."
+        "applies its OOMNode and reports every kill. Here both are processes of this machine with the "
+        "credentials of the kubeconfig; on a real cluster, the Helm chart installs them."
     )
     with ExitStack() as stack:
         programs: dict[str, tuple[str, ...]] = {

@@ -31,28 +31,28 @@ def files(harness: Harness) -> list[str]:
 def show_applied(harness: Harness, *, tell: Narrator, before: dict[str, int]) -> None:
     """The examples in, and what becomes of them."""
     kubectl = harness.kubectl
-    tell.step("Say what is wanted: policies")
+    tell.step("Apply policies")
     tell.say(
-        "First a policy that would panic nodes at a container's limit, and that nobody has signed for. The "
+        "First a policy that would panic nodes at a container's limit, without the acknowledgement. The "
         "API server itself refuses it, and says what to write:"
     )
     complaint = kubectl.show_refused("apply", "--dry-run=server", "-f", "demo/refused.yaml")
     tell.fact("panicSafety.acknowledge" in complaint, "refused, with the way out in the message")
-    tell.say("Then the examples, each of which says in its head what it is for:")
+    tell.say("Then the examples; the comment at the top of each describes its purpose:")
     kubectl.show("apply", *files(harness))
     if harness.node is None:
         _show_pending(harness, tell=tell)
         return
     eventually(lambda: _ready(harness, "keep-defaults"), what="OOMPolicy keep-defaults is Ready", every=0.3)
-    tell.say("keep-defaults asks this of every node; here the node is this machine:")
+    tell.say("keep-defaults applies to every node; here the node is this machine:")
     tell.table(sysctls.rows(before))
     tell.fact(sysctls.in_force({**dict.fromkeys(sysctls.SHOWN, 0), "vm.oom_dump_tasks": 1}),
-              "OOMPolicy keep-defaults is Ready, and /proc/sys says what it says")  # fmt: skip
+              "OOMPolicy keep-defaults is Ready, and /proc/sys has its values")  # fmt: skip
 
-    tell.step("A label changes what a node gets")
+    tell.step("A label selects a policy")
     tell.say(
-        f"kill-allocating-task is for nodes with a label, and has the higher priority. As soon as the node "
-        f"carries it, {KEY} becomes 1; within a container's limit that has no effect, so it is harmless here."
+        f"kill-allocating-task selects nodes by a label and has higher priority. When the node gets the "
+        f"label, {KEY} becomes 1; within a container's limit it has no effect, so it is harmless here."
     )
     kubectl.show("label", "node", harness.node, f"{LABEL}=true")
     eventually(lambda: Sysctls().read(KEY) == 1, what=f"{KEY} is 1")
@@ -64,28 +64,28 @@ def show_applied(harness: Harness, *, tell: Narrator, before: dict[str, int]) ->
         f"{KEY} is 1, by policy kill-allocating-task; OOMNode.status says the same",
     )
 
-    tell.step("Somebody changes it by hand")
-    tell.say("The agent looks every 5 s; /proc/sys tells nobody when it is written.")
+    tell.step("A manual change")
+    tell.say("The agent checks every 5 s; /proc/sys has no change notification.")
     tell.command(f"sysctl -w {KEY}=0")
     Sysctls().write(KEY, 0)
     tell.output(f"{KEY} = 0")
     eventually(lambda: Sysctls().read(KEY) == 1, what=f"the agent has put {KEY} back to 1")
     eventually(lambda: _entry(harness).get("driftCount") == 1, what="OOMNode counts the drift", every=0.3)
     tell.table(sysctls.rows(before))
-    tell.say("The OOMNode says who wants it, what was found first, and how often it had to be put back:")
+    tell.say("The OOMNode reports the policy, the original value, and how often the value was corrected:")
     kubectl.show("get", "oomnode", harness.node, f"--output=jsonpath={_AS_LINES}")
     tell.fact(
         Sysctls().read(KEY) == 1 and _entry(harness)["driftCount"] == 1,
-        "put back to 1, and counted as one drift",
+        "corrected to 1, and counted as one drift",
     )
     kubectl.show("get", "oompolicies")
-    tell.done("policies applied, a label changed what a node gets, and a hand-made change was put back")
+    tell.done("policies applied, a label changed a node's settings, and a manual change was corrected")
 
 
 def show_deleted(harness: Harness, *, tell: Narrator, before: dict[str, int]) -> None:
     """The policies out again, and the node's sysctls with them."""
-    tell.step("Take the policies back")
-    tell.say("What no policy holds any more gets the value that was found first.")
+    tell.step("Delete the policies")
+    tell.say("A sysctl without a policy gets its original value.")
     harness.kubectl.show("delete", *files(harness))
     if harness.node is None:
         return
@@ -93,7 +93,7 @@ def show_deleted(harness: Harness, *, tell: Narrator, before: dict[str, int]) ->
     eventually(lambda: not _entries(harness), what="OOMNode names no sysctl any more", every=0.3)
     tell.table(sysctls.rows(before))
     tell.fact(sysctls.in_force(before), "every sysctl is as it was before the first policy")
-    tell.done("the policies deleted, and the original values back")
+    tell.done("policies deleted, original values restored")
 
 
 def _show_pending(harness: Harness, *, tell: Narrator) -> None:

@@ -12,8 +12,8 @@ def show(tell: Narrator) -> None:
     """Explain the recorded log."""
     tell.step("Explain a recorded kernel log instead")
     tell.say(
-        "The same kill, as another machine's kernel reported it. `explain` needs neither root nor a cluster; "
-        "any log that holds kernel messages will do."
+        "The same kill, as reported by another machine's kernel. `explain` needs neither root nor a cluster, "
+        "and reads any log with kernel messages."
     )
     name = str(LOG.relative_to(CHECKOUT))
     tell.command(["oomkeeper", "explain", name])

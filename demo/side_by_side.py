@@ -18,7 +18,7 @@ def show(harness: Harness, *, tell: Narrator) -> None:
     )
     tell.say("Policies, nodes and the cluster's report:")
     kubectl.show("get", "oomp,oomn,oomr", empty_ok=False)
-    tell.say("And every incident, with what happened in one sentence:")
+    tell.say("Every incident, with a one-sentence summary:")
     kubectl.show("get", "oomi", "--all-namespaces", "--output=wide", empty_ok=False)
     tell.fact(total >= 5, f"OOMReport cluster counted {total} kills, the sum over all incidents")
 
@@ -27,7 +27,7 @@ def show(harness: Harness, *, tell: Narrator) -> None:
     fields = '{.status.summary}{"\\n"}{range .status.advice[*]}{" - "}{.message}{"\\n"}{end}'
     advice = kubectl.show("get", "oomi", name, f"--namespace={NAMESPACE}", f"--output=jsonpath={fields}")
     tell.fact("eater" in advice and " - " in advice, "a sentence that a person understands, and what to do")
-    tell.say("Whoever looks at the pod is told as well, by an Event:")
+    tell.say("The pod has an Event as well:")
     told = eventually(lambda: _told(harness), what="an Event on each of the four pods")
     columns = "POD:.involvedObject.name,COUNT:.count,MESSAGE:.message"
     where = (f"--namespace={NAMESPACE}", "--field-selector=reason=OOMKilled")

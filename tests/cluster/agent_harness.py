@@ -81,7 +81,7 @@ class Agent:
         shutil.rmtree(self.state)
 
     def end(self) -> None:
-        """Gone, and what it changed put back."""
+        """Stop the agent and restore what it changed."""
         if self.running:
             self.kill()
         if self._log_file.exists():

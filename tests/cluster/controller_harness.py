@@ -1,4 +1,4 @@
-"""A control plane of the controller's own, the controller as a process, and somebody who plays the agents.
+"""A control plane for the controller, the controller as a process, and a stand-in for the agents.
 
 Its own, because the controller acts on the whole cluster: it would take away what other tests leave lying
 about.

@@ -168,7 +168,7 @@ def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: Cha
 
 
 class Writer:
-    """Somebody with a token, writing what agents write."""
+    """A client with a token that writes what agents write."""
 
     def __init__(self, chart: ChartHarness, kubeconfig: Path) -> None:
         self._chart, self._kubeconfig = chart, kubeconfig

@@ -139,4 +139,4 @@ def test_incident_expires_a_week_after_its_last_kill(harness: Harness, controlle
     controller.start()
     eventually(lambda: harness.find(f"{INCIDENTS}/eight-days") is None)
     assert harness.find(f"{INCIDENTS}/six-days") is not None
-    assert harness.events() == []  # whoever reads Events now looks for what happened now
+    assert harness.events() == []  # Events are for what happens now

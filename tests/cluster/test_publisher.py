@@ -29,7 +29,7 @@ def test_incident_of_a_missing_namespace_is_dropped_and_the_next_one_published(
     harness: Harness, tmp_path: Path
 ) -> None:
     namespace(harness.plane, "terminating")
-    # Nobody finalizes it here, so it stays as it is while a real cluster would still be clearing it.
+    # No controller finalizes it here, so it stays in the state in which a real cluster is still deleting it.
     harness.request("DELETE", "/api/v1/namespaces/terminating")
     living = namespace(harness.plane, "living")
     store = Store.open(tmp_path)

@@ -1,7 +1,7 @@
 """Which cluster the tests may kill pods on, and change sysctls of.
 
 Without a word it is the kind cluster of `make kind`, made for the session where it is not up. With
-OOMKEEPER_E2E_KUBECONFIG it is the one that file names, with oomkeeper installed by whoever owns it: the
+OOMKEEPER_E2E_KUBECONFIG it is the one that file names, with oomkeeper already installed: the
 context has to be kind's, or be spelled out in OOMKEEPER_E2E_CONTEXT.
 """
 

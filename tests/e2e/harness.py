@@ -33,7 +33,7 @@ class Cluster:
     api: client.ApiClient
     kubectl_command: Sequence[str | Path]
     kind: KindCluster | None
-    """Its nodes are containers of this machine, to be stopped and entered; None: somebody else's cluster."""
+    """Its nodes are containers of this machine, to be stopped and entered; None: not of the testbed."""
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """Its stdout. Raises AssertionError with its stderr."""
@@ -144,7 +144,7 @@ class Cluster:
         return self.kubectl("exec", f"--namespace={NAMESPACE}", self.agent_pod(node), "--", *command)
 
     def value(self, node: str, key: str) -> int:
-        """A sysctl in force on a node, read where nobody of oomkeeper's is in between."""
+        """Return a sysctl in force on a node, read without oomkeeper's code."""
         return int(self.in_agent(node, "cat", "/proc/sys/" + key.replace(".", "/")))
 
     def account(self, node: str) -> Json:

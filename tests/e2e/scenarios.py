@@ -135,7 +135,7 @@ SCENARIOS = {
         limit_mib=48,
     ),
     "job": Scenario(
-        # Deleted the moment it has failed: nobody can ask its pod what happened.
+        # Deleted as soon as it has failed: its pod can no longer be queried.
         obj=job("job", container("app", EAT), ttlSecondsAfterFinished=0),
         container="app",
         causes=_ONE_LIMIT,

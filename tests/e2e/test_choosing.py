@@ -1,4 +1,4 @@
-"""The tests refuse a cluster that nobody has given them. Needs none."""
+"""The tests refuse a cluster that was not given to them. These tests need no cluster."""
 
 from pathlib import Path
 

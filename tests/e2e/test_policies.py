@@ -162,7 +162,7 @@ def test_conflicting_policies_on_one_kernel_set_condition_conflicted(cluster: Cl
         [said] = [each["message"] for each in found if each["type"] == "Conflicted"]
         assert "e2e-strong" in said
         assert key in said
-        # Nobody fights for it.
+        # No agent overwrites it.
         assert cluster.sysctls(first)[key].get("driftCount", 0) == 0
 
 

@@ -136,7 +136,7 @@ def test_memory_is_independent_of_number_of_events() -> None:
         return most
 
     peak(2)
-    # The blocks that are read at once fill up first.
+    # The blocks that are read in one piece fill up first.
     assert peak(900) < peak(300) * 1.2
 
 

@@ -50,7 +50,7 @@ def fill(*, path, bytes):
 
 
 def storm(*, procs, count, bytes, gap=0.0, name="storm"):
-    """Fork children one after the other, each of which joins the cgroup and eats: pids that SIGKILL ended."""
+    """Fork children in sequence; each joins the cgroup and eats. Return the pids that SIGKILL ended."""
     killed = []
     for number in range(count):
         pid = os.fork()

@@ -280,7 +280,7 @@ class Node:
 
 
 def _is_below(kill: Json, cgroup: Cgroup) -> bool:
-    # Whose own path nobody could find may still say whose limit was hit, and the other way round.
+    # A victim without a known path may still have a known limit, and vice versa.
     return any((path or "").startswith(cgroup.path) for path in (kill["taskMemcg"], kill["oomMemcg"]))
 
 

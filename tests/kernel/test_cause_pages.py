@@ -26,10 +26,10 @@ SHOWN = [(name, one) for name in names() for one in Page(name).tries if one.wher
 
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
-    """The examples' cgroup is nobody else's before, and gone after."""
+    """Check that no other test uses the examples' cgroup, and that it is removed afterwards."""
     folder = CgroupHierarchy.find().folder(PREFIX)
     if folder.exists():
-        pytest.skip(f"{folder} is there already: somebody else tries the examples")
+        pytest.skip(f"{folder} exists already: another process runs the examples")
     yield
     left = folder.exists()
     for inner in sorted([folder, *folder.rglob("*/")], key=lambda one: -len(one.parts)):

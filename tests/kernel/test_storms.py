@@ -1,4 +1,4 @@
-"""Many kills at once, and an agent killed in the middle of them: every kill is counted once, none is lost."""
+"""Many kills in a short time, and an agent killed during them: every kill is counted once, none is lost."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def test_processes_are_adjusted_by_name_while_the_policy_exists(
     late = eater("oomk-test-agent")
     eventually(lambda: score(late) == 700)
     assert score(bystander) == before
-    # Somebody else's later word about one of them stays theirs.
+    # A later value from another writer is kept.
     late.do("adj", value=900)
     eventually(lambda: score(late) == 700)
     node.kill()

@@ -104,7 +104,7 @@ def _boot(kernel: Kernel, *, cgroups: str, group: Sequence[Case], say: Say) -> _
 
 
 def _append(case: Case) -> str:
-    # Everything onto the console where it is the only witness, which is slow, and errors alone elsewhere.
+    # All messages go to the console where nothing else records them, which is slow; elsewhere only errors.
     level = "loglevel=7" if case.panics else "loglevel=4"
     return f"{level} panic=-1 swapaccount=1 log_buf_len=4M {case.append}".strip()
 

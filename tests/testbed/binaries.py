@@ -83,7 +83,7 @@ def _build(recipe: Recipe, *, say: Say) -> None:
 
 def _drop_unfinished() -> None:
     for folder in _bin_folder().glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(folder, ignore_errors=True)  # of a killed build: whoever holds the lock is the only one
+        shutil.rmtree(folder, ignore_errors=True)  # of a killed build: only the holder of the lock builds
 
 
 def _bin_folder() -> Path:

@@ -35,7 +35,7 @@ def drop_old(folder: Path, pattern: str, *, keep: int) -> None:
 def locked(path: Path, *, say: Say, waiting_for: str) -> Iterator[None]:
     """Hold an exclusive flock on `path`; says `waiting_for` once if another process holds it.
 
-    The kernel lets go of it when the holder ends, however it ends, so nothing is ever stale.
+    The kernel releases it when the holder ends for any reason, so it is never stale.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:

@@ -33,7 +33,7 @@ def pids(*, containers: frozenset[str] | None = None) -> set[int]:
 
 
 def remove(*, seconds: float = 5.0) -> list[str]:
-    """Remove the pods' cgroups unless somebody else's processes are in them; gives what stays."""
+    """Remove the pods' cgroups unless other processes are in them; return the remaining ones."""
     deadline = time.monotonic() + seconds
     while True:
         failures = [f"cgroup {cgroup}: {error}" for root in roots() for cgroup, error in _remove_tree(root)]

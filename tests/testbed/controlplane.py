@@ -86,7 +86,7 @@ class ControlPlane:
         return [event for event in events if event["user"]["username"] == user]
 
     def kubeconfig_for(self, *, user: str, token: str) -> Path:
-        """A kubeconfig file for somebody else's token, in the run folder."""
+        """Write a kubeconfig file for another user's token into the run folder and return its path."""
         path = self.folder / f"kubeconfig-{user}"
         return write_kubeconfig(path, url=self.url, ca_file=self.ca_file, token=token, user=user)
 

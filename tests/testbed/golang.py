@@ -12,7 +12,7 @@ from .cache import Say, cache_folder
 from .errors import BuildError
 
 _UNTRIED = "1.28"
-"""The first Go with which nobody has built gomodules/ yet."""
+"""The first Go version that gomodules/ was not built with."""
 
 
 def find_go(*, say: Say) -> Path:

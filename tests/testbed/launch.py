@@ -98,9 +98,9 @@ def _follow_start(supervisor: subprocess.Popen[bytes], folder: Path, *, say: Say
 
 
 def _end(supervisor: subprocess.Popen[bytes], folder: Path, *, keep_logs: bool = False) -> None:
-    """Let go of the supervisor, wait until it has put all back, remove the folder.
+    """Release the supervisor, wait until it has restored the machine, remove the folder.
 
-    Raises StartError when a component ended while in use, or when something could not be put back, naming it;
+    Raises StartError when a component ended while in use, or when something could not be restored, naming it;
     then the folder stays, and the next start tries again.
     """
     assert supervisor.stdin is not None

@@ -1,4 +1,4 @@
-"""What a native node changes on the machine: recorded before it starts, put back when it ends.
+"""What a native node changes on the machine: recorded before it starts, restored when it ends.
 
 Everything here works from the run folder alone, so that the next start can clean up after a killed
 supervisor.
@@ -87,7 +87,7 @@ def clean_pods(folder: Path) -> list[str]:
 
 
 def clean(folder: Path) -> list[str]:
-    """End what still runs for `folder` and put the machine back; gives what could not be put back."""
+    """End what still runs for `folder` and restore the machine; return what could not be restored."""
     left = clean_pods(folder) if is_recorded(folder) else []
     stubborn = kill_all_and_wait(of_run(folder), seconds=10)
     left += [f"process {pid} does not end" for pid in sorted(stubborn)]
@@ -100,7 +100,7 @@ def clean(folder: Path) -> list[str]:
 def _restore(folder: Path, found: Record) -> list[str]:
     traces.remove(folder, absent_before=found.absent_folders)
     if found.boot_id != _BOOT_ID.read_text().strip():
-        return []  # the reboot has put back all that is not in a file
+        return []  # the reboot has restored everything that is not in a file
     return cgroups.remove() + restore_sysctls(found.sysctls)
 
 

@@ -111,7 +111,7 @@ def _kubelet(folder: Path, *, node_ip: str, port: int, has_sys_resource: bool) -
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": "/",
         "failSwapOn": False,
-        # The disk's and the memory's pressure are somebody else's here.
+        # Disk and memory pressure are caused by other programs here.
         "evictionHard": {},
         "imageGCHighThresholdPercent": 100,
         "oomScoreAdj": -999 if has_sys_resource else 0,

@@ -59,7 +59,7 @@ def require(requirements: Sequence[Requirement], *, say: Say) -> None:
             f"{programs} not found: install the packages {' '.join(names)} "
             f"(apt-get install --no-install-recommends {' '.join(names)}), then try again"
         )
-    # Two at once: one's clean-up removes what the other has fetched (docker-clean of Debian's base images).
+    # In parallel, one's clean-up removes the other's downloads (docker-clean of Debian's base images).
     with locked(cache_folder() / "apt.lock", say=say, waiting_for="another process installs packages"):
         say(f"installing the Debian packages {' '.join(names)}")
         install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *_LOCK_WAIT, *names]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 FILE = "plan.json"
 FAILED_CODE = 3
-"""The supervisor's exit code when something failed but all was put back; 0 when all went well."""
+"""The supervisor's exit code when something failed but the machine was restored; 0 on success."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Plan:
     ready_when: tuple[str, ...]
     """Probes that must answer before the whole counts as ready."""
     changes_machine: bool = False
-    """Whether the machine's state is recorded before the start and put back after the end."""
+    """Whether the machine's state is recorded before the start and restored after the end."""
     detached: bool = False
     """Runs on until SIGTERM, whatever becomes of the process that started it."""
     start_seconds: float = 90.0

@@ -12,7 +12,7 @@ _FIRST, _LAST = 20000, 32000
 
 
 def free_ports(count: int, *, host: str = "127.0.0.1") -> list[int]:
-    """`count` different ports nobody listens on; nothing reserves them, so a start may lose the race."""
+    """Return `count` different free ports; nothing reserves them, so a start may lose the race."""
     held: list[socket.socket] = []
     try:
         for port in random.sample(range(_FIRST, _LAST), k=2000):

@@ -1,4 +1,4 @@
-"""Processes that end with whoever started them, and how to end them."""
+"""Processes that end with their parent, and how to end them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def is_running(pid: int) -> bool:
 def of_run(folder: Path, *, only: str | None = None) -> set[int]:
     """Pids of the testbed's programs that have `folder` in their arguments, as each of ours has.
 
-    Somebody's `tail -f` of a log there is none of them.
+    A user's `tail -f` of a log there does not count.
     """
     wanted, found = f"{folder}/".encode(), set[int]()
     programs = PROGRAMS if only is None else {only}
@@ -114,7 +114,7 @@ def of_run(folder: Path, *, only: str | None = None) -> set[int]:
 
 
 def reap_adopted(*, known: frozenset[int] = frozenset()) -> None:
-    """Wait for ended children that nobody else will wait for; `known` are those that somebody does."""
+    """Reap ended children, except `known` ones, which their owners wait for."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     try:
         pids = [int(pid) for pid in children.read_text().split()]

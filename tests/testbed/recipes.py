@@ -18,7 +18,7 @@ KIND_VERSION = "v0.33.0"
 KIND_NODE_IMAGE = (
     "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
 )
-"""What this kind takes when nobody names an image: its pkg/apis/config/defaults/image.go."""
+"""The default image of this kind version: its pkg/apis/config/defaults/image.go."""
 COREDNS_VERSION = "v1.14.6"
 PAUSE_VERSION = "3.10.2"
 ETCD_IMAGE_TAG = "3.7.0-0"
@@ -121,7 +121,7 @@ HELM = Recipe(
     packages={"helm": "helm.sh/helm/v3/cmd/helm"},
     typical_seconds=200,
 )
-# For bench.kind alone: the peer that says something of every kill at once.
+# Only for bench.kind: the comparable tool that reports every kill immediately.
 NODE_PROBLEM_DETECTOR = Recipe(
     name="node-problem-detector",
     version=NODE_PROBLEM_DETECTOR_VERSION,

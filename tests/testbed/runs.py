@@ -1,6 +1,6 @@
 """Run folders: one per running testbed, held by a flock that ends with its supervisor.
 
-A folder whose lock nobody holds is what a killed supervisor left: the next start sweeps it.
+A folder whose lock is free was left by a killed supervisor: the next start sweeps it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Run:
 
     folder: Path
     descriptors: tuple[int, ...]
-    """The open files that hold the locks; whoever inherits them holds on."""
+    """The open files that hold the locks; processes that inherit them keep the locks."""
 
 
 def runs_folder(folder: Path | None = None) -> Path:
-    """Where run folders are: on a disk (images), the same for every process of this user, nobody else's."""
+    """Return the folder of run folders: on a disk (images), one per user, private."""
     path = folder or Path("/var/tmp") / f"oomkeeper-testbed-{os.geteuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_uid != os.geteuid():
@@ -43,7 +43,7 @@ def runs_folder(folder: Path | None = None) -> Path:
 
 @contextmanager
 def new_run(*, level: str, exclusive: bool, say: Say, folder: Path | None) -> Iterator[Run]:
-    """A fresh run folder, locked for as long as the block or whoever inherits the descriptors lasts.
+    """Make a run folder, locked until the block and every process that inherits the descriptors has ended.
 
     `exclusive` waits for the one node-level testbed that a machine can have.
     """
@@ -56,7 +56,7 @@ def new_run(*, level: str, exclusive: bool, say: Say, folder: Path | None) -> It
             _sweep(runs, node_lock_held=exclusive, say=say)
             path = Path(tempfile.mkdtemp(prefix=f"{level}-", dir=runs))
             descriptors.append(os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600))
-            # Waits only for somebody who looks at this moment whether it is live.
+            # Waits only for a process that checks right now whether it is live.
             fcntl.flock(descriptors[-1], fcntl.LOCK_EX)
         try:
             if exclusive and len(str(path)) > _LONGEST:
@@ -132,7 +132,7 @@ def _is_stale(path: Path) -> bool:
     try:
         descriptor = os.open(path / _LOCK, os.O_RDWR)
     except FileNotFoundError:
-        return True  # made and locked under sweep.lock, so nobody is about to
+        return True  # made and locked under sweep.lock, so no other process is about to
     try:
         return try_lock(descriptor)
     finally:

@@ -8,7 +8,7 @@ from .cache import Say
 
 
 def to_terminal(request: pytest.FixtureRequest) -> Say:
-    """A Say that writes to the terminal of the run at once: a first build takes minutes."""
+    """Return a Say that writes to the terminal of the run immediately: a first build takes minutes."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     reporter = request.config.pluginmanager.getplugin("terminalreporter")
 

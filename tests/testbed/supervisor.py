@@ -1,6 +1,6 @@
 """Runs a plan and undoes it: `python -m tests.testbed.supervisor RUN_FOLDER`, started by launch.py.
 
-A process of its own, in its own session, because whoever wants a testbed may be killed at any moment: the
+A process of its own, in its own session, because the holder of a testbed may be killed at any moment: the
 kernel then closes the pipe on our stdin, and we end everything in order. Should we be killed ourselves, the
 kernel ends our children (PR_SET_PDEATHSIG), and the next start sweeps the rest (runs.py). Says on stdout, one
 JSON object per line, what it does.
@@ -29,7 +29,7 @@ _TICK_SECONDS = 0.1
 
 
 class _EndedError(Exception):
-    """Nobody wants this testbed any more."""
+    """The last holder of this testbed has ended."""
 
 
 class _FailedError(Exception):
@@ -91,7 +91,7 @@ class Supervisor:
         if self._plan.detached:
             time.sleep(_TICK_SECONDS)
         elif select.select([sys.stdin], [], [], _TICK_SECONDS)[0]:
-            raise _EndedError  # nobody ever writes there: readable means closed
+            raise _EndedError  # never written to: readable means closed
         # A fork of the holder may keep the pipe open; the parent's pid changes all the same.
         if self._signalled or (self._is_alone() and not self._plan.detached):
             raise _EndedError
@@ -113,12 +113,12 @@ class Supervisor:
         for left in unclean:
             _tell("left", left)
         reap_adopted()
-        _tell("say", f"all put back in {time.monotonic() - began:.1f} s")
+        _tell("say", f"everything restored in {time.monotonic() - began:.1f} s")
         if not unclean and self._is_alone():
             remove_tree(self._plan.folder)
 
     def _is_alone(self) -> bool:
-        """Whether nobody is left who would read the logs and remove the run folder."""
+        """Return whether no process is left to read the logs and remove the run folder."""
         return os.getppid() != self._parent
 
     def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -130,7 +130,7 @@ class Supervisor:
 
 
 def _tell(kind: str, text: str) -> None:
-    # Whoever listened may be gone, which the next tick sees; the work goes on.
+    # The listener may have ended, which the next tick detects; the work continues.
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps({kind: text}), flush=True)
 

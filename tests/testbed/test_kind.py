@@ -134,7 +134,7 @@ def test_second_cluster_is_removed_without_the_first(cluster: KindCluster) -> No
 
 
 def alone() -> bool:
-    """Whether no other cluster of ours is up: only then is the machine put back."""
+    """Return whether no other cluster of ours is up: only then is the machine restored."""
     down(name=NAME)
     return not known.names() and find_docker() is None
 

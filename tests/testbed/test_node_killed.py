@@ -1,4 +1,4 @@
-"""A node-level testbed whose holder or supervisor is killed: the machine is put back all the same."""
+"""A node-level testbed whose holder or supervisor is killed: the machine is restored anyway."""
 
 from __future__ import annotations
 

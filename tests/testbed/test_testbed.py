@@ -1,4 +1,4 @@
-"""The control plane level for real: it serves, clients verify it, nothing outlives whoever wanted it."""
+"""The control plane level for real: it serves, clients verify it, no process outlives its holder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def hold_control_plane(runs: Path, how: str = "plain") -> tuple[subprocess.Popen
 def await_gone(folder: Path, port: int, *, supervisor: int) -> None:
     eventually(lambda: not of_run(folder) and not is_running(supervisor), seconds=10)
     with socket.socket() as probe:
-        # As a server would: connections in TIME_WAIT do not matter, somebody who listens does.
+        # As a server would: connections in TIME_WAIT do not matter, a listening socket does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
 

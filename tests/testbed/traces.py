@@ -52,7 +52,7 @@ def _own(run_folder: Path) -> list[Path]:
 
 
 def _is_dead(path: Path) -> bool:
-    """Whether it is a socket on which nobody listens."""
+    """Return whether it is a socket without a listener."""
     if not path.is_socket():
         return False
     with socket.socket(socket.AF_UNIX) as client:

@@ -111,7 +111,7 @@ def test_every_log_has_verdict_of_index(row: Expected) -> None:
     found = _verdicts(row.file)
     causes = [verdict.cause for _, verdict in found]
     assert CAUSES[row.cause] in causes
-    # Events that the index does not list: a second one that panicked, and those of which only a line is left.
+    # Events that the index does not list: a second one that panicked, and those with only one line left.
     whole = [verdict.cause for kill, verdict in found if kill.complete and not kill.no_killable]
     assert set(whole) <= {CAUSES[row.cause]}
 

@@ -67,7 +67,7 @@ def test_panic_at_a_limit_is_reported_with_its_cause_after_the_reboot(harness: H
     assert "kubelet" in drifted["suspectedWriter"]
     eventually(lambda: in_force(harness))
 
-    # Given up, the values are what was found first; and a new agent does not count the record again.
+    # Released values are the original ones, and a new agent does not count the record again.
     harness.node.kubectl("delete", "oompolicy", "panic")
     eventually(lambda: (harness.in_guest(PANIC_ON_OOM), harness.in_guest(PANIC)) == (0, 10))
     harness.replace_agent()

@@ -145,7 +145,7 @@ static void messages(long bytes)
 	}
 }
 
-/* Datagrams that nobody reads: slab of no cgroup, given back when the process ends. */
+/* Datagrams that are never read: slab of no cgroup, freed when the process ends. */
 static void datagrams(long bytes)
 {
 	static char text[3500];

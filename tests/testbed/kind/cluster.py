@@ -79,7 +79,7 @@ class KindCluster:
             return ""
 
     def write_in_node(self, node: str, path: str, text: str) -> None:
-        """Write a file on a node, its folder with it, whole at once: kubelet and containerd watch theirs."""
+        """Write a file on a node atomically, with its folder: kubelet and containerd watch theirs."""
         quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
         # A name with a dot before it is what both pass over.
         fresh = shlex.quote(str(Path(path).with_name(f".{Path(path).name}.new")))

@@ -103,7 +103,7 @@ def find(name: str = DEFAULT_NAME) -> KindCluster | None:
 def down(*, name: str | None = None, say: Say = silent) -> None:
     """Delete the cluster `name`, or all of ours; with the last one put the machine back.
 
-    Raises TestbedError naming what could not be put back, and the command that does it.
+    Raises TestbedError naming what could not be restored, and the command that does it.
     """
     with one_at_a_time(say=say):
         docker = find_docker()
@@ -123,7 +123,7 @@ def down(*, name: str | None = None, say: Say = silent) -> None:
         left = stop_ours(say=say)
         left += restore_machine(docker_is_ours=is_ours)
         if left:
-            raise TestbedError(f"could not be put back, do it by hand: {'; '.join(left)}")
+            raise TestbedError(f"could not be restored, do it by hand: {'; '.join(left)}")
         say("no cluster is left, and the machine is as it was; images and binaries stay in the cache")
 
 

@@ -27,7 +27,7 @@ POD_NETWORK_FILE = "/kind/pod-network"
 POD_NETWORK_UNIT = "pod-network.service"
 
 _REMOVED = (
-    # As kind does: what a container cannot or shall not do at boot.
+    # As kind does: units that a container cannot or must not run at boot.
     "lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service",
     "lib/systemd/system/multi-user.target.wants/*",
     "lib/systemd/system/local-fs.target.wants/*",

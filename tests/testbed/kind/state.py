@@ -46,7 +46,7 @@ def state_folder() -> Path:
 
 @contextmanager
 def one_at_a_time(*, say: Say) -> Iterator[None]:
-    """Keep two processes from bringing clusters up or down at once."""
+    """Prevent two processes from starting or removing clusters at the same time."""
     lock = state_folder() / "lock"
     with locked(lock, say=say, waiting_for="another process brings a kind cluster up or down"):
         yield
@@ -84,7 +84,7 @@ def record_machine() -> None:
 
 
 def restore_machine(*, docker_is_ours: bool) -> list[str]:
-    """Put back what was noted; gives what could not be, each with the command that does it.
+    """Restore what was recorded; return what could not be restored, each with the command that does it.
 
     The firewall and the cgroups are ours to clean only when the daemon that made them was.
     """

@@ -105,7 +105,7 @@ class Buildah:
         self._run("build", "--layers", "--pull-never", "--tag", image, *_options(arguments, secrets), context)
 
     def save(self, image: str, target: Path) -> None:
-        # Nodes unpack it at once: this kind is not compressed, which would be most of the build's time.
+        # Nodes unpack it immediately, so it is not compressed: that would be most of the build's time.
         self._run("push", "--quiet", image, f"docker-archive:{target}:{image}")
 
     def _run(self, *arguments: str | Path) -> None:

@@ -1,6 +1,6 @@
 """Virtual machines with Debian's stock kernels, under QEMU's software emulation; no image to download.
 
-For the kernel lab (tests/kernel_lab) and for whoever needs a node that may panic.
+For the kernel lab (tests/kernel_lab) and for tests that need a node that may panic.
 
     from tests.testbed.packages import require
     from tests.testbed.qemu import QEMU, Disk, Machine, command_line, guest, kernel, write_initramfs

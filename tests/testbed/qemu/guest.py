@@ -98,7 +98,7 @@ class Guest:
         return answer["return"]
 
     def stop(self) -> None:
-        """End it at once, as pulling the plug does."""
+        """End it immediately, like a power cut."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

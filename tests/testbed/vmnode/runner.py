@@ -20,7 +20,7 @@ _MOST_SHORT = 3
 
 
 def main(folder: Path) -> int:
-    """Until QEMU fails, or ends at once three times running; gives its exit code then."""
+    """Run QEMU until it fails, or ends immediately three times in a row; return its exit code."""
     command = json.loads((folder / COMMAND_FILE).read_text())
     short = 0
     while True:
