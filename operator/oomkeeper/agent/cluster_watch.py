@@ -18,7 +18,7 @@ from .messages import (
     PodChanged,
     PodsListed,
 )
-from .pods import Pod, parse_pod
+from .pods import Pod, decode_pod
 
 log = get_logger(__name__)
 
@@ -55,7 +55,7 @@ class ClusterWatch:
                 config=config,
                 path="/api/v1/pods",
                 query={"fieldSelector": f"spec.nodeName={node}"},
-                decode=lambda data: parse_pod(decode_object(data)),
+                decode=_decode_pod,
                 listed=self.pods_listed,
                 changed=self.pod_changed,
             ),
@@ -109,3 +109,10 @@ class ClusterWatch:
         version = ((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion")
         annotations = (node.get("metadata") or {}).get("annotations") or {}
         self._post(NodeRead(str(version) if version else None, k3s_arguments(annotations)))
+
+
+def _decode_pod(data: bytes) -> Pod:
+    try:
+        return decode_pod(data)
+    except ValueError as error:
+        raise ApiError(str(error)) from error

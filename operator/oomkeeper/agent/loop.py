@@ -292,7 +292,7 @@ class NodeLoop:
         assert self._pods is not None
         self._pods.put(pod)
         if deleted:
-            self._pods.remove(pod.facts.cgroup_uid, now=self._clock())
+            self._pods.remove(pod.facts.uid, now=self._clock())
         self._pods_changed()
         self._check_visibility(pod)
 

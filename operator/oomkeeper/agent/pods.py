@@ -1,28 +1,37 @@
-"""The pods of this node, from the API's JSON to what an OOM kill needs to know, and a table of them."""
+"""The pods of this node: what an OOM kill needs to know of each, and a table of them.
 
-import math
+Everything in a Pod but its uid and its status can be written by whoever may create pods. So a pod is found by
+its uid; only a mirror pod, which stands for a static pod of this node, is also found by the hash of its
+manifest, and never in place of a pod that has the hash as its uid.
+"""
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import Any
 
 from oomkeeper.model.pod import ContainerFacts, PodFacts
 
+from .pod_object import (
+    Container,
+    ContainerStatus,
+    Metadata,
+    OwnerReference,
+    Resources,
+    Spec,
+    State,
+    Status,
+    decode,
+)
+from .quantity import quantity_bytes
+
 KEEP_DELETED_SECONDS = 600.0
 """A pod may be gone from the API before its kill is attributed."""
-
-_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3}|[numkMGTPE]|[KMGTPE]i)?", re.ASCII)
-_FACTORS = {
-    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1),
-    **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
-    **{letter + "i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)},
-}  # fmt: skip
+_KEPT_IDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerState:
-    """What kubelet says of one run of a container."""
+    """One run of a container, as kubelet reports it."""
 
     container: str
     running: bool
@@ -39,92 +48,96 @@ class Pod:
     states: Mapping[str, ContainerState] = field(default_factory=dict)
 
 
-def quantity_bytes(text: str | int | None) -> int | None:
-    """A resource.Quantity in bytes, rounded up; None for None and for what is no quantity."""
-    if text is None:
-        return None
-    match = _QUANTITY.fullmatch(str(text).strip())
-    if not match:
-        return None
-    number, suffix = Fraction(match[1]), match[2] or ""
-    factor = _FACTORS.get(suffix)
-    # `1E` is exa, `1E3` an exponent.
-    return math.ceil(number * (Fraction(10) ** int(suffix[1:]) if factor is None else factor))
-
-
-def parse_pod(obj: Mapping[str, Any]) -> Pod:
-    """A v1 Pod as the API gives it. Missing parts are treated as empty: an object being created has few."""
-    meta, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
-    annotations = meta.get("annotations") or {}
+def decode_pod(data: bytes) -> Pod:
+    """Return the pod of a v1 Pod in JSON. Missing parts are treated as empty: an object being created has
+    few. Raises ValueError for what is no JSON, or has a field of another type than the API's."""
+    obj = decode(data)
+    meta, spec, status = obj.metadata or Metadata(), obj.spec or Spec(), obj.status or Status()
     states: dict[str, ContainerState] = {}
     containers: list[ContainerFacts] = []
     for kind, specs, statuses in (
-        ("Container", spec.get("containers"), status.get("containerStatuses")),
-        ("InitContainer", spec.get("initContainers"), status.get("initContainerStatuses")),
-        ("EphemeralContainer", spec.get("ephemeralContainers"), status.get("ephemeralContainerStatuses")),
+        ("Container", spec.containers, status.container_statuses),
+        ("InitContainer", spec.init_containers, status.init_container_statuses),
+        ("EphemeralContainer", spec.ephemeral_containers, status.ephemeral_container_statuses),
     ):
-        by_name = {item.get("name"): item for item in statuses or []}
-        for container in specs or []:
-            containers.append(
-                _container(container, by_name.get(container.get("name")) or {}, kind=kind, states=states)
-            )
+        by_name = {one.name: one for one in statuses or ()}
+        for container in specs or ():
+            reported = by_name.get(container.name) or ContainerStatus()
+            containers.append(_container(container, reported, kind=kind, states=states))
     kind, name = _workload(meta)
-    uid = meta.get("uid", "")
     return Pod(
         facts=PodFacts(
-            namespace=meta.get("namespace", ""),
-            name=meta.get("name", ""),
-            uid=uid,
-            node=spec.get("nodeName") or "",
-            # A mirror pod's cgroup is named by the hash of its manifest (pkg/kubelet/config/common.go).
-            cgroup_uid=annotations.get("kubernetes.io/config.hash") or uid,
+            namespace=meta.namespace or "",
+            name=meta.name or "",
+            uid=meta.uid or "",
+            node=spec.node_name or "",
+            cgroup_uid=_manifest_hash(meta, node=spec.node_name, reported=bool(states)) or meta.uid or "",
             workload_kind=kind,
             workload_name=name,
-            qos=status.get("qosClass") or "",
-            labels=meta.get("labels") or {},
+            qos=status.qos_class or "",
+            labels=meta.labels or {},
             containers=tuple(containers),
-            limit_bytes=_memory(spec.get("resources"), "limits"),
+            limit_bytes=_memory(status.resources, "limits") or _memory(spec.resources, "limits"),
         ),
         states=states,
     )
 
 
+def _manifest_hash(meta: Metadata, *, node: str | None, reported: bool) -> str | None:
+    """Return the hash that names a static pod's cgroup (pkg/kubelet/config/common.go); None for any other
+    pod.
+
+    Anyone who may create pods can write the annotations of a mirror pod. kubelet makes the Node its owner
+    (pkg/kubelet/pod/mirror_client.go), and reports containers only for those that it made: the others it
+    deletes.
+    """
+    annotations = meta.annotations
+    if annotations is None or not annotations.config_hash or not node or not reported:
+        return None
+    owner = _controller(meta)
+    owned = owner is not None and (owner.api_version, owner.kind, owner.name) == ("v1", "Node", node)
+    return annotations.config_hash if owned and annotations.config_mirror == annotations.config_hash else None
+
+
 def _container(
-    spec: Mapping[str, Any], status: Mapping[str, Any], *, kind: str, states: dict[str, ContainerState]
+    spec: Container, status: ContainerStatus, *, kind: str, states: dict[str, ContainerState]
 ) -> ContainerFacts:
-    name = spec.get("name", "")
     ids: list[str] = []
-    for state, own_id in ((status.get("state"), status.get("containerID")), (status.get("lastState"), None)):
-        terminated = (state or {}).get("terminated")
-        container_id = _bare_id((terminated or {}).get("containerID") or own_id)
+    for state, own_id in ((status.state, status.container_id), (status.last_state, None)):
+        terminated = state.terminated if state is not None else None
+        container_id = _bare_id((terminated.container_id if terminated is not None else None) or own_id)
         if not container_id:
             continue
         if container_id not in ids:
             ids.append(container_id)
-        states.setdefault(
-            container_id,
-            ContainerState(
-                container=name,
-                running="running" in (state or {}),
-                reason=(terminated or {}).get("reason"),
-                exit_code=(terminated or {}).get("exitCode"),
-                finished_at=(terminated or {}).get("finishedAt"),
-            ),
-        )
-    # allocatedResources/status.resources carry an in-place resize that is in force; spec is what was asked
-    # for.
+        states.setdefault(container_id, _state(spec.name or "", state))
+    # status.resources carries an in-place resize that is in force; spec is what was asked for.
     return ContainerFacts(
-        name=name,
+        name=spec.name or "",
         kind=kind,
         container_ids=tuple(ids),
-        limit_bytes=_memory(status.get("resources"), "limits") or _memory(spec.get("resources"), "limits"),
-        request_bytes=_memory(spec.get("resources"), "requests"),
-        restart_count=status.get("restartCount") or 0,
+        limit_bytes=_memory(status.resources, "limits") or _memory(spec.resources, "limits"),
+        request_bytes=_memory(spec.resources, "requests"),
+        restart_count=status.restart_count or 0,
     )
 
 
-def _memory(resources: Mapping[str, Any] | None, part: str) -> int | None:
-    return quantity_bytes(((resources or {}).get(part) or {}).get("memory"))
+def _state(container: str, state: State | None) -> ContainerState:
+    terminated = state.terminated if state is not None else None
+    return ContainerState(
+        container=container,
+        running=state is not None and state.running is not None,
+        reason=terminated.reason if terminated is not None else None,
+        exit_code=terminated.exit_code if terminated is not None else None,
+        finished_at=terminated.finished_at if terminated is not None else None,
+    )
+
+
+def _memory(resources: Resources | None, part: str) -> int | None:
+    amounts = None
+    if resources is not None:
+        amounts = resources.limits if part == "limits" else resources.requests
+    return quantity_bytes(amounts.memory) if amounts is not None else None
 
 
 def _bare_id(container_id: str | None) -> str:
@@ -132,77 +145,90 @@ def _bare_id(container_id: str | None) -> str:
     return (container_id or "").rpartition("://")[2]
 
 
-def _workload(meta: Mapping[str, Any]) -> tuple[str, str]:
-    """Kind and name of what the pod belongs to, without asking the API.
+def _controller(meta: Metadata) -> OwnerReference | None:
+    return next((one for one in meta.owner_references or () if one.controller), None)
+
+
+def _workload(meta: Metadata) -> tuple[str, str]:
+    """Return kind and name of what the pod belongs to, without asking the API.
 
     A ReplicaSet named `<deployment>-<pod-template-hash>` is its Deployment's, and a Job named
     `<cronjob>-<minutes>` its CronJob's: both names are made that way by kube-controller-manager.
     """
-    owner = next((ref for ref in meta.get("ownerReferences") or [] if ref.get("controller")), None)
+    owner = _controller(meta)
     if owner is None:
-        return "Pod", meta.get("name", "")
-    kind, name = owner.get("kind", ""), owner.get("name", "")
-    template_hash = (meta.get("labels") or {}).get("pod-template-hash")
+        return "Pod", meta.name or ""
+    kind, name = owner.kind or "", owner.name or ""
+    template_hash = (meta.labels or {}).get("pod-template-hash")
     if kind == "ReplicaSet" and template_hash and name.endswith("-" + template_hash):
         return "Deployment", name.removesuffix("-" + template_hash)
     if kind == "Job" and (cron := re.fullmatch(r"(.+)-\d{8,}", name)):
         return "CronJob", cron[1]
     if kind == "Node":
-        return "Pod", meta.get("name", "")
+        return "Pod", meta.name or ""
     return kind, name
 
 
 class PodTable:
-    """The pods of this node by the uid in their cgroup's name; deleted ones are kept for a while."""
+    """The pods of this node by their uid, and static pods by the hash in their cgroup's name. Deleted ones
+    are kept for a while."""
 
     def __init__(self) -> None:
         self._pods: dict[str, Pod] = {}
+        self._static: dict[str, str] = {}
+        """Manifest hash -> uid of the mirror pod."""
         self._gone: dict[str, float] = {}
         self.synced = False
-        """True once the API server's list has been seen."""
+        """True once the API server's list is known."""
 
     def __len__(self) -> int:
         return len(self._pods)
 
     def put(self, pod: Pod) -> None:
-        """Add or renew. Container ids that an older version knew are kept: a status holds only the last
+        """Add or renew. Container ids that an older version had are kept: a status holds only the last
         two."""
-        uid = pod.facts.cgroup_uid
+        uid, cgroup_uid = pod.facts.uid, pod.facts.cgroup_uid
         known = self._pods.get(uid)
+        if cgroup_uid != uid:
+            holder = self._static.get(cgroup_uid, uid)
+            if holder == uid or holder in self._gone or holder not in self._pods:
+                known = known or self._pods.get(holder)  # kubelet has made a mirror pod anew
+                self._static[cgroup_uid] = uid
         if known is not None:
             pod = _with_history(pod, known)
         self._pods[uid] = pod
         self._gone.pop(uid, None)
 
     def replace(self, pods: list[Pod], *, now: float) -> None:
-        """The whole list, as a fresh LIST gives it."""
-        present = {pod.facts.cgroup_uid for pod in pods}
-        for pod in pods:
-            self.put(pod)
+        """Take the whole list, as a fresh LIST gives it."""
+        present = {pod.facts.uid for pod in pods}
         for uid in list(self._pods):
             if uid not in present:
                 self.remove(uid, now=now)
+        for pod in pods:
+            self.put(pod)
         self.synced = True
 
-    def remove(self, cgroup_uid: str, *, now: float) -> None:
-        if cgroup_uid in self._pods:
-            self._gone.setdefault(cgroup_uid, now)
+    def remove(self, uid: str, *, now: float) -> None:
+        """Note that a pod was deleted."""
+        if uid in self._pods:
+            self._gone.setdefault(uid, now)
 
     def sweep(self, *, now: float) -> None:
-        """Forget what has been deleted for long."""
+        """Forget what was deleted long ago."""
         for uid, since in list(self._gone.items()):
             if now - since > KEEP_DELETED_SECONDS:
                 del self._gone[uid]
                 self._pods.pop(uid, None)
+        self._static = {hash_: uid for hash_, uid in self._static.items() if uid in self._pods}
 
     def find(self, cgroup_uid: str) -> Pod | None:
-        return self._pods.get(cgroup_uid)
+        """Return the pod whose cgroup carries this uid or manifest hash."""
+        return self._pods.get(cgroup_uid) or self._pods.get(self._static.get(cgroup_uid, ""))
 
     def all(self) -> list[Pod]:
+        """Return every pod, those deleted a short while ago included."""
         return list(self._pods.values())
-
-
-_KEPT_IDS = 8
 
 
 def _with_history(pod: Pod, known: Pod) -> Pod:

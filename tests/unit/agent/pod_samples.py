@@ -1,8 +1,9 @@
 """Pods and kills for the agent's tests."""
 
+import json
 from typing import Any
 
-from oomkeeper.agent.pods import Pod, PodTable, parse_pod
+from oomkeeper.agent.pods import Pod, PodTable, decode_pod
 from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill, Victim
 
@@ -42,6 +43,11 @@ def pod_object(*statuses: Json, containers: tuple[str, ...] = ("app",), uid: str
         "spec": {"nodeName": "node-a", "containers": specs},
         "status": {"qosClass": "Burstable", "containerStatuses": [*statuses]},
     }
+
+
+def parse_pod(obj: Json) -> Pod:
+    """The pod of an object as the API server sends it."""
+    return decode_pod(json.dumps(obj).encode())
 
 
 def pod(*statuses: Json, **fields: Any) -> Pod:

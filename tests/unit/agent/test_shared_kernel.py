@@ -9,7 +9,7 @@ from oomkeeper.agent.cgroup_kill_counters import first_counters
 from oomkeeper.agent.incidents import status_of
 from oomkeeper.agent.kill_recorder import KillRecorder
 from oomkeeper.agent.listener import LoopListener
-from oomkeeper.agent.pods import PodTable, parse_pod
+from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -17,7 +17,7 @@ from oomkeeper.kernel.shared_kernel import has_kernel_pids, in_some_container, p
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.node import NodeFacts
 
-from .pod_samples import pod_object, running, status
+from .pod_samples import parse_pod, pod_object, running, status
 
 FACTS = NodeFacts(
     kernel_release="6.12.0",

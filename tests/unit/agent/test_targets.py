@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from oomkeeper.agent.oomscoreadj.targets import LOST_SECONDS, NamespaceLabels, Target, Targets
-from oomkeeper.agent.pods import PodTable, parse_pod
+from oomkeeper.agent.pods import PodTable
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import HostProcesses
 from oomkeeper.resources.oomnode import DesiredAdjustment
 
 from .adjust_harness import Clock, Tree, rule
-from .pod_samples import IDS, UID, pod, pod_object, running, status, table
+from .pod_samples import IDS, UID, parse_pod, pod, pod_object, running, status, table
 
 _UID = UID.replace("-", "_")
 OTHER_UID = "0a1b2c3d-9999-2222-3333-444455556666"

@@ -173,7 +173,7 @@ class Targets:
             message = f"no cgroup found for a running container of {_some(lost)}"
         return Target(
             groups=tuple(members[one] for one in there),
-            pods=len({pod.facts.cgroup_uid for pod in there.values()}),
+            pods=len({pod.facts.uid for pod in there.values()}),
             complete=complete,
             refused=selected.refused,
             reason=reason,

@@ -1,0 +1,25 @@
+"""Quantities of the Kubernetes API (k8s.io/apimachinery/pkg/api/resource) as whole bytes."""
+
+import math
+import re
+from fractions import Fraction
+
+_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3}|[numkMGTPE]|[KMGTPE]i)?", re.ASCII)
+_FACTORS = {
+    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1),
+    **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
+    **{letter + "i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)},
+}  # fmt: skip
+
+
+def quantity_bytes(text: str | int | None) -> int | None:
+    """Return a resource.Quantity in bytes, rounded up; None for None and for what is no quantity."""
+    if text is None:
+        return None
+    match = _QUANTITY.fullmatch(str(text).strip())
+    if not match:
+        return None
+    number, suffix = Fraction(match[1]), match[2] or ""
+    factor = _FACTORS.get(suffix)
+    # `1E` is exa, `1E3` an exponent.
+    return math.ceil(number * (Fraction(10) ** int(suffix[1:]) if factor is None else factor))
