@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from oomkeeper.kernel.cgroup.kubepods import parse_own_cgroup
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.pod import ContainerFacts, KubeCgroup
-from oomkeeper.reporting.kill_json import kube_cgroup
 
 from .pods import Pod, PodTable
 
@@ -32,10 +32,13 @@ class Attribution:
     """None when settled; else what may still arrive: `pod` or `container`."""
 
 
-def attribute(kill: Kill, *, node: str, pods: PodTable) -> Attribution:
-    """Match by pod uid and container id, never by the whole path: the log prints paths as the host sees
-    them, which inside a nested node (kind) start with another prefix than the node's own."""
-    kube = kube_cgroup(kill)
+def attribute(kill: Kill, *, node: str, pods: PodTable, node_container: str | None = None) -> Attribution:
+    """Match by pod uid and container id, never by the whole path: the log prints paths as the host has them,
+    which inside a nested node (kind) start with another prefix than the node's own.
+
+    `node_container`: id of the container that this node is, None where it is the machine.
+    """
+    kube = _own_cgroup(kill, node_container=node_container)
     if kube is None or kube.pod_uid is None:
         return Attribution(subject=Subject(node=node, cgroup=kill.task_memcg or kill.oom_memcg or "/"))
     pod = pods.find(kube.pod_uid)
@@ -54,6 +57,14 @@ def attribute(kill: Kill, *, node: str, pods: PodTable) -> Attribution:
     # The pod's own sandbox never appears among the container statuses.
     undecided = container is None and kube.container_id is not None and not _is_sandbox(kill)
     return Attribution(subject=subject, waiting_for="container" if undecided else None)
+
+
+def _own_cgroup(kill: Kill, *, node_container: str | None) -> KubeCgroup | None:
+    """Return pod and container by the victim's cgroup, or where that names no pod by the one whose limit was
+    reached; None for a kill outside this node's pods."""
+    paths = [path for path in (kill.task_memcg, kill.oom_memcg) if path]
+    found = [parse_own_cgroup(path, node_container=node_container) for path in paths]
+    return next((kube for kube in found if kube is not None and kube.pod_uid), None)
 
 
 def _is_sandbox(kill: Kill) -> bool:

@@ -180,7 +180,9 @@ class KillRecorder:
             return "cgroup"
         if self._pods is None:
             return None
-        return attribute(kill, node=self._node, pods=self._pods).waiting_for
+        return attribute(
+            kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
+        ).waiting_for
 
     def _overdue(self, waiting: _Waiting, missing: str) -> bool:
         return self._clock() - waiting.since >= PATIENCE_SECONDS[missing]
@@ -259,7 +261,9 @@ class KillRecorder:
         if missing is not None and self._wait(kill, kill_id=kill_id, missing=missing, closed=closed):
             return (None if self._shared.container_id is not None else subject), False
         if self._pods is not None:
-            attribution = attribute(kill, node=self._node, pods=self._pods)
+            attribution = attribute(
+                kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
+            )
             subject, missing = attribution.subject, attribution.waiting_for
             if subject.pod is None and not self._shared.publishes(kill, found_here=found_here):
                 self._waiting.pop(kill_id, None)

@@ -145,7 +145,9 @@ class PanicWatch:
         kill = waiting.kill
         if self._pods is None:
             return Subject(node=self._node, cgroup=kill.oom_memcg or "/")
-        attribution = attribute(kill, node=self._node, pods=self._pods)
+        attribution = attribute(
+            kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
+        )
         if attribution.waiting_for is None:
             return attribution.subject
         if not self._pods.synced:

@@ -96,7 +96,9 @@ def _manifest_hash(meta: Metadata, *, node: str | None, reported: bool) -> str |
         return None
     owner = _controller(meta)
     owned = owner is not None and (owner.api_version, owner.kind, owner.name) == ("v1", "Node", node)
-    return annotations.config_hash if owned and annotations.config_mirror == annotations.config_hash else None
+    vouched = owned and annotations.config_mirror == annotations.config_hash
+    # As cgroup paths are read (kernel/cgroup/kubepods.py).
+    return annotations.config_hash.replace("_", "-") if vouched else None
 
 
 def _container(

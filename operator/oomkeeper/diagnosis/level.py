@@ -14,6 +14,7 @@ from ..model.kill import Kill
 _SEGMENTS = {
     "container": (Cause.CONTAINER_LIMIT, Level.CONTAINER),
     "pod": (Cause.POD_LIMIT, Level.POD),
+    "sandbox": (Cause.POD_LIMIT, Level.POD),
     "qos": (Cause.QOS_LIMIT, Level.QOS),
     "node": (Cause.NODE_ALLOCATABLE_LIMIT, Level.ALLOCATABLE),
 }

@@ -41,9 +41,10 @@ def path_inside(path: str, *, container_id: str) -> str | None:
     of the container.
 
     The log starts every path at the machine's root, the node's cgroup namespace at the node's container.
+    Behind a kubepods the id is a name that a container of some node has given to a cgroup of its own.
     """
     at = path.find(container_id)
-    if at < 0:
+    if at < 0 or "kubepods" in path[:at]:
         return None
     end = path.find("/", at)
     return path[end:] if end >= 0 else "/"

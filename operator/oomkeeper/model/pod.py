@@ -15,8 +15,8 @@ class KubeCgroup(NamedTuple):
     """The path before kubelet's node root; "" on an ordinary node, `/docker/<id>` and the like inside
     kind."""
     segment: str
-    """What the path's last part is: `node` (kubepods), `qos`, `pod`, `container`, or `inner` (below a
-    container)."""
+    """What the path's last part is: `node` (kubepods), `qos`, `pod`, `container`, `inner` (below a
+    container), or `sandbox` (the pod's, but no container's: CRI-O's monitor, Kata's virtual machine)."""
     qos: str | None
     """`Guaranteed`, `Burstable`, `BestEffort`; None at the node level."""
     pod_uid: str | None

@@ -1,6 +1,10 @@
 """Whose kill was it."""
 
-from oomkeeper.agent.attribution import attribute
+import pytest
+
+from oomkeeper.agent.attribution import Attribution, attribute
+from oomkeeper.agent.pods import Pod
+from oomkeeper.model.kill import Kill
 
 from .pod_samples import IDS, UID, kill, pod, running, status, table
 
@@ -11,33 +15,47 @@ PAIR = pod(
 )
 
 
-def who(one, *pods):
-    return attribute(one, node="node-a", pods=table(*pods))
+def who(one: Kill, *pods: Pod, node_container: str | None = None) -> Attribution:
+    return attribute(one, node="node-a", pods=table(*pods), node_container=node_container)
 
 
-def test_a_container_is_found_by_its_id() -> None:
+def test_container_is_found_by_its_id() -> None:
     found = who(kill(IDS[1]), PAIR)
     assert (found.subject.container, found.subject.container_id, found.waiting_for) == ("side", IDS[1], None)
     assert found.subject.pod is PAIR or found.subject.pod_uid == UID
 
 
-def test_the_path_may_begin_as_the_host_of_a_nested_node_sees_it() -> None:
+def test_path_may_begin_as_the_machine_of_a_nested_node_has_it() -> None:
     inside = f"/docker/{'9' * 64}/kubelet/kubepods/burstable/pod{UID}/{IDS[0]}"
-    assert who(kill(path=inside), PAIR).subject.container == "app"
+    assert who(kill(path=inside), PAIR, node_container="9" * 64).subject.container == "app"
 
 
-def test_an_id_that_kubelet_has_not_published_is_waited_for_unless_there_is_no_choice() -> None:
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/docker/" + "8" * 64,
+        "/user.slice/user-1000.slice/user@1000.service",
+        f"/kubepods/burstable/pod0a1b2c3d-9999-2222-3333-444455556666/{IDS[5]}",
+    ],
+)
+def test_kill_in_a_tree_that_another_has_made_is_not_the_pods_that_it_names(place: str) -> None:
+    forged = kill(path=f"{place}/kubepods/burstable/pod{UID}/{IDS[0]}")
+    assert who(forged, PAIR).subject.pod is None
+    assert who(forged, PAIR, node_container="9" * 64).subject.pod is None
+
+
+def test_unpublished_container_id_is_waited_for_unless_there_is_no_choice() -> None:
     assert who(kill(IDS[4]), PAIR).waiting_for == "container"
     alone = who(kill(IDS[4]), pod())
     assert (alone.subject.container, alone.waiting_for) == ("app", None)
 
 
-def test_the_sandbox_is_no_container_and_is_not_waited_for() -> None:
+def test_sandbox_is_no_container_and_is_not_waited_for() -> None:
     found = who(kill(IDS[4], comm="pause"), pod())
     assert (found.subject.container, found.waiting_for) == (None, None)
 
 
-def test_a_pod_that_the_api_has_not_shown_is_waited_for() -> None:
+def test_pod_that_the_api_has_not_shown_is_waited_for() -> None:
     found = who(kill())
     assert (found.waiting_for, found.subject.pod_uid, found.subject.pod) == ("pod", UID, None)
 

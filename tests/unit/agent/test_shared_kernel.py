@@ -227,6 +227,9 @@ def test_paths_of_the_log_are_told_from_the_nodes_own() -> None:
     assert path_inside(f"/system.slice/docker-{FIRST}.scope/a", container_id=FIRST) == "/a"
     assert path_inside(f"/docker/{FIRST}", container_id=FIRST) == "/"
     assert path_inside("/kubelet.slice/x", container_id=FIRST) is None
+    # A container of another node that has given a cgroup of its own this node's id.
+    forged = f"/docker/{SECOND}{app_cgroup(SECOND)}/{FIRST}/kubelet.slice/x"
+    assert path_inside(forged, container_id=FIRST) is None
     assert not in_some_container("/system.slice/sshd.service")
     assert not in_some_container(f"/deadbeef{FIRST}")
 

@@ -4,13 +4,12 @@ Files: Documentation/admin-guide/cgroup-v1/memory.rst and Documentation/admin-gu
 of a dead container vanish within about a second, so every reader here answers None for what is gone.
 """
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from ..bounded_read import read_text
+from .walk import walk_cgroups
 
 PIDS_BYTES = 64 << 20
 """Limit for a cgroup.procs: 8 bytes for each of at most 4 Mi processes (PID_MAX_LIMIT)."""
@@ -127,15 +126,11 @@ class CgroupHierarchy:
     def all_oom_kills(self) -> dict[str, int]:
         """Path -> count for every cgroup whose count is above zero. Costs one file read per cgroup."""
         counts = {}
-        for folder in self._walk():
+        for folder in walk_cgroups(self.mount):
             count = self.oom_kills(folder)
             if count:
                 counts["/" + "/".join(folder.relative_to(self.mount).parts)] = count
         return counts
-
-    def _walk(self) -> Iterator[Path]:
-        for folder, _, _ in os.walk(self.mount):
-            yield Path(folder)
 
 
 def single_number(path: Path) -> int | None:

@@ -5,27 +5,29 @@ says: its paths are relative to the reader's cgroup namespace, so that an agent 
 `/../../pod<uid>/<id>`.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..bounded_read import read_text
 from .hierarchy import PIDS_BYTES
-from .kubepods import parse_kube_cgroup
+from .kubepods import parse_own_cgroup
+from .walk import walk_cgroups
 
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
+MAX_INNER_CGROUPS = 4096
+"""Of one container or unit: whoever owns it may make more."""
 _NOT_HOST = re.compile(r"kubepods|[0-9a-f]{64}")
 
 
 def processes_below(folder: Path, *, containers: bool = True) -> Iterator[int]:
-    """Pids in a cgroup and all below it, as far as our pid namespace has them; without `containers`, what
-    looks like a container or a pod below it is left out."""
-    for where, inner, _ in os.walk(folder):
-        if not containers:
-            inner[:] = [name for name in inner if not _NOT_HOST.search(name)]
+    """Yield the pids in a cgroup and those below it, as far as our pid namespace has them; without
+    `containers`, what looks like a container or a pod below it is left out."""
+    for where in walk_cgroups(folder, max_cgroups=MAX_INNER_CGROUPS):
+        if not containers and _NOT_HOST.search(str(where.relative_to(folder))):
+            continue
         try:
-            text = read_text(Path(where) / "cgroup.procs", max_bytes=PIDS_BYTES)
+            text = read_text(where / "cgroup.procs", max_bytes=PIDS_BYTES)
         except OSError:
             continue
         yield from (pid for pid in map(int, text.split()) if pid)
@@ -55,16 +57,15 @@ class ContainerFolders:
         self._sought = frozenset()
 
     def _walk(self, ids: set[str]) -> dict[str, Path]:
+        """Return the folders of these containers. What is below a container is its own affair: it may have
+        made cgroups there with whatever names."""
         found: dict[str, Path] = {}
-        for where, inner, _ in os.walk(self._mount):
-            for name in list(inner):
-                if not _CONTAINER.search(name):
-                    continue
-                path = Path(where, name)
-                kube = parse_kube_cgroup(f"/{path.relative_to(self._mount)}")
-                if kube is not None and kube.segment == "container" and kube.container_id in ids:
-                    found[kube.container_id] = path
-                    inner.remove(name)
+        for folder in walk_cgroups(self._mount, descend=lambda one: _CONTAINER.search(one.name) is None):
+            if not _CONTAINER.search(folder.name):
+                continue
+            kube = parse_own_cgroup(f"/{folder.relative_to(self._mount)}")
+            if kube is not None and kube.segment == "container" and kube.container_id in ids:
+                found.setdefault(kube.container_id, folder)
         return found
 
 
@@ -82,11 +83,15 @@ def unit_folders(cgroup_root: Path, unit: str) -> list[Path]:
         ),
         cgroup_root,
     )
-    found = []
-    for where, inner, _ in os.walk(root):
-        found += [Path(where, name) for name in inner if name == unit]
-        inner[:] = [name for name in inner if name.endswith(".slice") and not _NOT_HOST.search(name)]
-    return [folder for folder in found if "kubepods" not in str(folder.relative_to(root))]
+    return [
+        folder
+        for folder in walk_cgroups(root, descend=lambda one: one == root or _is_host_slice(one.name))
+        if folder.name == unit and folder != root and _NOT_HOST.search(unit) is None
+    ]
+
+
+def _is_host_slice(name: str) -> bool:
+    return name.endswith(".slice") and _NOT_HOST.search(name) is None
 
 
 class HostProcesses:
