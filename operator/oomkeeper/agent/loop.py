@@ -15,6 +15,7 @@ from pathlib import Path
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.meminfo import read_node_memory
 from oomkeeper.kernel.sysctl import Sysctls
 from oomkeeper.logformat import get_logger
 from oomkeeper.resources.oomnode import ObservedAdjustment, ObservedSysctl
@@ -144,6 +145,7 @@ class NodeLoop:
             store=store,
             sysctls=Sysctls(root=host.proc / "sys"),
             boot_id=self.facts.boot_id,
+            memory=lambda: read_node_memory(proc=host.proc),
             etc=host.etc,
             clock=clock,
             wall=wall,
@@ -405,7 +407,11 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     targets = Targets(hierarchy=hierarchy, cgroup_root=host.cgroup, pods=None, proc=host.proc)
     OomScoreAdjEnforcer(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
     enforcer = SysctlEnforcer(
-        store=store, sysctls=Sysctls(root=host.proc / "sys"), boot_id=facts.boot_id, etc=host.etc
+        store=store,
+        sysctls=Sysctls(root=host.proc / "sys"),
+        boot_id=facts.boot_id,
+        memory=lambda: read_node_memory(proc=host.proc),
+        etc=host.etc,
     )
     restored = enforcer.restore()
     # What is restored is no longer desired either; what could not be restored stays visible.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from oomkeeper.kernel.meminfo import NodeMemory
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.policy import Mode, OnRelease, Persistence, SysctlState
@@ -23,15 +24,23 @@ from .desired import Desired
 from .drift import DriftHistory, fight_message
 from .kubelet import KubeletFacts
 from .records import SysctlNote
+from .refusal import Refusal
 from .store import Store
+from .sysctl_capacity import DEPENDS_ON_MEMORY, refuse_beyond_capacity
+from .sysctl_order import (
+    PANIC_ON_OOM,
+    PANIC_SECONDS,
+    apply_order,
+    may_become,
+    release_order,
+    with_panic_seconds,
+)
 from .sysctl_safety import refuse
 
 log = get_logger(__name__)
 
 FIGHT = "FightingForeignWriter"
 """Reason of a value that is left to another writer (drift.py)."""
-_PANIC_KEYS = ("vm.panic_on_oom", "kernel.panic")
-"""In this order they are released: a panic with kernel.panic=0 hangs the node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,7 @@ class SysctlEnforcer:
         store: Store,
         sysctls: Sysctls,
         boot_id: str,
+        memory: Callable[[], NodeMemory],
         etc: Path = Path("/etc"),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -62,6 +72,7 @@ class SysctlEnforcer:
         """`clock` counts from the boot and is never set: drift fights outlive a restart of the agent."""
         self._store = store
         self._sysctls = sysctls
+        self._memory = memory
         self._etc = etc
         self._boot_id = boot_id
         self._clock = clock
@@ -78,13 +89,12 @@ class SysctlEnforcer:
         """
         self._kubelet_expected = kubelet_expected
         notes = self._store.sysctls()
-        # kernel.panic first: whether vm.panic_on_oom may be set depends on it.
-        wanted = sorted(desired.sysctls, key=lambda one: (one.name != "kernel.panic", one.name))
+        wanted = apply_order(desired.sysctls)
         statuses = {
             one.name: self._enforce(one, stored=notes.get(one.name), kubelet=kubelet) for one in wanted
         }
         released: dict[str, int] = {}
-        for key in _release_order(notes):
+        for key in release_order(notes):
             status = statuses.get(key)
             if status is not None and status.mode == Mode.ENFORCE and status.state != SysctlState.REFUSED:
                 continue
@@ -119,7 +129,7 @@ class SysctlEnforcer:
         """
         notes = self._store.sysctls()
         restored = {}
-        for key in _release_order(notes):
+        for key in release_order(notes):
             value = self._release(key, notes[key], restore=True)
             if value is not None:
                 restored[key] = value
@@ -146,12 +156,7 @@ class SysctlEnforcer:
         status = replace(_status(wanted, note if stored else None), actual=actual)
         if wanted.mode == Mode.AUDIT:
             return replace(status, state=_audit_state(status, actual))
-        refusal = refuse(
-            wanted,
-            kubelet=kubelet,
-            kubelet_expected=self._kubelet_expected,
-            kernel_panic_seconds=self._kernel_panic(),
-        )
+        refusal = self._refusal(wanted, kubelet=kubelet, in_force=actual == wanted.value)
         if refusal is not None:
             return replace(status, state=SysctlState.REFUSED, reason=refusal.reason, message=refusal.message)
         drifted = note.applied == wanted.value and actual != wanted.value
@@ -212,6 +217,30 @@ class SysctlEnforcer:
             drifts=(),
         )
 
+    def _refusal(
+        self, wanted: DesiredSysctl, *, kubelet: KubeletFacts | None, in_force: bool
+    ) -> Refusal | None:
+        refusal = refuse(
+            wanted,
+            kubelet=kubelet,
+            kubelet_expected=self._kubelet_expected,
+            kernel_panic_seconds=self._value(PANIC_SECONDS),
+            panic_on_oom=self._value(PANIC_ON_OOM),
+        )
+        if refusal is not None or in_force or wanted.name not in DEPENDS_ON_MEMORY:
+            # A value in force is borne already; what is committed changes all the time.
+            return refusal
+        try:
+            memory = self._memory()
+        except OSError as error:
+            return Refusal("MemoryUnknown", f"/proc/meminfo: {error.strerror or error}")
+        return refuse_beyond_capacity(
+            wanted,
+            memory=memory,
+            overcommit_memory=self._value("vm.overcommit_memory"),
+            overcommit_ratio=self._value("vm.overcommit_ratio"),
+        )
+
     def _kubelet_at_write(
         self, note: SysctlNote, *, kubelet: KubeletFacts | None, in_sync: bool
     ) -> int | None:
@@ -262,7 +291,7 @@ class SysctlEnforcer:
             value = self._sysctls.read(key)
             original = self._note_of_this_boot(note, actual=value).original
             if restore and value != original:
-                if key == "kernel.panic" and original == 0 and self._panics_on_oom():
+                if not may_become(key, original, panic_on_oom=self._value(PANIC_ON_OOM)):
                     log.warning("sysctl not restored", key=key, error="vm.panic_on_oom is still set")
                     return None
                 self._sysctls.write(key, original)
@@ -276,22 +305,21 @@ class SysctlEnforcer:
         self._store.drop_sysctl(key)
         return value
 
-    def _kernel_panic(self) -> int | None:
+    def _value(self, key: str) -> int | None:
+        """Return a value in force; None where it cannot be read."""
         try:
-            return self._sysctls.read("kernel.panic")
+            return self._sysctls.read(key)
         except SysctlError:
             return None
 
-    def _panics_on_oom(self) -> bool:
-        try:
-            return self._sysctls.read("vm.panic_on_oom") > 0
-        except SysctlError:
-            return False
-
     def _write_drop_in(self, persist: Mapping[str, DesiredSysctl]) -> str | None:
         """Write the drop-in; return why it could not be written."""
-        values = {key: one.value for key, one in persist.items()}
+        values = with_panic_seconds(
+            {key: one.value for key, one in persist.items()}, panic_seconds=self._value(PANIC_SECONDS)
+        )
         policies = {key: f"policy {one.policy}" for key, one in persist.items()}
+        if PANIC_SECONDS not in policies and PANIC_ON_OOM in policies:
+            policies[PANIC_SECONDS] = f"{policies[PANIC_ON_OOM]}, for a panic to end in a reboot"
         folder = self._etc / "sysctl.d"
         try:
             if write_drop_in(render_drop_in(values, policies) if values else None, folder=folder):
@@ -299,11 +327,6 @@ class SysctlEnforcer:
         except OSError as error:
             return f"{folder}: {error.strerror or error}"
         return None
-
-
-def _release_order(notes: Mapping[str, SysctlNote]) -> list[str]:
-    others = [key for key in notes if key not in _PANIC_KEYS]
-    return [*(key for key in _PANIC_KEYS if key in notes), *others]
 
 
 def _status(wanted: DesiredSysctl, note: SysctlNote | None) -> ObservedSysctl:

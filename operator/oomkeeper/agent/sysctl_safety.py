@@ -6,24 +6,16 @@ container limit panic the node (mm/oom_kill.c check_panic_on_oom); and a panic w
 ever (kernel/panic.c).
 """
 
-from dataclasses import dataclass
-
 from oomkeeper.model.sysctl import SYSCTL_RULES
 from oomkeeper.resources.oomnode import DesiredSysctl
 
 from .kubelet import KubeletFacts
+from .refusal import Refusal
+from .sysctl_order import PANIC_ON_OOM, may_become
 
 NODE_PANIC = "NodePanic"
 CONTAINER_LIMIT_PANICS_NODE = "ContainerLimitPanicsNode"
 KUBELET_CONFLICT = "KubeletConflict"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A CamelCase reason and a sentence that says what to do."""
-
-    reason: str
-    message: str
 
 
 def refuse(
@@ -31,12 +23,13 @@ def refuse(
     *,
     kubelet: KubeletFacts | None,
     kernel_panic_seconds: int | None,
+    panic_on_oom: int | None = None,
     kubelet_expected: bool = False,
 ) -> Refusal | None:
     """Return why a value must not be applied; None where nothing prevents it.
 
     `kubelet`: the one that runs here, None where none is found; `kubelet_expected`: this host is a node of a
-    cluster, so that one must run. `kernel_panic_seconds`: kernel.panic as it will be in effect.
+    cluster, so that one must run. `kernel_panic_seconds`, `panic_on_oom`: as they are in force.
     """
     kubelet_value = SYSCTL_RULES[wanted.name].kubelet_value
     if kubelet_value is not None and wanted.value != kubelet_value:
@@ -45,7 +38,13 @@ def refuse(
         )
         if refusal is not None:
             return refusal
-    if wanted.name == "vm.panic_on_oom" and wanted.value > 0:
+    if not may_become(wanted.name, wanted.value, panic_on_oom=panic_on_oom):
+        return Refusal(
+            "KernelPanicHangs",
+            f"vm.panic_on_oom is {panic_on_oom} here, and with kernel.panic=0 a panicked node hangs; set "
+            "vm.panic_on_oom to 0 first",
+        )
+    if wanted.name == PANIC_ON_OOM and wanted.value > 0:
         needed = NODE_PANIC if wanted.value == 1 else CONTAINER_LIMIT_PANICS_NODE
         if needed not in wanted.acknowledge:
             return Refusal(

@@ -7,13 +7,14 @@ from oomkeeper.model.node import NodeFacts
 
 from .bounded_read import read_text
 from .cgroup.hierarchy import CgroupHierarchy
+from .meminfo import read_meminfo
 
 
 def read_node_facts(
     *, proc: Path = Path("/proc"), sys: Path = Path("/sys"), cgroup_root: Path = Path("/sys/fs/cgroup")
 ) -> NodeFacts:
     """Kernel release, boot id, memory and NUMA layout. Raises OSError where /proc is not there."""
-    meminfo = _meminfo(proc)
+    meminfo = read_meminfo(proc=proc)
     return NodeFacts(
         kernel_release=read_text(proc / "sys/kernel/osrelease").strip(),
         boot_id=read_text(proc / "sys/kernel/random/boot_id").strip(),
@@ -24,17 +25,6 @@ def read_node_facts(
         cpus=os.cpu_count() or 1,
         online_nodes=parse_id_list(_read_or(sys / "devices/system/node/has_memory", "0")),
     )
-
-
-def _meminfo(proc: Path) -> dict[str, int]:
-    """/proc/meminfo in bytes (the file's unit is KiB)."""
-    values = {}
-    for line in read_text(proc / "meminfo").splitlines():
-        name, _, rest = line.partition(":")
-        parts = rest.split()
-        if parts:
-            values[name] = int(parts[0]) * (1024 if len(parts) > 1 else 1)
-    return values
 
 
 def _read_or(path: Path, default: str) -> str:

@@ -10,6 +10,7 @@ from oomkeeper.agent.drift import DRIFT_WINDOW_SECONDS, MAX_DRIFTS
 from oomkeeper.agent.kubelet import KubeletFacts
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.sysctl_enforcer import SysctlEnforcer
+from oomkeeper.kernel.meminfo import NodeMemory
 from oomkeeper.kernel.sysctl import DROP_IN_NAME, SysctlError, Sysctls
 from oomkeeper.resources.oomnode import DesiredSysctl
 
@@ -24,7 +25,12 @@ class Stubborn(Sysctls):
     refused_keys: tuple[str, ...] = ()
     """Empty for every key."""
 
+    def __init__(self, *, root: Path) -> None:
+        super().__init__(root=root)
+        self.written: list[tuple[str, int]] = []
+
     def write(self, key: str, value: int) -> None:
+        self.written.append((key, value))
         if self.refuses is not None and (not self.refused_keys or key in self.refused_keys):
             raise SysctlError(key, self.refuses)
         super().write(key, value)
@@ -44,6 +50,9 @@ class Host:
         self.wall = 1_000_000.0
         self.boot = "boot-1"
         self.kubelet: KubeletFacts | None = None
+        self.memory = NodeMemory(
+            total_bytes=8 << 30, swap_bytes=0, huge_page_bytes=0, committed_bytes=1 << 30
+        )
         self.put(SWAPPINESS, FOUND)
         self.put("kernel.panic", 10)
         self.store = Store.open(folder / "state")
@@ -54,16 +63,19 @@ class Host:
     def value(self, key: str = SWAPPINESS) -> int:
         return int(self.root.joinpath(*key.split(".")).read_text())
 
-    def pass_(self, *wanted: DesiredSysctl):
-        enforcer = SysctlEnforcer(
+    def enforcer(self) -> SysctlEnforcer:
+        return SysctlEnforcer(
             store=self.store,
             sysctls=self.sysctls,
             boot_id=self.boot,
+            memory=lambda: self.memory,
             etc=self.etc,
             clock=lambda: self.now,
             wall=lambda: self.wall,
         )
-        return enforcer.reconcile(Desired(sysctls=wanted), kubelet=self.kubelet)
+
+    def pass_(self, *wanted: DesiredSysctl):
+        return self.enforcer().reconcile(Desired(sysctls=wanted), kubelet=self.kubelet)
 
     def view(self, *wanted: DesiredSysctl):
         [view] = self.pass_(*wanted).statuses
