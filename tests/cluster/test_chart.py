@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import urllib.error
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,6 @@ import pytest
 from tests.kernel.harness import Eater, await_reports, cgroups
 from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed.cache import Say
-from tests.testbed.errors import KubectlError
 from tests.waiting import eventually
 
 from .agent_harness import Agent
@@ -32,7 +31,7 @@ from .chart_harness import (
     of_kind,
     rules_of,
 )
-from .controller_harness import NODES, OOM, OOM_NODES, POLICIES, REPORTS, ROOT, Controller, Json
+from .controller_harness import NODES, OOM, OOM_NODES, POLICIES, REPORTS, ROOT, Controller
 
 pytestmark = pytest.mark.cluster
 
@@ -165,125 +164,6 @@ def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: Cha
     schemas = chart.helm("show", "crds", CHART)
     chart.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=schemas)
     chart.helm(*upgrade)
-
-
-class Writer:
-    """A client with a token that writes what agents write."""
-
-    def __init__(self, chart: ChartHarness, kubeconfig: Path) -> None:
-        self._chart, self._kubeconfig = chart, kubeconfig
-
-    def _kubectl(self, *arguments: str, document: Json | None = None) -> None:
-        text = json.dumps(document) if document else None
-        self._chart.plane.kubectl(f"--kubeconfig={self._kubeconfig}", *arguments, input=text)
-
-    def _apply(self, *arguments: str, document: Json) -> None:
-        # --validate reads the schema first, which takes longer than all the rest.
-        head = (
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            "--validate=ignore",
-            "--field-manager=oomkeeper-agent",
-        )
-        self._kubectl(*head, *arguments, "-f", "-", document=document)
-
-    def node_status(self, node: str) -> None:
-        document: Json = {
-            "apiVersion": "oomkeeper.dev/v1alpha1",
-            "kind": "OOMNode",
-            "metadata": {"name": node},
-        }
-        self._apply("--subresource=status", document=document | {"status": {"agentVersion": "0.1.0"}})
-
-    def incident(self, name: str, *, node: str, subresource: str | None = None) -> None:
-        document: Json = {
-            "apiVersion": "oomkeeper.dev/v1alpha1",
-            "kind": "OOMIncident",
-            "metadata": {"name": name, "namespace": "default"},
-        }
-        if subresource is None:
-            document["spec"] = {"nodeName": node, "cause": "CgroupLimit", "cgroup": f"/of-{name}"}
-            return self._apply(document=document)
-        return self._apply(f"--subresource={subresource}", document=document | {"status": {"count": 1}})
-
-    def delete(self, kind: str, name: str) -> None:
-        self._kubectl("delete", kind, name, "--namespace=default", "--wait=false")
-
-
-@pytest.fixture(scope="module")
-def confined(chart: ChartHarness) -> ChartHarness:
-    """With an OOMNode and an incident of each node, and the admission policy in effect."""
-    admin = Writer(chart, chart.plane.kubeconfig)
-    for node in ("node-a", "node-b"):
-        head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
-        chart.harness.apply(f"{OOM_NODES}/{node}", head | {"spec": {}})
-        admin.incident(f"on-{node}", node=node)
-    agent = Writer(chart, chart.kubeconfig("agent", node="node-a"))
-    # A new policy takes a moment to be compiled.
-    eventually(lambda: _forbidden(lambda: agent.node_status("node-b")))
-    return chart
-
-
-def _forbidden(act: Callable[[], None]) -> str:
-    """The reason for which it is forbidden; empty where it is not."""
-    try:
-        act()
-    except KubectlError as error:
-        if "forbidden" not in str(error).lower():
-            raise
-        return str(error)
-    return ""
-
-
-@pytest.fixture
-def agent_a(confined: ChartHarness) -> Writer:
-    return Writer(confined, confined.kubeconfig("agent", node="node-a"))
-
-
-def test_agent_may_write_for_its_own_node(agent_a: Writer) -> None:
-    agent_a.node_status("node-a")
-    agent_a.incident("new-on-a", node="node-a")
-    agent_a.incident("on-node-a", node="node-a", subresource="status")
-
-
-def test_agent_cannot_write_oomnode_of_another_node(agent_a: Writer) -> None:
-    assert "the agent of node node-a may not write for node node-b" in _forbidden(
-        lambda: agent_a.node_status("node-b")
-    )
-
-
-def test_agent_cannot_create_or_change_incident_of_another_node(agent_a: Writer) -> None:
-    why = "the agent of node node-a may not write for node node-b"
-    assert why in _forbidden(lambda: agent_a.incident("new-on-b", node="node-b"))
-    assert why in _forbidden(lambda: agent_a.incident("on-node-b", node="node-b", subresource="status"))
-    with pytest.raises(KubectlError, match="never changes"):  # nor take it over
-        agent_a.incident("on-node-b", node="node-a")
-
-
-def test_unbound_agent_token_cannot_write(
-    confined: ChartHarness,
-) -> None:
-    loose = Writer(confined, confined.kubeconfig("agent"))
-    assert "bound to no pod on a node" in _forbidden(lambda: loose.node_status("node-a"))
-
-
-def test_extra_delete_role_does_not_let_agent_delete_incident_of_another_node(
-    confined: ChartHarness, agent_a: Writer
-) -> None:
-    assert "cannot delete" in _forbidden(lambda: agent_a.delete("oomincident", "on-node-b"))
-    kubectl = confined.plane.kubectl
-    kubectl("create", "clusterrole", "too-much", "--verb=delete", "--resource=oomincidents.oomkeeper.dev")
-    account = f"--serviceaccount={NAMESPACE}:{RELEASE}-agent"
-    kubectl("create", "clusterrolebinding", "too-much", "--clusterrole=too-much", account)
-    why = "the agent of node node-a may not write for node node-b"
-    eventually(lambda: why in _forbidden(lambda: agent_a.delete("oomincident", "on-node-b")))
-    kubectl("delete", "clusterrolebinding,clusterrole", "too-much")
-
-
-def test_administrators_are_not_restricted(confined: ChartHarness) -> None:
-    admin = Writer(confined, confined.plane.kubeconfig)
-    admin.node_status("node-b")
 
 
 def test_view_role_grants_only_incidents(renderer: Helm) -> None:
