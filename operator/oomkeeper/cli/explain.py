@@ -10,6 +10,7 @@ from itertools import chain
 
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.units import count_text
+from oomkeeper.resources.killrecord import KillRecord
 
 from .errors import BAD_INPUT, BadInput, complain
 from .explain_source import PROG, LogSource, open_sources
@@ -57,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _explained(source: LogSource) -> Iterator[dict[str, object]]:
+def _explained(source: LogSource) -> Iterator[KillRecord]:
     for kill in parse_records(source.records()):
-        # What judges and what shapes a verdict is worth its import only where there is one to give.
+        # Imported only if the log has an event.
         from oomkeeper.diagnosis import diagnose
-        from oomkeeper.reporting.kill_json import kill_to_json
+        from oomkeeper.reporting.kill_json import kill_record
 
         source.found()
-        yield kill_to_json(source.dated(kill), diagnose(kill))
+        yield kill_record(source.dated(kill), diagnose(kill))
 
 
 def _records(source: LogSource) -> dict[str, int]:

@@ -67,15 +67,17 @@ def add_log_format(parser: argparse.ArgumentParser) -> None:
 
 
 def text_pages_for(kills: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """Kills as text pages fit for what stdout is."""
+    """Render kills as text for the means of stdout."""
     import shutil
 
     from oomkeeper.reporting.explanation_text import text_pages
+    from oomkeeper.resources.killrecord import RecordedKill
+    from oomkeeper.resources.record import read
 
     terminal = sys.stdout.isatty()
     encoding = (sys.stdout.encoding or "ascii").lower()
     return text_pages(
-        kills,
+        (read(RecordedKill, kill) for kill in kills),
         width=min(120, shutil.get_terminal_size((100, 24)).columns) if terminal else 100,
         colour=terminal and "NO_COLOR" not in os.environ,
         unicode=encoding.replace("-", "") == "utf8",

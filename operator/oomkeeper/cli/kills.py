@@ -6,6 +6,8 @@ import sys
 import msgspec
 
 from oomkeeper.agent.store import StateError, Store
+from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.record import read
 
 from .errors import BadInput
 from .host import add_output, add_state_dir, print_json, text_pages_for
@@ -30,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     elif args.output == "markdown":
         from oomkeeper.reporting.explanation_markdown import markdown_pages
 
-        sys.stdout.writelines(markdown_pages(kills))
+        sys.stdout.writelines(markdown_pages(read(RecordedKill, kill) for kill in kills))
     elif args.output == "html":
         from oomkeeper.reporting.explanation_html import html_parts
 
-        sys.stdout.writelines(html_parts(kills))
+        sys.stdout.writelines(html_parts(read(RecordedKill, kill) for kill in kills))
     elif kills:
         sys.stdout.writelines(text_pages_for(kills))
     else:

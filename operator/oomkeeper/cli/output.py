@@ -1,17 +1,21 @@
-"""Kills onto standard output, in each of the forms that `--output` names; for every verb that prints kills.
+"""Write kills to standard output in the format that `--output` names, for every verb that prints kills.
 
-A form's renderer is imported when it is asked for: most runs need one.
+Each format's renderer is imported on demand.
 """
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
+from msgspec.json import encode
+
+from oomkeeper.resources.killrecord import KillRecord
+
 from .terminal import terminal_of
 
 TEXT, JSON, MARKDOWN, HTML = OUTPUTS = ("text", "json", "markdown", "html")
 
-Kills = Iterable[Mapping[str, Any]]
+Kills = Iterable[KillRecord]
 
 
 def write_kills(
@@ -22,11 +26,11 @@ def write_kills(
     more: Callable[[], Mapping[str, Any]] | None = None,
     nothing: Callable[[], str] | None = None,
 ) -> None:
-    """Write `kills` (JSON objects of the edge contract) as they come.
+    """Write `kills` as they arrive.
 
-    `more` gives further keys of the JSON document, asked for once the last kill is written. `nothing` gives
-    the sentence for people where there was no kill. Text follows the terminal's means; the other forms are
-    UTF-8 whatever the locale.
+    `more` returns further keys of the JSON document and is called after the last kill. `nothing` returns the
+    sentence for people where there was no kill. Text adapts to the terminal; the other forms are UTF-8
+    whatever the locale.
     """
     stream = sys.stdout if stream is None else stream
     if output == TEXT:
@@ -42,8 +46,8 @@ def write_kills(
         from oomkeeper.reporting.explanation_html import html_parts
 
         parts = html_parts(kills)
-    # Bytes, for a locale's encoding may not hold a comm's characters; a stream without bytes below (a
-    # test's) takes text.
+    # Bytes, because the locale's encoding may not have a comm's characters; a stream without a byte buffer
+    # (of a test) takes text.
     binary = getattr(stream, "buffer", None)
     for part in parts:
         if binary is None:
@@ -71,13 +75,13 @@ def _text(kills: Kills, stream: TextIO, nothing: _Nothing) -> Iterator[str]:
 
 
 def _json(kills: Kills, more: _More) -> Iterator[str]:
-    """One document, one line a kill: `jq` reads it, and so does `grep`."""
+    """Yield one document with one line per kill, for `jq` and for `grep`."""
     import json
 
     yield '{"kills": ['
     between = "\n"
     for kill in kills:
-        yield between + json.dumps(kill, ensure_ascii=False)
+        yield between + encode(kill).decode()
         between = ",\n"
     yield "]" if between == "\n" else "\n]"
     for key, value in (more() if more is not None else {}).items():

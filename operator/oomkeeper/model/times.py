@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from .units import count_text
+
 
 def parse_time(text: object) -> float | None:
     """Parse RFC 3339 into seconds since the epoch; None for anything else. Without an offset it is UTC."""
@@ -22,3 +24,14 @@ def format_time(seconds: float) -> str:
 def format_time_micro(seconds: float) -> str:
     """Format the same with microseconds, as metav1.MicroTime prints."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def uptime_text(seconds_since_boot: str) -> str:
+    """Format `+2919920.414131` as `33 days 19:05:20`; anything else is returned unchanged."""
+    try:
+        seconds = int(float(seconds_since_boot))
+    except (ValueError, OverflowError):
+        return seconds_since_boot
+    days, rest = divmod(seconds, 86400)
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{count_text(days, 'day')} {clock}" if days else clock

@@ -149,3 +149,8 @@ def simulated_outcome(outcome: str | None, victim: str | None) -> str:
     if not outcome:
         return "unknown"
     return _SIMULATED.get(outcome) or f"{victim or 'a process'} is killed"
+
+
+def cause_title(cause: str) -> str:
+    """Return the cause's display name; the cause itself where a newer writer used an unknown one."""
+    return CAUSES.get(cause, (cause, ""))[0]

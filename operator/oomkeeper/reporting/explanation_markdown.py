@@ -2,23 +2,25 @@
 blocks)."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from oomkeeper.kernel.lazy import lazy
+from oomkeeper.resources.killrecord import KillRecord
 
 from .explanation import (
     ADVICE_TITLE,
     UNCERTAIN_TITLE,
     VICTIM_COLUMNS,
+    VICTIM_NUMBERS,
     VICTIMS_TITLE,
     WHAT_IF_COLUMNS,
     WHAT_IF_TITLE,
-    Chart,
     Explanation,
     explanation_of,
 )
-from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
+from .inline_code import code_parts
+from .kill_charts import Chart
+from .kill_overview import OVERVIEW_COLUMNS, OVERVIEW_NUMBERS, Overview, numbered
 
 # Characters that start markup inside a line: code, emphasis, links, tags, entities, cells, strikethrough,
 # mathematics. An underscore inside a word starts none (CommonMark 6.2), so oom_score_adj stays readable.
@@ -39,21 +41,30 @@ def escape(text: str) -> str:
 
 def code(text: str) -> str:
     """Return `text` as a code span within a table cell, which is shown unchanged and never a link."""
+    return _code_span(text).replace("|", "\\|")
+
+
+def _code_span(text: str) -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{pad}{text}{pad}{fence}".replace("|", "\\|")
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def render_markdown(kills: Iterable[Mapping[str, Any]]) -> str:
+def _prose(text: str) -> str:
+    """Return a sentence with its commands as code spans."""
+    return "".join(_code_span(part.text) if part.is_code else escape(part.text) for part in code_parts(text))
+
+
+def render_markdown(kills: Iterable[KillRecord]) -> str:
     """Render all kills as one document; see `markdown_pages`."""
     return "".join(markdown_pages(kills))
 
 
-def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def markdown_pages(kills: Iterable[KillRecord]) -> Iterator[str]:
     """Yield one section per kill as it arrives; after several, a table of how often each kind occurred.
 
-    `kills` are JSON objects of the edge contract (`kill_json`). Every text of a kill is escaped.
+    Every text of a kill is escaped.
     """
     overview = Overview()
     for number, kill in numbered(kills):
@@ -63,9 +74,9 @@ def markdown_pages(kills: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield (
             "\n".join(
                 [
-                    f"## {escape(overview.sentence().rstrip(':'))}",
+                    f"## {escape(overview.sentence())}",
                     "",
-                    *_table(OVERVIEW_COLUMNS, overview.rows()),
+                    *_table(OVERVIEW_COLUMNS, overview.rows(), numbers=OVERVIEW_NUMBERS),
                     *(line for said in overview.growth() for line in ("", escape(said))),
                 ]
             )
@@ -84,7 +95,7 @@ def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
     yield f"### {VICTIMS_TITLE}"
     yield ""
     if page.victims:
-        yield from _table(VICTIM_COLUMNS, page.victims)
+        yield from _table(VICTIM_COLUMNS, page.victims, numbers=VICTIM_NUMBERS)
     else:
         yield escape(page.no_victim)
     yield ""
@@ -95,15 +106,18 @@ def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
         yield ""
         for place, (remedy, message) in enumerate(page.advice, 1):
             yield (
-                f"{place}. **{escape(remedy)}**: {escape(message)}"
+                f"{place}. **{escape(remedy)}**: {_prose(message)}"
                 if remedy
-                else f"{place}. {escape(message)}"
+                else f"{place}. {_prose(message)}"
             )
         yield ""
     if page.what_if:
         yield f"### {WHAT_IF_TITLE}"
         yield ""
-        yield from _table(WHAT_IF_COLUMNS, page.what_if)
+        yield from _rows(
+            WHAT_IF_COLUMNS,
+            ((code(setting), escape(outcome), escape(why)) for setting, outcome, why in page.what_if),
+        )
         yield ""
     if page.uncertain:
         yield f"### {UNCERTAIN_TITLE}"
@@ -128,6 +142,7 @@ def _chart(chart: Chart) -> Iterator[str]:
             (bar.label, bar.value, "" if bar.share is None else _blocks(bar.share), bar.note)
             for bar in chart.bars
         ],
+        numbers=frozenset({"amount"}),
     )
     if chart.caption:
         yield ""
@@ -140,12 +155,16 @@ def _blocks(share: float) -> str:
     return "█" * full + "░" * (20 - full)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    return _rows(columns, (tuple(escape(cell) for cell in row) for row in rows))
+def _table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    return _rows(columns, (tuple(escape(cell) for cell in row) for row in rows), numbers=numbers)
 
 
-def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def _rows(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: frozenset[str] = frozenset()
+) -> Iterator[str]:
     yield f"| {' | '.join(escape(column) for column in columns)} |"
-    yield f"|{'---|' * len(columns)}"
+    yield f"|{''.join('---:|' if column in numbers else '---|' for column in columns)}"
     for row in rows:
         yield f"| {' | '.join(row)} |"

@@ -1,46 +1,49 @@
 """Render explanations for a terminal: what happened first, details last."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+from msgspec import to_builtins
+
+from oomkeeper.resources.killrecord import KillRecord
+from oomkeeper.resources.record import read
 
 from .explanation import (
     ADVICE_TITLE,
     UNCERTAIN_TITLE,
     VICTIM_COLUMNS,
+    VICTIM_NUMBERS,
     VICTIMS_TITLE,
     WHAT_IF_TITLE,
-    Bar,
-    Chart,
     Explanation,
     explanation_of,
 )
-from .kill_overview import OVERVIEW_COLUMNS, Overview, numbered
+from .kill_charts import Bar, Chart
+from .kill_overview import OVERVIEW_COLUMNS, OVERVIEW_NUMBERS, Overview, numbered
 from .terminal_drawing import Pen, cells
 
 _INDENT = "   "
 
 
 def render_text(
-    kills: Iterable[Mapping[str, Any]], *, width: int = 100, colour: bool = False, unicode: bool = True
+    kills: Iterable[KillRecord], *, width: int = 100, colour: bool = False, unicode: bool = True
 ) -> str:
     """Render all kills as one text; see `text_pages`."""
     return "".join(text_pages(kills, width=width, colour=colour, unicode=unicode))
 
 
 def text_pages(
-    kills: Iterable[Mapping[str, Any]], *, width: int = 100, colour: bool = False, unicode: bool = True
+    kills: Iterable[KillRecord], *, width: int = 100, colour: bool = False, unicode: bool = True
 ) -> Iterator[str]:
     """Yield one page per kill as it arrives, each ending in a newline; after several kills, a table of how
     often each kind occurred.
 
-    `kills` are JSON objects of the edge contract (`kill_json`). `width` is in character cells (at least 60);
-    `colour` adds ANSI sequences; without `unicode` the output is pure ASCII. No text of a kill can add a
-    control sequence.
-    """
+    `width` is in character cells (at least 60); `colour` adds ANSI sequences; without `unicode` the output is
+    pure ASCII. No text of a kill can add a control sequence."""
     pen = Pen(width=max(60, width), colour=colour, unicode=unicode)
     overview = Overview()
     for number, given in numbered(kills):
-        kill = given if unicode else _ascii(given)
+        kill = given if unicode else read(type(given), _ascii(to_builtins(given)))
         overview.add(kill)
         yield _text(pen, _page(pen, explanation_of(kill), number=number))
     if overview.total > 1:
@@ -55,9 +58,9 @@ def _ascii(value: Any) -> Any:
     """Return the same object with every text in ASCII, before widths are measured."""
     if isinstance(value, str):
         return value.encode("ascii", "backslashreplace").decode("ascii")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: _ascii(part) for key, part in value.items()}
-    return [_ascii(part) for part in value] if isinstance(value, list) else value
+    return [_ascii(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
@@ -76,7 +79,7 @@ def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
     yield ""
     yield from _section(pen, VICTIMS_TITLE)
     if page.victims:
-        yield from _table(pen, VICTIM_COLUMNS, page.victims)
+        yield from _table(pen, VICTIM_COLUMNS, page.victims, numbers=VICTIM_NUMBERS)
     else:
         yield from pen.wrap(page.no_victim, indent=_INDENT)
     for chart in page.charts:
@@ -152,7 +155,9 @@ def _bar(pen: Pen, bar: Bar, room: int) -> str:
     return pen.paint(pen.bar(bar.share, room), "red" if bar.hot else "cyan")
 
 
-def _table(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _table(
+    pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: frozenset[str]
+) -> Iterator[str]:
     rooms = [max(cells(column), *(cells(row[place]) for row in rows)) for place, column in enumerate(columns)]
     # The widest column shrinks, down to the width of a comm (TASK_COMM_LEN).
     while sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width and max(rooms) > 16:
@@ -160,11 +165,16 @@ def _table(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> I
     if sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width + 2:
         yield from _records(pen, columns, rows)
         return
-    yield _INDENT + pen.paint(
-        "  ".join(pen.fit(column, room) for column, room in zip(columns, rooms, strict=True)), "dim"
-    )
+    right = [column in numbers for column in columns]
+    yield _INDENT + pen.paint(_row(pen, columns, rooms, right), "dim")
     for row in rows:
-        yield _INDENT + "  ".join(pen.fit(cell, room) for cell, room in zip(row, rooms, strict=True))
+        yield _INDENT + _row(pen, row, rooms, right)
+
+
+def _row(pen: Pen, row: Sequence[str], rooms: Sequence[int], right: Sequence[bool]) -> str:
+    return "  ".join(
+        pen.fit(cell, room, right=at_right) for cell, room, at_right in zip(row, rooms, right, strict=True)
+    )
 
 
 def _records(pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -182,7 +192,7 @@ def _overview(pen: Pen, overview: Overview) -> Iterator[str]:
     yield ""
     yield from _chart(pen, overview.causes())
     yield ""
-    yield from _table(pen, OVERVIEW_COLUMNS, overview.rows())
+    yield from _table(pen, OVERVIEW_COLUMNS, overview.rows(), numbers=OVERVIEW_NUMBERS)
     for sentence in overview.growth():
         yield ""
         yield from pen.wrap(sentence, indent="   ")

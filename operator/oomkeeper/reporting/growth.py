@@ -1,6 +1,6 @@
-"""What the last kills of one incident say together: a limit filled again and again, or a peak that grows.
+"""Find growth in the last kills of one incident: a limit filled repeatedly, or a peak that grows.
 
-Pure: the ring of an OOMIncident in, a sentence out; None where the kills do not carry one.
+Pure: the last kills of an OOMIncident in, a sentence out; None where the kills do not support one.
 """
 
 import re
@@ -12,26 +12,27 @@ from oomkeeper.model.cause import Cause, Remedy
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.times import parse_time
 from oomkeeper.model.units import bytes_text, share_text
-
-from .loose import text, whole
+from oomkeeper.resources.killrecord import KillRecord
+from oomkeeper.resources.oomincident import RecentKill
+from oomkeeper.resources.record import read
 
 Item = dict[str, Any]
 
 _SINCE_BOOT = re.compile(r"\+\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _MIN_KILLS = 3
 _MIN_APART_SECONDS = 5.0
-"""Closer together they are workers that died side by side, not runs that grew one after the other."""
+"""Kills closer together are of workers that ran at the same time, not of one run after the other."""
 _FILLED = 0.5
-"""Part of the limit that the victim itself must have held, or others grew."""
+"""Part of the limit that the victim itself must have used; otherwise other processes grew."""
 _EVEN = 1.5
 """Longest against shortest time to the next kill that still counts as even."""
 _GROWN = 1.2
 NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY})
-_WHAT_TO_DO = "Take a heap profile of it early and late in its life and compare the two."
+_WHAT_TO_DO = "Compare a heap profile taken soon after its start with one taken later."
 
 
 class _Peak(NamedTuple):
-    """What one victim held when it died."""
+    """What one victim used when it was killed."""
 
     seconds: float
     pid: int
@@ -39,14 +40,14 @@ class _Peak(NamedTuple):
     limit_bytes: int | None
 
 
-def growth_sentence(kills: Sequence[Mapping[str, Any]]) -> str | None:
-    """How a process grew over its last kills, `kills` newest first in the spelling of `status.kills`.
+def growth_sentence(kills: Sequence[RecentKill]) -> str | None:
+    """Return how a process grew over its last kills (newest first); None where they do not show growth.
 
-    Only runs of one comm count, at least three, each another process, each at least 5 s after the one
-    before. The pace is a lower bound, since the time until the process was started again counts in.
+    Only runs of one comm count: at least three, each another process, each at least 5 s after the one before.
+    The growth rate is a lower bound, because it includes the time until the process was started again.
     """
-    comm = text(kills[0].get("comm")) if kills else ""
-    peaks = sorted(peak for kill in kills if text(kill.get("comm")) == comm and (peak := _peak(kill)))
+    comm = (kills[0].comm or "") if kills else ""
+    peaks = sorted(peak for kill in kills if kill.comm == comm and (peak := _peak(kill)))
     if not comm or len(peaks) < _MIN_KILLS or len({peak.pid for peak in peaks}) < len(peaks):
         return None
     apart = [after.seconds - before.seconds for before, after in pairwise(peaks)]
@@ -56,8 +57,8 @@ def growth_sentence(kills: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def with_growth(advice: Sequence[Item], kills: Sequence[Mapping[str, Any]], *, cause: str) -> list[Item]:
-    """The advice on the last kill, with what all of them say in front of the advice to find the leak."""
-    grown = growth_sentence(kills) if cause not in NO_SHORTAGE else None
+    """Return the advice on the last kill, with the growth over all kills in the advice to find the leak."""
+    grown = growth_sentence([read(RecentKill, kill) for kill in kills]) if cause not in NO_SHORTAGE else None
     if grown is None:
         return list(advice)
     others = [item for item in advice if item["remedy"] != Remedy.FIND_LEAK]
@@ -65,18 +66,30 @@ def with_growth(advice: Sequence[Item], kills: Sequence[Mapping[str, Any]], *, c
     return [{"remedy": str(Remedy.FIND_LEAK), "message": f"{grown} {words}"}, *others]
 
 
-def _peak(kill: Mapping[str, Any]) -> _Peak | None:
-    seconds, pid = _seconds(kill.get("time")), whole(kill.get("pid"))
-    held = whole(kill.get("anonRssBytes"))
-    if seconds is None or pid is None or not held:
+def recent_kill(kill: KillRecord) -> RecentKill:
+    """Return the part of a kill that growth is computed from; the kill must have a victim."""
+    victim = kill.victims[0]
+    return RecentKill(
+        id="",
+        time=kill.time or "",
+        comm=victim.comm,
+        pid=victim.pid,
+        limit_bytes=kill.limit_bytes,
+        anon_rss_bytes=victim.anon_rss_bytes,
+    )
+
+
+def _peak(kill: RecentKill) -> _Peak | None:
+    seconds = _seconds(kill.time)
+    if seconds is None or kill.pid is None or not kill.anon_rss_bytes:
         return None
-    return _Peak(seconds, pid, held, whole(kill.get("limitBytes")))
+    return _Peak(seconds, kill.pid, kill.anon_rss_bytes, kill.limit_bytes)
 
 
-def _seconds(time: object) -> float | None:
-    """RFC 3339, or `+SECONDS` since boot where the log had no clock; the two are never compared, for a log
-    that has one has it throughout."""
-    if isinstance(time, str) and _SINCE_BOOT.fullmatch(time):
+def _seconds(time: str) -> float | None:
+    """Parse RFC 3339, or `+SECONDS` since boot where the log had no clock. The two are never compared,
+    because a log has the same kind throughout."""
+    if _SINCE_BOOT.fullmatch(time):
         return float(time)
     return parse_time(time)
 
@@ -96,10 +109,10 @@ def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> 
         if raised
         else f"{comm} filled its limit of {bytes_text(limits[-1])} {len(peaks)} times"
     )
-    evenly = ", evenly, as a leak would" if even else ""
+    evenly = ", at even intervals typical of a leak" if even else ""
     return (
-        f"{met}, {_between(apart)} apart{evenly}: it grows by at least {_pace(pace)}. If that is a leak, a "
-        "higher limit only postpones the next kill."
+        f"{met}, {_between(apart)} apart{evenly}: it grows by at least {_pace(pace)}. If this is a leak, a "
+        "higher limit only delays the next kill."
     )
 
 
@@ -110,7 +123,7 @@ def _peak_grows(comm: str, peaks: Sequence[_Peak]) -> str | None:
         return None
     lifetime = peaks[-1].seconds - peaks[0].seconds
     return (
-        f"{comm} held {', '.join(map(bytes_text, held))} at its last {len(peaks)} kills: within "
+        f"{comm} used {', '.join(map(bytes_text, held))} at its last {len(peaks)} kills: within "
         f"{_duration(lifetime)} its peak grew by {bytes_text(held[-1] - held[0])} "
         f"({share_text(held[-1] / held[0] - 1)})."
     )
@@ -129,8 +142,9 @@ def _duration(seconds: float) -> str:
 
 
 def _pace(bytes_per_second: float) -> str:
-    """In the unit of time in which it is at least a MiB, so that the figure can be compared with a limit."""
+    """Format the rate per second, minute, hour or day, whichever is at least 1 MiB: comparable with a
+    limit."""
     for unit, name in ((1, "second"), (60, "minute"), (3600, "hour")):
         if bytes_per_second * unit >= 1 << 20:
-            return f"{bytes_text(int(bytes_per_second * unit))} a {name}"
-    return f"{bytes_text(int(bytes_per_second * 86_400))} a day"
+            return f"{bytes_text(int(bytes_per_second * unit))} per {name}"
+    return f"{bytes_text(int(bytes_per_second * 86_400))} per day"

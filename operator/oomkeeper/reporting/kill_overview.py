@@ -1,32 +1,35 @@
 """Summarise many kills in one table: how often each kind occurred, when last, and how fast memory grows."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.units import count_text, share_text
+from oomkeeper.resources.killrecord import KillRecord
 
-from . import display_names as words
-from .explanation import Bar, Chart, moment_text
+from . import display_names as names
+from .explanation import moment_text
+from .kill_charts import Bar, Chart, comm_text
 
 MAX_ROWS = 20
-MAX_SUBJECTS = 10_000
-"""Different subjects that are counted separately; the rest count as one, so memory stays bounded."""
-
+MAX_PLACES = 10_000
+"""Different causes and places that are counted separately; the rest count as one, so memory stays bounded."""
+MAX_NAMES = 50
+"""Different victims of one row that are counted separately."""
 RECENT = 5
 """Last kills of a pod or cgroup from which its growth is computed, as many as an OOMIncident keeps."""
 MAX_SENTENCES = 5
 
 PLACE_CHARS = 36
 OVERVIEW_COLUMNS = ("kills", "cause", "where", "victim", "last")
+OVERVIEW_NUMBERS = frozenset({"kills"})
+"""Columns that are right-aligned."""
 
 
-def numbered(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
-    """Yield each kill with its number from 1 on; a single kill has none. One kill is held back to find
-    out."""
-    held: Mapping[str, Any] | None = None
+def numbered(kills: Iterable[KillRecord]) -> Iterator[tuple[int | None, KillRecord]]:
+    """Yield each kill with its number from 1 on; a single kill has none, so one is held back to know."""
+    held: KillRecord | None = None
     place = 0
     for kill in kills:
         if held is not None:
@@ -37,61 +40,58 @@ def numbered(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int | None, M
 
 
 class _Row:
-    __slots__ = ("count", "last")
+    """Kills of one cause at one place."""
 
-    def __init__(self, when: str) -> None:
-        self.count, self.last = 1, when
+    __slots__ = ("count", "last", "victims")
+
+    def __init__(self) -> None:
+        self.count, self.last = 0, "-"
+        self.victims: Counter[str] = Counter()
+
+    def add(self, when: str, victim: str | None) -> None:
+        self.count, self.last = self.count + 1, when
+        if victim is not None and (victim in self.victims or len(self.victims) < MAX_NAMES):
+            self.victims[victim] += 1
+
+    def victims_text(self) -> str:
+        """Return `tail`, or `tail and 3 others` for several names."""
+        if not self.victims:
+            return "-"
+        most = self.victims.most_common(1)[0][0]
+        others = len(self.victims) - 1
+        return f"{most} and {count_text(others, 'other')}" if others else most
 
 
 class Overview:
-    """Counts kills, one at a time, in rows per (cause, place, victim)."""
+    """Counts kills, one at a time, in rows per cause and place."""
 
     def __init__(self) -> None:
         self.total = 0
-        self._causes: dict[str, int] = {}
-        self._rows: dict[tuple[str, str, str], _Row] = {}
-        self._recent: dict[tuple[str, str, str], deque[Mapping[str, Any]]] = {}
+        self._causes: Counter[str] = Counter()
+        self._rows: dict[tuple[str, str], _Row] = {}
+        self._recent: dict[tuple[str, str, str], deque[KillRecord]] = {}
 
-    def add(self, kill: Mapping[str, Any]) -> None:
-        """Count one JSON object of a kill."""
+    def add(self, kill: KillRecord) -> None:
+        """Count one kill."""
         self.total += 1
-        victims = kill.get("victims") or ()
-        cause = printable(str(kill.get("cause")))
-        self._causes[cause] = self._causes.get(cause, 0) + 1
-        key = (
-            cause,
-            printable(_place(kill)),
-            printable(str(victims[0].get("comm"))) if victims else "-",
-        )
-        when = moment_text(kill)
-        row = self._rows.get(key)
-        if row is None and len(self._rows) >= MAX_SUBJECTS:
-            key = ("other", "-", "-")
-            row = self._rows.get(key)
-        if row is None:
-            self._rows[key] = _Row(when)
-        else:
-            row.count, row.last = row.count + 1, when
-        if victims:
-            self._keep(kill, victims[0])
+        cause = printable(kill.cause)
+        self._causes[cause] += 1
+        key = (cause, _place(kill))
+        if key not in self._rows and len(self._rows) >= MAX_PLACES:
+            key = ("other", "-")
+        row = self._rows.setdefault(key, _Row())
+        row.add(moment_text(kill), comm_text(kill.victims[0].comm) if kill.victims else None)
+        self._keep(kill)
 
-    def _keep(self, kill: Mapping[str, Any], victim: Mapping[str, Any]) -> None:
+    def _keep(self, kill: KillRecord) -> None:
         """Keep the last kills by pod or cgroup: a restarted container has a new id, its pod does not."""
-        pod, path = kill.get("podUid"), kill.get("taskMemcg") or kill.get("oomMemcg")
-        if not pod and not path:
+        path = kill.task_memcg or kill.oom_memcg
+        if not kill.victims or (not kill.pod_uid and not path):
             return
-        key = (str(kill.get("cause")), f"pod {pod}" if pod else _short(str(path)), str(victim.get("comm")))
-        if key not in self._recent and len(self._recent) >= MAX_SUBJECTS:
-            return
-        self._recent.setdefault(key, deque(maxlen=RECENT)).appendleft(
-            {
-                "time": kill.get("time"),
-                "comm": victim.get("comm"),
-                "pid": victim.get("pid"),
-                "anonRssBytes": victim.get("anonRssBytes"),
-                "limitBytes": kill.get("limitBytes"),
-            }
-        )
+        place = f"pod {kill.pod_uid}" if kill.pod_uid else _short(path or "")
+        key = (kill.cause, place, kill.victims[0].comm)
+        if key in self._recent or len(self._recent) < MAX_PLACES:
+            self._recent.setdefault(key, deque(maxlen=RECENT)).appendleft(kill)
 
     def growth(self) -> list[str]:
         """Return sentences on growth by pod or cgroup, in the order of their first kills."""
@@ -99,59 +99,55 @@ class Overview:
         if not often:
             return []
         # Most runs explain one kill and should not import this.
-        from .growth import NO_SHORTAGE, growth_sentence
+        from .growth import NO_SHORTAGE, growth_sentence, recent_kill
 
-        said = (
-            (place, growth_sentence(kills)) for (cause, place, _), kills in often if cause not in NO_SHORTAGE
+        sentences = (
+            (place, growth_sentence([recent_kill(kill) for kill in kills]))
+            for (cause, place, _), kills in often
+            if cause not in NO_SHORTAGE
         )
-        return list(islice((f"{printable(place)}: {grown}" for place, grown in said if grown), MAX_SENTENCES))
+        return list(
+            islice((f"{printable(place)}: {growth}" for place, growth in sentences if growth), MAX_SENTENCES)
+        )
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return at most `MAX_ROWS` rows under `OVERVIEW_COLUMNS`, the most frequent first."""
         ranked = sorted(self._rows.items(), key=lambda item: -item[1].count)
         return [
-            (
-                f"{row.count:,}",
-                words.CAUSES.get(cause, (cause, ""))[0],
-                place,
-                comm,
-                row.last,
-            )
-            for (cause, place, comm), row in ranked[:MAX_ROWS]
+            (f"{row.count:,}", names.cause_title(cause), place, row.victims_text(), row.last)
+            for (cause, place), row in ranked[:MAX_ROWS]
         ]
 
     def causes(self) -> Chart:
         """Return a chart of the events per cause, the most frequent first."""
-        ranked = sorted(self._causes.items(), key=lambda item: -item[1])
         return Chart(
             title="By cause",
             bars=tuple(
                 Bar(
-                    label=words.CAUSES.get(cause, (cause, ""))[0],
+                    label=names.cause_title(cause),
                     value=f"{count:,}",
                     share=count / self.total,
                     note=share_text(count / self.total),
                 )
-                for cause, count in ranked[:MAX_ROWS]
+                for cause, count in self._causes.most_common(MAX_ROWS)
             ),
         )
 
     def sentence(self) -> str:
         """Return a heading for the table: `12 OOM events`."""
         text = count_text(self.total, "OOM event")
-        kinds = len(self._rows)
-        if kinds > MAX_ROWS:
-            return f"{text}, {kinds:,} combinations of cause, place and victim; the {MAX_ROWS} most frequent"
+        if len(self._rows) > MAX_ROWS:
+            return f"{text} in {len(self._rows):,} places; the {MAX_ROWS} with most events"
         return text
 
 
-def _place(kill: Mapping[str, Any]) -> str:
-    # Twelve digits, as `crictl ps` prints an id.
-    if container := kill.get("containerId"):
-        return f"container {container[:12]}"
-    if pod := kill.get("podUid"):
-        return f"pod {pod}"
-    return _short(str(kill.get("taskMemcg") or kill.get("oomMemcg") or "-"))
+def _place(kill: KillRecord) -> str:
+    # A restarted container has a new id, its pod does not. Twelve digits, as `crictl ps` prints an id.
+    if kill.pod_uid:
+        return printable(f"pod {kill.pod_uid}")
+    if kill.container_id:
+        return printable(f"container {kill.container_id[:12]}")
+    return _short(printable(kill.task_memcg or kill.oom_memcg or "-"))
 
 
 def _short(path: str) -> str:

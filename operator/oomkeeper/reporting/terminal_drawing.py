@@ -56,14 +56,16 @@ class Pen(NamedTuple):
             empty = False
         return lines if empty and first is None else [*lines, line]
 
-    def fit(self, text: str, room: int) -> str:
-        """Return `text` in exactly `room` cells: padded on the right, or cut with an ellipsis."""
+    def fit(self, text: str, room: int, *, right: bool = False) -> str:
+        """Return `text` in exactly `room` cells: padded (on the left with `right`) or cut with an
+        ellipsis."""
         if cells(text) > room:
             mark = "…" if self.unicode else "~"
             while text and cells(text) + 1 > room:
                 text = text[:-1]
             text += mark
-        return text + " " * (room - cells(text))
+        padding = " " * (room - cells(text))
+        return padding + text if right else text + padding
 
     def encodable(self, text: str) -> str:
         """Return `text` in what the output can show: without UTF-8, non-ASCII characters become escapes."""

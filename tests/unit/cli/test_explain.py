@@ -16,6 +16,8 @@ from oomkeeper.cli.main import main
 from oomkeeper.reporting.explanation_html import render_html
 from oomkeeper.reporting.explanation_markdown import render_markdown
 from oomkeeper.reporting.explanation_text import render_text
+from oomkeeper.resources.killrecord import KillRecord
+from oomkeeper.resources.record import read
 
 from ..reporting.test_kill_json import assert_contract
 from .running import CORPUS, POD_LOG, environment, oomkeeper
@@ -273,8 +275,9 @@ def test_every_real_log_gives_the_contract_and_four_clean_forms(
         assert_contract(kill)
         assert kill["summary"].endswith(".")
 
-    text = render_text(document["kills"], width=80)
+    kills = [read(KillRecord, kill) for kill in document["kills"]]
+    text = render_text(kills, width=80)
     assert all(char == "\n" or char.isprintable() for char in text)
     assert "None" not in text
-    assert render_markdown(document["kills"]).count("## ") >= len(document["kills"])
-    assert render_html(document["kills"]).endswith("</html>\n")
+    assert render_markdown(kills).count("## ") >= len(document["kills"])
+    assert render_html(kills).endswith("</html>\n")

@@ -75,7 +75,7 @@ def test_explain_imports_nothing_that_it_does_not_need() -> None:
         "sqlite3",
         "gzip",
         "subprocess",
-        "datetime",
+        "jinja2",
         "oomkeeper.agent",
         "oomkeeper.api",
         "oomkeeper.reporting.explanation_html",

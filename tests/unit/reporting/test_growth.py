@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomkeeper.agent.attribution import Subject
 from oomkeeper.agent.incidents import add_kill, new_incident
@@ -17,9 +18,10 @@ from oomkeeper.reporting.explanation_html import html_parts
 from oomkeeper.reporting.explanation_markdown import markdown_pages
 from oomkeeper.reporting.explanation_text import text_pages
 from oomkeeper.reporting.growth import growth_sentence, with_growth
-from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_json import kill_record, kill_to_json
 from oomkeeper.reporting.kill_overview import Overview
 from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.oomincident import AdviceItem, RecentKill
 from oomkeeper.resources.record import read, to_document
 
 MIB = 1 << 20
@@ -27,6 +29,10 @@ LEAK = Path(__file__).parents[1] / "diagnosis" / "data" / "6.18-v1-leak.kmsg"
 """A real leak of about 8 MiB a second at a limit of 40 MiB, started again after each of four kills."""
 REPORTS = Path(__file__).parents[1] / "report" / "data"
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
+
+
+def typed(kills: list[dict[str, Any]]) -> list[RecentKill]:
+    return [read(RecentKill, kill) for kill in kills]
 
 
 def ring(*runs: tuple[float, int, int | None], comm: str = "app") -> list[dict[str, Any]]:
@@ -63,8 +69,8 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
             assert ("filled its limit" in said) == (number >= 2)
     assert document["status"]["advice"][0]["remedy"] == "FindLeak"
     assert said.startswith(
-        "python3 filled its limit of 40 MiB 4 times, 5 s apart, evenly, as a leak would: it grows by at "
-        "least 7.7 MiB a second."
+        "python3 filled its limit of 40 MiB 4 times, 5 s apart, at even intervals typical of a leak: it "
+        "grows by at least 7.7 MiB per second."
     )
     assert "python3 alone uses" in said
     remedies = [item["remedy"] for item in document["status"]["advice"]]
@@ -74,7 +80,7 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
 
 def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_people() -> None:
     with LEAK.open("rb") as stream:
-        kills = [kill_to_json(kill, diagnose(kill)) for kill in parse_records(read_records(stream))]
+        kills = [kill_record(kill, diagnose(kill)) for kill in parse_records(read_records(stream))]
     said = "/oomkeeper-try: python3 filled its limit of 40 MiB 4 times"
     assert said in " ".join("".join(text_pages(kills, width=100)).split())
     assert said in "".join(markdown_pages(kills))
@@ -84,16 +90,20 @@ def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_peop
 
 def test_a_container_that_starts_again_is_known_by_its_pod() -> None:
     overview = Overview()
+    with (REPORTS / "6.18-v1-storm.log").open("rb") as stream:
+        kill = next(iter(parse_records(read_records(stream))))
+    record = replace(
+        kill_record(kill, diagnose(kill)), cause="ContainerLimit", pod_uid="0f3c", limit_bytes=40 * MIB
+    )
     for number in range(3):
+        victim = replace(record.victims[0], comm="app", pid=number + 1, anon_rss_bytes=39 * MIB)
         overview.add(
-            {
-                "time": f"+{100 * number}.5",
-                "cause": "ContainerLimit",
-                "podUid": "0f3c",
-                "containerId": str(number) * 64,
-                "limitBytes": 40 * MIB,
-                "victims": [{"comm": "app", "pid": number + 1, "anonRssBytes": 39 * MIB}],
-            }
+            replace(
+                record,
+                time=f"+{100 * number}.5",
+                container_id=str(number) * 64,
+                victims=(victim,),
+            )
         )
     assert [said.partition(",")[0] for said in overview.growth()] == [
         "pod 0f3c: app filled its limit of 40 MiB 3 times"
@@ -104,26 +114,26 @@ def test_a_storm_of_kills_is_no_growth() -> None:
     overview = Overview()
     with (REPORTS / "6.18-v1-storm.log").open("rb") as stream:
         for kill in parse_records(read_records(stream)):
-            overview.add(kill_to_json(kill, diagnose(kill)))
+            overview.add(kill_record(kill, diagnose(kill)))
     assert overview.total == 16
     assert overview.growth() == []
 
 
 def test_a_limit_raised_and_met_again_is_said_so() -> None:
-    said = growth_sentence(ring((0, 500, 512), (3600, 505, 512), (10_800, 1010, 1024)))
+    said = growth_sentence(typed(ring((0, 500, 512), (3600, 505, 512), (10_800, 1010, 1024))))
     assert said is not None
     assert (
         "filled its limit 3 times, though it was raised from 512 MiB to 1024 MiB, 60 min to 2 h apart" in said
     )
-    assert "evenly" not in said
-    assert "at least 505 MiB a hour" not in said
-    assert "at least 8.4 MiB a minute" in said
+    assert "even intervals" not in said
+    assert "at least 505 MiB per hour" not in said
+    assert "at least 8.4 MiB per minute" in said
 
 
 def test_without_a_limit_the_peaks_are_compared() -> None:
-    said = growth_sentence(ring((0, 200, None), (600, 300, None), (4000, 500, None)))
+    said = growth_sentence(typed(ring((0, 200, None), (600, 300, None), (4000, 500, None))))
     assert said == (
-        "app held 200 MiB, 300 MiB, 500 MiB at its last 3 kills: within 67 min its peak grew by 300 MiB "
+        "app used 200 MiB, 300 MiB, 500 MiB at its last 3 kills: within 67 min its peak grew by 300 MiB "
         "(150 %)."
     )
 
@@ -146,7 +156,7 @@ def test_without_a_limit_the_peaks_are_compared() -> None:
     ],
 )
 def test_kills_that_show_no_growth_say_nothing(kills: list[dict[str, Any]]) -> None:
-    assert growth_sentence(kills) is None
+    assert growth_sentence(typed(kills)) is None
     assert with_growth([{"remedy": "FitLimit", "message": "x"}], kills, cause="CgroupLimit") == [
         {"remedy": "FitLimit", "message": "x"}
     ]
@@ -159,6 +169,6 @@ def test_a_kill_asked_for_by_hand_shows_no_leak() -> None:
 
 
 def test_a_hostile_name_is_escaped() -> None:
-    said = growth_sentence(ring((0, 40, 40), (60, 40, 40), (120, 40, 40), comm="x\n\x1b[2J"))
+    said = growth_sentence(typed(ring((0, 40, 40), (60, 40, 40), (120, 40, 40), comm="x\n\x1b[2J")))
     assert said is not None
     assert said.isprintable()

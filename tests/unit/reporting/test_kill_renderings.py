@@ -1,13 +1,15 @@
 """The pages on a kill: what they say, and that no text of a kill becomes markup or a control sequence."""
 
 import html
-import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
+from msgspec.json import encode
+from msgspec.structs import replace
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.report import parse_records
@@ -17,9 +19,11 @@ from oomkeeper.model.memory import Zone
 from oomkeeper.reporting.explanation_html import render_html
 from oomkeeper.reporting.explanation_markdown import code, escape, render_markdown
 from oomkeeper.reporting.explanation_text import render_text, text_pages
-from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_json import kill_record
 from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
 from oomkeeper.reporting.terminal_drawing import cells
+from oomkeeper.resources.killrecord import KillRecord
+from oomkeeper.resources.record import read
 
 from .kill_samples import (
     DIAGNOSIS,
@@ -34,23 +38,22 @@ from .kill_samples import (
     POD_UID,
 )
 
-CONTAINER = kill_to_json(KILL, DIAGNOSIS, kube=KUBE)
-GLOBAL = kill_to_json(GLOBAL_KILL, GLOBAL_DIAGNOSIS)
-ESCAPED_HOSTILE = kill_to_json(HOSTILE_KILL, HOSTILE_DIAGNOSIS)
+CONTAINER = kill_record(KILL, DIAGNOSIS, kube=KUBE)
+GLOBAL = kill_record(GLOBAL_KILL, GLOBAL_DIAGNOSIS)
+ESCAPED_HOSTILE = kill_record(HOSTILE_KILL, HOSTILE_DIAGNOSIS)
 
 
-def _raw_hostile() -> dict[str, Any]:
-    """A stored object whose texts nobody escaped: what a tampered store or another writer may hold."""
+def _raw_hostile() -> KillRecord:
+    """Return a stored record with unescaped texts, as a tampered store or another writer may hold."""
 
     def poison(value: Any) -> Any:
         if isinstance(value, str):
             return value + HOSTILE
         if isinstance(value, dict):
             return {key: poison(part) for key, part in value.items()}
-        return [poison(part) for part in value] if isinstance(value, list) else value
+        return [poison(part) for part in value] if isinstance(value, list | tuple) else value
 
-    poisoned: dict[str, Any] = poison(CONTAINER)
-    return poisoned
+    return read(KillRecord, poison(to_builtins(CONTAINER)))
 
 
 HOSTILES = [pytest.param(ESCAPED_HOSTILE, id="escaped"), pytest.param(_raw_hostile(), id="raw")]
@@ -98,7 +101,7 @@ def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
     unmovable = Invoker(comm="java", pid=811, order=0, gfp="0xcc0(GFP_KERNEL)", oom_score_adj=0)
     kill = GLOBAL_KILL._replace(invoker=unmovable, memory=GLOBAL_KILL.memory._replace(zones=zones))
 
-    page = render_text([kill_to_json(kill, GLOBAL_DIAGNOSIS)], width=100)
+    page = render_text([kill_record(kill, GLOBAL_DIAGNOSIS)], width=100)
 
     assert re.search(r"node 0 DMA .* 13 MiB free, min \+ reserve 20.5 MiB +at or below$", page, re.MULTILINE)
     assert re.search(r"node 0 Normal .* 30 MiB usable, min 40 MiB +at or below min$", page, re.MULTILINE)
@@ -106,40 +109,53 @@ def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
 
 
 def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
-    cut = {**CONTAINER, "complete": False, "uncertain": [], "lostBefore": 2}
+    cut = replace(CONTAINER, complete=False, uncertain=(), lost_before=2)
 
     page = render_text([cut])
 
     assert "The report is incomplete" in page
     assert "Lost just before or inside this report: 2 log records." in page
-    assert "The report is incomplete" not in render_text([{**CONTAINER, "complete": False}])
+    assert "The report is incomplete" not in render_text([replace(CONTAINER, complete=False)])
 
 
 def test_what_went_through_a_store_reads_the_same() -> None:
-    stored = json.loads(json.dumps(CONTAINER))
+    stored = read(KillRecord, encode(CONTAINER))
 
     assert render_text([stored]) == render_text([CONTAINER])
     assert render_markdown([stored]) == render_markdown([CONTAINER])
     assert render_html([stored]) == render_html([CONTAINER])
 
 
-@pytest.mark.parametrize("kill", [{}, {"cause": "FromTheFuture", "outcome": "Sublimed", "victims": [{}]}])
-def test_an_object_of_another_version_is_still_shown(kill: dict[str, Any]) -> None:
-    assert (kill.get("cause") or "Unknown") in render_text([kill])
+def test_record_of_another_version_is_still_shown() -> None:
+    required = dict.fromkeys(
+        ("time", "level", "invoker", "constraint", "oomMemcg", "taskMemcg", "podUid", "containerId")
+    ) | {
+        "limitBytes": None,
+        "usageBytes": None,
+        "bindingCounter": None,
+        "confidence": "Certain",
+        "summary": "",
+    }
+    lists = {"victims": [], "contributors": [{"name": "Quarks", "bytes": 5, "share": 1}], "advice": []}
+    newer = {"scope": "Rack", "cause": "FromTheFuture", "outcome": "Sublimed", "colour": "blue"}
+    kill = read(KillRecord, required | lists | newer)
+
+    for said in ("FromTheFuture", "Sublimed", "Quarks"):
+        assert said in render_text([kill])
     assert render_markdown([kill]).startswith("## ")
     assert "</html>" in render_html([kill])
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
 @pytest.mark.parametrize("unicode", [True, False])
-def test_text_of_a_kill_never_reaches_the_terminal_as_a_control(kill: dict[str, Any], unicode: bool) -> None:
+def test_text_of_a_kill_never_reaches_the_terminal_as_a_control(kill: KillRecord, unicode: bool) -> None:
     page = render_text([kill, kill], width=80, unicode=unicode)
 
     assert all(char == "\n" or char.isprintable() for char in page)
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
-def test_colour_adds_only_its_own_sequences(kill: dict[str, Any]) -> None:
+def test_colour_adds_only_its_own_sequences(kill: KillRecord) -> None:
     plain = render_text([kill], width=80)
     coloured = render_text([kill], width=80, colour=True)
 
@@ -179,7 +195,7 @@ def test_a_lone_kill_has_no_number_and_several_end_in_a_table() -> None:
     assert "3. OOM kill" in several
     assert "3 OOM events" in several
     assert re.search(r"^ +Container limit +█+.* 2  67 %$", several, re.MULTILINE)
-    assert re.search(r"^ +2 +Container limit +container ab12ab12ab12 +java", several, re.MULTILINE)
+    assert re.search(rf"^ +2  Container limit +pod {POD_UID[:20]}.+ java ", several, re.MULTILINE)
 
 
 def test_pages_come_while_the_kills_still_come() -> None:
@@ -194,7 +210,7 @@ def test_pages_come_while_the_kills_still_come() -> None:
 def test_an_overview_of_a_storm_is_bounded_and_complete() -> None:
     overview = Overview()
     for number in range(15_000):
-        overview.add({**CONTAINER, "containerId": f"{number:012d}"})
+        overview.add(replace(CONTAINER, pod_uid=None, container_id=f"{number:012d}"))
 
     assert overview.total == 15_000
     assert len(overview.rows()) == MAX_ROWS
@@ -219,8 +235,9 @@ class _Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
-def test_html_has_no_tag_that_a_kill_brought(kill: dict[str, Any]) -> None:
-    evil = {**kill, "summary": '"><script>alert(1)</script><img src=x onerror=alert(1)>', "cause": "<script>"}
+def test_html_has_no_tag_that_a_kill_brought(kill: KillRecord) -> None:
+    summary = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    evil = replace(kill, summary=summary, cause="<script>")
     tags = _Tags()
     tags.feed(render_html([evil, evil]))
 
@@ -243,7 +260,7 @@ def test_on_a_telephone_every_figure_of_the_html_has_its_name_and_none_is_off_th
     page = render_html([CONTAINER, GLOBAL])
 
     assert "@media (max-width: 720px)" in page
-    assert re.search(r'<td data-column="resident">[\d.]+ MiB</td>', page)
+    assert re.search(r'<td class="num" data-column="resident">[\d.]+ MiB</td>', page)
     assert all("data-column" in cell for cell in re.findall(r"<td[^>]*>", page.split("<details")[0]))
     # Figures are text that wraps, never part of a drawing of fixed width.
     assert "<text" not in page
@@ -281,7 +298,7 @@ def test_a_code_span_ends_where_it_should() -> None:
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
-def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: dict[str, Any]) -> None:
+def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: KillRecord) -> None:
     markdown_it = pytest.importorskip("markdown_it")
     html = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(render_markdown([kill]))
     tags = _Tags()
@@ -294,10 +311,10 @@ def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: dict[str, Any])
 
 @pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
 def test_a_name_of_blanks_on_a_header_that_was_cut_short_is_shown(
-    render: Callable[[list[dict[str, Any]]], str],
+    render: Callable[[list[KillRecord]], str],
 ) -> None:
     (kill,) = parse_records([LogRecord(text=b"    invoked oom-killer:")])
 
-    page = html.unescape(render([kill_to_json(kill, diagnose(kill))]))
+    page = html.unescape(render([kill_record(kill, diagnose(kill))]))
 
     assert re.search(r"requesting process.*' +'", page, re.DOTALL)
