@@ -21,7 +21,7 @@ from oomkeeper.reporting.growth import growth_sentence, with_growth
 from oomkeeper.reporting.kill_json import kill_record, kill_to_json
 from oomkeeper.reporting.kill_overview import Overview
 from oomkeeper.resources.killrecord import RecordedKill
-from oomkeeper.resources.oomincident import AdviceItem, RecentKill
+from oomkeeper.resources.oomincident import RecentKill
 from oomkeeper.resources.record import read, to_document
 
 MIB = 1 << 20
