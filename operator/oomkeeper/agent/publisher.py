@@ -45,6 +45,7 @@ class Publisher(threading.Thread):
         self._lock = threading.Lock()
         self._status: OOMNodeStatus | None = None
         self._published: OOMNodeStatus | None = None
+        self._forgotten = False
         self._status_at = -STATUS_INTERVAL_SECONDS
         self._refused: dict[str, int] = {}
         self._created: set[tuple[str, str]] = set()
@@ -63,6 +64,7 @@ class Publisher(threading.Thread):
         """The OOMNode is another one now (deleted and made again): write the status in full."""
         with self._lock:
             self._published = None
+            self._forgotten = True
         self._wake.set()
 
     def stop(self, *, wait_seconds: float) -> None:
@@ -134,6 +136,7 @@ class Publisher(threading.Thread):
         """Seconds until a status that is held back may be written; None where nothing is."""
         with self._lock:
             status, published = self._status, self._published
+            self._forgotten = False
         if status is None or status == published:
             return None
         wait = STATUS_INTERVAL_SECONDS - (self._clock() - self._status_at)
@@ -149,7 +152,8 @@ class Publisher(threading.Thread):
                 return None  # the controller has not made it yet: its ADDED event brings the status again
             raise
         with self._lock:
-            self._published = status
+            if not self._forgotten:  # while the request was under way
+                self._published = status
         return None
 
     def _apply(self, path: str, body: dict[str, Any]) -> None:

@@ -1,8 +1,10 @@
 """Requests to an API server that misbehaves in ways that a real one cannot be asked for."""
 
+import json
 import socket
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,42 @@ def test_items_are_decoded_while_the_list_arrives() -> None:
     with server(answer) as url:
         found = ApiClient(ApiConfig(server=url)).list_items("/x", decode=decode, resource_version="0")
     assert found == ([b'{"n":1}', b'{"n":2}'], "5")
+
+
+def test_memory_of_a_list_does_not_grow_with_the_size_of_its_pods() -> None:
+    pod = json.dumps(
+        {
+            "metadata": {
+                "name": "p",
+                "uid": "u",
+                "managedFields": [{"fieldsV1": {f"f:{n}": {} for n in range(900)}}],
+            },
+            "spec": {"containers": [{"name": f"c{n}", "image": "x" * 200} for n in range(40)]},
+        }
+    ).encode()
+    number = 150
+    body_bytes = len(b'{"items":[]}') + number * len(pod) + number - 1
+    assert body_bytes > 3_000_000
+
+    def answer(one: Exchange) -> None:
+        one.start(length=body_bytes)
+        one.send(b'{"items":[' + pod)
+        for _ in range(number - 1):
+            one.send(b"," + pod)
+        one.send(b"]}")
+
+    with server(answer) as url:
+        api = ApiClient(ApiConfig(server=url))
+        tracemalloc.start()
+        try:
+            names, _ = api.list_items(
+                "/x", decode=lambda data: decode_object(data)["metadata"]["name"], resource_version="0"
+            )
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(names) == number
+    assert peak_bytes < 1 << 20
 
 
 @pytest.mark.parametrize(
