@@ -303,10 +303,10 @@ def test_health_endpoint_answers(harness: Harness, tmp_path: Path) -> None:
     ("content", "said"),
     [
         (None, "No such file"),
-        ("{", "no YAML"),
-        ("hello", "no usable current context"),
-        ("{}", "no usable current context"),
-        ("current-context: a", "no usable current context"),
+        ("{", "not YAML"),
+        ("hello", "not a kubeconfig"),
+        ("{}", "current-context is not set"),
+        ("current-context: a", "'a' is not defined"),
     ],
 )
 def test_bad_kubeconfig_gives_one_line_on_stderr(content: str | None, said: str, tmp_path: Path) -> None:
