@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from oomkeeper.kernel.cgroup.kubepods import parse_own_cgroup
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.pod import ContainerFacts, KubeCgroup
+from oomkeeper.resources.oomincident import WorkloadReference
 
 from .pods import Pod, PodTable
 
@@ -15,6 +16,8 @@ class Subject:
 
     node: str
     pod: Pod | None = None
+    workload: WorkloadReference | None = None
+    """The workload that the pod's kills count for."""
     pod_uid: str | None = None
     """Set without `pod` where the API server never showed a pod of that uid on this node."""
     container: str | None = None
@@ -29,7 +32,7 @@ class Attribution:
 
     subject: Subject
     waiting_for: str | None = None
-    """None when settled; else what may still arrive: `pod` or `container`."""
+    """None when settled; else what is still missing: `pod`, `container` or `workload`."""
 
 
 def attribute(kill: Kill, *, node: str, pods: PodTable, node_container: str | None = None) -> Attribution:
@@ -50,13 +53,15 @@ def attribute(kill: Kill, *, node: str, pods: PodTable, node_container: str | No
     subject = Subject(
         node=node,
         pod=pod,
+        workload=pods.workload(pod),
         pod_uid=pod.facts.uid,
         container=container.name if container else None,
         container_id=kube.container_id,
     )
     # The pod's own sandbox never appears among the container statuses.
     undecided = container is None and kube.container_id is not None and not _is_sandbox(kill)
-    return Attribution(subject=subject, waiting_for="container" if undecided else None)
+    missing = "workload" if subject.workload is None else "container" if undecided else None
+    return Attribution(subject=subject, waiting_for=missing)
 
 
 def _own_cgroup(kill: Kill, *, node_container: str | None) -> KubeCgroup | None:

@@ -3,7 +3,7 @@
 from oomkeeper.resources.killrecord import RecordedKill
 
 from .attribution import Subject
-from .incidents import add_kill, incident_key, new_incident, with_visibility
+from .incidents import add_kill, incident_key, new_incident
 from .store import Store
 
 
@@ -24,11 +24,6 @@ def count_kill(
     before = store.incident(key)
     incident = before or new_incident(subject, cause=record.cause, operator_namespace=operator_namespace)
     incident = add_kill(incident, record=record, time=when, subject=subject, new=counted_in is None)
-    if subject.pod is None:
-        incident = with_visibility(incident, "Host" if subject.pod_uid is None else "Invisible")
-    elif counted_in is None:
-        # Undecided again with each kill, until kubelet reports it or does not in time.
-        incident = with_visibility(incident, None)
     if incident != before:
         store.put_incident(key, incident)
     return key

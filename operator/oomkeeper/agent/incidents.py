@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from oomkeeper.model.cause import Visibility
 from oomkeeper.model.escaping import printable
-from oomkeeper.model.names import CAUSE_LABEL, NODE_LABEL
+from oomkeeper.model.names import CAUSE_LABEL, NODE_LABEL, WORKLOAD_KIND_LABEL, WORKLOAD_LABEL
 from oomkeeper.reporting.growth import with_growth
 from oomkeeper.resources.killrecord import Advice, KilledProcess, RecordedKill
 from oomkeeper.resources.meta import Condition, ObjectMeta
@@ -24,7 +25,6 @@ from oomkeeper.resources.oomincident import (
     OOMIncident,
     OOMIncidentSpec,
     OOMIncidentStatus,
-    PodReference,
     RecentKill,
     VictimFacts,
     WorkloadReference,
@@ -40,8 +40,8 @@ RING = max_items(OOMIncidentStatus, "kills")
 HISTORY_HOURS = max_items(OOMIncidentStatus, "history")
 """Hours of the histogram from which the controller counts windows."""
 MAX_VICTIMS = max_items(Evidence, "victims")
-MAX_LABEL_LENGTH = 63
-"""Characters of a label value: a longer node name is found by the field selector spec.nodeName alone."""
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+"""What a label may hold: a longer name is found by the field selectors alone."""
 
 
 def status_of(incident: OOMIncident) -> OOMIncidentStatus:
@@ -58,45 +58,56 @@ def with_status(incident: OOMIncident, status: OOMIncidentStatus) -> OOMIncident
 
 
 def incident_key(subject: Subject, *, cause: str) -> str:
-    """Return the identity of the incident a kill belongs to: (pod or host cgroup, container, cause)."""
-    place = subject.pod.facts.uid if subject.pod is not None else f"{subject.node}:{_cgroup(subject)}"
-    return _key(place, container=subject.container, cause=cause)
+    """Return the identity of the incident a kill belongs to: (workload or host cgroup, container, cause). The
+    node is this agent's own."""
+    if subject.pod is not None:
+        return _workload_key(
+            subject.pod.facts.namespace, _workload(subject), container=subject.container, cause=cause
+        )
+    return "\n".join((f"{subject.node}:{_cgroup(subject)}", subject.container or "", cause))
 
 
 def key_of_incident(incident: OOMIncident) -> str:
     """Return the same identity, read from the object."""
     spec = incident.spec
-    place = spec.pod.uid if spec.pod is not None else f"{spec.node_name}:{spec.cgroup or '/'}"
-    return _key(place, container=spec.container, cause=spec.cause)
+    if spec.workload is not None:
+        namespace = incident.metadata.namespace or ""
+        return _workload_key(namespace, spec.workload, container=spec.container, cause=spec.cause)
+    return "\n".join((f"{spec.node_name}:{spec.cgroup or '/'}", spec.container or "", spec.cause))
 
 
-def _key(place: str, *, container: str | None, cause: str) -> str:
-    return "\n".join((place, container or "", cause))
+def _workload_key(namespace: str, workload: WorkloadReference, *, container: str | None, cause: str) -> str:
+    return "\n".join((namespace, workload.kind, workload.name, container or "", cause))
+
+
+def _workload(subject: Subject) -> WorkloadReference:
+    if subject.workload is None:
+        raise ValueError("the subject's workload is not known yet")
+    return subject.workload
 
 
 def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> OOMIncident:
-    """Return an incident without kills. Its name follows from the identity, so a retry never makes a second
-    one."""
+    """Return an incident without kills. Its name follows from the identity and the node, so a retry never
+    makes a second one."""
     namespace, slug = operator_namespace, _cgroup(subject).rpartition("/")[2] or "root"
-    pod = workload = cgroup = None
+    workload = cgroup = None
+    labels = {CAUSE_LABEL: cause, "app.kubernetes.io/managed-by": "oomkeeper"}
     if subject.pod is not None:
-        facts = subject.pod.facts
-        namespace, slug = facts.namespace, facts.name
-        pod = PodReference(name=facts.name, uid=facts.uid)
-        workload = WorkloadReference(kind=facts.workload_kind, name=facts.workload_name)
+        workload = _workload(subject)
+        namespace, slug = subject.pod.facts.namespace, workload.name
+        labels |= {WORKLOAD_KIND_LABEL: workload.kind, WORKLOAD_LABEL: workload.name}
     else:
         cgroup = _cgroup(subject)
     if subject.container:
         slug += "-" + subject.container
-    digest = hashlib.sha256(incident_key(subject, cause=cause).encode()).hexdigest()[:10]
-    labels = {CAUSE_LABEL: cause, "app.kubernetes.io/managed-by": "oomkeeper"}
-    if len(subject.node) <= MAX_LABEL_LENGTH:
-        labels[NODE_LABEL] = subject.node
+    identity = f"{subject.node}\n{incident_key(subject, cause=cause)}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    labels[NODE_LABEL] = subject.node
+    labels = {key: value for key, value in labels.items() if _LABEL_VALUE.fullmatch(value)}
     return OOMIncident(
         metadata=ObjectMeta(name=f"{_dns_name(slug)}-{digest}", namespace=namespace, labels=labels),
         spec=OOMIncidentSpec(
             node_name=subject.node,
-            pod=pod,
             workload=workload,
             container=subject.container,
             cgroup=cgroup,
@@ -132,7 +143,8 @@ def add_kill(
             count=(status.count or 0) + 1,
             history=_with_hour(status.history, hour=full_hour(time)),
         )
-    entry = _recent_kill(record, time=time)
+    known = next((kill for kill in status.kills if kill.id == record.id), None)
+    entry = _recent_kill(record, time=time, subject=subject, known=known)
     others = [kill for kill in status.kills if kill.id != record.id]
     ring = tuple(sorted([entry, *others], key=lambda kill: kill.time, reverse=True)[:RING])
     status = replace(
@@ -141,6 +153,7 @@ def add_kill(
         first_seen=min(status.first_seen or time, time),
         last_seen=max(status.last_seen or time, time),
     )
+    status = replace(status, visibility=_visibility(ring) or status.visibility)
     if ring[0].id == record.id:
         status = _describe(status, record, subject=subject)
         status = replace(status, conditions=(_evidence_condition(status, record, time=time),))
@@ -180,8 +193,16 @@ def _history(counts: dict[str, int]) -> tuple[HourCount, ...]:
     return tuple(HourCount(hour=hour, kills=counts[hour]) for hour in sorted(counts)[-HISTORY_HOURS:])
 
 
-def _recent_kill(record: RecordedKill, *, time: str) -> RecentKill:
+def _recent_kill(
+    record: RecordedKill, *, time: str, subject: Subject, known: RecentKill | None
+) -> RecentKill:
     victim = record.victims[0] if record.victims else None
+    facts = subject.pod.facts if subject.pod else None
+    if facts is None:
+        visibility: str | None = Visibility.HOST if subject.pod_uid is None else Visibility.INVISIBLE
+    else:
+        # Undecided until kubelet reports the kill or does not in time; a decision stays.
+        visibility = known.visibility if known else None
     return RecentKill(
         id=record.id,
         time=time,
@@ -190,6 +211,10 @@ def _recent_kill(record: RecordedKill, *, time: str) -> RecentKill:
         usage_bytes=record.usage_bytes,
         limit_bytes=record.limit_bytes,
         anon_rss_bytes=victim.anon_rss_bytes if victim else None,
+        pod=facts.name if facts else None,
+        pod_uid=facts.uid if facts else None,
+        container_id=subject.container_id,
+        visibility=visibility,
     )
 
 
@@ -311,15 +336,26 @@ def reported_only(
         uncertain=("Only the kernel log shows which limit was reached and which process was killed.",),
     )
     incident = add_kill(incident, record=record, time=time, subject=subject, new=True)
-    return with_visibility(incident, "ReportedOnly", state=state)
+    return with_visibility(incident, kill_id, Visibility.REPORTED_ONLY, state=state)
+
+
+def _visibility(kills: Iterable[RecentKill]) -> str | None:
+    """Return the visibility of the newest kill for which it is decided."""
+    return next((kill.visibility for kill in kills if kill.visibility is not None), None)
 
 
 def with_visibility(
-    incident: OOMIncident, visibility: str | None, *, state: ContainerState | None = None
+    incident: OOMIncident, kill_id: str, visibility: str, *, state: ContainerState | None = None
 ) -> OOMIncident:
-    """Return the incident with what kubelet reports of the last kill (`visibility` None: nothing yet)."""
-    status = replace(status_of(incident), visibility=visibility)
-    if state is not None:
+    """Return the incident with where one of its recent kills was reported, and what kubelet reports of the
+    container. A kill that was reported stays reported."""
+    status = status_of(incident)
+    before = next((kill for kill in status.kills if kill.id == kill_id), None)
+    if before is None or before.visibility == Visibility.REPORTED:
+        return incident
+    kills = tuple(replace(kill, visibility=visibility) if kill is before else kill for kill in status.kills)
+    status = replace(status, kills=kills, visibility=_visibility(kills))
+    if state is not None and kills[0].id == kill_id:
         evidence = status.evidence or Evidence()
         status = replace(
             status,

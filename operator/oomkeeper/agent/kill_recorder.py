@@ -6,6 +6,7 @@ already counted, the incident a kill was counted in, and a cursor that never pas
 kill still waiting for its pod.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -36,10 +37,11 @@ SETTLE_SECONDS = 0.25
 """A decided event is closed when the kernel has printed nothing more for this long."""
 UNDECIDED_SECONDS = 20.0
 """A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
-PATIENCE_SECONDS = {"cgroup": 3.0, "pod": 15.0, "container": 60.0}
+PATIENCE_SECONDS = {"cgroup": 3.0, "pod": 15.0, "container": 60.0, "workload": math.inf}
 """How long a kill waits before it is published as it is: without a report, for the proof of its cgroup; for
 its pod to appear in the API; for the container's id in the status of a known pod. kubelet may write the ids
-only once all containers of the pod have been started, which a node short of CPU takes its time for."""
+only once all containers of the pod have been started, which a node short of CPU takes its time for. A
+workload is waited for until the API server has answered: without it nothing can be published."""
 
 
 @dataclass(frozen=True, slots=True)

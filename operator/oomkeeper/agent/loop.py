@@ -39,6 +39,7 @@ from .messages import (
     PodChanged,
     PodsListed,
     Stop,
+    WorkloadFound,
 )
 from .nodestatus import NodeView
 from .oomscoreadj.enforcer import OomScoreAdjEnforcer
@@ -268,6 +269,8 @@ class NodeLoop:
                 self._put_pod(pod, deleted=deleted)
             case NamespacesChanged():
                 self._adjust_soon()
+            case WorkloadFound():
+                self._recorder.retry_waiting()
             case IncidentsListed(incidents, adopted):
                 adopt_incidents(self._store, incidents)
                 adopted.set()

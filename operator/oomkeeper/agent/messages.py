@@ -52,6 +52,11 @@ class NamespacesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkloadFound:
+    """The workload of some pods became known."""
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentsListed:
     """The incidents of this node that an earlier state database left in the cluster."""
 
@@ -77,6 +82,7 @@ Message = (
     | PodsListed
     | PodChanged
     | NamespacesChanged
+    | WorkloadFound
     | IncidentsListed
     | KillsPlaced
     | Stop

@@ -150,7 +150,7 @@ class PanicWatch:
         )
         if attribution.waiting_for is None:
             return attribution.subject
-        if not self._pods.synced:
+        if not self._pods.synced or attribution.waiting_for == "workload":
             return None
         if waiting.since is None:
             waiting.since = self._clock()

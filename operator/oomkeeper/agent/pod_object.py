@@ -6,6 +6,8 @@ Every field may be absent or null: an object being created has few. Names are th
 
 import msgspec
 
+from oomkeeper.model.pod import Owner
+
 
 class _Part(msgspec.Struct, kw_only=True, rename="camel"):
     """A part of the object; fields not named here are skipped."""
@@ -24,6 +26,7 @@ class OwnerReference(_Part):
     api_version: str | None = None
     kind: str | None = None
     name: str | None = None
+    uid: str | None = None
     controller: bool | None = None
 
 
@@ -125,6 +128,15 @@ def decode(data: bytes) -> PodObject:
         return _DECODER.decode(data)
     except msgspec.DecodeError as error:
         raise ValueError(f"Pod: {error}") from error
+
+
+def controller_of(meta: Metadata) -> Owner | None:
+    """Return the owner that controls an object (ownerReferences[].controller), if any."""
+    for one in meta.owner_references or ():
+        if one.controller:
+            group = (one.api_version or "").rpartition("/")[0]
+            return Owner(group=group, kind=one.kind or "", name=one.name or "", uid=one.uid or "")
+    return None
 
 
 _DECODER = msgspec.json.Decoder(PodObject)

@@ -5,24 +5,25 @@ its uid; only a mirror pod, which stands for a static pod of this node, is also 
 manifest, and never in place of a pod that has the hash as its uid.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from oomkeeper.model.pod import ContainerFacts, PodFacts
+from oomkeeper.resources.oomincident import WorkloadReference
 
 from .pod_object import (
     Container,
     ContainerStatus,
     Metadata,
-    OwnerReference,
     Resources,
     Spec,
     State,
     Status,
+    controller_of,
     decode,
 )
 from .quantity import quantity_bytes
+from .workloads import WorkloadOf, direct_owner
 
 KEEP_DELETED_SECONDS = 600.0
 """A pod may be gone from the API before its kill is attributed."""
@@ -64,7 +65,6 @@ def decode_pod(data: bytes) -> Pod:
         for container in specs or ():
             reported = by_name.get(container.name) or ContainerStatus()
             containers.append(_container(container, reported, kind=kind, states=states))
-    kind, name = _workload(meta)
     return Pod(
         facts=PodFacts(
             namespace=meta.namespace or "",
@@ -72,8 +72,7 @@ def decode_pod(data: bytes) -> Pod:
             uid=meta.uid or "",
             node=spec.node_name or "",
             cgroup_uid=_manifest_hash(meta, node=spec.node_name, reported=bool(states)) or meta.uid or "",
-            workload_kind=kind,
-            workload_name=name,
+            owner=controller_of(meta),
             qos=status.qos_class or "",
             labels=meta.labels or {},
             containers=tuple(containers),
@@ -94,8 +93,8 @@ def _manifest_hash(meta: Metadata, *, node: str | None, reported: bool) -> str |
     annotations = meta.annotations
     if annotations is None or not annotations.config_hash or not node or not reported:
         return None
-    owner = _controller(meta)
-    owned = owner is not None and (owner.api_version, owner.kind, owner.name) == ("v1", "Node", node)
+    owner = controller_of(meta)
+    owned = owner is not None and (owner.group, owner.kind, owner.name) == ("", "Node", node)
     vouched = owned and annotations.config_mirror == annotations.config_hash
     # As cgroup paths are read (kernel/cgroup/kubepods.py).
     return annotations.config_hash.replace("_", "-") if vouched else None
@@ -112,6 +111,8 @@ def _container(
             continue
         if container_id not in ids:
             ids.append(container_id)
+        if state is None or (state.running is None and state.terminated is None):
+            continue  # waiting (CrashLoopBackOff): lastState describes the container's end
         states.setdefault(container_id, _state(spec.name or "", state))
     # status.resources carries an in-place resize that is in force; spec is what was asked for.
     return ContainerFacts(
@@ -147,35 +148,13 @@ def _bare_id(container_id: str | None) -> str:
     return (container_id or "").rpartition("://")[2]
 
 
-def _controller(meta: Metadata) -> OwnerReference | None:
-    return next((one for one in meta.owner_references or () if one.controller), None)
-
-
-def _workload(meta: Metadata) -> tuple[str, str]:
-    """Return kind and name of what the pod belongs to, without asking the API.
-
-    A ReplicaSet named `<deployment>-<pod-template-hash>` is its Deployment's, and a Job named
-    `<cronjob>-<minutes>` its CronJob's: both names are made that way by kube-controller-manager.
-    """
-    owner = _controller(meta)
-    if owner is None:
-        return "Pod", meta.name or ""
-    kind, name = owner.kind or "", owner.name or ""
-    template_hash = (meta.labels or {}).get("pod-template-hash")
-    if kind == "ReplicaSet" and template_hash and name.endswith("-" + template_hash):
-        return "Deployment", name.removesuffix("-" + template_hash)
-    if kind == "Job" and (cron := re.fullmatch(r"(.+)-\d{8,}", name)):
-        return "CronJob", cron[1]
-    if kind == "Node":
-        return "Pod", meta.name or ""
-    return kind, name
-
-
 class PodTable:
     """The pods of this node by their uid, and static pods by the hash in their cgroup's name. Deleted ones
     are kept for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, workload_of: WorkloadOf = direct_owner) -> None:
+        """`workload_of` follows a pod's owners to its workload."""
+        self._workload_of = workload_of
         self._pods: dict[str, Pod] = {}
         self._static: dict[str, str] = {}
         """Manifest hash -> uid of the mirror pod."""
@@ -227,6 +206,10 @@ class PodTable:
     def find(self, cgroup_uid: str) -> Pod | None:
         """Return the pod whose cgroup carries this uid or manifest hash."""
         return self._pods.get(cgroup_uid) or self._pods.get(self._static.get(cgroup_uid, ""))
+
+    def workload(self, pod: Pod) -> WorkloadReference | None:
+        """Return the workload that the pod's kills count for; None while it is not known yet."""
+        return self._workload_of(pod.facts)
 
     def all(self) -> list[Pod]:
         """Return every pod, those deleted a short while ago included."""

@@ -16,6 +16,7 @@ from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNode, OOMNodeStatus
 from oomkeeper.resources.record import to_document
 
+from .incident_size import within_size
 from .kube.client import ApiClient, resource_path
 from .kube.errors import ApiError
 from .store import Store
@@ -117,7 +118,7 @@ class Publisher(threading.Thread):
     def _publish_incident(self, incident: OOMIncident) -> None:
         meta = incident.metadata
         namespace, name = meta.namespace or "", meta.name or ""
-        document = to_document(incident)
+        document = to_document(within_size(incident))
         status = {key: value for key, value in document.items() if key != "spec"}
         status_path = resource_path("oomincidents", namespace=namespace, name=name, status=True)
         if (namespace, name) in self._created:

@@ -25,12 +25,13 @@ from .kube.errors import ApiError
 from .kube.reflector import NEWEST
 from .listener import LoopListener
 from .loop import HostPaths, NodeLoop
-from .messages import IncidentsListed, NamespacesChanged, Stop
+from .messages import IncidentsListed, NamespacesChanged, Stop, WorkloadFound
 from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
 from .pods import PodTable
 from .publisher import Publisher
 from .store import Store, hold_state
+from .workloads import WorkloadResolver
 
 log = get_logger(__name__)
 
@@ -88,11 +89,12 @@ class Agent:
         config = self._config
         publisher = Publisher(config=config.api, state_dir=config.state_dir, node=config.node)
         namespaces = NamespaceCache(config=config.api, changed=lambda: self._inbox.post(NamespacesChanged()))
+        workloads = WorkloadResolver(config=config.api, changed=lambda: self._inbox.post(WorkloadFound()))
         loop = NodeLoop(
             store=store,
             node=config.node,
             host=config.host,
-            pods=PodTable(),
+            pods=PodTable(workload_of=workloads.workload),
             operator_namespace=config.namespace,
             listener=StatusReporter(publisher),
             namespaces=namespaces.labels,

@@ -268,7 +268,9 @@ class Store:
 
     def put_incident(self, key: str, incident: OOMIncident) -> None:
         """Store the incident as one to be published."""
-        undecided = incident.status is None or incident.status.visibility is None
+        undecided = incident.status is not None and any(
+            kill.visibility is None for kill in incident.status.kills
+        )
         self._db.execute(
             "INSERT INTO incident (key, document, silent) VALUES (?, ?, ?) "
             "ON CONFLICT (key) DO UPDATE "
@@ -298,7 +300,7 @@ class Store:
             yield key, _decode(document, OOMIncident)
 
     def undecided_incidents(self) -> Iterator[tuple[str, OOMIncident]]:
-        """Yield the incidents of pods for which kubelet may still report the last kill."""
+        """Yield the incidents with a recent kill that kubelet may still report."""
         for key, document in self._db.execute("SELECT key, document FROM incident WHERE silent").fetchall():
             yield key, _decode(document, OOMIncident)
 

@@ -3,9 +3,10 @@ container id."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from oomkeeper.resources.oomincident import OOMIncident
+from oomkeeper.model.cause import Cause
+from oomkeeper.model.cause import Visibility as Reported
 
 from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
@@ -13,8 +14,6 @@ from .incidents import incident_key, new_incident, reported_only, status_of, wit
 from .pods import ContainerState, Pod, PodTable
 from .store import Store
 
-REPORTED = "Reported"
-INVISIBLE = "Invisible"
 OOM_KILLED = "OOMKilled"
 STATUS_SECONDS = 15.0
 """How long kubelet has to report OOMKilled before the kill counts as invisible (its relist takes a second, on
@@ -66,6 +65,7 @@ class Visibility:
                 subject = Subject(
                     node=self._node,
                     pod=pod,
+                    workload=self._pods.workload(pod),
                     pod_uid=pod.facts.uid,
                     container=state.container,
                     container_id=container_id,
@@ -81,16 +81,22 @@ class Visibility:
                 self._match(keys, container_id, state=waiting.state)
                 del self._unexplained[container_id]
             elif now - waiting.since >= EVIDENCE_SECONDS:
+                if waiting.subject.workload is None and waiting.subject.pod is not None:
+                    workload = self._pods.workload(waiting.subject.pod)
+                    if workload is None:
+                        continue  # published nothing until its owner is known
+                    waiting = replace(waiting, subject=replace(waiting.subject, workload=workload))
                 self._report_only(waiting, container_id)
                 del self._unexplained[container_id]
         for key, incident in self._store.undecided_incidents():
-            status = status_of(incident)
-            killed_in = status.evidence.container_id if status.evidence else None
-            state = self._state(killed_in)
-            if state is not None and not state.running:
-                self._match([key], killed_in, state=state)
-            elif self._wall() - parse_rfc3339(status.last_seen or "") >= STATUS_SECONDS:
-                self._put(key, incident, INVISIBLE, state=None)
+            for kill in status_of(incident).kills:
+                if kill.visibility is not None:
+                    continue
+                state = self._state(kill.container_id)
+                if state is not None and not state.running:
+                    self._match([key], kill.container_id, state=state)
+                elif self._wall() - parse_rfc3339(kill.time) >= STATUS_SECONDS:
+                    self._decide(key, kill.id, Reported.INVISIBLE, state=None)
 
     def waiting(self) -> bool:
         """Return whether something is undecided."""
@@ -103,19 +109,22 @@ class Visibility:
         return None
 
     def _match(self, keys: list[str], container_id: str | None, *, state: ContainerState) -> None:
+        """Decide the recent kills of one container by its status."""
+        visibility = Reported.REPORTED if state.reason == OOM_KILLED else Reported.INVISIBLE
         for key in keys:
             incident = self._store.incident(key)
-            # The incident shows the last kill, so only the status of that container counts.
-            evidence = status_of(incident).evidence if incident else None
-            if incident is None or evidence is None or evidence.container_id != container_id:
-                continue
-            self._put(key, incident, REPORTED if state.reason == OOM_KILLED else INVISIBLE, state=state)
+            for kill in status_of(incident).kills if incident else ():
+                if kill.container_id == container_id:
+                    self._decide(key, kill.id, visibility, state=state)
 
-    def _put(self, key: str, incident: OOMIncident, visibility: str, *, state: ContainerState | None) -> None:
-        changed = with_visibility(incident, visibility, state=state)
-        if changed != incident:
+    def _decide(self, key: str, kill_id: str, visibility: str, *, state: ContainerState | None) -> None:
+        before = self._store.incident(key)
+        if before is None:
+            return
+        incident = with_visibility(before, kill_id, visibility, state=state)
+        if incident != before:
             with self._store.transaction():
-                self._store.put_incident(key, changed)
+                self._store.put_incident(key, incident)
 
     def _is_recent(self, state: ContainerState) -> bool:
         try:
@@ -124,7 +133,7 @@ class Visibility:
             return False
 
     def _report_only(self, waiting: _Unexplained, container_id: str) -> None:
-        cause = "Unknown"
+        cause = Cause.UNKNOWN
         when = rfc3339(parse_rfc3339(waiting.state.finished_at or rfc3339(self._wall())))
         key = incident_key(waiting.subject, cause=cause)
         with self._store.transaction():

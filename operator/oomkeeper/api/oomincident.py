@@ -35,22 +35,13 @@ from .scalars import (
 )
 
 
-class PodReference(ApiModel):
-    """A pod."""
-
-    name: Name
-    """Name of the pod, in the incident's namespace."""
-    uid: Uid
-    """metadata.uid of the pod."""
-
-
 class WorkloadReference(ApiModel):
-    """The workload that the pod belongs to."""
+    """The top of the owners that were followed from the pod."""
 
     kind: Token
-    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod for a pod without an owner."""
+    """Deployment, StatefulSet, DaemonSet, CronJob, Job, Rollout..., or Pod for a pod without an owner."""
     name: Name
-    """Name of the workload."""
+    """Name of the workload, in the incident's namespace."""
 
 
 class OOMIncidentSpec(ApiModel):
@@ -58,14 +49,12 @@ class OOMIncidentSpec(ApiModel):
 
     node_name: Name
     """Node that the kills happened on."""
-    pod: PodReference | None = None
-    """The pod; absent for a host process."""
     workload: WorkloadReference | None = None
-    """The workload that the pod belongs to; absent for a host process."""
+    """The workload whose pods were hit; absent for a host process."""
     container: Annotated[str, Field(max_length=63)] | None = None
     """Name of the container; absent if unknown, and for a host process."""
     cgroup: CgroupPath | None = None
-    """Cgroup of a host process, such as /system.slice/sshd.service; absent for a pod."""
+    """Cgroup of a host process, such as /system.slice/sshd.service; absent for a workload."""
     cause: Cause
     """Why the kernel killed. Part of the subject: another cause is another incident."""
 
@@ -75,21 +64,15 @@ class OOMIncidentSpec(ApiModel):
             message="spec is the incident's subject and never changes: create another OOMIncident",
         ),
         Rule(
-            cel="!(has(self.pod) && has(self.cgroup))",
-            message="is for host processes: write either pod or cgroup",
-            holds=lambda self: self.pod is None or self.cgroup is None,
+            cel="!(has(self.workload) && has(self.cgroup))",
+            message="is for host processes: write either workload or cgroup",
+            holds=lambda self: self.workload is None or self.cgroup is None,
             field=("cgroup",),
         ),
         Rule(
-            cel="has(self.pod) || !has(self.workload)",
-            message="belongs to a pod: write pod too, or leave workload out",
-            holds=lambda self: self.pod is not None or self.workload is None,
-            field=("workload",),
-        ),
-        Rule(
-            cel="has(self.pod) || !has(self.container)",
-            message="belongs to a pod: write pod too, or leave container out",
-            holds=lambda self: self.pod is not None or self.container is None,
+            cel="has(self.workload) || !has(self.container)",
+            message="belongs to a workload: write workload too, or leave container out",
+            holds=lambda self: self.workload is not None or self.container is None,
             field=("container",),
         ),
     )
@@ -149,6 +132,9 @@ class VictimFacts(ApiModel):
     """Its oom_score_adj."""
 
 
+EvidencePath = Annotated[str, Field(max_length=1024)]
+
+
 class Evidence(ApiModel):
     """What the kernel and kubelet reported about the last kill."""
 
@@ -162,9 +148,9 @@ class Evidence(ApiModel):
     """Memory limit of the container in the pod's spec."""
     container_id: Annotated[str, Field(max_length=128)] | None = None
     """Container id given by the runtime."""
-    oom_memcg: CgroupPath | None = None
+    oom_memcg: EvidencePath | None = None
     """Cgroup that reached its limit, as the kernel printed it."""
-    task_memcg: CgroupPath | None = None
+    task_memcg: EvidencePath | None = None
     """Cgroup of the victim, as the kernel printed it."""
     constraint: Line | None = None
     """CONSTRAINT_MEMCG and the like."""
@@ -207,6 +193,14 @@ class RecentKill(ApiModel):
     """Limit at the kill."""
     anon_rss_bytes: Bytes | None = None
     """Resident anonymous memory of the victim."""
+    pod: Name | None = None
+    """Name of the victim's pod."""
+    pod_uid: Annotated[Uid | None, Field(alias="podUID")] = None
+    """metadata.uid of the victim's pod."""
+    container_id: Annotated[str, Field(max_length=128)] | None = None
+    """Container id given by the runtime."""
+    visibility: Visibility | None = None
+    """Where this kill was reported, as in status.visibility."""
 
 
 class HourCount(ApiModel):
@@ -237,7 +231,7 @@ class OOMIncidentStatus(ApiModel):
     outcome: Outcome | None = None
     """What happened."""
     visibility: Visibility | None = None
-    """Where the kill was reported. Reported: by the kernel and kubelet; Invisible: only by the kernel;
+    """Where the last kill was reported. Reported: by the kernel and kubelet; Invisible: only by the kernel;
     ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
     confidence: Confidence | None = None
     """How well the evidence supports the cause."""
@@ -255,7 +249,7 @@ class OOMIncidentStatus(ApiModel):
     """What the evidence does not show."""
     evidence: Evidence | None = None
     """What the kernel and kubelet reported about the last kill."""
-    kills: Annotated[tuple[RecentKill, ...], Field(max_length=5)] = ()
+    kills: Annotated[tuple[RecentKill, ...], Field(max_length=10)] = ()
     """The last kills, newest first."""
     history: Annotated[tuple[HourCount, ...], Field(max_length=168)] = ()
     """Kills per hour, at most a week of hours with kills."""
@@ -264,9 +258,9 @@ class OOMIncidentStatus(ApiModel):
 
 
 class OOMIncident(ApiObject):
-    """An OOMIncident counts and explains the OOM kills of one subject (a container of a pod, or a host
-    cgroup) for one cause. It outlives the pod. Incidents of pods are in the pod's namespace, those of host
-    processes in the operator's."""
+    """An OOMIncident counts and explains the OOM kills of one subject (a container of a workload, or a host
+    cgroup) on one node for one cause. It outlives the pods. Incidents of workloads are in their namespace,
+    those of host processes in the operator's."""
 
     resource = Resource(
         kind="OOMIncident",
@@ -275,22 +269,19 @@ class OOMIncident(ApiObject):
         namespaced=True,
         spec_writer="the agent of the node",
         status_writer="the agent of the node",
-        selectable=(".spec.nodeName", ".spec.cause"),
+        selectable=(".spec.nodeName", ".spec.cause", ".spec.workload.kind", ".spec.workload.name"),
         columns=(
-            Column(name="Cause", path=".status.cause", what="Why the kernel killed."),
-            Column(name="Level", path=".status.level", what="Which cgroup's limit was reached."),
-            Column(name="Pod", path=".spec.pod.name", what="The pod."),
+            Column(name="Workload", path=".spec.workload.name", what="Name of the workload."),
             Column(name="Container", path=".spec.container", what="The container."),
-            Column(name="Count", path=".status.count", type="integer", what="Kills."),
-            Column(name="Visibility", path=".status.visibility", what="Where the kill was reported."),
+            Column(name="Cause", path=".spec.cause", what="Why the kernel killed."),
+            Column(name="Kills", path=".status.count", type="integer", what="Number of kills."),
+            Column(name="Visibility", path=".status.visibility", what="Where the last kill was reported."),
             Column(name="Last-Seen", path=".status.lastSeen", type="date", what="Time since the last kill."),
+            Column(name="Kind", path=".spec.workload.kind", what="Kind of the workload.", wide=True),
+            Column(name="Level", path=".status.level", what="Which cgroup's limit was reached.", wide=True),
+            Column(name="Last-Pod", path=".status.kills[0].pod", what="Pod of the last kill.", wide=True),
             Column(name="Node", path=".spec.nodeName", what="The node.", wide=True),
-            Column(
-                name="Victim",
-                path=".status.kills[0].comm",
-                what="Name of the last victim.",
-                wide=True,
-            ),
+            Column(name="Victim", path=".status.kills[0].comm", what="Name of the last victim.", wide=True),
             Column(name="Summary", path=".status.summary", what="The last kill in one sentence.", wide=True),
         ),
     )

@@ -13,6 +13,7 @@ NODE_LABEL = f"{GROUP}/node"
 """Label of an OOMIncident: the node it happened on."""
 CAUSE_LABEL = f"{GROUP}/cause"
 WORKLOAD_LABEL = f"{GROUP}/workload"
+WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""

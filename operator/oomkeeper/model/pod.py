@@ -38,6 +38,16 @@ class ContainerFacts(NamedTuple):
     restart_count: int = 0
 
 
+class Owner(NamedTuple):
+    """The controller that an object names in metadata.ownerReferences."""
+
+    group: str
+    """API group; "" for the core group."""
+    kind: str
+    name: str
+    uid: str
+
+
 class PodFacts(NamedTuple):
     """One pod of the agent's node, as far as OOM kills need it."""
 
@@ -47,10 +57,9 @@ class PodFacts(NamedTuple):
     node: str
     cgroup_uid: str
     """The uid in the cgroup's name: metadata.uid, or for a static pod the config hash."""
-    workload_kind: str
-    """Deployment, StatefulSet, DaemonSet, Job, CronJob...; Pod for a pod without an owner."""
-    workload_name: str
-    qos: str
+    owner: Owner | None = None
+    """The pod's controller, such as its ReplicaSet; None for a pod without one."""
+    qos: str = ""
     labels: Mapping[str, str] = {}
     containers: tuple[ContainerFacts, ...] = ()
     limit_bytes: int | None = None

@@ -3,31 +3,19 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from msgspec import field
+
 from .meta import Condition, ObjectMeta
 from .record import Bound, Record
 
 
-class PodReference(Record, frozen=True, kw_only=True):
-    """A pod."""
-
-    name: str
-    """Name of the pod, in the incident's namespace."""
-    uid: str
-    """metadata.uid of the pod."""
-
-    BOUNDS: ClassVar[Mapping[str, Bound]] = {
-        "name": Bound(max_length=253),
-        "uid": Bound(max_length=128),
-    }
-
-
 class WorkloadReference(Record, frozen=True, kw_only=True):
-    """The workload that the pod belongs to."""
+    """The top of the owners that were followed from the pod."""
 
     kind: str
-    """Deployment, StatefulSet, DaemonSet, Job, CronJob..., or Pod for a pod without an owner."""
+    """Deployment, StatefulSet, DaemonSet, CronJob, Job, Rollout..., or Pod for a pod without an owner."""
     name: str
-    """Name of the workload."""
+    """Name of the workload, in the incident's namespace."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "kind": Bound(max_length=64),
@@ -40,14 +28,12 @@ class OOMIncidentSpec(Record, frozen=True, kw_only=True):
 
     node_name: str
     """Node that the kills happened on."""
-    pod: PodReference | None = None
-    """The pod; absent for a host process."""
     workload: WorkloadReference | None = None
-    """The workload that the pod belongs to; absent for a host process."""
+    """The workload whose pods were hit; absent for a host process."""
     container: str | None = None
     """Name of the container; absent if unknown, and for a host process."""
     cgroup: str | None = None
-    """Cgroup of a host process, such as /system.slice/sshd.service; absent for a pod."""
+    """Cgroup of a host process, such as /system.slice/sshd.service; absent for a workload."""
     cause: str
     """Why the kernel killed. Part of the subject: another cause is another incident."""
 
@@ -184,8 +170,8 @@ class Evidence(Record, frozen=True, kw_only=True):
         "usage_bytes": Bound(minimum=0),
         "spec_limit_bytes": Bound(minimum=0),
         "container_id": Bound(max_length=128),
-        "oom_memcg": Bound(max_length=4096),
-        "task_memcg": Bound(max_length=4096),
+        "oom_memcg": Bound(max_length=1024),
+        "task_memcg": Bound(max_length=1024),
         "constraint": Bound(max_length=256),
         "nodemask": Bound(max_length=1024),
         "mems_allowed": Bound(max_length=1024),
@@ -215,6 +201,14 @@ class RecentKill(Record, frozen=True, kw_only=True):
     """Limit at the kill."""
     anon_rss_bytes: int | None = None
     """Resident anonymous memory of the victim."""
+    pod: str | None = None
+    """Name of the victim's pod."""
+    pod_uid: str | None = field(name="podUID", default=None)
+    """metadata.uid of the victim's pod."""
+    container_id: str | None = None
+    """Container id given by the runtime."""
+    visibility: str | None = None
+    """Where this kill was reported, as in status.visibility."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "id": Bound(max_length=128),
@@ -223,6 +217,9 @@ class RecentKill(Record, frozen=True, kw_only=True):
         "usage_bytes": Bound(minimum=0),
         "limit_bytes": Bound(minimum=0),
         "anon_rss_bytes": Bound(minimum=0),
+        "pod": Bound(max_length=253),
+        "pod_uid": Bound(max_length=128),
+        "container_id": Bound(max_length=128),
     }
 
 
@@ -249,8 +246,8 @@ class OOMIncidentStatus(Record, frozen=True, kw_only=True):
     outcome: str | None = None
     """What happened."""
     visibility: str | None = None
-    """Where the kill was reported. Reported: by the kernel and kubelet; Invisible: only by the kernel;
-    ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
+    """Where the last kill was reported. Reported: by the kernel and kubelet; Invisible: only by the
+    kernel; ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
     confidence: str | None = None
     """How well the evidence supports the cause."""
     count: int | None = None
@@ -279,16 +276,16 @@ class OOMIncidentStatus(Record, frozen=True, kw_only=True):
         "summary": Bound(max_length=1024),
         "advice": Bound(max_items=8),
         "uncertain": Bound(max_length=1024, max_items=8),
-        "kills": Bound(max_items=5),
+        "kills": Bound(max_items=10),
         "history": Bound(max_items=168),
         "conditions": Bound(max_items=8),
     }
 
 
 class OOMIncident(Record, frozen=True, kw_only=True):
-    """An OOMIncident counts and explains the OOM kills of one subject (a container of a pod, or a host
-    cgroup) for one cause. It outlives the pod. Incidents of pods are in the pod's namespace, those of
-    host processes in the operator's."""
+    """An OOMIncident counts and explains the OOM kills of one subject (a container of a workload, or a
+    host cgroup) on one node for one cause. It outlives the pods. Incidents of workloads are in their
+    namespace, those of host processes in the operator's."""
 
     api_version: str = "oomkeeper.dev/v1alpha1"
     """Version of this schema: oomkeeper.dev/v1alpha1."""

@@ -183,7 +183,7 @@ class LoopHarness:
         found: dict[str, int] = {}
         for _, incident in self.store.incidents():
             spec = incident.spec
-            name = spec.pod.name if spec.pod else spec.cgroup or ""
+            name = spec.workload.name if spec.workload else spec.cgroup or ""
             found[name] = found.get(name, 0) + (status_of(incident).count or 0)
         return found
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace as replace_subject
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,13 +25,14 @@ from oomkeeper.agent.incidents import (
 from oomkeeper.agent.pods import ContainerState
 from oomkeeper.api.oomincident import OOMIncident as IncidentModel
 from oomkeeper.model.kill import Invoker, Kill, Victim
-from oomkeeper.resources.oomincident import HourCount, OOMIncident
+from oomkeeper.resources.oomincident import HourCount, OOMIncident, WorkloadReference
 
 from .kill_samples import document, recorded, status
 from .pod_samples import IDS, kill, pod
 
 BOOT = "587afb08-a187-419f-bc9f-3df964da34bb"
-POD = Subject(node="node-a", pod=pod(), container="app", container_id=IDS[0])
+WEB = WorkloadReference(kind="Deployment", name="web")
+POD = Subject(node="node-a", pod=pod(), workload=WEB, container="app", container_id=IDS[0])
 HOST = Subject(node="node-a", cgroup="/system.slice/sshd.service")
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
@@ -56,9 +58,15 @@ def test_the_same_subject_and_cause_is_the_same_object_and_any_other_is_another(
     subjects = [
         POD,
         HOST,
-        Subject(node="node-a", pod=POD.pod, container="side"),
-        Subject(node="node-a", pod=POD.pod),
-        Subject(node="node-a", pod=pod(uid="9" * 32), container="app"),
+        Subject(node="node-a", pod=POD.pod, workload=WEB, container="side"),
+        Subject(node="node-a", pod=POD.pod, workload=WEB),
+        Subject(
+            node="node-a",
+            pod=POD.pod,
+            workload=WorkloadReference(kind="StatefulSet", name="web"),
+            container="app",
+        ),
+        Subject(node="node-b", pod=POD.pod, workload=WEB, container="app"),
         Subject(node="node-b", cgroup=HOST.cgroup),
         Subject(node="node-a", cgroup="/"),
     ]
@@ -72,6 +80,28 @@ def test_the_same_subject_and_cause_is_the_same_object_and_any_other_is_another(
     assert again == documents[0]
     for made, one in zip(documents[::2], subjects, strict=True):
         assert key_of_incident(made) == incident_key(one, cause="PodLimit")
+
+
+def test_all_pods_of_a_workload_on_a_node_are_one_incident() -> None:
+    another = replace_subject(POD, pod=pod(uid="9" * 32, name="web-2"), container_id=IDS[1])
+    incident = add_kill(folded([0.0]), record=recorded("k-2"), time=stamp(1), subject=another, new=True)
+    assert incident_key(another, cause="PodLimit") == incident_key(POD, cause="PodLimit")
+    assert [(one.pod, one.pod_uid, one.container_id) for one in status(incident).kills] == [
+        ("web-2", "9" * 32, IDS[1]),
+        ("web-1", POD.pod.facts.uid, IDS[0]),
+    ]
+
+
+def test_labels_select_the_kills_of_a_workload() -> None:
+    labels = folded([0.0]).metadata.labels
+    assert labels["oomkeeper.dev/workload-kind"] == "Deployment"
+    assert labels["oomkeeper.dev/workload"] == "web"
+
+
+def test_name_that_is_no_label_value_is_left_to_the_field_selectors() -> None:
+    long = replace_subject(POD, workload=WorkloadReference(kind="Job", name="x" * 64))
+    labels = new_incident(long, cause="PodLimit", operator_namespace="ops").metadata.labels
+    assert "oomkeeper.dev/workload" not in labels
 
 
 def test_pods_incidents_are_in_their_namespace_and_the_hosts_in_the_operators() -> None:
@@ -140,7 +170,9 @@ def valid(incident: OOMIncident) -> IncidentModel:
 )
 @pytest.mark.parametrize("visibility", [None, "Reported", "Invisible", "Host"])
 def test_every_document_is_one_that_the_models_take(subject: Subject, visibility: str | None) -> None:
-    incident = with_visibility(folded([0.0, 1.0, 2.0], subject=subject), visibility)
+    incident = folded([0.0, 1.0, 2.0], subject=subject)
+    if visibility is not None:
+        incident = with_visibility(incident, f"{BOOT}-2", visibility)
     assert valid(incident).status is not None
     assert valid(new_incident(subject, cause="NodeMemory", operator_namespace="ops"))
 

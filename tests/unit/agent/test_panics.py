@@ -194,7 +194,7 @@ def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_p
     assert harness.incidents() == []
     harness.pods.replace([CRASHED], now=harness.now)
     harness.pass_seconds(1.0)
-    assert harness.only().spec.pod.name == "web-1"
+    assert harness.only().spec.workload.name == "web-1"
 
 
 def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: Path) -> None:

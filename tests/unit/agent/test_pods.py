@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oomkeeper.agent.pod_object import decode
 from oomkeeper.agent.pods import KEEP_DELETED_SECONDS, Pod
 from oomkeeper.agent.quantity import quantity_bytes
+from oomkeeper.model.pod import Owner
 
 from .pod_samples import IDS, UID, ended, parse_pod, pod, pod_object, running, status, table
 
@@ -43,21 +44,22 @@ def test_binary_suffixes_are_exact(number, power) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "labels", "expected"),
+    ("owner", "expected"),
     [
-        (None, {}, ("Pod", "web-1")),
-        ({"kind": "ReplicaSet", "name": "web-5d4f"}, {"pod-template-hash": "5d4f"}, ("Deployment", "web")),
-        ({"kind": "ReplicaSet", "name": "bare"}, {}, ("ReplicaSet", "bare")),
-        ({"kind": "StatefulSet", "name": "db"}, {}, ("StatefulSet", "db")),
-        ({"kind": "Job", "name": "nightly-29384920"}, {}, ("CronJob", "nightly")),
-        ({"kind": "Job", "name": "once"}, {}, ("Job", "once")),
-        ({"kind": "Node", "name": "node-a"}, {}, ("Pod", "web-1")),
+        (None, None),
+        (
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4f", "uid": "u"},
+            Owner(group="apps", kind="ReplicaSet", name="web-5d4f", uid="u"),
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": "n"},
+            Owner(group="", kind="Node", name="node-a", uid="n"),
+        ),
     ],
 )
-def test_workload_is_read_from_names_that_controllers_make(owner, labels, expected) -> None:
+def test_owner_is_the_reference_marked_as_controller(owner, expected) -> None:
     owners = [{"kind": "Other", "name": "x"}, *([{**owner, "controller": True}] if owner else [])]
-    facts = pod(ownerReferences=owners, labels=labels).facts
-    assert (facts.workload_kind, facts.workload_name) == expected
+    assert pod(ownerReferences=owners).facts.owner == expected
 
 
 HASH = "f" * 32

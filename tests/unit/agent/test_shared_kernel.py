@@ -106,7 +106,7 @@ class SharedNode:
     def published(self) -> dict[str, int]:
         """Pod, or cgroup -> kills counted."""
         return {
-            incident.spec.pod.name if incident.spec.pod else incident.spec.cgroup or "": status_of(
+            incident.spec.workload.name if incident.spec.workload else incident.spec.cgroup or "": status_of(
                 incident
             ).count
             or 0

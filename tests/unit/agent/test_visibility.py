@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from oomkeeper.agent.attribution import Subject
 from oomkeeper.agent.clock import parse_rfc3339, rfc3339
-from oomkeeper.agent.incidents import incident_key, new_incident, status_of
+from oomkeeper.agent.incidents import add_kill, incident_key, new_incident, status_of
 from oomkeeper.agent.pods import Pod
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.visibility import EVIDENCE_SECONDS, STATUS_SECONDS, Visibility
-from oomkeeper.resources.oomincident import Evidence, OOMIncidentStatus
+from oomkeeper.resources.oomincident import WorkloadReference
 
 from .kill_samples import recorded
 from .pod_samples import IDS, ended, pod, running, status, table
@@ -39,18 +38,21 @@ class Harness:
             wall=lambda: self.wall,
         )
 
-    def record(self, kill_id: str, container_id: str, *, count: int = 1) -> str:
+    def record(self, kill_id: str, container_id: str) -> str:
         """What the witness stores of a kill in this container, kubelet's word still open."""
-        subject = Subject(node="node-a", pod=pod(), container="app", container_id=container_id)
+        subject = Subject(
+            node="node-a",
+            pod=pod(),
+            workload=WorkloadReference(kind="Pod", name="web-1"),
+            container="app",
+            container_id=container_id,
+        )
         key = incident_key(subject, cause="PodLimit")
-        incident = replace(
-            new_incident(subject, cause="PodLimit", operator_namespace="ops"),
-            status=OOMIncidentStatus(
-                cause="PodLimit",
-                count=count,
-                last_seen=rfc3339(self.wall),
-                evidence=Evidence(container_id=container_id),
-            ),
+        incident = self.store.incident(key) or new_incident(
+            subject, cause="PodLimit", operator_namespace="ops"
+        )
+        incident = add_kill(
+            incident, record=recorded(kill_id), time=rfc3339(self.wall), subject=subject, new=True
         )
         self.store.put_incident(key, incident)
         self.store.put_kill(
@@ -141,12 +143,42 @@ def test_a_late_word_of_kubelets_still_counts(harness: Harness) -> None:
     assert harness.said() == {"PodLimit": "Reported"}
 
 
-def test_an_earlier_run_of_the_container_does_not_speak_for_the_last_kill(harness: Harness) -> None:
-    harness.record("k1", IDS[0])
-    harness.record("k2", IDS[1], count=2)
+def test_each_kill_is_decided_by_the_status_of_its_own_container(harness: Harness) -> None:
+    key = harness.record("k1", IDS[0])
+    harness.pass_seconds(1)
+    harness.record("k2", IDS[1])
     again = status("app", now=running(), container_id=IDS[1], last=ended(IDS[0]))
     harness.see(pod(again))
-    assert harness.said() == {"PodLimit": None}
+    incident = harness.store.incident(key)
+    assert incident is not None
+    assert [(one.id, one.visibility) for one in status_of(incident).kills] == [
+        ("k2", None),
+        ("k1", "Reported"),
+    ]
+    assert harness.visibility.waiting()
+
+
+def test_crash_looping_container_stays_reported(harness: Harness) -> None:
+    harness.record("k1", IDS[0])
+    harness.see(over())
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    harness.see(pod(status("app", now=waiting, container_id=IDS[0], last=ended(IDS[0]))))
+    harness.pass_seconds(STATUS_SECONDS + 1)
+    assert harness.said() == {"PodLimit": "Reported"}
+
+
+def test_container_first_listed_in_its_crash_loop_is_reported(harness: Harness) -> None:
+    harness.record("k1", IDS[0])
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    harness.see(pod(status("app", now=waiting, container_id=IDS[0], last=ended(IDS[0]))))
+    assert harness.said() == {"PodLimit": "Reported"}
+
+
+def test_reported_kill_never_becomes_invisible(harness: Harness) -> None:
+    harness.record("k1", IDS[0])
+    harness.see(over())
+    harness.see(over(reason="Error"))
+    assert harness.said() == {"PodLimit": "Reported"}
 
 
 def test_statuses_of_before_the_watch_began_are_no_news(harness: Harness) -> None:

@@ -51,7 +51,7 @@ class WaitingNode:
     def subjects(self) -> list[tuple[str | None, str | None]]:
         """Pod and container of each incident."""
         specs = [incident.spec for _, incident in self.store.incidents()]
-        return [(spec.pod.name if spec.pod else None, spec.container) for spec in specs]
+        return [(spec.workload.name if spec.workload else None, spec.container) for spec in specs]
 
 
 @pytest.fixture

@@ -567,25 +567,18 @@ NODES: list[Bad] = [
 
 INCIDENTS: list[Bad] = [
     Bad(
-        name="a pod and a host cgroup",
+        name="a workload and a host cgroup",
         base=INCIDENT,
         change={"spec/cgroup": "/x"},
         path="spec.cgroup",
-        says="is for host processes: write either pod or cgroup",
+        says="is for host processes: write either workload or cgroup",
     ),
     Bad(
-        name="a workload without its pod",
-        base=HOST_INCIDENT,
-        change={"spec/workload": {"kind": "Job", "name": "j"}},
-        path="spec.workload",
-        says="belongs to a pod: write pod too, or leave workload out",
-    ),
-    Bad(
-        name="a container without its pod",
+        name="a container without its workload",
         base=HOST_INCIDENT,
         change={"spec/container": "c"},
         path="spec.container",
-        says="belongs to a pod: write pod too, or leave container out",
+        says="belongs to a workload: write workload too, or leave container out",
     ),
     Bad(
         name="no cause",
@@ -604,12 +597,12 @@ INCIDENTS: list[Bad] = [
         server="spec.nodeName: Required value",
     ),
     Bad(
-        name="a ring of six",
+        name="a ring of eleven",
         base=INCIDENT,
-        change={"status/kills": [{"id": str(i), "time": "2026-11-23T09:00:00Z"} for i in range(6)]},
+        change={"status/kills": [{"id": str(i), "time": "2026-11-23T09:00:00Z"} for i in range(11)]},
         path="status.kills",
-        says="write at most 5",
-        server="must have at most 5 items",
+        says="write at most 10",
+        server="must have at most 10 items",
     ),
     Bad(
         name="history by half hours",

@@ -217,7 +217,6 @@ INCIDENT: dict[str, Any] = {
     "metadata": {"name": "web-1-app-0123456789", "namespace": "default"},
     "spec": {
         "nodeName": "n1",
-        "pod": {"name": "web-1", "uid": "0b5e6b1e-2222-4333-8444-555566667777"},
         "workload": {"kind": "Deployment", "name": "web"},
         "container": "app",
         "cause": "PodLimit",
@@ -276,6 +275,10 @@ INCIDENT: dict[str, Any] = {
                 "usageBytes": 134217728,
                 "limitBytes": 134217728,
                 "anonRssBytes": 130000000,
+                "pod": "web-1",
+                "podUID": "0b5e6b1e-2222-4333-8444-555566667777",
+                "containerID": "a" * 64,
+                "visibility": "Reported",
             }
         ],
         "history": [

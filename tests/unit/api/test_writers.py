@@ -81,7 +81,7 @@ def test_an_incident_with_more_than_fits_everywhere_is_cut_to_what_the_schema_ta
     status = OOMIncident.parse(incident(kills=200)).status
     assert status is not None
     assert status.count == 200
-    assert len(status.kills) == 5
+    assert len(status.kills) == 10
     assert sum(hour.kills for hour in status.history) == 168
     assert status.evidence is not None
     assert status.evidence.victims_omitted == 43

@@ -6,7 +6,7 @@ from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Invoker, Kill, TaskRow, Victim
 from oomkeeper.model.memory import BuddyBlock, Counter, MemoryFacts, Zone
 from oomkeeper.model.node import NodeFacts
-from oomkeeper.model.pod import ContainerFacts, PodFacts
+from oomkeeper.model.pod import ContainerFacts, Owner, PodFacts
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -149,8 +149,7 @@ def pod(*containers: ContainerFacts, limit_bytes: int | None = None) -> PodFacts
         uid=UID,
         node="n1",
         cgroup_uid=UID,
-        workload_kind="Deployment",
-        workload_name="web",
+        owner=Owner(group="apps", kind="ReplicaSet", name="web-5d4f", uid="rs"),
         qos="Burstable",
         containers=containers,
         limit_bytes=limit_bytes,
