@@ -95,7 +95,7 @@ class Sightings:
             for kill in status.get("kills", []):
                 if kill["id"] not in self.kills:
                     self.kills[kill["id"]] = now
-                    self.pod_of[kill["id"]] = incident["spec"].get("pod", {}).get("uid", "")
+                    self.pod_of[kill["id"]] = kill.get("podUID", "")
                     if status["count"] == 1:
                         self.first.add(kill["id"])
 

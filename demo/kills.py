@@ -139,7 +139,8 @@ def incidents(harness: Harness) -> list[Object]:
 
 
 def pod_of(incident: Object) -> str | None:
-    name: str | None = incident["spec"].get("pod", {}).get("name")
+    kills = incident["status"].get("kills") or [{}]
+    name: str | None = kills[0].get("pod")
     return name
 
 

@@ -138,7 +138,13 @@ def pod(
 
 def incidents(harness: Harness, namespace: str, *, pod: str | None = None) -> list[Json]:
     found = harness.list(f"{OOM}/namespaces/{namespace}/oomincidents")
-    return [one for one in found if pod is None or one["spec"].get("pod", {}).get("name") == pod]
+    return [one for one in found if pod is None or last_pod(one) == pod]
+
+
+def last_pod(incident: Json) -> str | None:
+    """Name of the pod of the newest kill."""
+    kills = incident.get("status", {}).get("kills") or [{}]
+    return kills[0].get("pod")
 
 
 def counted(harness: Harness, namespace: str, *, pod: str | None = None) -> int:

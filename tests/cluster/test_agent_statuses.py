@@ -105,7 +105,7 @@ def test_oomkilled_status_without_kernel_evidence_becomes_one_reported_only_inci
     assert one["status"]["confidence"] == "Low"
     assert one["status"]["evidence"]["exitCode"] == 137
     assert one["status"]["evidence"]["specLimitBytes"] == 64 << 20
-    assert (one["spec"]["container"], one["spec"]["pod"]["uid"]) == ("app", pod["metadata"]["uid"])
+    assert (one["spec"]["container"], one["status"]["kills"][0]["podUID"]) == ("app", pod["metadata"]["uid"])
 
     # The same end seen again, by this agent and by its next run, is no second kill; another container's is.
     harness.merge(f"/api/v1/namespaces/{space}/pods/web", {"metadata": {"labels": {"seen": "again"}}})

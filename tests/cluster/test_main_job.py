@@ -27,6 +27,7 @@ from .agent_harness import (
     counted,
     incidents,
     install,
+    last_pod,
     namespace,
     node_status,
     only_incident,
@@ -152,7 +153,7 @@ def test_kill_at_pod_limit_is_explained_reported_and_counted(
         assert status["evidence"]["specLimitBytes"] == 24 * MIB
         assert status["evidence"]["reason"] == "OOMKilled"
         assert status["evidence"]["victims"][0]["comm"] == "tail"
-        assert first["spec"]["pod"]["name"] == "eater"
+        assert last_pod(first) == "eater"
         assert first["spec"]["workload"] == {"kind": "Pod", "name": "eater"}
         assert (first["spec"]["container"], first["spec"]["nodeName"]) == ("app", native_node.name)
         assert "app" in status["summary"]
@@ -235,7 +236,7 @@ def test_incident_survives_pod_deletion_right_after_the_kill(
     eventually(lambda: incidents(harness, space), seconds=60)
     native_node.kubectl("-n", space, "delete", "pod", "brief", "--grace-period=0", "--force")
     one = only_incident(harness, space, count=1)
-    assert one["spec"]["pod"]["name"] == "brief"
+    assert last_pod(one) == "brief"
     eventually(lambda: incidents(harness, space)[0]["status"].get("visibility"), seconds=60)
 
 

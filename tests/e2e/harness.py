@@ -27,6 +27,12 @@ eventually = functools.partial(waiting.eventually, also=(ApiException,))
 
 
 @dataclass(frozen=True, kw_only=True)
+def last_kill(incident: Json) -> Json:
+    """The newest of the incident's kills; empty before there is one."""
+    kills: list[Json] = incident.get("status", {}).get("kills", [])
+    return kills[0] if kills else {}
+
+
 class Cluster:
     """The API by the Python client, and kubectl where a person would use it."""
 
@@ -72,16 +78,14 @@ class Cluster:
             self._custom().delete_cluster_custom_object(GROUP, VERSION, plural, name)
 
     def incidents(self, namespace: str | None = None, *, pod: str | None = None) -> list[Json]:
-        """Of a namespace or the whole cluster; `pod`: those of pods whose name begins so."""
+        """Of a namespace or the whole cluster; `pod`: those whose last kill was in a pod whose name begins so."""
         api = self._custom()
         found: list[Json] = (
             api.list_namespaced_custom_object(GROUP, VERSION, namespace, "oomincidents")
             if namespace
             else api.list_cluster_custom_object(GROUP, VERSION, "oomincidents")
         )["items"]
-        return [
-            one for one in found if pod is None or one["spec"].get("pod", {}).get("name", "").startswith(pod)
-        ]
+        return [one for one in found if pod is None or last_kill(one).get("pod", "").startswith(pod)]
 
     def only_incident(self, namespace: str, *, pod: str | None = None, **status: Any) -> Json:
         """The one incident there; AssertionError while it is not there or its status is not (yet) so."""

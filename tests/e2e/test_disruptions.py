@@ -10,7 +10,7 @@ import pytest
 
 from tests.testbed.kind import KindCluster
 
-from .harness import NAMESPACE, Cluster, container_status, eventually, kills
+from .harness import NAMESPACE, Cluster, container_status, eventually, kills, last_kill
 from .pods import EAT, REST, container, pod
 from .test_policies import applied, policy
 
@@ -65,7 +65,7 @@ def test_agent_deleted_during_a_storm_loses_and_duplicates_nothing(
     found = cluster.incidents(space)
     # Most of them without a report, for the kernel prints ten in five seconds.
     assert {one["spec"]["container"] for one in found} == {"app"}
-    assert {one["spec"]["pod"]["name"] for one in found} == {"stormy"}
+    assert {last_kill(one)["pod"] for one in found} == {"stormy"}
     assert kills(found) == STORM
 
 

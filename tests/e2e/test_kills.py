@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from .harness import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
+from .harness import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills, last_kill
 from .scenarios import SCENARIOS, Scenario
 
 AT_ONCE = 4
@@ -59,7 +59,7 @@ def test_kill_is_explained(cluster: Cluster, spaces: Mapping[str, str], name: st
     one = incident_of(cluster, spaces[name])
     spec, status = one["spec"], one["status"]
     evidence = status["evidence"]
-    assert spec["pod"]["name"].startswith(scenario.pod)
+    assert last_kill(one)["pod"].startswith(scenario.pod)
     assert spec["workload"] == (scenario.workload or {"kind": "Pod", "name": scenario.pod})
     assert spec["container"] == scenario.container
     assert spec["nodeName"] in cluster.nodes
@@ -90,10 +90,10 @@ def test_kubelet_status_agrees_where_it_reports_the_kill(
         # Kubelet's word has outlived the pod.
         assert evidence["exitCode"] == 137
         with pytest.raises(ApiException, match="404"):
-            cluster.pod(spaces[name], one["spec"]["pod"]["name"])
+            cluster.pod(spaces[name], last_kill(one)["pod"])
         return
-    pod = cluster.pod(spaces[name], one["spec"]["pod"]["name"])
-    assert pod["metadata"]["uid"] == one["spec"]["pod"]["uid"]
+    pod = cluster.pod(spaces[name], last_kill(one)["pod"])
+    assert pod["metadata"]["uid"] == last_kill(one)["podUID"]
     assert pod["spec"]["nodeName"] == one["spec"]["nodeName"]
     assert pod["status"]["qosClass"] == scenario.qos
     said = container_status(pod, scenario.container)
@@ -117,12 +117,12 @@ def test_kubelet_status_agrees_where_it_reports_the_kill(
 @each
 def test_pod_gets_an_event(cluster: Cluster, spaces: Mapping[str, str], name: str) -> None:
     one = incident_of(cluster, spaces[name])
-    pod = one["spec"]["pod"]
-    [event] = eventually(lambda: cluster.events(spaces[name], of=pod["name"]))
+    kill = last_kill(one)
+    [event] = eventually(lambda: cluster.events(spaces[name], of=kill["pod"]))
     assert (event["type"], event["reason"], event["count"]) == ("Warning", "OOMKilled", 1)
-    assert event["involvedObject"]["uid"] == pod["uid"]
+    assert event["involvedObject"]["uid"] == kill["podUID"]
     assert eventually(
-        lambda: cluster.events(spaces[name], of=pod["name"])[0]["message"] == one["status"]["summary"]
+        lambda: cluster.events(spaces[name], of=kill["pod"])[0]["message"] == one["status"]["summary"]
     )
 
 

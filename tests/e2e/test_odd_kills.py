@@ -14,7 +14,7 @@ from tests.kernel.harness import why_not as why_no_kills
 from tests.testbed.cache import Say
 from tests.testbed.kind import KindCluster, kind_cluster
 
-from .harness import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills
+from .harness import MIB, NAMESPACE, Cluster, Json, container_status, eventually, kills, last_kill
 from .pods import EAT, EAT_IN_CHILD, container, deployment, pod
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -30,13 +30,13 @@ def test_crash_loop_is_one_incident_with_increasing_count(
     # kubelet waits 10 s, then 20 s between two starts.
     one = eventually(lambda: (i := cluster.only_incident(space))["status"]["count"] >= 3 and i, seconds=90)
     assert one["spec"]["workload"] == {"kind": "Deployment", "name": "leaky"}
-    name = one["spec"]["pod"]["name"]
+    name = last_kill(one)["pod"]
     cluster.kubectl("scale", "deployment/leaky", "--replicas=0", f"--namespace={space}")
     eventually(lambda: not cluster.core.list_namespaced_pod(space).items)
     last = cluster.only_incident(space)
     assert last["metadata"]["uid"] == one["metadata"]["uid"]
     status = last["status"]
-    assert len({kill["id"] for kill in status["kills"]}) == min(status["count"], 5)
+    assert len({kill["id"] for kill in status["kills"]}) == min(status["count"], 10)
     assert sum(hour["kills"] for hour in status["history"]) == status["count"]
     [event] = eventually(
         lambda: [e for e in cluster.events(space, of=name) if e["count"] == status["count"]], seconds=20
@@ -57,12 +57,12 @@ def test_static_pod_is_identified_by_its_mirror_pod(
     kind.write_in_node(node, path, yaml.safe_dump(manifest))
     try:
         one = eventually(lambda: cluster.only_incident(space, visibility="Invisible"), seconds=90)
-        assert one["spec"]["pod"]["name"] == f"{name}-{node}"
+        assert last_kill(one)["pod"] == f"{name}-{node}"
         assert one["spec"]["workload"] == {"kind": "Pod", "name": f"{name}-{node}"}
         assert (one["spec"]["container"], one["spec"]["nodeName"]) == ("app", node)
         assert one["status"]["evidence"]["limitBytes"] == 32 * MIB
         mirror = cluster.pod(space, f"{name}-{node}")
-        assert one["spec"]["pod"]["uid"] == mirror["metadata"]["uid"]
+        assert last_kill(one)["podUID"] == mirror["metadata"]["uid"]
         assert "running" in container_status(mirror, "app")["state"]
     finally:
         kind.exec_in_node(node, ["rm", "-f", path])
