@@ -78,7 +78,8 @@ class Cluster:
             self._custom().delete_cluster_custom_object(GROUP, VERSION, plural, name)
 
     def incidents(self, namespace: str | None = None, *, pod: str | None = None) -> list[Json]:
-        """Of a namespace or the whole cluster; `pod`: those whose last kill was in a pod whose name begins so."""
+        """Of a namespace or the whole cluster; `pod`: those whose last kill was in a pod whose name begins
+        so."""
         api = self._custom()
         found: list[Json] = (
             api.list_namespaced_custom_object(GROUP, VERSION, namespace, "oomincidents")
