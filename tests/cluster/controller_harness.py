@@ -230,7 +230,6 @@ class Harness:
         subject: Json = {"nodeName": node, "cause": cause}
         if pod:
             subject |= {
-                "pod": {"name": pod, "uid": f"uid-of-{pod}"},
                 "workload": {"kind": "Deployment", "name": "web"},
                 "container": "app",
             }
@@ -257,7 +256,9 @@ class Harness:
                     "advice": [{"remedy": "FitLimit", "message": "set the limit to 512Mi"}],
                     "evidence": {"limitBytes": 41943040},
                     "kills": [
-                        {"id": f"boot-{number}", "time": stamp(last)} for number in range(min(count, 5))
+                        {"id": f"boot-{number}", "time": stamp(last)}
+                        | ({"pod": pod, "podUID": f"uid-of-{pod}"} if pod else {})
+                        for number in range(min(count, 10))
                     ],
                     "history": [{"hour": stamp(hour), "kills": count}],
                 }

@@ -37,6 +37,7 @@ class Incident:
     """metadata.resourceVersion; comparable since KEP-5504, and in practice before."""
     node: str
     pod_name: str | None
+    """Pod of the last kill; None for a host process."""
     pod_uid: str | None
     container: str | None
     workload: Workload
@@ -61,19 +62,14 @@ def read_incident(obj: Mapping[str, Any]) -> Incident:
         mapping(obj.get("spec")),
         mapping(obj.get("status")),
     )
-    pod, workload, evidence = (
-        mapping(spec.get("pod")),
-        mapping(spec.get("workload")),
-        mapping(status.get("evidence")),
-    )
+    workload, evidence = mapping(spec.get("workload")), mapping(status.get("evidence"))
     namespace = text(metadata.get("namespace"))
     kills = [mapping(kill) for kill in items(status.get("kills"))]
     count = whole(status.get("count")) or 0
-    if pod:
+    last = kills[0] if kills else {}
+    if workload:
         owner = Workload(
-            namespace,
-            text(workload.get("kind")) or "Pod",
-            text(workload.get("name")) or text(pod.get("name")) or "unknown",
+            namespace, text(workload.get("kind")) or "Unknown", text(workload.get("name")) or "unknown"
         )
     else:
         owner = Workload("", HOST_KIND, (text(spec.get("cgroup")) or "/")[-_NAME_MAX:])
@@ -83,8 +79,8 @@ def read_incident(obj: Mapping[str, Any]) -> Incident:
         uid=text(metadata.get("uid")),
         version=_version(text(metadata.get("resourceVersion"))),
         node=text(spec.get("nodeName")),
-        pod_name=text(pod.get("name")) or None,
-        pod_uid=text(pod.get("uid")) or None,
+        pod_name=text(last.get("pod")) or None,
+        pod_uid=text(last.get("podUID")) or None,
         container=text(spec.get("container")) or None,
         workload=owner,
         cause=_known(Cause, text(status.get("cause")) or text(spec.get("cause"))) or Cause.UNKNOWN,

@@ -161,7 +161,6 @@ def incident(
     subject: dict[str, Any] = {"nodeName": node, "cause": "PodLimit"}
     if pod:
         subject |= {
-            "pod": {"name": "web-1", "uid": "pod-uid"},
             "container": "app",
             "workload": {"kind": "Deployment", "name": "web"},
         }
@@ -177,6 +176,9 @@ def incident(
                 "firstSeen": format_time(NOW - age - 600),
                 "lastSeen": format_time(NOW - age),
                 "summary": "app was killed",
+                "kills": [{"id": "k", "time": format_time(NOW - age), "pod": "web-1", "podUID": "pod-uid"}]
+                if pod
+                else [],
             },
         }
     )
