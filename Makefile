@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint format unit coverage test cluster-test chart image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
+.PHONY: help venv lint format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,11 +45,15 @@ test: venv  ## run every test but e2e and vmnode: units, this kernel, a real API
 cluster-test: venv  ## run the tests against a real API server and (as root) a real kubelet
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/cluster tests/testbed
 
-chart: venv  ## lint the chart and package it into dist/
+chart: venv  ## lint the chart, compare its output with the golden files, package it into dist/
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/chart
 	@$(BIN)/python -m tests.testbed.chart dist
 
 image: venv  ## build the image with docker, buildah or podman; print its name and the archive's path
 	@$(BIN)/python -m tests.testbed.operatorimage
+
+chart-golden: venv  ## write the chart's golden files and docs/chart-values.md
+	@$(BIN)/python -m tests.chart.golden
 
 release-check: venv  ## check that package, chart and changelog have the version of TAG=vX.Y.Z
 	@$(BIN)/python -m tests.testbed.release "$(TAG)"

@@ -1,4 +1,4 @@
-"""The life of the release: changed values, and its end. The last of all, for it takes oomkeeper away."""
+"""Upgrade and uninstall of the release. Runs last, because it removes oomkeeper."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from tests.testbed.cache import Say
 from tests.testbed.kind import install_operator
 from tests.testbed.kind.installing import CHART
 
-from .harness import NAMESPACE, RELEASE, Cluster, eventually
+from .harness import NAMESPACE, RELEASE, Cluster, Json, eventually
 from .pods import EAT, container, pod
 
+RESERVE = "vm.admin_reserve_kbytes"
 KINDS_OF_THE_RELEASE = (
     "deployments,daemonsets,pods,serviceaccounts,clusterroles,clusterrolebindings,"
     "validatingadmissionpolicies,validatingadmissionpolicybindings,oomreports"
 )
 
 
+def reserve_policy(value: int) -> Json:
+    return {
+        "apiVersion": "oomkeeper.dev/v1alpha1",
+        "kind": "OOMPolicy",
+        "metadata": {"name": "reserve"},
+        "spec": {"sysctls": {RESERVE: value}},
+    }
+
+
 @pytest.fixture
-def put_back(cluster: Cluster, say: Say) -> Callable[[], None]:
+def reinstall(cluster: Cluster, say: Say) -> Callable[[], None]:
     kind = cluster.need_nodes()
     return lambda: install_operator(kind, say=say)
 
@@ -31,7 +41,7 @@ def test_upgrade_with_changed_values_is_rolled_out(
 ) -> None:
     kind = cluster.need_nodes()
     values = ("--set", "agent.logLevel=debug", "--set", "report.window=48h")
-    options = ("--namespace", NAMESPACE, "--reuse-values", "--wait", "--timeout", "120s")
+    options = ("--namespace", NAMESPACE, "--reset-then-reuse-values", "--wait", "--timeout", "120s")
     before = {node: cluster.agent_pod(node) for node in cluster.nodes}
     kind.helm("upgrade", RELEASE, CHART, *options, *values)
     for node in cluster.nodes:
@@ -43,25 +53,46 @@ def test_upgrade_with_changed_values_is_rolled_out(
 
 
 def _left(cluster: Cluster) -> list[str]:
-    """What is there of the release. A node may be named like it, and static pods are named for their node."""
+    """Return what exists of the release. Nodes and their static pods may have its name; the pods of the hook
+    and of `helm test` stay for their logs."""
     names = cluster.kubectl("get", KINDS_OF_THE_RELEASE, "--all-namespaces", "-o", "name").split()
-    return [name for name in names if RELEASE in name and not name.endswith(tuple(cluster.nodes))]
+    kept = (f"pod/{RELEASE}-uninstall-", f"pod/{RELEASE}-test")
+    return [
+        name
+        for name in names
+        if RELEASE in name and not name.endswith(tuple(cluster.nodes)) and not name.startswith(kept)
+    ]
 
 
-def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, put_back: Callable[[], None]) -> None:
+def test_helm_test_passes(cluster: Cluster) -> None:
+    output = cluster.need_nodes().helm(
+        "test", RELEASE, "--namespace", NAMESPACE, "--logs", "--timeout", "120s"
+    )
+    assert "every agent reports, and the controller works" in output
+
+
+def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, reinstall: Callable[[], None]) -> None:
     kind = cluster.need_nodes()
     incidents = {one["metadata"]["uid"] for one in cluster.incidents()}
-    kind.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "120s")
+    node = cluster.nodes[-1]
+    original = cluster.value(node, RESERVE)
+    cluster.apply(reserve_policy(original + 4096))
+    eventually(lambda: cluster.value(node, RESERVE) == original + 4096)
+    output = kind.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "120s")
+    assert "every node has its original values" in output
+    assert int(kind.exec_in_node(node, ["cat", "/proc/sys/" + RESERVE.replace(".", "/")])) == original
     try:
-        # Pods take their time to end after what made them is gone.
+        # Pods end some time after their owners.
         eventually(lambda: not _left(cluster))
         with pytest.raises(ApiException, match="404"):
             cluster.get("oomreports", "cluster")
-        # The custom resources, with what was recorded, and each node's state folder stay.
+        # The custom resources, their objects, and each node's state directory stay.
         assert {one["metadata"]["uid"] for one in cluster.incidents()} == incidents
         for node in kind.nodes:
             assert "oomkeeper.db" in kind.exec_in_node(node, ["ls", "/var/lib/oomkeeper"])
+        assert cluster.get("oompolicies", "reserve")["spec"]["suspend"] is True
     finally:
-        put_back()
+        cluster.delete("oompolicies", "reserve")
+        reinstall()
     for node in cluster.nodes:
         eventually(lambda node=node: cluster.closed_account(node))

@@ -11,6 +11,7 @@ from .ports import free_ports
 
 SERVICE_CIDR = "10.96.0.0/24"
 AUDIT_LOG = "audit.log"
+_CRITICAL_CLASSES = ["system-node-critical", "system-cluster-critical"]
 
 
 def etcd(folder: Path, found: Mapping[str, Path], *, client_port: int, peer_port: int) -> Component:
@@ -36,6 +37,7 @@ def kube_apiserver(
     etcd_port: int,
     service_accounts: bool,
     audit: bool,
+    limit_priority_classes: bool,
 ) -> Component:
     flags = {
         "etcd-servers": f"http://127.0.0.1:{etcd_port}",
@@ -63,12 +65,35 @@ def kube_apiserver(
     if not service_accounts:
         # Without kube-controller-manager no namespace gets its default account, and no pod could be made.
         flags["disable-admission-plugins"] = "ServiceAccount"
+    if limit_priority_classes:
+        flags["admission-control-config-file"] = _limit_priority_classes(folder)
     if audit:
         policy = folder / "audit.json"
         rules = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
         policy.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
         flags |= {"audit-policy-file": str(policy), "audit-log-path": f"{folder}/{AUDIT_LOG}"}
     return Component(name="kube-apiserver", command=_command(found["kube-apiserver"], flags))
+
+
+def _limit_priority_classes(folder: Path) -> str:
+    """Write GKE's admission configuration: pods with a system-* priority class need a quota for the class.
+
+    Source: Kubernetes documentation, Resource Quotas, "Limit Priority Class consumption by default".
+    """
+    scope = {"scopeName": "PriorityClass", "operator": "In", "values": _CRITICAL_CLASSES}
+    quota = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "ResourceQuotaConfiguration",
+        "limitedResources": [{"resource": "pods", "matchScopes": [scope]}],
+    }
+    configuration = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "ResourceQuota", "configuration": quota}],
+    }
+    path = folder / "admission.json"
+    path.write_text(json.dumps(configuration))
+    return str(path)
 
 
 def controller_manager(folder: Path, found: Mapping[str, Path], *, url: str) -> Component:
@@ -124,12 +149,24 @@ def kubelet(folder: Path, found: Mapping[str, Path], *, node: str, node_ip: str,
 
 
 def etcd_and_apiserver(
-    folder: Path, found: Mapping[str, Path], *, url: str, service_accounts: bool, audit: bool = False
+    folder: Path,
+    found: Mapping[str, Path],
+    *,
+    url: str,
+    service_accounts: bool,
+    audit: bool = False,
+    limit_priority_classes: bool = False,
 ) -> tuple[Component, ...]:
     """Both, etcd on two free ports."""
     client_port, peer_port = free_ports(2)
     apiserver = kube_apiserver(
-        folder, found, url=url, etcd_port=client_port, service_accounts=service_accounts, audit=audit
+        folder,
+        found,
+        url=url,
+        etcd_port=client_port,
+        service_accounts=service_accounts,
+        audit=audit,
+        limit_priority_classes=limit_priority_classes,
     )
     return (etcd(folder, found, client_port=client_port, peer_port=peer_port), apiserver)
 

@@ -93,21 +93,35 @@ class ControlPlane:
 
 @contextmanager
 def control_plane(
-    *, say: Say = silent, controllers: bool = False, audit: bool = False, folder: Path | None = None
+    *,
+    say: Say = silent,
+    controllers: bool = False,
+    audit: bool = False,
+    limit_priority_classes: bool = False,
+    folder: Path | None = None,
 ) -> Iterator[ControlPlane]:
-    """Run a control plane until the block ends; `controllers` adds kube-controller-manager, `audit` the log
-    of who asked for what (ControlPlane.requests).
+    """Run a control plane until the block ends.
+
+    `controllers` adds kube-controller-manager, `audit` the log of all requests (ControlPlane.requests),
+    `limit_priority_classes` GKE's admission of system-* priority classes.
 
     `folder` is where its run folder goes (default under /var/tmp). Raises TestbedError, saying what is
     missing.
     """
-    make_plan = prepare(say=say, controllers=controllers, audit=audit)
+    make_plan = prepare(
+        say=say, controllers=controllers, audit=audit, limit_priority_classes=limit_priority_classes
+    )
     with launched(make_plan, level="controlplane", exclusive=False, say=say, folder=folder) as plan:
         yield attach(plan.folder)
 
 
 def prepare(
-    *, say: Say, controllers: bool, audit: bool = False, detached: bool = False
+    *,
+    say: Say,
+    controllers: bool,
+    audit: bool = False,
+    limit_priority_classes: bool = False,
+    detached: bool = False,
 ) -> Callable[[Path], Plan]:
     """Have all binaries; gives the function that fills a run folder and says what to run there."""
     packages.require(packages.CONTROL_PLANE, say=say)
@@ -116,7 +130,14 @@ def prepare(
 
     def make_plan(folder: Path) -> Plan:
         url = write_files(folder, found, users={})
-        own = etcd_and_apiserver(folder, found, url=url, service_accounts=controllers, audit=audit)
+        own = etcd_and_apiserver(
+            folder,
+            found,
+            url=url,
+            service_accounts=controllers,
+            audit=audit,
+            limit_priority_classes=limit_priority_classes,
+        )
         manager = (controller_manager(folder, found, url=url),) if controllers else ()
         return Plan(
             folder=folder, components=(*own, *manager), ready_when=(f"{url}/readyz",), detached=detached

@@ -1,16 +1,73 @@
+{{- define "oomkeeper.name" -}}
+{{ .Values.nameOverride | default "oomkeeper" }}
+{{- end }}
+
+{{- /* Prefix of the names of namespaced objects. Cluster-scoped names are fixed. */ -}}
+{{- define "oomkeeper.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if .Values.nameOverride -}}
+{{ printf "%s-%s" .Release.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ .Release.Name }}
+{{- end -}}
+{{- end }}
+
 {{- define "oomkeeper.image" -}}
+{{- with .Values.global.imageRegistry }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "oomkeeper.imagePullSecrets" -}}
+{{- with concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end }}
+
 {{- define "oomkeeper.labels" -}}
-app.kubernetes.io/name: oomkeeper
+app.kubernetes.io/name: {{ include "oomkeeper.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "oomkeeper.selector" -}}
-app.kubernetes.io/name: oomkeeper
+app.kubernetes.io/name: {{ include "oomkeeper.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- /* "true" on OpenShift, else empty. */ -}}
+{{- define "oomkeeper.openshift" -}}
+{{- if eq (toString .Values.openshift.enabled) "auto" -}}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}true{{ end -}}
+{{- else if .Values.openshift.enabled }}true{{ end -}}
+{{- end }}
+
+{{- /* Security context of pods that run as an unprivileged user. */ -}}
+{{- define "oomkeeper.unprivileged" -}}
+{{- if include "oomkeeper.openshift" . -}}
+{{ toYaml (omit .Values.controller.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") }}
+{{- else -}}
+{{ toYaml .Values.controller.podSecurityContext }}
+{{- end }}
+{{- end }}
+
+{{- /* Memory: about 80 MiB, and some KiB per node and incident. */ -}}
+{{- define "oomkeeper.controllerResources" -}}
+{{- if .Values.controller.resources -}}
+{{ toYaml .Values.controller.resources }}
+{{- else if eq .Values.controller.resourcesPreset "large" -}}
+requests: {cpu: 200m, memory: 512Mi}
+limits: {memory: 1Gi}
+{{- else if eq .Values.controller.resourcesPreset "medium" -}}
+requests: {cpu: 50m, memory: 256Mi}
+limits: {memory: 512Mi}
+{{- else -}}
+requests: {cpu: 20m, memory: 128Mi}
+limits: {memory: 256Mi}
+{{- end }}
 {{- end }}

@@ -1,0 +1,241 @@
+"""Values of the chart: each has its effect, and is documented."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.cluster.chart_harness import Helm, HelmError, object_named, of_kind
+
+from .values_page import PAGE, values_page
+
+Json = dict[str, Any]
+AGENT, CONTROLLER = "DaemonSet", "Deployment"
+
+
+def workload(renderer: Helm, kind: str, *options: str) -> Json:
+    [found] = of_kind(renderer.rendered(*options), kind)
+    assert isinstance(found, dict)
+    return found
+
+
+def pod(renderer: Helm, kind: str, *options: str) -> Json:
+    template: Json = workload(renderer, kind, *options)["spec"]["template"]
+    return template
+
+
+def setting(path: str, value: object) -> tuple[str, str]:
+    return "--set-json", f"{path}={json.dumps(value)}"
+
+
+def test_agent_avoids_nodes_without_a_kernel_of_their_own(renderer: Helm) -> None:
+    spec = pod(renderer, AGENT)["spec"]
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    [term] = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    assert {(one["key"], one["operator"], *one["values"]) for one in term["matchExpressions"]} == {
+        ("eks.amazonaws.com/compute-type", "NotIn", "fargate"),
+        ("type", "NotIn", "virtual-kubelet"),
+    }
+
+
+@pytest.mark.parametrize(("kind", "part"), [(AGENT, "agent"), (CONTROLLER, "controller")])
+def test_pod_settings_reach_the_pod(renderer: Helm, kind: str, part: str) -> None:
+    affinity = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    found = pod(
+        renderer,
+        kind,
+        *setting(f"{part}.podAnnotations", {"example.org/a": "1"}),
+        *setting(f"{part}.podLabels", {"example.org/b": "2"}),
+        *setting(f"{part}.affinity", affinity),
+        *setting(f"{part}.priorityClassName", ""),
+        *setting(f"{part}.podSecurityContext", {"fsGroup": 7}),
+        *setting(f"{part}.extraArgs", ["--log-format=json"]),
+        *setting(f"{part}.extraEnv", [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]),
+        *setting(f"{part}.extraVolumes", [{"name": "ca", "configMap": {"name": "ca"}}]),
+        *setting(f"{part}.extraVolumeMounts", [{"name": "ca", "mountPath": "/ca"}]),
+    )
+    spec = found["spec"]
+    [container] = spec["containers"]
+    assert found["metadata"]["annotations"] == {"example.org/a": "1"}
+    assert found["metadata"]["labels"]["example.org/b"] == "2"
+    assert spec["affinity"].items() >= affinity.items()
+    assert "priorityClassName" not in spec
+    assert spec["securityContext"]["fsGroup"] == 7
+    assert container["args"][-1] == "--log-format=json"
+    assert container["env"][-1] == {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+    assert spec["volumes"][-1] == {"name": "ca", "configMap": {"name": "ca"}}
+    assert container["volumeMounts"][-1] == {"name": "ca", "mountPath": "/ca"}
+
+
+def test_controller_is_spread_as_configured(renderer: Helm) -> None:
+    spread = [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]
+    spec = pod(renderer, CONTROLLER, *setting("controller.topologySpreadConstraints", spread))["spec"]
+    assert spec["topologySpreadConstraints"] == spread
+
+
+def test_agent_rollout_is_configurable(renderer: Helm) -> None:
+    spec = workload(
+        renderer, AGENT, *setting("agent.updateStrategy", {"type": "OnDelete", "rollingUpdate": None}),
+        *setting("agent.minReadySeconds", 60),
+    )["spec"]  # fmt: skip
+    assert (spec["updateStrategy"], spec["minReadySeconds"]) == ({"type": "OnDelete"}, 60)
+
+
+@pytest.mark.parametrize(("preset", "limit"), [("small", "256Mi"), ("medium", "512Mi"), ("large", "1Gi")])
+def test_preset_sizes_the_controller(renderer: Helm, preset: str, limit: str) -> None:
+    [container] = pod(renderer, CONTROLLER, "--set", f"controller.resourcesPreset={preset}")["spec"][
+        "containers"
+    ]
+    assert container["resources"]["limits"] == {"memory": limit}
+
+
+def test_resources_replace_the_preset(renderer: Helm) -> None:
+    wanted = {"limits": {"memory": "3Gi"}}
+    [container] = pod(renderer, CONTROLLER, *setting("controller.resources", wanted))["spec"]["containers"]
+    assert container["resources"] == wanted
+
+
+def test_global_registry_prefixes_every_image(renderer: Helm) -> None:
+    objects = renderer.rendered("--set", "global.imageRegistry=registry.example.com/mirror/")
+    images = re.findall(r'"image": "([^"]+)"', json.dumps(objects))
+    assert len(images) == 4  # agent, controller, uninstall hook, test
+    assert {image.rpartition(":")[0] for image in images} == {"registry.example.com/mirror/oomkeeper"}
+
+
+def test_pull_secrets_of_global_and_chart_are_joined(renderer: Helm) -> None:
+    options = (
+        *setting("global.imagePullSecrets", [{"name": "a"}]),
+        *setting("imagePullSecrets", [{"name": "b"}]),
+    )
+    for kind in (AGENT, CONTROLLER):
+        assert pod(renderer, kind, *options)["spec"]["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("option", "prefix", "label"),
+    [("nameOverride=oom", "oomkeeper-oom", "oom"), ("fullnameOverride=memory", "memory", "oomkeeper")],
+)
+def test_overridden_names_stay_consistent(renderer: Helm, option: str, prefix: str, label: str) -> None:
+    objects = renderer.rendered("--set", option)
+    agent = object_named(objects, "DaemonSet", f"{prefix}-agent")
+    template = agent["spec"]["template"]
+    assert agent["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert template["metadata"]["labels"]["app.kubernetes.io/name"] == label
+    assert object_named(objects, "ServiceAccount", template["spec"]["serviceAccountName"])
+    [subject] = object_named(objects, "ClusterRoleBinding", "oomkeeper-agent")["subjects"]
+    assert subject["name"] == f"{prefix}-agent"
+    policy = object_named(objects, "ValidatingAdmissionPolicy", "oomkeeper-agent-own-node")
+    [condition] = policy["spec"]["matchConditions"]
+    assert f":{prefix}-agent'" in condition["expression"]
+
+
+def test_common_labels_are_on_every_object(renderer: Helm) -> None:
+    objects = renderer.rendered("--set", "commonLabels.team=storage", "--set", "networkPolicy.enabled=true")
+    assert [
+        one["metadata"]["name"] for one in objects if one["metadata"]["labels"].get("team") != "storage"
+    ] == []
+
+
+def test_kmsg_is_mounted_on_request(renderer: Helm) -> None:
+    spec = pod(renderer, AGENT, "--set", "agent.mountKmsg=true")["spec"]
+    assert {"name": "kmsg", "hostPath": {"path": "/dev/kmsg", "type": "CharDevice"}} in spec["volumes"]
+    [container] = spec["containers"]
+    assert {"name": "kmsg", "mountPath": "/dev/kmsg", "readOnly": True} in container["volumeMounts"]
+
+
+def test_quota_permits_the_priority_classes_of_the_pods(renderer: Helm) -> None:
+    [quota] = of_kind(renderer.rendered(), "ResourceQuota")
+    [scope] = quota["spec"]["scopeSelector"]["matchExpressions"]
+    classes = {pod(renderer, kind)["spec"]["priorityClassName"] for kind in (AGENT, CONTROLLER)}
+    assert (scope["scopeName"], scope["operator"], set(scope["values"])) == ("PriorityClass", "In", classes)
+
+
+def test_quota_is_omitted_without_system_priority_classes(renderer: Helm) -> None:
+    options = ("--set", "agent.priorityClassName=mine", "--set", "controller.priorityClassName=")
+    assert of_kind(renderer.rendered(*options), "ResourceQuota") == []
+
+
+def test_openshift_is_detected_by_its_api(renderer: Helm) -> None:
+    detected = renderer.rendered("--api-versions=security.openshift.io/v1")
+    assert [one["metadata"]["name"] for one in of_kind(detected, "SecurityContextConstraints")] == [
+        "oomkeeper-agent"
+    ]
+    assert of_kind(renderer.rendered(), "SecurityContextConstraints") == []
+    off = renderer.rendered("--api-versions=security.openshift.io/v1", "--set", "openshift.enabled=false")
+    assert of_kind(off, "SecurityContextConstraints") == []
+
+
+def test_security_context_constraints_allow_what_the_agent_needs(renderer: Helm) -> None:
+    objects = renderer.rendered("--set", "openshift.enabled=true")
+    [scc] = of_kind(objects, "SecurityContextConstraints")
+    [agent] = of_kind(objects, AGENT)
+    spec = agent["spec"]["template"]["spec"]
+    kinds = {next(key for key in volume if key != "name") for volume in spec["volumes"]}
+    assert kinds <= set(scc["volumes"])
+    assert spec["hostPID"]
+    assert scc["allowHostPID"]
+    assert spec["containers"][0]["securityContext"]["privileged"]
+    assert scc["allowPrivilegedContainer"]
+    role = object_named(objects, "Role", "oomkeeper-agent-scc")
+    assert role["rules"][0]["resourceNames"] == [scc["metadata"]["name"]]
+    [subject] = object_named(objects, "RoleBinding", "oomkeeper-agent-scc")["subjects"]
+    assert subject["name"] == spec["serviceAccountName"]
+
+
+def test_openshift_chooses_the_user_of_unprivileged_pods(renderer: Helm) -> None:
+    """restricted-v2 refuses a uid outside of the namespace's range."""
+    objects = renderer.rendered("--set", "openshift.enabled=true")
+    [controller] = of_kind(objects, CONTROLLER)
+    [job] = of_kind(objects, "Job")
+    [test] = of_kind(objects, "Pod")
+    for spec in (controller["spec"]["template"]["spec"], job["spec"]["template"]["spec"], test["spec"]):
+        assert "runAsUser" not in spec["securityContext"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+
+
+def test_network_policy_allows_the_api_server_and_dns_only(renderer: Helm) -> None:
+    assert of_kind(renderer.rendered(), "NetworkPolicy") == []
+    [policy] = of_kind(renderer.rendered("--set", "networkPolicy.enabled=true"), "NetworkPolicy")
+    ports = [(one["protocol"], one["port"]) for rule in policy["spec"]["egress"] for one in rule["ports"]]
+    assert ports == [("TCP", 443), ("TCP", 6443), ("UDP", 53), ("TCP", 53)]
+    assert policy["spec"]["ingress"] == []
+    labels = pod(renderer, CONTROLLER)["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_disruption_budget_covers_the_controller(renderer: Helm) -> None:
+    assert of_kind(renderer.rendered(), "PodDisruptionBudget") == []
+    options = ("--set", "controller.podDisruptionBudget.enabled=true")
+    [budget] = of_kind(renderer.rendered(*options), "PodDisruptionBudget")
+    labels = pod(renderer, CONTROLLER)["metadata"]["labels"]
+    assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert "minAvailable" not in budget["spec"]  # with one replica it would block every drain
+
+
+def test_uninstall_hook_is_bounded_to_two_minutes(renderer: Helm) -> None:
+    [job] = of_kind(renderer.rendered("--set", "uninstall.timeoutSeconds=110"), "Job")
+    assert job["spec"]["activeDeadlineSeconds"] <= 120
+    assert job["spec"]["backoffLimit"] == 0
+    with pytest.raises(HelmError, match="timeoutSeconds"):
+        renderer.rendered("--set", "uninstall.timeoutSeconds=120")
+    assert of_kind(renderer.rendered("--set", "uninstall.restore=false"), "Job") == []
+
+
+def test_page_of_values_is_current() -> None:
+    assert PAGE.read_text() == values_page(), "make chart-golden"
+
+
+def test_every_value_has_a_meaning_unless_its_name_is_a_kubernetes_field() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| .*? \| (.*) \|$", values_page(), re.MULTILINE)
+    unexplained = {path.rpartition(".")[2] for path, meaning in rows if not meaning}
+    assert unexplained <= {
+        "affinity", "imagePullSecrets", "nodeSelector", "podAnnotations", "podLabels", "podSecurityContext",
+        "priorityClassName", "pullPolicy", "securityContext", "tolerations", "topologySpreadConstraints",
+        "extraArgs", "extraEnv", "extraVolumes", "extraVolumeMounts", "updateStrategy", "minReadySeconds",
+        "maxUnavailable", "window", "refreshInterval", "top",
+    }  # fmt: skip
