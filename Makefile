@@ -28,6 +28,7 @@ lint: venv  ## run ruff, mypy --strict, import-linter, and check that generated 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m oomkeeper.api.generate --check
+	$(BIN)/python -m oomkeeper.api.document --check
 
 format: venv  ## format the code with ruff
 	$(BIN)/ruff check --fix .
