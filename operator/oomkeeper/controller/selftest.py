@@ -6,14 +6,17 @@ what is wrong if that lasts until its timeout.
 
 import argparse
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from oomkeeper.connection.config import ApiConfigError
 from oomkeeper.model.names import GROUP, VERSION
 
 from .apiclient import APIClient, APIError
-from .login import NoCluster, connect
+from .login import find_config
 
 NODES = f"/apis/{GROUP}/{VERSION}/oomnodes"
 REPORTS = f"/apis/{GROUP}/{VERSION}/oomreports"
@@ -78,9 +81,10 @@ async def _all(objects: AsyncIterator[Document]) -> list[Document]:
 
 
 async def run(*, kubeconfig: Path | None, report: str | None, timeout_seconds: float) -> list[str]:
-    """Check the cluster of the credentials. Raises NoCluster without any."""
-    connect(kubeconfig=kubeconfig)
-    api = APIClient(login=lambda: connect(kubeconfig=kubeconfig))
+    """Check the cluster of the credentials. Raises ApiConfigError without any."""
+    config = partial(find_config, kubeconfig=kubeconfig, environ=os.environ)
+    config()  # fails before anything is requested
+    api = APIClient(find_config=config)
     try:
         return await check(api, report=report, timeout_seconds=timeout_seconds)
     finally:
@@ -98,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = asyncio.run(
             run(kubeconfig=options.kubeconfig, report=options.report, timeout_seconds=options.timeout)
         )
-    except NoCluster as error:
+    except ApiConfigError as error:
         problems = [str(error)]
     for problem in problems:
         print(problem)

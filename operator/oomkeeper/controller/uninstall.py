@@ -7,15 +7,18 @@ uninstall is never blocked for longer than its timeout.
 
 import argparse
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from oomkeeper.connection.config import ApiConfigError
 from oomkeeper.model.names import GROUP, VERSION
 
 from .apiclient import APIClient, APIError
-from .login import NoCluster, connect
+from .login import find_config
 
 POLICIES = f"/apis/{GROUP}/{VERSION}/oompolicies"
 NODES = f"/apis/{GROUP}/{VERSION}/oomnodes"
@@ -93,9 +96,10 @@ def _held(sysctl: Document) -> str:
 
 
 async def run(*, kubeconfig: Path | None, timeout_seconds: float, say: Say) -> None:
-    """Restore the nodes and report the result. Raises NoCluster without credentials."""
-    connect(kubeconfig=kubeconfig)
-    api = APIClient(login=lambda: connect(kubeconfig=kubeconfig))
+    """Restore the nodes and report the result. Raises ApiConfigError without credentials."""
+    config = partial(find_config, kubeconfig=kubeconfig, environ=os.environ)
+    config()  # fails before anything is requested
+    api = APIClient(find_config=config)
     began = time.monotonic()
     try:
         problems = await restore(api, timeout_seconds=timeout_seconds, say=say)
@@ -124,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         asyncio.run(run(kubeconfig=options.kubeconfig, timeout_seconds=options.timeout, say=say))
-    except NoCluster as error:
+    except ApiConfigError as error:
         say(f"nothing restored: {error}")
     return 0
 

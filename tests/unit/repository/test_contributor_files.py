@@ -67,7 +67,7 @@ def test_another_tag_is_refused_with_every_place_that_differs() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_named)
 def test_make_targets_named_in_pages_exist(page: Path) -> None:
     text = page.read_text()
-    named = re.findall(r"`make (?:-s )?([a-z][a-z-]*)[^`\n]*`|^\$ make ([a-z-]+)", text, re.MULTILINE)
+    named = re.findall(r"`make (?:-s )?([a-z][a-z0-9-]*)[^`\n]*`|^\$ make ([a-z0-9-]+)", text, re.MULTILINE)
     assert {target for pair in named for target in pair if target} <= TARGETS
 
 
