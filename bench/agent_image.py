@@ -69,7 +69,7 @@ def _copy(source: Path, root: Path) -> None:
 
 def forget_pages(node: NativeNode) -> None:
     """Drop the page cache of the unpacked images, so that who reads them next is charged for them: the agent,
-    and not whoever unpacked."""
+    and not the program that unpacked."""
 
     for path in (node.control_plane.folder / "containerd-root").rglob("snapshots/*/fs/**/*"):
         if path.is_file() and not path.is_symlink():

@@ -142,7 +142,7 @@ class Run(NamedTuple):
 
 
 def _run(command: list[str]) -> Run:
-    # A file and not /dev/null: grep stops at the first match when nobody can see the count.
+    # A file and not /dev/null: with that as output, grep stops at the first match.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)

@@ -330,7 +330,7 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
             "COUNT": "3",
             "VISIBILITY": "Reported",
         },
-        {"NODE": "n1", "VICTIM": "web", "SUMMARY": "The pod met its limit of 128 MiB."},
+        {"NODE": "n1", "VICTIM": "web", "SUMMARY": "The pod reached its limit of 128 MiB."},
     ),
     (
         "oomr",

@@ -169,7 +169,7 @@ NODE: dict[str, Any] = {
                 "mode": "Enforce",
                 "state": "Drifted",
                 "reason": "ForeignWriter",
-                "message": "somebody wrote 0",
+                "message": "another program wrote 0",
                 "persisted": False,
                 "driftCount": 2,
                 "lastDriftTime": "2026-11-23T09:00:00Z",
@@ -230,7 +230,7 @@ INCIDENT: dict[str, Any] = {
         "count": 3,
         "firstSeen": "2026-11-23T08:00:00Z",
         "lastSeen": "2026-11-23T09:00:00.123456Z",
-        "summary": "The pod met its limit of 128 MiB.",
+        "summary": "The pod reached its limit of 128 MiB.",
         "advice": [{"remedy": "FitLimit", "message": "raise the limit to 256Mi"}],
         "uncertain": ["the task table was not printed"],
         "evidence": {

@@ -115,7 +115,7 @@ def test_framed_header_and_kill_line_are_landmarks(writer: Callable[[Said], byte
         b"Jun  1 00:00:00 node-1 app[7]: Out of memory: Killed process 1 (x) total-vm:1kB",
         b'{"_TRANSPORT":"stdout","MESSAGE":"Out of memory: Killed process 1 (x) total-vm:1kB"}',
         b"[    1.000000] systemd[1]: Out of memory: Killed process 1 (x) total-vm:1kB",
-        b"[    1.000000] somebody said that x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL)",
+        b"[    1.000000] a user said that x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL)",
     ],
 )
 def test_text_of_other_writers_is_no_landmark(line: bytes) -> None:
