@@ -49,13 +49,14 @@ def nodes_of_agents(pods: list[Json]) -> list[str]:
 
 def test_without_quota_the_pods_are_refused(chart: ChartHarness) -> None:
     def refused() -> bool:
-        messages = [one["message"] for one in chart.harness.list(EVENTS) if one["reason"] == "FailedCreate"]
-        return {"agent", "controller"} <= {
-            part
-            for message in messages
-            for part in ("agent", "controller")
-            if "insufficient quota to match these scopes" in message and f"{RELEASE}-{part}" in message
-        }
+        names = [
+            event["involvedObject"]["name"]
+            for event in chart.harness.list(EVENTS)
+            if "insufficient quota to match these scopes" in event["message"]
+        ]
+        return all(
+            any(name.startswith(f"{RELEASE}-{part}") for name in names) for part in ("agent", "controller")
+        )
 
     eventually(refused)
     assert chart.harness.list(PODS) == []
