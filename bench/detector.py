@@ -1,4 +1,4 @@
-"""node-problem-detector beside oomkeeper: the comparable tool that reports every kill as an Event of the node.
+"""node-problem-detector beside oomkeeper: the comparable tool reports every kill as an Event of the node.
 
 It runs as a process of this machine, reads the same kernel log and writes to the same API server. Its rule
 is that of its own kernel monitor: a line with `Killed process` becomes an Event, reason OOMKilling."""
