@@ -1,6 +1,6 @@
 """How many kills of an incident fall into a span of time, and when.
 
-An OOMIncident keeps exact times of its last five kills and one number per full hour for seven days. Together
+An OOMIncident keeps exact times of its last ten kills and one number per full hour for seven days. Together
 they say how many kills a window holds: exactly, except in the one hour that the window's start cuts, and
 there only for an incident with more kills since than the ring holds; those are counted, for a kill too many
 is better than a kill lost.

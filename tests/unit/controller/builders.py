@@ -179,6 +179,7 @@ def incident(
                 "kills": [{"id": "k", "time": format_time(NOW - age), "pod": "web-1", "podUID": "pod-uid"}]
                 if pod
                 else [],
+                "history": [{"hour": format_time((NOW - age) // 3600 * 3600), "kills": count}],
             },
         }
     )
