@@ -23,8 +23,9 @@ from pathlib import Path
 from ssl import create_default_context
 from typing import Any
 
-from oomkeeper.agent.kube.client import ApiClient, ApiConfig, decode_object, resource_path
+from oomkeeper.agent.kube.client import ApiConfig, decode_object, resource_path
 from oomkeeper.agent.kube.reflector import Reflector
+from oomkeeper.agent.kube.transport import Transport
 from tests.testbed import ControlPlane, TestbedError, control_plane
 from tests.testbed.ports import free_ports
 
@@ -207,9 +208,9 @@ def _follow(config: ApiConfig, path: str, query: dict[str, str]) -> None:
 
 def _count_requests(log: list[tuple[float, str]]) -> set[int]:
     """Record each attempt of a request in `log`; return the set of clients whose watch is open."""
-    send, open_watches = ApiClient._send, set[int]()
+    send, open_watches = Transport._send, set[int]()
 
-    def counted(self: ApiClient, method: str, path: str, *, query: dict[str, str], **options: Any) -> Any:
+    def counted(self: Transport, method: str, path: str, *, query: dict[str, str], **options: Any) -> Any:
         kind = "WATCH" if "watch" in query else "LIST" if query.get("resourceVersion") else "NEWEST"
         log.append((time.time(), kind))
         open_watches.discard(id(self))
@@ -218,7 +219,7 @@ def _count_requests(log: list[tuple[float, str]]) -> set[int]:
             open_watches.add(id(self))
         return answer
 
-    ApiClient._send = counted  # type: ignore[method-assign]
+    Transport._send = counted  # type: ignore[method-assign]
     return open_watches
 
 

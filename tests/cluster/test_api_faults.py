@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from oomkeeper.agent.kube import client as client_module
+from oomkeeper.agent.kube import transport as transport_module
 from oomkeeper.agent.kube.client import decode_object
 from oomkeeper.agent.kube.reflector import Reflector
 from oomkeeper.connection import keepalive
@@ -308,7 +309,7 @@ def test_peer_that_is_gone_without_a_fin_is_detected(
         (level, name, quick.get(name, value) if level == socket.IPPROTO_TCP else value)
         for level, name, value in keepalive.SOCKET_OPTIONS
     ]
-    monkeypatch.setattr(client_module, "SOCKET_OPTIONS", options)
+    monkeypatch.setattr(transport_module, "SOCKET_OPTIONS", options)
     following = Pods(ApiConfig(server=proxy.url, ca_file=authority.certificate, token=harness.plane.token))
     try:
         eventually(lambda: proxy.count("WATCH") == 1)

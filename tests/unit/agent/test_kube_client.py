@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.kube import client as client_module
+from oomkeeper.agent.kube import transport as transport_module
 from oomkeeper.agent.kube.client import ApiClient, decode_object, resource_path
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.connection.config import ApiConfig, ExecPlugin
@@ -199,7 +199,7 @@ def test_cut_off_list_is_an_error(answer) -> None:
 
 
 def test_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(transport_module, "ANSWER_SECONDS", 0.3)
 
     def answer(one: Exchange) -> None:
         one.start(length=1000)
@@ -305,7 +305,7 @@ def test_dead_peers_are_detected_within_a_minute() -> None:
     with server(answer) as url:
         api = ApiClient(ApiConfig(server=url))
         api.get("/x")
-        connection = api._pool.pool.get_nowait()
+        connection = api._transport._pool.pool.get_nowait()
         sock = connection.sock
         assert sock.getsockname()[1] == ports[0]
 
