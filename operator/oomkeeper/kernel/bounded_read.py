@@ -30,7 +30,7 @@ class UnsuitableFileError(OSError):
 def read_bytes(path: Path, *, max_bytes: int = KERNEL_FILE_BYTES) -> bytes:
     """Return the whole content of a regular file. Raises OSError, and UnsuitableFileError for anything else
     than a regular file and for one of more than `max_bytes`."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    fd = _open(path)
     try:
         return read_descriptor(fd, name=str(path), max_bytes=max_bytes)
     finally:
@@ -42,16 +42,35 @@ def read_text(path: Path, *, max_bytes: int = KERNEL_FILE_BYTES, errors: str = "
     return read_bytes(path, max_bytes=max_bytes).decode(errors=errors)
 
 
+def read_start(path: Path, *, max_bytes: int) -> bytes:
+    """Return the first `max_bytes` of a regular file, or all of a smaller one. Raises OSError, and
+    UnsuitableFileError for anything else than a regular file."""
+    fd = _open(path)
+    try:
+        return _read(fd, name=str(path), max_bytes=max_bytes)
+    finally:
+        os.close(fd)
+
+
 def read_descriptor(fd: int, *, name: str, max_bytes: int) -> bytes:
     """Return what an open file holds from its offset on. Raises OSError, see read_bytes(); `name` is for the
     message."""
+    data = _read(fd, name=name, max_bytes=max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UnsuitableFileError(errno.EFBIG, f"larger than {max_bytes} bytes", name)
+    return data
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _read(fd: int, *, name: str, max_bytes: int) -> bytes:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise UnsuitableFileError(errno.EINVAL, "not a regular file", name)
     data = bytearray()
-    while chunk := os.read(fd, min(_CHUNK_BYTES, max_bytes + 1 - len(data))):
+    while len(data) < max_bytes and (chunk := os.read(fd, min(_CHUNK_BYTES, max_bytes - len(data)))):
         data += chunk
-        if len(data) > max_bytes:
-            raise UnsuitableFileError(errno.EFBIG, f"larger than {max_bytes} bytes", name)
     return bytes(data)
 
 

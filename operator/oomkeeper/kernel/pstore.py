@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 from oomkeeper.model.log import LogRecord
 
+from .bounded_read import read_start
+
 log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 4 << 20
@@ -91,8 +93,7 @@ def read_dumps(*, pstore: Path, archive: Path | None = None) -> list[Dump]:
     parts: list[tuple[_File, Part]] = []
     for name, file in _files(pstore, archive).items():
         try:
-            with file.path.open("rb") as stream:
-                data = stream.read(MAX_RECORD_BYTES)
+            data = read_start(file.path, max_bytes=MAX_RECORD_BYTES)
         except OSError as error:
             log.warning("pstore record unreadable name=%s problem=%s", name, error)
             continue
