@@ -12,9 +12,10 @@ import pytest
 
 from tests.testbed.cache import Say
 from tests.testbed.errors import KubectlError
+from tests.waiting import eventually
 
 from .chart_harness import NAMESPACE, RELEASE, ChartHarness, chart_on_an_api_server
-from .controller_harness import OOM, OOM_NODES, Json, eventually
+from .controller_harness import OOM, OOM_NODES, Json
 
 pytestmark = pytest.mark.cluster
 

@@ -1,6 +1,8 @@
 """Which process is believed to be the kubelet, and what is read for it: distributions, and impostors."""
 
 import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +12,8 @@ import pytest
 
 from oomkeeper.agent.kubelet import KubeletFacts, KubeletFinder, find_kubelet, k3s_arguments
 from oomkeeper.agent.kubelet.finder import RECENT_SECONDS
+from oomkeeper.agent.kubelet.host_process import is_host_root_process
+from oomkeeper.kernel.cgroup.members import HostProcesses
 
 BLOCK = (
     'protectKernelDefaults: true\nsingleProcessOOMKill: "false"\nevictionHard:\n  memory.available: 500Mi\n'
@@ -349,3 +353,29 @@ def test_search_that_hangs_is_a_problem_and_not_the_end_of_the_agent(
     release.set()
     assert found is not None
     assert "no answer within" in (found.problem or "")
+
+
+# -- on this machine's own /proc
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not is_host_root_process(os.getpid(), host=HostProcesses(), proc=Path("/proc")),
+    reason="needs root in the host's own namespaces and cgroups",
+)
+def test_real_process_is_found_with_its_real_files(tmp_path: Path) -> None:
+    program = tmp_path / "kubelet"
+    shutil.copy("/bin/sh", program)
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "config.yaml").write_text("protectKernelDefaults: false\n")
+    (tmp_path / "conf.d" / "10.conf").write_text("protectKernelDefaults: true\n")
+    flags = [f"--config={tmp_path}/config.yaml", f"--config-dir={tmp_path}/conf.d"]
+    with subprocess.Popen([program, "-c", "read line", *flags], stdin=subprocess.PIPE) as process:
+        try:
+            found = find_kubelet()
+        finally:
+            process.kill()
+    if found is not None and found.pid != process.pid:
+        pytest.skip("this machine has a kubelet of its own")
+    assert found is not None
+    assert (found.protect_kernel_defaults, found.problem) == (True, None)
+    assert find_kubelet() is None
