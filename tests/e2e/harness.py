@@ -26,13 +26,13 @@ Json = dict[str, Any]
 eventually = functools.partial(waiting.eventually, also=(ApiException,))
 
 
-@dataclass(frozen=True, kw_only=True)
 def last_kill(incident: Json) -> Json:
     """The newest of the incident's kills; empty before there is one."""
     kills: list[Json] = incident.get("status", {}).get("kills", [])
     return kills[0] if kills else {}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Cluster:
     """The API by the Python client, and kubectl where a person would use it."""
 
