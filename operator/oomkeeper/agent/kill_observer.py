@@ -4,6 +4,7 @@ The kernel prints at most 10 OOM reports per 5 s for the whole machine; a kill b
 `Killed process PID (comm)`, without a cgroup. Its cgroup is proved by one of
 
 - the report, for the kills that have one;
+- the kernel's events (process_cgroups), where tracing is available;
 - /proc/PID/cgroup, as long as the victim is dying and not gone, read as soon as the line is there;
 - the kernel's counters (kill_intervals), read every millisecond during a storm, so that few kills share an
   interval.
@@ -18,17 +19,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.cgroup.oom_counters import CountedKills, OOMKillCounters, known_kills
 from oomkeeper.kernel.dying import is_dying
 from oomkeeper.kernel.report.killline import parse_killed
 from oomkeeper.kernel.report.kinds import Kind, kind_of
 from oomkeeper.kernel.report.oomkill import parse_summary
+from oomkeeper.kernel.tracefs.formats import TraceFormatError
 from oomkeeper.kernel.vmstat import OOMKillCount
+from oomkeeper.logformat import get_logger
 from oomkeeper.model.log import LogRecord
 
 from .cgroup_kill_counters import counter_key
 from .kill_intervals import Interval, cgroup_of_the_rest
 from .shared_kernel import SharedKernel
+from .traced_cgroups import TracedCgroups
 
 STORM_KILLS = 5
 STORM_USEC = 5_000_000
@@ -42,7 +47,11 @@ GRACE_SECONDS = 0.5
 kill was lost."""
 SCAN_SHARE = 0.2
 """Reading all counters takes at most this share of the time."""
+MOST_CANDIDATES = 64
+"""Cgroups whose counters are read first."""
 REMEMBERED = 4096
+
+log = get_logger(__name__)
 
 
 class Placed(NamedTuple):
@@ -77,6 +86,9 @@ class KillObserver:
         kill is dealt with; `placed_seqs` are kill lines that are dealt with as well, should `step` be given
         them again. `changed` is called when kills were placed."""
         self._hierarchy = hierarchy
+        self._namespace = CgroupNamespace(hierarchy)
+        self.traced: TracedCgroups | None = None
+        """Set where the kernel's events can be read."""
         self._shared = shared
         self.changed = changed
         self._clock = clock
@@ -130,6 +142,8 @@ class KillObserver:
         """Take what is new in the log, and decide what can be decided. Call it until `open` is False, and
         continuously during a `storm`."""
         self._read_log(records)
+        if self.traced is not None:
+            self.traced.forget_unclaimed(now_ns=time.monotonic_ns())
         kills = self._vmstat.read()
         if kills is None:
             self._close(Interval(0, {}), {})  # before 4.13: nothing but reports and /proc
@@ -164,32 +178,49 @@ class KillObserver:
             if kind is Kind.OOM_KILL:
                 summary = parse_summary(record.text)
                 self._summary = (summary.pid, summary.task_memcg) if summary else (None, None)
-            elif kind is Kind.KILLED and record.seq not in self._skipped:
+            elif kind is Kind.KILLED:
                 self._take(record, record.seq)
 
     def _take(self, record: LogRecord, seq: int) -> None:
         victim = parse_killed(record.text)
         pid = victim.pid if victim is not None else None
+        traced = self._traced_path(pid) if pid is not None else None
         (reported_pid, reported_path), self._summary = self._summary, (None, None)
+        if seq in self._skipped:
+            return
         if pid is not None and pid == reported_pid and reported_path is not None:
             path, known = self._shared.own_path(reported_path), True
         else:
-            path = self._dying(pid) if pid is not None and self._shared.kernel_pids else None
+            path = traced or (self._dying_path(pid) if pid is not None else None)
             known = path is not None
         self._lines.append(_Line(seq, path, known))
         if path is not None:
+            self._place(seq, path)
             self._candidates.pop(path, None)
             self._candidates[path] = None
-            while len(self._candidates) > 64:
+            while len(self._candidates) > MOST_CANDIDATES:
                 del self._candidates[next(iter(self._candidates))]
         if record.usec is not None:
             self._usecs.append(record.usec)
             if len(self._usecs) == STORM_KILLS and self._usecs[-1] - self._usecs[0] < STORM_USEC:
                 self._storm_until = self._clock() + STORM_SECONDS
 
-    def _dying(self, pid: int) -> str | None:
+    def _traced_path(self, pid: int) -> str | None:
+        if self.traced is None:
+            return None
+        try:
+            return self.traced.of_victim(pid)
+        except (OSError, TraceFormatError) as error:
+            log.warning("tracing of cgroups ended", error=error)
+            self.traced.close()
+            self.traced = None
+            return None
+
+    def _dying_path(self, pid: int) -> str | None:
         """The victim's cgroup, while it is dying. One that has left its cgroup (v1) is in `/`."""
-        path = self._hierarchy.path_of(pid)
+        if not self._shared.kernel_pids:
+            return None
+        path = self._namespace.path_of(pid)
         # Asked afterwards: a process that got the number since is not dying.
         return path if path not in (None, "/") and is_dying(pid, proc=self._hierarchy.proc) else None
 
@@ -201,6 +232,12 @@ class KillObserver:
             if kills := now.kills - known_kills(self._known, key, now.inode):
                 grown[key] = kills
         return grown
+
+    def _place(self, seq: int, path: str | None) -> None:
+        with self._lock:
+            self._placed[seq] = Placed(path)
+            while len(self._placed) > REMEMBERED:
+                del self._placed[next(iter(self._placed))]
 
     def _outside(self) -> int:
         """How many of the open kills are known to have happened where no counter here shows them."""
@@ -234,10 +271,8 @@ class KillObserver:
         with self._lock:
             self._moved.update(moved)
             self._known.update((counter_key(path), now) for path, now in moved.items())
-            for line in self._lines:
-                self._placed[line.seq] = Placed(line.path if line.known else place)
-            while len(self._placed) > REMEMBERED:
-                del self._placed[next(iter(self._placed))]
-            placed, self._lines, self._open = bool(self._lines), [], False
+            placed, self._lines, self._open = self._lines, [], False
+        for line in placed:
+            self._place(line.seq, line.path if line.known else place)
         if placed:
             self.changed()

@@ -4,13 +4,18 @@ import os
 import select
 import sys
 import threading
+import time
 
 from oomkeeper.kernel.kmsg import KmsgReader
+from oomkeeper.logformat import get_logger
 
 from .kill_observer import SAMPLE_SECONDS, KillObserver
 
+log = get_logger(__name__)
+
 OPEN_SECONDS = 0.01
 """Between two looks at kills whose place is open, outside of a storm."""
+RETRY_SECONDS = 1.0
 SWITCH_SECONDS = 0.0005
 """How long another thread may keep the interpreter during a storm (sys.setswitchinterval())."""
 
@@ -51,4 +56,8 @@ class KillObserverThread:
             if self._stop_read in dict(ready):
                 sys.setswitchinterval(usual)
                 return
-            self._observer.step(self._reader.read_available())
+            try:
+                self._observer.step(self._reader.read_available())
+            except OSError:
+                log.exception("kill observer failed")
+                time.sleep(RETRY_SECONDS)

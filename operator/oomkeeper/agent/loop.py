@@ -13,10 +13,12 @@ from itertools import islice
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.meminfo import read_node_memory
 from oomkeeper.kernel.sysctl import Sysctls
+from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
 from oomkeeper.logformat import get_logger
 from oomkeeper.resources.oomnode import ObservedAdjustment, ObservedSysctl
 
@@ -49,6 +51,7 @@ from .pods import Pod, PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
 from .sysctl_enforcer import SysctlEnforcer, SysctlPass
+from .traced_cgroups import TracedCgroups
 from .visibility import Visibility
 
 log = get_logger(__name__)
@@ -76,6 +79,8 @@ class HostPaths:
     cgroup: Path = Path("/sys/fs/cgroup")
     etc: Path = Path("/etc")
     kmsg: Path = Path("/dev/kmsg")
+    tracefs: Path | None = None
+    """None: the usual mount points."""
     pstore: Path = Path("/sys/fs/pstore")
     pstore_archive: Path = Path("/var/lib/systemd/pstore")
 
@@ -181,6 +186,10 @@ class NodeLoop:
         )
         self._reader: KmsgReader | None = None
         self._observes = open_log is None
+        self._hierarchy = hierarchy
+        self._tracefs: Tracefs | None = None
+        self._tracefs_candidates = (host.tracefs,) if host.tracefs is not None else ()
+        self._trace_problem: str | None = None
         self._observer: KillObserverThread | None = None
         self._log_problem: str | None = None
         self._kubelet: KubeletFacts | None = None
@@ -335,6 +344,14 @@ class NodeLoop:
 
     def _observe(self) -> None:
         observer = self._recorder.observer
+        try:
+            self._tracefs = Tracefs.find(*self._tracefs_candidates)
+            observer.traced = TracedCgroups(
+                self._tracefs.root, namespace=CgroupNamespace(self._hierarchy), shared=self._shared
+            )
+        except TracefsUnavailableError as error:
+            log.warning("kernel tracing unavailable", error=error)
+            self._trace_problem = str(error)
         observer.changed = lambda: self.post(KillsPlaced())
         self._recorder.observed = True
         self._observer = KillObserverThread(observer, reader=self._open_log(self._cursor))

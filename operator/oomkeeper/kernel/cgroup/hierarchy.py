@@ -54,6 +54,19 @@ class CgroupHierarchy:
             return cls(mount=root / "memory", version=1, proc=proc)
         return cls(mount=root, version=2, proc=proc)
 
+    def id(self) -> int:
+        """Return the hierarchy's number, the first column of /proc/PID/cgroup: 0 for version 2, also where it
+        cannot be read."""
+        try:
+            lines = read_text(self.proc / "self" / "cgroup").splitlines()
+        except OSError:
+            return 0
+        for line in lines:
+            number, controllers, _ = line.split(":", 2)
+            if self.version == 1 and "memory" in controllers.split(","):
+                return int(number)
+        return 0
+
     def path_of(self, pid: int) -> str | None:
         """Memory cgroup of a process, as this process's cgroup namespace sees it; None once it is gone.
 

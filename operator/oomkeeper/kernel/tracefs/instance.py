@@ -1,0 +1,183 @@
+"""An instance of oomkeeper's own: a directory in `instances/` with a ring buffer and events of its own.
+
+It takes nothing from other users of tracing, and goes on recording when its reader dies: the next reads on.
+The reader holds a lock (flock(2)) on the directory, so on a kernel with several agents one of them has it.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .events import TraceEvent, decode
+from .formats import EventFormat, TraceFormatError, parse_format
+from .location import TracefsUnavailableError
+from .pages import PageLayout, parse_layout, parse_page
+
+CLOCK = "mono"
+"""CLOCK_MONOTONIC. The default clock differs between CPUs by up to milliseconds."""
+_BYTE_ORDER = sys.byteorder
+_STATS = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
+
+
+class InstanceBusyError(TracefsUnavailableError):
+    """Another agent of this kernel reads the instance."""
+
+
+class TraceInstance:
+    """One instance, configured and recording. Used from one thread."""
+
+    def __init__(self, root: Path, name: str, *, events: Mapping[str, str | None], buffer_kib: int) -> None:
+        """`root` is tracefs. `events`: name -> filter. `buffer_kib` is for all CPUs together; the kernel
+        gives each CPU two pages at least.
+
+        Makes the instance where there is none. Raises InstanceBusyError and TracefsUnavailableError.
+        """
+        self.folder = root / "instances" / name
+        self._fds: list[int] = []
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self._fds.append(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            fcntl.flock(self._fds[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._configure(events, buffer_kib=buffer_kib)
+            self._formats = {
+                fmt.id: (event, fmt) for event in events if (fmt := _format(root, event)) is not None
+            }
+            self._layout = _layout(root)
+            self._pipes = [self._open(pipe) for pipe in _per_cpu(self.folder, "trace_pipe_raw")]
+        except BlockingIOError as error:
+            self.close()
+            raise InstanceBusyError(f"{self.folder}: another agent of this kernel reads it") from error
+        except (OSError, TraceFormatError) as error:
+            self.close()
+            raise TracefsUnavailableError(_why(error, self.folder)) from error
+
+    def fileno_of_cpus(self) -> tuple[int, ...]:
+        """Return the descriptors to poll: one per CPU, readable when it has a record."""
+        return tuple(self._pipes)
+
+    def read(self) -> tuple[list[TraceEvent], int | None]:
+        """Return what was recorded since the last call, by time; and, where records were overwritten in the
+        meantime, the time since which none is missing (in nanoseconds of CLOCK). Raises OSError and
+        TraceFormatError."""
+        found: list[TraceEvent] = []
+        complete_since: int | None = None
+        for pipe in self._pipes:
+            for page in self._pages(pipe):
+                parsed = parse_page(page, self._layout)
+                if parsed.lost and parsed.records:
+                    complete_since = max(complete_since or 0, parsed.records[0][0])
+                for time_ns, record in parsed.records:
+                    known = self._formats.get(int.from_bytes(record[:2], _BYTE_ORDER))
+                    if known is not None:
+                        found.append(decode(known[0], known[1], time_ns, record))
+        found.sort(key=lambda event: event.time_ns)
+        return found, complete_since
+
+    def lost(self) -> int:
+        """Return the number of records that were overwritten or dropped since the instance was made."""
+        total = 0
+        for file in _per_cpu(self.folder, "stats"):
+            with contextlib.suppress(OSError):
+                total += sum(int(count) for _, count in _STATS.findall(file.read_text()))
+        return total
+
+    def close(self) -> None:
+        """Stop reading. The instance goes on recording."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+        self._pipes = []
+
+    def remove(self) -> None:
+        """Stop reading, and remove the instance from the kernel. Raises OSError."""
+        lock = os.dup(self._fds[0])
+        self.close()  # an instance with an open file cannot be removed
+        try:
+            self.folder.rmdir()
+        finally:
+            os.close(lock)
+
+    def _configure(self, events: Mapping[str, str | None], *, buffer_kib: int) -> None:
+        clock = (self.folder / "trace_clock").read_text()
+        if f"[{CLOCK}]" not in clock:
+            (self.folder / "trace_clock").write_text(CLOCK)  # empties the buffer
+        each = max(8, buffer_kib // (os.cpu_count() or 1))
+        size = self.folder / "buffer_size_kb"
+        now = size.read_text().split()[0]  # rounded up to whole pages by the kernel
+        if not now.isdigit() or not each <= int(now) <= 2 * each:
+            size.write_text(str(each))
+        percent = self.folder / "buffer_percent"
+        if percent.exists():  # since 5.0; before, poll() reports any record
+            percent.write_text("0")
+        for event, condition in events.items():
+            where = self.folder / "events" / event
+            if condition is not None:
+                (where / "filter").write_text(condition)
+            (where / "enable").write_text("1")
+        (self.folder / "tracing_on").write_text("1")
+
+    def _open(self, pipe: Path) -> int:
+        self._fds.append(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        return self._fds[-1]
+
+    def _pages(self, pipe: int) -> Iterator[bytes]:
+        while True:
+            try:
+                page = os.read(pipe, self._layout.page_bytes)
+            except BlockingIOError:
+                return
+            if not page:
+                return
+            yield page
+
+
+def remove_instance(root: Path, name: str) -> bool:
+    """Remove an instance that no agent reads; return whether there was one. Raises InstanceBusyError and
+    TracefsUnavailableError."""
+    folder = root / "instances" / name
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise TracefsUnavailableError(_why(error, folder)) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.rmdir()
+    except BlockingIOError as error:
+        raise InstanceBusyError(f"{folder}: another agent of this kernel reads it") from error
+    except OSError as error:
+        raise TracefsUnavailableError(_why(error, folder)) from error
+    finally:
+        os.close(fd)
+    return True
+
+
+def _format(root: Path, event: str) -> EventFormat | None:
+    return parse_format((root / "events" / event / "format").read_text())
+
+
+def _layout(root: Path) -> PageLayout:
+    return parse_layout((root / "events" / "header_page").read_text())
+
+
+def _per_cpu(folder: Path, name: str) -> list[Path]:
+    return sorted((folder / "per_cpu").glob(f"cpu*/{name}"))
+
+
+def _why(error: OSError | TraceFormatError, folder: Path) -> str:
+    if isinstance(error, TraceFormatError):
+        return f"{folder}: {error}"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return (
+            f"{error.filename or folder}: {error.strerror}: tracing needs root, in a container `privileged`, "
+            "and a kernel that is not locked down (lockdown=confidentiality)"
+        )
+    if error.errno == errno.ENOENT:
+        return f"{error.filename or folder}: this kernel does not have it"
+    return f"{error.filename or folder}: {error.strerror}"
