@@ -58,6 +58,6 @@ class KillObserverThread:
                 return
             try:
                 self._observer.step(self._reader.read_available())
-            except OSError:
-                log.exception("kill observer failed")
+            except OSError as error:
+                log.exception("kill observer failed", error)
                 time.sleep(RETRY_SECONDS)
