@@ -13,12 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.meminfo import read_node_memory
 from oomkeeper.kernel.sysctl import Sysctls
-from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
 from oomkeeper.logformat import get_logger
 from oomkeeper.resources.oomnode import ObservedAdjustment, ObservedSysctl
 
@@ -51,7 +49,7 @@ from .pods import Pod, PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
 from .sysctl_enforcer import SysctlEnforcer, SysctlPass
-from .traced_cgroups import TracedCgroups
+from .tracing import KernelTracing, remove_trace_instances
 from .visibility import Visibility
 
 log = get_logger(__name__)
@@ -186,10 +184,7 @@ class NodeLoop:
         )
         self._reader: KmsgReader | None = None
         self._observes = open_log is None
-        self._hierarchy = hierarchy
-        self._tracefs: Tracefs | None = None
-        self._tracefs_candidates = (host.tracefs,) if host.tracefs is not None else ()
-        self._trace_problem: str | None = None
+        self._tracing = KernelTracing(tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared)
         self._observer: KillObserverThread | None = None
         self._log_problem: str | None = None
         self._kubelet: KubeletFacts | None = None
@@ -237,6 +232,7 @@ class NodeLoop:
         self._report(incidents=True)
         if self._observer is not None:
             self._observer.stop()
+        self._tracing.close()
         if self._reader is not None:
             self._reader.close()
 
@@ -344,14 +340,8 @@ class NodeLoop:
 
     def _observe(self) -> None:
         observer = self._recorder.observer
-        try:
-            self._tracefs = Tracefs.find(*self._tracefs_candidates)
-            observer.traced = TracedCgroups(
-                self._tracefs.root, namespace=CgroupNamespace(self._hierarchy), shared=self._shared
-            )
-        except TracefsUnavailableError as error:
-            log.warning("kernel tracing unavailable", error=error)
-            self._trace_problem = str(error)
+        self._tracing.open()
+        observer.traced = self._tracing.cgroups
         observer.changed = lambda: self.post(KillsPlaced())
         self._recorder.observed = True
         self._observer = KillObserverThread(observer, reader=self._open_log(self._cursor))
@@ -434,6 +424,7 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
         etc=host.etc,
     )
     restored = enforcer.restore()
+    remove_trace_instances(tracefs=host.tracefs)
     # What is restored is no longer desired either; what could not be restored stays visible.
     held = store.sysctls()
     observed = store.note(SYSCTLS_NOTE, tuple[ObservedSysctl, ...]) or ()

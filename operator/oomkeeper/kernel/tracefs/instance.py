@@ -39,6 +39,7 @@ class TraceInstance:
         """
         self.folder = root / "instances" / name
         self._fds: list[int] = []
+        made = not self.folder.exists()
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._fds.append(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -54,6 +55,9 @@ class TraceInstance:
             raise InstanceBusyError(f"{self.folder}: another agent of this kernel reads it") from error
         except (OSError, TraceFormatError) as error:
             self.close()
+            if made:
+                with contextlib.suppress(OSError):  # the first error is the one to report
+                    self.folder.rmdir()
             raise TracefsUnavailableError(_why(error, self.folder)) from error
 
     def fileno_of_cpus(self) -> tuple[int, ...]:
