@@ -90,5 +90,5 @@ def api_config(kubeconfig: Path | None) -> ApiConfig:
         from oomkeeper.connection.kubeconfig import read_kubeconfig
 
         config = read_kubeconfig([kubeconfig], environ=environ)
-    check_config(config)
+    check_config(config, source=kubeconfig)
     return config

@@ -75,14 +75,18 @@ class ApiServerContext(ssl.SSLContext):
         return context
 
 
-def check_config(config: ApiConfig) -> None:
-    """Check everything that can be checked without a request. Raises ApiConfigError."""
-    config.check()
-    issued = (config.client_cert_data, config.client_key_data)
-    if config.server.startswith("https:"):
-        make_context(
-            config, issued=None if issued[0] is None or issued[1] is None else (issued[0], issued[1])
-        )
+def check_config(config: ApiConfig, *, source: Path | None = None) -> None:
+    """Check everything that can be checked without a request.
+
+    Raises ApiConfigError, whose text begins with `source`, the kubeconfig.
+    """
+    certificate, key = config.client_cert_data, config.client_key_data
+    try:
+        config.check()
+        if config.server.startswith("https:"):
+            make_context(config, issued=None if certificate is None or key is None else (certificate, key))
+    except ApiConfigError as error:
+        raise ApiConfigError(f"{source}: {error}" if source else str(error)) from error
 
 
 def make_context(config: ApiConfig, *, issued: tuple[bytes, bytes] | None = None) -> ssl.SSLContext:

@@ -25,19 +25,21 @@ def find_config(
     Raises ApiConfigError.
     """
     home = _HOME_KUBECONFIG.expanduser()
-    if kubeconfig is not None:
-        config = read_kubeconfig([kubeconfig], environ=environ)
-    elif files := kubeconfig_files(environ.get("KUBECONFIG", "")):
-        config = read_kubeconfig(files, environ=environ)
+    named = kubeconfig_files(environ.get("KUBECONFIG", ""))
+    if kubeconfig is not None or named:
+        files = [kubeconfig] if kubeconfig is not None else named
     elif (service_account / "token").exists():
         config = ApiConfig.in_cluster(environ=environ, folder=service_account)
+        check_config(config)
+        return config
     elif home.exists():
-        config = read_kubeconfig([home], environ=environ)
+        files = [home]
     else:
         raise ApiConfigError(
             "no cluster: neither --kubeconfig, KUBECONFIG, ~/.kube/config nor a service account names one"
         )
-    check_config(config)
+    config = read_kubeconfig(files, environ=environ)
+    check_config(config, source=files[0])
     return config
 
 
