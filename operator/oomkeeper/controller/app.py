@@ -18,7 +18,7 @@ from oomkeeper.logformat import get_logger
 from .apiclient import APIClient
 from .cache import ClusterCache
 from .handlers import handlers
-from .kopf_settings import kopf_settings
+from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
 from .reconciler import Reconciler
 
@@ -46,6 +46,7 @@ async def run(options: Options) -> None:
         return find_config(kubeconfig=options.kubeconfig, environ=os.environ)
 
     config()
+    log_fewer_attempts()
     api = APIClient(find_config=config)
     reconciler = Reconciler(api=api, cache=ClusterCache())
     try:

@@ -1,5 +1,7 @@
 """Settings of kopf that differ from its defaults, with the reasons."""
 
+import logging
+import re
 from collections.abc import Iterator
 
 import kopf
@@ -18,6 +20,23 @@ class RetryDelays:
         backoff = Backoff(longest_seconds=LONGEST_RETRY_SECONDS)
         while True:
             yield backoff.failed()
+
+
+class FewerAttempts(logging.Filter):
+    """Keeps of kopf's messages about the attempts of one request the 1st, 2nd, 4th, 8th and so on: in an outage
+    of hours a line an hour and kind, not one every few seconds."""
+
+    _ATTEMPT = re.compile(r"Request attempt #(\d+)(?:/\d+)? failed; will retry")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log the record."""
+        found = self._ATTEMPT.match(record.getMessage())
+        return found is None or int(found[1]).bit_count() == 1
+
+
+def log_fewer_attempts() -> None:
+    """Install the filter where kopf logs the requests of its watches."""
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(FewerAttempts())
 
 
 def kopf_settings() -> kopf.OperatorSettings:

@@ -12,9 +12,9 @@ import pytest
 from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.controller import session as session_module
 from oomkeeper.controller.apiclient import APIClient, APIError
-from oomkeeper.controller.kopf_settings import LONGEST_RETRY_SECONDS, kopf_settings
+from oomkeeper.controller.kopf_settings import LONGEST_RETRY_SECONDS, kopf_settings, log_fewer_attempts
 from oomkeeper.controller.login import Login
-from oomkeeper.controller.session import open_session
+from oomkeeper.controller.session import MIN_WATCH_INTERVAL_SECONDS, open_session
 from tests.unit.agent.kube_server import Exchange, server
 
 
@@ -67,23 +67,23 @@ def test_requests_go_through_the_proxy() -> None:
     assert seen == [("http://api.invalid/prefix/x", "Basic bWU6c2VjcmV0")]
 
 
-def test_watches_of_a_path_start_at_a_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MIN_WATCH_INTERVAL_SECONDS", 0.2)
+def test_watches_of_a_path_start_a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
 
-    async def run(url: str) -> float:
-        now = asyncio.get_running_loop().time
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def run(url: str) -> None:
         async with open_session(ApiConfig(server=url)) as session:
-            started = now()
-            for _ in range(4):
-                async with session.get(url + "/pods", params={"watch": "true"}) as response:
-                    await response.read()
-            for path in ("/nodes?watch=true", "/pods", "/pods"):
+            for path in ("/pods?watch=true", "/nodes?watch=true", "/pods", "/pods", "/pods?watch=true"):
                 async with session.get(url + path) as response:
                     await response.read()
-            return now() - started
 
+    monkeypatch.setattr(session_module.asyncio, "sleep", sleep)
     with server(lambda one: one.raw(b"")) as url:
-        assert 0.6 <= asyncio.run(run(url)) < 0.75
+        asyncio.run(run(url))
+    assert [pause > 0 for pause in pauses] == [False, False, True]
+    assert pauses[-1] <= MIN_WATCH_INTERVAL_SECONDS
 
 
 def test_401_reads_the_configuration_again_and_other_requests_go_on() -> None:
@@ -173,3 +173,14 @@ def test_kopf_retries_each_request_without_end_and_soon() -> None:
         assert len(found) == 3000
         assert max(found) <= LONGEST_RETRY_SECONDS
         assert found[0] <= 1
+
+
+def test_attempts_during_an_outage_are_logged_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    from kopf._cogs.clients import watching
+
+    log_fewer_attempts()
+    for number in range(1, 70):
+        watching.logger.error(f"Request attempt #{number} failed; will retry: GET /x -> refused")
+    watching.logger.error("Request attempt #70/70 failed; escalating: GET /x -> refused")
+    numbers = [record.getMessage().split("#")[1].split()[0] for record in caplog.records]
+    assert numbers == ["1", "2", "4", "8", "16", "32", "64", "70/70"]
