@@ -23,8 +23,8 @@ class RetryDelays:
 
 
 class FewerAttempts(logging.Filter):
-    """Keeps of kopf's messages about the attempts of one request the 1st, 2nd, 4th, 8th and so on: in an outage
-    of hours a line an hour and kind, not one every few seconds."""
+    """Keeps the 1st, 2nd, 4th, 8th and so on of kopf's messages about the attempts of one request: an outage
+    of hours gives a line an hour and kind then, not one every few seconds."""
 
     _ATTEMPT = re.compile(r"Request attempt #(\d+)(?:/\d+)? failed; will retry")
 
