@@ -21,21 +21,28 @@ def test_storm_is_recorded_completely_although_kernel_prints_ten_reports(
 ) -> None:
     cgroups = [top.child(name, limit_bytes=4 * MIB) for name in ("one", "two")]
     node.start()
-    before = KmsgReader()
-    made = eater("maker").do("storm", procs=[one.procs for one in cgroups], count=KILLS, bytes=8 * MIB)
-    assert len(made) == KILLS
-    records = [record for record in before.read_available() if record.kernel]
-    before.close()
-    spread = [record.usec for record in records if b"Killed process" in record.text]
-    assert max(spread) - min(spread) < 5_000_000, "too slow to be a storm: the rate limit starts anew"
-    reports = sum(b"oom-kill:constraint" in record.text for record in records)
-    assert reports < KILLS, "the kernel printed every report: nothing is shown here"
+    maker = eater("maker")
+    made: list[int] = []
+    # On a busy machine the kills may be so slow that the rate limit starts anew: then once more.
+    for _ in range(10):
+        before = KmsgReader()
+        made += maker.do("storm", procs=[one.procs for one in cgroups], count=KILLS, bytes=8 * MIB)
+        records = [record for record in before.read_available() if record.kernel]
+        before.close()
+        reports = sum(b"oom-kill:constraint" in record.text for record in records)
+        if reports <= KILLS // 2:
+            break
+    else:
+        raise AssertionError("too slow to be a storm: the kernel printed most reports")
+    assert len(made) % KILLS == 0
 
-    found = eventually(lambda: len(node.kills(below=top)) >= KILLS and node.kills(below=top))
+    found = eventually(lambda: len(node.kills(below=top)) >= len(made) and node.kills(below=top))
     assert sorted(pids(found)) == sorted(made)
-    assert len({kill["id"] for kill in found}) == KILLS
-    # Those without a report too.
+    assert len({kill["id"] for kill in found}) == len(made)
+    # Those without a report too, each in the cgroup that the child of this turn joined.
     assert Counter(kill["taskMemcg"] for kill in found) == {one.path: one.oom_kills for one in cgroups}
+    truth = {pid: cgroups[turn % 2].path for turn, pid in enumerate(made)}
+    assert {pids([kill])[0]: kill["taskMemcg"] for kill in found} == truth
     headerless = [kill for kill in found if not kill["headerSeen"]]
     assert len(headerless) >= KILLS - reports
     assert all(kill["confidence"] != "High" and kill["uncertain"] for kill in headerless)
@@ -53,16 +60,23 @@ def test_kill_without_report_is_attributed_to_the_only_possible_limit(
     parent = top.child("parent", limit_bytes=24 * MIB)
     child = parent.child("child")
     node.start()
-    eater("maker").do("storm", procs=[other.procs], count=15, bytes=8 * MIB)
-    victim = eater("unreported")
-    victim.do("join", procs=child.procs)
-    victim.begin("eat", bytes=40 * MIB)
-    assert victim.killed
+    maker = eater("maker")
 
-    def found() -> Json:
-        return next(kill for kill in node.kills(below=top) if pids([kill]) == [victim.pid])
+    def kill_after_storm() -> Json:
+        maker.do("storm", procs=[other.procs], count=15, bytes=8 * MIB)
+        victim = eater("unreported")
+        victim.do("join", procs=child.procs)
+        victim.begin("eat", bytes=40 * MIB)
+        assert victim.killed
+        return eventually(
+            lambda: next(kill for kill in node.kills(below=top) if pids([kill]) == [victim.pid])
+        )
 
-    kill = eventually(found)
+    # On a busy machine the rate limit may start anew in between: then once more.
+    for _ in range(10):
+        kill = kill_after_storm()
+        if not kill["headerSeen"]:
+            break
     assert not kill["headerSeen"], "the kernel printed a report: nothing is shown here"
     assert (kill["cause"], kill["level"]) == ("AncestorCgroupLimit", "Ancestor")
     assert (kill["oomMemcg"], kill["taskMemcg"]) == (parent.path, child.path)

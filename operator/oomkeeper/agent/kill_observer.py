@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.cgroup.limits import Limited, limits_of, only_possible
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.cgroup.oom_counters import CountedKills, OOMKillCounters, known_kills
 from oomkeeper.kernel.dying import is_dying
@@ -59,6 +60,8 @@ class Placed(NamedTuple):
 
     path: str | None
     """None: nothing proves where it happened."""
+    limit: Limited | None
+    """The limit that must have been reached, where the counters leave only one."""
 
 
 class _Line(NamedTuple):
@@ -105,6 +108,8 @@ class KillObserver:
         self._scan_from = 0.0
         self._usecs: deque[int] = deque(maxlen=STORM_KILLS)
         self._storm_until = 0.0
+        self._limits: dict[str, tuple[Limited, ...]] = {}
+        """Limits above a cgroup as they were when the last interval with a kill in it was closed."""
         self._lock = threading.Lock()
         self._placed: dict[int, Placed] = {}
         self._moved: dict[str, CountedKills] = {}
@@ -161,6 +166,7 @@ class KillObserver:
             counts = self._scan()
             moved = self._growth(counts)
             complete = True  # what no counter shows now, none will show later
+        limits = {path: limits_of(self._hierarchy, path) for path in counts if counter_key(path) in moved}
         if self._vmstat.read() != kills:
             return  # another kill in between: the next step sees all of it
         grown = kills - self._kills
@@ -169,6 +175,9 @@ class KillObserver:
         if complete and settled:
             self._kills = kills
             self._close(Interval(grown, moved), counts)
+            self._limits.update(limits)
+            while len(self._limits) > REMEMBERED:
+                del self._limits[next(iter(self._limits))]
 
     def _read_log(self, records: Iterable[LogRecord]) -> None:
         for record in records:
@@ -188,7 +197,7 @@ class KillObserver:
         (reported_pid, reported_path), self._summary = self._summary, (None, None)
         if seq in self._skipped:
             return
-        if pid is not None and pid == reported_pid and reported_path is not None:
+        if reported_path is not None and pid == reported_pid:
             path, known = self._shared.own_path(reported_path), True
         else:
             path = traced or (self._dying_path(pid) if pid is not None else None)
@@ -234,10 +243,18 @@ class KillObserver:
         return grown
 
     def _place(self, seq: int, path: str | None) -> None:
+        limit = self._limit(path) if path is not None else None
         with self._lock:
-            self._placed[seq] = Placed(path)
+            self._placed[seq] = Placed(path, limit)
             while len(self._placed) > REMEMBERED:
                 del self._placed[next(iter(self._placed))]
+
+    def _limit(self, path: str) -> Limited | None:
+        before = self._limits.get(path, ())
+        now = limits_of(self._hierarchy, path)
+        if not now:  # removed in the meantime
+            return before[0] if len(before) == 1 else None
+        return only_possible(now, failures_before={one.path: one.failures or 0 for one in before})
 
     def _outside(self) -> int:
         """How many of the open kills are known to have happened where no counter here shows them."""
@@ -273,6 +290,7 @@ class KillObserver:
             self._known.update((counter_key(path), now) for path, now in moved.items())
             placed, self._lines, self._open = self._lines, [], False
         for line in placed:
-            self._place(line.seq, line.path if line.known else place)
+            if not line.known or line.path is None:
+                self._place(line.seq, place if not line.known else None)
         if placed:
             self.changed()

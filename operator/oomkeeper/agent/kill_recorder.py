@@ -106,7 +106,7 @@ class KillRecorder:
         )
         self.observed = False
         """Whether a thread of its own runs the observer."""
-        self._rate_limited = RateLimitedKills(hierarchy, self.observer)
+        self._rate_limited = RateLimitedKills(self.observer)
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""

@@ -8,8 +8,6 @@ cgroup named within the same window.
 
 from typing import NamedTuple, TypeVar
 
-from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.cgroup.limits import limits_of, only_possible
 from oomkeeper.model.cause import Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
@@ -38,8 +36,7 @@ class _Found(NamedTuple):
 class RateLimitedKills:
     """Completes kills without a report. Used from the loop's thread."""
 
-    def __init__(self, hierarchy: CgroupHierarchy, observer: KillObserver) -> None:
-        self._hierarchy = hierarchy
+    def __init__(self, observer: KillObserver) -> None:
         self._observer = observer
         self._reported: dict[str, tuple[str, int]] = {}
         self._found: dict[str, _Found] = {}
@@ -78,7 +75,7 @@ class RateLimitedKills:
         task = placed.path
         if kill.scope is not Scope.MEMCG:
             return _Found(task, None, None, _OTHER_MEANS)
-        limit = only_possible(limits_of(self._hierarchy, task))
+        limit = placed.limit
         if limit is not None:
             said = f" That the limit of {limit.path} was met is inferred from the limits that were in force."
             return _Found(task, limit.path, limit.limit_bytes, _OTHER_MEANS + said)

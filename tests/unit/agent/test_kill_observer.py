@@ -252,6 +252,47 @@ def test_storm_is_watched_for_a_while(kernel: Kernel) -> None:
     assert not observer.storm
 
 
+def limit(kernel: Kernel, path: str, *, limit: int, failures: int) -> None:
+    folder = kernel.tree.folder(path)
+    if kernel.tree.version == 1:
+        (folder / "memory.limit_in_bytes").write_text(f"{limit}\n")
+        (folder / "memory.failcnt").write_text(f"{failures}\n")
+    else:
+        (folder / "memory.max").write_text(f"{limit}\n")
+        events = folder / "memory.events.local"
+        lines = [line for line in events.read_text().splitlines() if not line.startswith("oom ")]
+        events.write_text("\n".join(["low 0", f"oom {failures}", *lines[1:]]) + "\n")
+
+
+def limits_found(kernel: Kernel, observer: KillObserver) -> list[str | None]:
+    found = [observer.place(seq) for seq in kernel.truth]
+    return [one.limit.path if one is not None and one.limit is not None else None for one in found]
+
+
+def test_container_at_its_limit_in_a_pod_that_was_at_its_own_before(kernel: Kernel) -> None:
+    kernel.tree.add("/pod")
+    kernel.tree.add("/pod/app")
+    observer = kernel.observer()
+    for pod_failures, app_failures in ((1, 0), (1, 1), (1, 2), (2, 2), (3, 3)):
+        kernel.kill("/pod/app")
+        limit(kernel, "/pod", limit=8192, failures=pod_failures)
+        limit(kernel, "/pod/app", limit=4096, failures=app_failures)
+        observer.step(kernel.log())
+    assert limits_found(kernel, observer) == ["/pod", "/pod/app", "/pod/app", "/pod", None]
+
+
+def test_limit_of_a_removed_cgroup_is_the_only_one_it_had(kernel: Kernel) -> None:
+    observer = kernel.observer()
+    limit(kernel, "/a", limit=4096, failures=0)
+    kernel.kill("/a", pid=7, reported=True)
+    observer.step(kernel.log())
+    kernel.process(8, "/a", dying=True)
+    kernel.kill("/a", pid=8)
+    kernel.tree.remove("/a")
+    observer.step(kernel.log())
+    assert limits_found(kernel, observer) == ["/a", "/a"]
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_no_kill_is_ever_placed_wrongly(tmp_path: Path, seed: int) -> None:
     """Random storms: late and lost lines, removed and remade cgroups, some reports, some victims in /proc."""

@@ -87,3 +87,33 @@ def test_failures_of_memory_and_swap_count_for_the_same_limit(tmp_path: Path) ->
     (cgroups.mount / "parent" / "memory.memsw.failcnt").write_text("5\n")
     cgroups.add("/parent/child", limit=4096)
     assert found(cgroups, "/parent/child") == Limited("/parent", 8192, 5)
+
+
+def test_limit_that_failed_charges_since_is_the_one(cgroups: Cgroups) -> None:
+    cgroups.add("/parent", limit=8192, failures=3)
+    cgroups.add("/parent/child", limit=4096, failures=2)
+    limits = limits_of(cgroups.hierarchy, "/parent/child")
+
+    def since(parent: int, child: int) -> Limited | None:
+        return only_possible(limits, failures_before={"/parent": parent, "/parent/child": child})
+
+    assert since(3, 1) == limits[0]
+    assert since(2, 2) == limits[1]
+    assert since(2, 1) is None
+    assert since(3, 2) is None
+    # Another cgroup of that name, which began at 0.
+    assert since(3, 9) == limits[0]
+
+
+def test_limit_far_above_the_peak_was_not_reached(tmp_path: Path) -> None:
+    cgroups = Cgroups(tmp_path / "cgroup", version=2)
+    cgroups.add("/pod", limit=64 << 20)
+    cgroups.add("/pod/app", limit=32 << 20)
+    for path, peak in (("pod", 40 << 20), ("pod/app", 32 << 20)):
+        (cgroups.mount / path / "memory.events.local").unlink()
+        (cgroups.mount / path / "memory.peak").write_text(f"{peak}\n")
+    limit = found(cgroups, "/pod/app")
+    assert limit is not None
+    assert limit.path == "/pod/app"
+    (cgroups.mount / "pod" / "memory.peak").write_text(f"{(64 << 20) - 4096}\n")
+    assert found(cgroups, "/pod/app") is None

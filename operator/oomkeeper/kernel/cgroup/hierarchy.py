@@ -112,10 +112,10 @@ class CgroupHierarchy:
             return None
         if self.version == 1:
             return CgroupMemory(
-                limit_bytes=_limit_v1(single_number(folder / "memory.limit_in_bytes")),
+                limit_bytes=limit_v1(single_number(folder / "memory.limit_in_bytes")),
                 usage_bytes=single_number(folder / "memory.usage_in_bytes"),
                 peak_bytes=single_number(folder / "memory.max_usage_in_bytes"),
-                swap_limit_bytes=_limit_v1(single_number(folder / "memory.memsw.limit_in_bytes")),
+                swap_limit_bytes=limit_v1(single_number(folder / "memory.memsw.limit_in_bytes")),
                 oom_kills=self.oom_kills(folder),
                 oom_group=False,
             )
@@ -154,7 +154,8 @@ def single_number(path: Path) -> int | None:
         return None
 
 
-def _limit_v1(value: int | None) -> int | None:
+def limit_v1(value: int | None) -> int | None:
+    """Return a limit of version 1, None for its way of writing "no limit"."""
     return None if value is None or value >= UNLIMITED_V1_BYTES else value
 
 
