@@ -1,4 +1,5 @@
-"""Whose kill was it: from the victim's cgroup path to a pod's container, or to a cgroup of the host."""
+"""Find the subject of a kill: from the victim's cgroup path to a pod's container, or to a cgroup of the
+host."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """The pods of this node: what an OOM kill needs to know of each, and a table of them.
 
-Everything in a Pod but its uid and its status can be written by whoever may create pods. So a pod is found by
-its uid; only a mirror pod, which stands for a static pod of this node, is also found by the hash of its
+Everything in a Pod but its uid and its status can be written by anyone who may create pods. So a pod is found
+by its uid; only a mirror pod, which stands for a static pod of this node, is also found by the hash of its
 manifest, and never in place of a pod that has the hash as its uid.
 """
 

@@ -1,6 +1,6 @@
 """Values that a node of this size cannot bear. Pure.
 
-The API allows one range for every node; what is sensible on a node of 1 TiB leaves one of 8 GiB without
+The API allows one range for every node; a sensible value on a node of 1 TiB leaves one of 8 GiB without
 memory.
 """
 
@@ -13,7 +13,7 @@ MAX_PERCENT = {
     # Below vm.min_free_kbytes only the kernel's own emergencies get memory; too high a value makes a node run
     # out of it at once (Documentation/admin-guide/sysctl/vm.rst).
     "vm.min_free_kbytes": 5,
-    # With strict overcommit nobody but root may commit the one, and no process alone the other.
+    # With strict overcommit, memory that only root may commit, and that a user's process must leave.
     "vm.admin_reserve_kbytes": 10,
     "vm.user_reserve_kbytes": 10,
 }

@@ -1,9 +1,9 @@
 """When a desired sysctl must not be applied on this node, and why. Pure.
 
-The dangers are real: kubelet with protectKernelDefaults does not start when a tunable differs from what it
-expects (pkg/kubelet/cm/container_manager_linux.go setupKernelTunables); vm.panic_on_oom=2 makes a mere
-container limit panic the node (mm/oom_kill.c check_panic_on_oom); and a panic with kernel.panic=0 hangs for
-ever (kernel/panic.c).
+The reasons: kubelet with protectKernelDefaults does not start when a tunable differs from what it expects
+(pkg/kubelet/cm/container_manager_linux.go setupKernelTunables); vm.panic_on_oom=2 makes a container at its
+limit panic the node (mm/oom_kill.c check_panic_on_oom); and a panic with kernel.panic=0 hangs the node
+(kernel/panic.c).
 """
 
 from oomkeeper.model.sysctl import SYSCTL_RULES
@@ -54,7 +54,7 @@ def refuse(
         if not kernel_panic_seconds:
             return Refusal(
                 "KernelPanicHangs",
-                "kernel.panic is 0 here: a panicked node would hang for ever; "
+                "kernel.panic is 0 here: a panicked node would hang; "
                 "set kernel.panic to the seconds until the reboot as well",
             )
     return None

@@ -1,9 +1,9 @@
 """Open files below a folder that stands for another root, such as /proc/<pid>/root.
 
 Links are resolved as that root's processes see them: an absolute link starts at the root again, and `..`
-never leads above it. Each component is opened by itself without following it, so that nobody who changes the
-tree meanwhile can lead the walk elsewhere (what openat2(2) does with RESOLVE_IN_ROOT, which Linux has since
-5.6).
+never leads above it. Each component is opened by itself without following it, so that no process that changes
+the tree meanwhile can lead the walk elsewhere (what openat2(2) does with RESOLVE_IN_ROOT, which Linux has
+since 5.6).
 """
 
 import errno

@@ -20,7 +20,7 @@ _HEADER = (
 
 
 class SysctlError(Exception):
-    """A sysctl could not be read or written; the message names the key and says why."""
+    """A sysctl could not be read or written; the message has the key and the reason."""
 
     def __init__(self, key: str, why: str, *, missing: bool = False) -> None:
         super().__init__(f"{key}: {why}")
@@ -38,11 +38,11 @@ class Sysctls:
 
     def _path(self, key: str) -> Path:
         if key not in SYSCTL_RULES:
-            raise SysctlError(key, "not in the list of sysctls that oomkeeper may touch")
+            raise SysctlError(key, "not in the list of sysctls that oomkeeper may write")
         return self._root.joinpath(*key.split("."))
 
     def read(self, key: str) -> int:
-        """The value in force. Raises SysctlError."""
+        """Return the value in force. Raises SysctlError."""
         path = self._path(key)
         try:
             return int(read_text(path).split()[0])
@@ -74,7 +74,7 @@ class Sysctls:
 
 
 def render_drop_in(values: Mapping[str, int], policies: Mapping[str, str]) -> str:
-    """Text of the drop-in: `policies` names the policy of each key."""
+    """Return the text of the drop-in; `policies` has the policy of each key."""
     lines = [
         f"# {policies.get(key, 'unknown policy')}\n{key} = {value}\n" for key, value in sorted(values.items())
     ]
@@ -82,9 +82,9 @@ def render_drop_in(values: Mapping[str, int], policies: Mapping[str, str]) -> st
 
 
 def write_drop_in(text: str | None, *, folder: Path) -> bool:
-    """Make the drop-in hold `text` (None removes it); True when the file changed.
+    """Make the drop-in hold `text` (None removes it); return whether the file changed.
 
-    The new file is complete before it takes the old one's name, so a crash leaves either. Raises OSError.
+    The new file is complete before it replaces the old one, so a crash leaves one of the two. Raises OSError.
     """
     path = folder / DROP_IN_NAME
     try:
@@ -110,8 +110,8 @@ def write_drop_in(text: str | None, *, folder: Path) -> bool:
 
 
 def find_setting(key: str, *, etc: Path = Path("/etc")) -> tuple[Path, int] | None:
-    """The file under /etc that sets `key` last at boot, with its value, our own drop-in aside; None where
-    none does.
+    """Return the file under /etc that sets `key` last at boot, other than our own drop-in, with its value;
+    None where none does.
 
     Order as in sysctl.d(5): drop-ins by name, then (where the distribution links it so) sysctl.conf as
     99-sysctl.conf.

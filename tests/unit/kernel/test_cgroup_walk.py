@@ -1,4 +1,4 @@
-"""Visits to cgroups: outer ones first, bounded however many somebody makes."""
+"""Visits to cgroups: outer ones first, bounded however many there are."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Where the memory controller's cgroups are, which cgroup a process is in, and what a cgroup's files say.
+"""Find the memory controller's cgroups, the cgroup of a process, and a cgroup's limits and counters.
 
 Files: Documentation/admin-guide/cgroup-v1/memory.rst and Documentation/admin-guide/cgroup-v2.rst. The files
-of a dead container vanish within about a second, so every reader here answers None for what is gone.
+of a dead container vanish within about a second, so every reader here returns None for what is gone.
 """
 
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ class CgroupHierarchy:
 
     @classmethod
     def find(cls, *, root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> Self:
-        """Version 2 where `root` itself is cgroup2 with the memory controller, else version 1 at
+        """Return version 2 where `root` itself is cgroup2 with the memory controller, else version 1 at
         root/memory.
 
-        A host in "hybrid" mode keeps memory in v1. Where neither is mounted the answer is v2 with nothing
+        A host in "hybrid" mode keeps memory in v1. Where neither is mounted the result is v2 with nothing
         in it.
         """
         if (root / "memory" / "memory.limit_in_bytes").exists() or (
@@ -68,7 +68,8 @@ class CgroupHierarchy:
         return 0
 
     def path_of(self, pid: int) -> str | None:
-        """Memory cgroup of a process, as this process's cgroup namespace sees it; None once it is gone.
+        """Return the memory cgroup of a process, as this process's cgroup namespace has it; None once it is
+        gone.
 
         A task that has left its cgroup while dying reports `/`; on v2 a removed cgroup ends in `
         (deleted)`, which is cut off.
@@ -86,12 +87,12 @@ class CgroupHierarchy:
         return None
 
     def folder(self, path: str) -> Path:
-        """The folder of a cgroup path."""
+        """Return the folder of a cgroup path."""
         return self.mount / path.lstrip("/")
 
     def inode(self, path: str) -> int | None:
-        """Inode of the cgroup's folder, which no other cgroup of this boot had or will have; None when it is
-        gone."""
+        """Return the inode of the cgroup's folder, which no other cgroup of this boot had or will have; None
+        when it is gone."""
         try:
             return self.folder(path).stat().st_ino
         except OSError:
@@ -106,7 +107,7 @@ class CgroupHierarchy:
         return tuple(map(int, text.split()))
 
     def memory(self, path: str) -> CgroupMemory | None:
-        """What the cgroup's files say now; None when it is gone."""
+        """Return the cgroup's limits and counters now; None when it is gone."""
         folder = self.folder(path)
         if not folder.is_dir():
             return None
@@ -129,15 +130,16 @@ class CgroupHierarchy:
         )
 
     def oom_kills(self, folder: Path) -> int | None:
-        """The cgroup's own count of OOM-killed processes; None where it is gone or this kernel does not
-        count."""
+        """Return the cgroup's own count of OOM-killed processes; None where it is gone or this kernel does
+        not count."""
         if self.version == 1:
             return keyed_number(folder / "memory.oom_control", "oom_kill")
         local = keyed_number(folder / "memory.events.local", "oom_kill")
         return local if local is not None else keyed_number(folder / "memory.events", "oom_kill")
 
     def all_oom_kills(self) -> dict[str, int]:
-        """Path -> count for every cgroup whose count is above zero. Costs one file read per cgroup."""
+        """Return path -> count for every cgroup whose count is above zero. Costs one file read per cgroup,
+        and leaves out what is beyond the bounds of walk.py."""
         counts = {}
         for folder in walk_cgroups(self.mount):
             count = self.oom_kills(folder)
@@ -147,7 +149,7 @@ class CgroupHierarchy:
 
 
 def single_number(path: Path) -> int | None:
-    """A file with one number; None for `max`, and for a file that is gone or empty."""
+    """Return the number in a file; None for `max`, and for a file that is gone or empty."""
     try:
         return int(read_text(path))
     except (OSError, ValueError):
@@ -160,7 +162,7 @@ def limit_v1(value: int | None) -> int | None:
 
 
 def keyed_number(path: Path, key: str) -> int | None:
-    """The value of one `key value` line; None where the file or the key is not there."""
+    """Return the value of one `key value` line; None where the file or the key is not there."""
     try:
         text = read_text(path)
     except OSError:

@@ -1,7 +1,7 @@
-"""Which processes are in a container's or a systemd unit's cgroups, and which belong to no container at all.
+"""Find the processes in a container's or a systemd unit's cgroups, and those that are in no container.
 
 Containers and units are found by their folders' names in the hierarchy, not by what /proc/<pid>/cgroup
-says: its paths are relative to the reader's cgroup namespace, so that an agent in a pod sees its neighbour as
+says: its paths are relative to the reader's cgroup namespace, so that to an agent in a pod its neighbour is
 `/../../pod<uid>/<id>`.
 """
 
@@ -16,7 +16,7 @@ from .walk import walk_cgroups
 
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 MAX_INNER_CGROUPS = 4096
-"""Of one container or unit: whoever owns it may make more."""
+"""Of one container or unit: its owner may make more."""
 _NOT_HOST = re.compile(r"kubepods|[0-9a-f]{64}")
 
 
@@ -34,8 +34,8 @@ def processes_below(folder: Path, *, containers: bool = True) -> Iterator[int]:
 
 
 class ContainerFolders:
-    """Where the containers' cgroups are. Whatever the cgroup driver and the runtime, the folder's name holds
-    the container's id."""
+    """Finds the containers' cgroups. With every cgroup driver and runtime the folder's name holds the
+    container's id."""
 
     def __init__(self, mount: Path) -> None:
         self._mount = mount
@@ -43,8 +43,8 @@ class ContainerFolders:
         self._sought: frozenset[str] = frozenset()
 
     def find(self, ids: Collection[str]) -> dict[str, Path]:
-        """Id -> folder, for those that have one. Walks the hierarchy only for an id that was not sought the
-        last time, or whose folder is gone."""
+        """Return id -> folder, for those that have one. Walks the hierarchy only for an id that was not
+        sought the last time, or whose folder is gone."""
         there = {one: folder for one, folder in self._known.items() if one in ids and folder.is_dir()}
         missing = set(ids) - there.keys()
         if missing - self._sought or self._known.keys() & missing:
@@ -53,7 +53,7 @@ class ContainerFolders:
         return dict(there)
 
     def look_again(self) -> None:
-        """Have the next find() walk for whatever it does not know."""
+        """Make the next find() walk for every id that it does not know."""
         self._sought = frozenset()
 
     def _walk(self, ids: set[str]) -> dict[str, Path]:
@@ -70,10 +70,11 @@ class ContainerFolders:
 
 
 def unit_folders(cgroup_root: Path, unit: str) -> list[Path]:
-    """Cgroups of a systemd unit: in systemd's own hierarchy on cgroup v1, in the unified one on v2.
+    """Return the cgroups of a systemd unit: in systemd's own hierarchy on cgroup v1, in the unified one on
+    v2.
 
-    Only slices lead to a unit of the system's manager. A user's manager names its units as it likes, below
-    `user@<uid>.service`, and does not make them sshd.service by that.
+    Only slices lead to a unit of the system's manager. A user's own manager, below
+    `user@<uid>.service`, can give its units any name.
     """
     root = next(
         (
@@ -104,11 +105,11 @@ class HostProcesses:
         inside = [at for at, part in enumerate(parts) if _NOT_HOST.search(part)]
         # Where this host is a container itself and its cgroup namespace does not hide it.
         self._prefix = "/".join(parts[: inside[-1] + 1]) if inside else ""
-        # We are in a cgroup namespace of our own: what is not outside of it is in our container.
+        # This process has a cgroup namespace of its own: what is not outside of it is in our container.
         self._elsewhere = any(path.startswith("/..") for path in paths)
 
     def has(self, pid: int) -> bool:
-        """Whether the process is in no container; False when it is gone."""
+        """Return whether the process is in no container; False when it is gone."""
         paths = _paths(self._proc / str(pid) / "cgroup")
         return bool(paths) and all(map(self._outside, paths))
 
