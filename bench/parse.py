@@ -26,7 +26,7 @@ from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
-from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_record import kill_record
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "tests" / "unit" / "cli" / "data" / "pod-limit-6.18-cgroup-v1.log"
@@ -63,7 +63,7 @@ def _reports(name: str, path: Path) -> None:
     lines = text.count(NEWLINE)
     reading = _best(lambda: _drain(read_relevant_records(io.BytesIO(text))))
     parsing = _best(lambda: _drain(_kills(text)))
-    judging = _best(lambda: [kill_to_json(kill, diagnose(kill)) for kill in _kills(text)])
+    judging = _best(lambda: [kill_record(kill, diagnose(kill)) for kill in _kills(text)])
     print(f"{name}: {lines / parsing:,.0f} lines/s to kills, {lines / judging:,.0f} lines/s to verdicts")
     print(
         f"  {REPORTS} reports of {report.count(NEWLINE)} lines: text to records {reading:.3f} s, "

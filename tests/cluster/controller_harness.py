@@ -316,7 +316,8 @@ class Controller:
         self._command = [
             sys.executable,
             "-m",
-            "oomkeeper.controller",
+            "oomkeeper",
+            "controller",
             "--kubeconfig",
             str(kubeconfig),
             *arguments,

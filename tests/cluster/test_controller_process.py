@@ -314,7 +314,7 @@ def test_bad_kubeconfig_gives_one_line_on_stderr(content: str | None, said: str,
     if content is not None:
         kubeconfig.write_text(content)
     done = subprocess.run(
-        [sys.executable, "-m", "oomkeeper.controller", "--kubeconfig", str(kubeconfig)],
+        [sys.executable, "-m", "oomkeeper", "controller", "--kubeconfig", str(kubeconfig)],
         capture_output=True,
         text=True,
         check=False,

@@ -2,7 +2,8 @@
 without a line in the log."""
 
 import io
-import json
+
+from msgspec.json import encode
 
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.diagnosis.whatif import Settings, simulate
@@ -13,7 +14,8 @@ from oomkeeper.model.kill import Kill
 from oomkeeper.reporting.explanation_html import render_html
 from oomkeeper.reporting.explanation_markdown import render_markdown
 from oomkeeper.reporting.explanation_text import render_text
-from oomkeeper.reporting.kill_json import KillJson, kill_to_json
+from oomkeeper.reporting.kill_record import kill_record
+from oomkeeper.resources.killrecord import KillRecord
 
 _RENDERERS = (render_text, render_markdown, render_html)
 _SETTINGS = Settings(adjustments=(("1", 500), ("a", -1000)), kill_allocating_task=True, panic_on_oom=1)
@@ -30,7 +32,7 @@ def check(data: bytes) -> int:
     a property does not hold, and whatever the code raises."""
     kills = kills_of(data)
     for kill in kills:
-        page = kill_to_json(kill, diagnose(kill))
+        page = kill_record(kill, diagnose(kill))
         check_kill(kill, page, data)
         simulate(kill, _SETTINGS)
         # One renderer per input, chosen by its length: each gets its turn at a third of the cost.
@@ -38,15 +40,14 @@ def check(data: bytes) -> int:
     return len(kills)
 
 
-def check_kill(kill: Kill, page: KillJson, data: bytes) -> None:
+def check_kill(kill: Kill, page: KillRecord, data: bytes) -> None:
     """Check the properties of one event of `data`."""
     # The reader drops NUL bytes, which a torn write leaves in a log, and joins broken words.
     assert kill.kill_lines <= data.translate(None, _DROPPED).count(b"Kill"), "more kills than kill lines"
-    assert page["summary"], "an event without a summary"
-    assert page["summary"].isprintable()
-    assert all(0 <= part["share"] <= 1 and part["bytes"] >= 0 for part in page["contributors"])
-    text = json.dumps(page, ensure_ascii=False)
-    text.encode("utf-8")
+    assert page.summary, "an event without a summary"
+    assert page.summary.isprintable()
+    assert all(0 <= part.share <= 1 and part.bytes >= 0 for part in page.contributors)
+    text = encode(page).decode()
     assert len(text) < 200_000 + 4 * len(data), "an event larger than its log"
     for victim in kill.victims:
         assert 0 <= victim.pid < 1 << 68

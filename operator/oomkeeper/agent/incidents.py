@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from msgspec import to_builtins
 from msgspec.structs import replace
 
 from oomkeeper.model.cause import Visibility
@@ -29,7 +28,7 @@ from oomkeeper.resources.oomincident import (
     VictimFacts,
     WorkloadReference,
 )
-from oomkeeper.resources.record import max_items, max_length, read
+from oomkeeper.resources.record import max_items, max_length
 
 from .attribution import Subject
 from .clock import full_hour
@@ -233,8 +232,8 @@ def _describe(status: OOMIncidentStatus, record: RecordedKill, *, subject: Subje
 
 
 def _advice(advice: Iterable[Advice], status: OOMIncidentStatus) -> tuple[AdviceItem, ...]:
-    items = with_growth(to_builtins(advice), to_builtins(status.kills), cause=status.cause or "")
-    return tuple(read(AdviceItem, item) for item in items)
+    items = tuple(AdviceItem(remedy=item.remedy, message=item.message) for item in advice)
+    return with_growth(items, status.kills, cause=status.cause or "")
 
 
 def _evidence(record: RecordedKill, *, subject: Subject) -> Evidence:

@@ -4,9 +4,8 @@ from oomkeeper.diagnosis import diagnose
 from oomkeeper.model.cause import Confidence
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
-from oomkeeper.reporting.kill_json import kill_to_json, kube_cgroup
-from oomkeeper.resources.killrecord import RecordedKill
-from oomkeeper.resources.record import read
+from oomkeeper.reporting.kill_record import kill_record, kube_cgroup, recorded_kill
+from oomkeeper.resources.killrecord import PodName, RecordedKill
 
 from .attribution import Subject
 
@@ -35,9 +34,11 @@ def record_of(
         )
     pod = None
     if subject.pod is not None:
-        pod = {"namespace": subject.pod.facts.namespace, "name": subject.pod.facts.name}
-    document = kill_to_json(kill, diagnosis, kube=kube_cgroup(kill))
-    return read(
-        RecordedKill,
-        {**document, "id": kill_id, "pod": pod, "container": subject.container, "bootID": boot_id},
+        pod = PodName(namespace=subject.pod.facts.namespace, name=subject.pod.facts.name)
+    return recorded_kill(
+        kill_record(kill, diagnosis, kube=kube_cgroup(kill)),
+        kill_id=kill_id,
+        pod=pod,
+        container=subject.container,
+        boot_id=boot_id,
     )

@@ -14,7 +14,7 @@ from oomkeeper.kernel.shared_kernel import (
     path_inside,
 )
 from oomkeeper.model.kill import Kill
-from oomkeeper.reporting.kill_json import kube_cgroup
+from oomkeeper.reporting.kill_record import kube_cgroup
 
 
 class SharedKernel:

@@ -1,60 +1,65 @@
-"""`oomkeeper agent`: the node's half of the operator, as the DaemonSet runs it."""
+"""`oomkeeper agent`: the node agent, as the DaemonSet runs it."""
 
-import argparse
 import logging
 import os
 import signal
 import threading
 from pathlib import Path
 
+import click
+
 from oomkeeper.agent.service import Agent, AgentConfig
 from oomkeeper.agent.store import StateError
 from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.connection.tls import check_config
-from oomkeeper.logformat import configure_logging, get_logger
+from oomkeeper.logformat import LogFormat, configure_logging, get_logger
 
 from .errors import FAILED, BadInput
-from .host import add_host_paths, add_log_format, add_state_dir, host_paths
+from .host import PATH, host_path_options, host_paths, log_format_option, state_dir_option
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--node-name",
-        metavar="NAME",
-        default=os.environ.get("NODE_NAME"),
-        help="this node's name (default $NODE_NAME)",
-    )
-    parser.add_argument(
-        "--namespace",
-        metavar="NAME",
-        default=os.environ.get("POD_NAMESPACE", "oomkeeper-system"),
-        help="the operator's own namespace, where incidents of host processes go (default $POD_NAMESPACE)",
-    )
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        type=Path,
-        help="outside a pod: where the API server is, and the credentials",
-    )
-    parser.add_argument("--verbose", "-v", action="store_true", help="log more")
-    add_log_format(parser)
-    add_state_dir(parser)
-    add_host_paths(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Until SIGTERM; exit 0 then. Raises BadInput where it cannot begin."""
-    configure_logging(level=logging.DEBUG if args.verbose else logging.INFO, log_format=args.log_format)
-    if not args.node_name:
+@click.command
+@click.option(
+    "--node-name", metavar="NAME", envvar="NODE_NAME", help="This node's name (default $NODE_NAME)."
+)
+@click.option(
+    "--namespace",
+    metavar="NAME",
+    envvar="POD_NAMESPACE",
+    default="oomkeeper-system",
+    help="The operator's namespace, for incidents of host processes (default $POD_NAMESPACE).",
+)
+@click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    type=PATH,
+    help="API server and credentials; default: the pod's service account.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@log_format_option
+@state_dir_option
+@host_path_options
+def command(
+    node_name: str | None,
+    namespace: str,
+    kubeconfig: Path | None,
+    verbose: bool,
+    log_format: LogFormat,
+    state_dir: Path,
+    **paths: Path,
+) -> int:
+    """Run the node agent until SIGTERM (as the DaemonSet does)."""
+    configure_logging(level=logging.DEBUG if verbose else logging.INFO, log_format=log_format)
+    if not node_name:
         raise BadInput("--node-name is missing (the DaemonSet sets NODE_NAME from spec.nodeName)")
     try:
         agent = Agent(
             AgentConfig(
-                api=api_config(args.kubeconfig),
-                node=args.node_name,
-                state_dir=args.state_dir,
-                namespace=args.namespace,
-                host=host_paths(args),
+                api=api_config(kubeconfig),
+                node=node_name,
+                state_dir=state_dir,
+                namespace=namespace,
+                host=host_paths(paths),
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,10 +75,9 @@ _failed: list[str] = []
 
 
 def _fail(failure: threading.ExceptHookArgs, agent: Agent) -> None:
-    """A thread that dies takes the agent with it: kubelet starts it anew, and the state file says from
-    where."""
+    """Stop the agent when one of its threads fails: kubelet restarts it, and it continues from its state."""
     name = failure.thread.name if failure.thread else "?"
-    get_logger(__name__).exception("thread died", failure.exc_value or failure.exc_type(), name=name)
+    get_logger(__name__).exception("thread failed", failure.exc_value or failure.exc_type(), name=name)
     _failed.append(name)
     agent.stop()
 

@@ -1,12 +1,44 @@
-"""`oomkeeper controller`: the cluster's half, as the chart runs it."""
+"""`oomkeeper controller`: the cluster controller, as the chart runs it."""
 
-import argparse
+from pathlib import Path
 
-from oomkeeper.controller.start import add_arguments, start
+import click
 
-__all__ = ["add_arguments", "run"]
+from oomkeeper.controller.start import LOG_LEVELS, start
+from oomkeeper.logformat import LogFormat
+
+from .host import PATH, log_format_option
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the controller until SIGTERM. Exit code 0; 2 where there is no cluster to serve."""
-    return start(args)
+@click.command
+@click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    type=PATH,
+    help="The cluster to serve; default: $KUBECONFIG, the pod's service account, or ~/.kube/config.",
+)
+@click.option(
+    "--namespace",
+    metavar="NAME",
+    default="oomkeeper-system",
+    help="The operator's namespace.",
+    show_default=True,
+)
+@click.option(
+    "--liveness", metavar="URL", help="Serve a health endpoint, for example http://0.0.0.0:8080/healthz."
+)
+@click.option(
+    "--log-level", type=click.Choice(LOG_LEVELS), default="info", help="Log level.", show_default=True
+)
+@log_format_option
+def command(
+    kubeconfig: Path | None, namespace: str, liveness: str | None, log_level: str, log_format: LogFormat
+) -> int:
+    """Run the cluster controller until SIGTERM (as the Deployment does)."""
+    return start(
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        liveness=liveness,
+        log_level=log_level,
+        log_format=log_format,
+    )

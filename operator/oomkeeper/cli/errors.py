@@ -1,16 +1,18 @@
-"""What a verb raises when it cannot go on, and how any end of a verb becomes an exit status.
+"""Errors of a verb, and how each end of a verb becomes an exit status.
 
 0    done, whatever was found
 1    the work failed on the way (a full disk, a lost connection)
 2    the command line or its input is wrong; nothing was changed
 130  interrupted from the keyboard
-141  the reader of a pipe went away
+141  the reader of a pipe closed it
 """
 
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+from oomkeeper.model.escaping import printable
 
 FAILED = 1
 BAD_INPUT = 2
@@ -25,18 +27,18 @@ class CliError(Exception):
 
 
 class BadInput(CliError):
-    """The command line, or a file it names, is wrong: the message says what and where. Exit 2, nothing was
-    changed.
+    """The command line, or a file it names, is wrong: the message states what and where. Exit status 2,
+    nothing was changed.
     """
 
     status = BAD_INPUT
 
 
 def run_guarded(prog: str, work: Callable[[], int]) -> int:
-    """The exit status of `work`, with every expected end of it (bad input, broken pipe, Ctrl-C) said in one
-    line.
+    """Return the exit status of `work`, with every expected end (bad input, broken pipe, Ctrl-C) reported in
+    one line.
 
-    An unexpected exception passes through: its traceback is what a bug report needs.
+    An unexpected exception passes through: a bug report needs its traceback.
     """
     try:
         status = work()
@@ -59,23 +61,20 @@ def run_guarded(prog: str, work: Callable[[], int]) -> int:
 
 
 def complain(prog: str, message: str) -> None:
-    """One line on stderr, however the message came about: a file's name may hold a newline or a control
-    sequence.
-    """
-    line = " ".join(message.split())
-    line = "".join(char if char.isprintable() else f"\\x{ord(char) & 0xFF:02x}" for char in line)
-    print(f"{prog}: {line}".encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr, flush=True)
+    """Print one line on stderr; a file's name in `message` may contain a newline or a control sequence."""
+    line = f"{prog}: {printable(' '.join(message.split()))}"
+    print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr, flush=True)
 
 
 def usage_error(prog: str, message: str) -> NoReturn:
-    """End with one line on stderr and exit 2, as a wrong command line does."""
+    """End with one line on stderr and exit status 2, as for a wrong command line."""
     complain(prog, f"{message} (see {prog} --help)")
     raise SystemExit(BAD_INPUT)
 
 
 def _discard_stdout() -> None:
-    """Keep the interpreter from flushing once more into the closed pipe at exit (the signal module's note
-    on SIGPIPE).
+    """Keep the interpreter from flushing again into the closed pipe at exit (the signal module's note on
+    SIGPIPE).
     """
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())

@@ -1,12 +1,11 @@
-"""Options and output shared by the commands that work on a host."""
+"""Options shared by the commands that work on a host, and their output."""
 
-import argparse
 import json
-import os
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from oomkeeper.logformat import LOG_FORMATS
 from oomkeeper.model.names import STATE_DIR
@@ -14,75 +13,83 @@ from oomkeeper.model.names import STATE_DIR
 if TYPE_CHECKING:
     from oomkeeper.agent.loop import HostPaths
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 
-def add_state_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+PATH = click.Path(path_type=Path)
+FILE = click.Path(allow_dash=True)
+"""A file by its name, or - for standard input; the verb opens it and reports errors."""
+
+
+class WholeNumber(click.IntRange):
+    """An integer within bounds, with a plain error message."""
+
+    name = "whole number"
+
+
+_HOST_PATHS = {
+    "proc": "/proc",
+    "sys": "/sys",
+    "cgroup": "/sys/fs/cgroup",
+    "etc": "/etc",
+    "kmsg": "/dev/kmsg",
+    "pstore": "/sys/fs/pstore",
+    "pstore-archive": "/var/lib/systemd/pstore",
+}
+
+
+def state_dir_option(command: _F) -> _F:
+    """Add --state-dir."""
+    return click.option(
         "--state-dir",
         metavar="DIR",
-        type=Path,
-        default=Path(os.environ.get("OOMKEEPER_STATE_DIR", STATE_DIR)),
-        help=f"folder of the node's state (default {STATE_DIR})",
+        type=PATH,
+        envvar="OOMKEEPER_STATE_DIR",
+        default=STATE_DIR,
+        help=f"Directory of the node's state (default $OOMKEEPER_STATE_DIR or {STATE_DIR}).",
+    )(command)
+
+
+def output_option(*formats: str) -> Callable[[_F], _F]:
+    """Add --output, which chooses between `formats`; the first is the default."""
+    return click.option(
+        "-o", "--output", type=click.Choice(formats), default=formats[0], help="Format.", show_default=True
     )
 
 
-def add_output(parser: argparse.ArgumentParser, *, choices: tuple[str, ...] = ("text", "json")) -> None:
-    parser.add_argument("--output", "-o", choices=choices, default="text", help="how to print (default text)")
+def proc_option(command: _F) -> _F:
+    """Add --proc."""
+    return click.option("--proc", metavar="PATH", type=PATH, default="/proc", help="The host's /proc.")(
+        command
+    )
 
 
-def add_host_paths(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("where the host is mounted")
-    for name, default in (
-        ("proc", "/proc"),
-        ("sys", "/sys"),
-        ("cgroup", "/sys/fs/cgroup"),
-        ("etc", "/etc"),
-        ("kmsg", "/dev/kmsg"),
-        ("pstore", "/sys/fs/pstore"),
-        ("pstore-archive", "/var/lib/systemd/pstore"),
-    ):
-        group.add_argument(
-            f"--{name}", metavar="PATH", type=Path, default=Path(default), help=f"the host's {default}"
-        )
+def host_path_options(command: _F) -> _F:
+    """Add an option for each place where the host's files may be mounted; `host_paths` reads them."""
+    for name, default in reversed(_HOST_PATHS.items()):
+        command = click.option(
+            f"--{name}", metavar="PATH", type=PATH, default=default, help=f"The host's {default}."
+        )(command)
+    return command
 
 
-def host_paths(args: argparse.Namespace) -> "HostPaths":
-    """Where the options of `add_host_paths` say that the host's files are."""
+def host_paths(paths: dict[str, Path]) -> "HostPaths":
+    """Return the values of `host_path_options`."""
     from oomkeeper.agent.loop import HostPaths
 
-    return HostPaths(
-        proc=args.proc,
-        sys=args.sys,
-        cgroup=args.cgroup,
-        etc=args.etc,
-        kmsg=args.kmsg,
-        pstore=args.pstore,
-        pstore_archive=args.pstore_archive,
-    )
+    return HostPaths(**paths)
 
 
-def add_log_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--log-format", choices=LOG_FORMATS, default="logfmt", help="format of log lines (default logfmt)"
-    )
-
-
-def text_pages_for(kills: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """Render kills as text for the means of stdout."""
-    import shutil
-
-    from oomkeeper.reporting.explanation_text import text_pages
-    from oomkeeper.resources.killrecord import RecordedKill
-    from oomkeeper.resources.record import read
-
-    terminal = sys.stdout.isatty()
-    encoding = (sys.stdout.encoding or "ascii").lower()
-    return text_pages(
-        (read(RecordedKill, kill) for kill in kills),
-        width=min(120, shutil.get_terminal_size((100, 24)).columns) if terminal else 100,
-        colour=terminal and "NO_COLOR" not in os.environ,
-        unicode=encoding.replace("-", "") == "utf8",
-    )
+def log_format_option(command: _F) -> _F:
+    """Add --log-format."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(LOG_FORMATS),
+        default=LOG_FORMATS[0],
+        help="Format of log lines.",
+        show_default=True,
+    )(command)
 
 
 def print_json(document: Any) -> None:
+    """Print an indented JSON document."""
     print(json.dumps(document, indent=2, ensure_ascii=False))

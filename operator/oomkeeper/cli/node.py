@@ -1,13 +1,13 @@
-"""`oomkeeper node`: the agent on one bare host. Keeps a policy's sysctls and adjustments, and witnesses OOM
-kills.
-"""
+"""`oomkeeper node`: the agent on one host without Kubernetes. Enforces a policy's sysctls and adjustments,
+and records OOM kills."""
 
-import argparse
 import logging
 import signal
 import sys
+from pathlib import Path
 
-import msgspec
+import click
+from msgspec.json import encode
 
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.listener import LoopListener
@@ -15,47 +15,58 @@ from oomkeeper.agent.loop import HostPaths, NodeLoop, restore_node
 from oomkeeper.agent.messages import DesiredChanged
 from oomkeeper.agent.store import StateError, Store, hold_state
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
-from oomkeeper.logformat import configure_logging
+from oomkeeper.logformat import LogFormat, configure_logging
 from oomkeeper.resources.killrecord import RecordedKill
 
 from .errors import BadInput, complain
-from .host import add_host_paths, add_log_format, add_output, add_state_dir, host_paths, text_pages_for
+from .host import FILE, host_path_options, host_paths, log_format_option, output_option, state_dir_option
+from .output import JSON, TEXT, write_kills
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--policy", metavar="FILE", help="an OOMPolicy as YAML; without it the node is only watched"
-    )
-    parser.add_argument(
-        "--restore",
-        action="store_true",
-        help="put back what was changed: at the end with --policy, at once and without watching otherwise",
-    )
-    parser.add_argument("--verbose", "-v", action="store_true", help="log progress to stderr")
-    add_log_format(parser)
-    add_state_dir(parser)
-    add_output(parser)
-    add_host_paths(parser)
+@click.command
+@click.option(
+    "--policy", metavar="FILE", type=FILE, help="An OOMPolicy as YAML; without it, kills are only recorded."
+)
+@click.option(
+    "--restore",
+    is_flag=True,
+    help="Restore the original values: with --policy at the end, otherwise now, and exit.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log progress to stderr.")
+@log_format_option
+@state_dir_option
+@output_option("text", "json")
+@host_path_options
+def command(
+    policy: str | None,
+    restore: bool,
+    verbose: bool,
+    log_format: LogFormat,
+    state_dir: Path,
+    output: str,
+    **paths: Path,
+) -> int:
+    """Enforce a policy's sysctls and record OOM kills on this host until SIGTERM or SIGINT, without a
+    cluster.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Until SIGTERM or SIGINT; exit 0 then. Bad input ends it before anything is changed."""
-    configure_logging(level=logging.INFO if args.verbose else logging.WARNING, log_format=args.log_format)
-    desired = _desired(args.policy) if args.policy else None
-    host = host_paths(args)
-    restore_only = args.restore and desired is None
+    Bad input ends it before anything is changed.
+    """
+    configure_logging(level=logging.INFO if verbose else logging.WARNING, log_format=log_format)
+    desired = _desired(policy) if policy else None
+    host = host_paths(paths)
+    restore_only = restore and desired is None
     try:
         if restore_only:
-            store = Store.open(args.state_dir, create=False)
-            with hold_state(args.state_dir):
+            store = Store.open(state_dir, create=False)
+            with hold_state(state_dir):
                 _restore(store, host)
             store.close()
             return 0
         KmsgReader(path=host.kmsg).close()
-        with hold_state(args.state_dir):
-            store = Store.open(args.state_dir)
-            _watch(args, store=store, host=host, desired=desired)
-            if args.restore:
+        with hold_state(state_dir):
+            store = Store.open(state_dir)
+            _watch(store=store, host=host, desired=desired, output=output, state_dir=state_dir)
+            if restore:
                 _restore(store, host)
             store.close()
     except (StateError, KmsgUnreadableError) as error:
@@ -63,14 +74,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _watch(args: argparse.Namespace, *, store: Store, host: HostPaths, desired: Desired | None) -> None:
+def _watch(*, store: Store, host: HostPaths, desired: Desired | None, output: str, state_dir: Path) -> None:
     loop = NodeLoop(
         store=store,
         node=_host_name(host),
         host=host,
         pods=None,
         operator_namespace="oomkeeper-system",
-        listener=_KillPrinter(args.output),
+        listener=_KillPrinter(output),
     )
     if desired is not None:
         loop.post(DesiredChanged(desired))
@@ -78,16 +89,14 @@ def _watch(args: argparse.Namespace, *, store: Store, host: HostPaths, desired: 
         signal.signal(number, lambda _number, _frame: loop.stop())
     complain(
         "oomkeeper node",
-        f"watching the kernel log; state in {args.state_dir}"
-        + (f"; keeping {len(desired.sysctls)} sysctls" if desired is not None else ""),
+        f"watching the kernel log; state in {state_dir}"
+        + (f"; enforcing {len(desired.sysctls)} sysctls" if desired is not None else ""),
     )
     loop.run()
 
 
 def _desired(path: str) -> Desired:
-    """What a policy file asks of this host. nodeSelector and rollout speak of a cluster and do not matter
-    here.
-    """
+    """Return what a policy file sets on this host. nodeSelector and rollout only matter in a cluster."""
     from oomkeeper.api.policyfile import PolicyFileError, load_policy
 
     from .policy import desired_of_policy
@@ -117,9 +126,10 @@ class _KillPrinter(LoopListener):
         self._output = output
 
     def kill_recorded(self, record: RecordedKill) -> None:
-        if self._output == "json":
-            text = msgspec.json.encode(record).decode()
+        """Print one kill as soon as it is recorded."""
+        if self._output == JSON:
+            sys.stdout.write(encode(record).decode() + "\n")
         else:
-            text = "".join(text_pages_for([msgspec.to_builtins(record)]))
-        sys.stdout.write(text + "\n")
+            write_kills([record], output=TEXT)
+            sys.stdout.write("\n")
         sys.stdout.flush()

@@ -1,8 +1,8 @@
 """`oomkeeper status`: this host's sysctls compared with their desired values, and the kill accounting."""
 
-import argparse
 from pathlib import Path
 
+import click
 from msgspec import to_builtins
 from msgspec.structs import replace
 
@@ -14,31 +14,28 @@ from oomkeeper.model.sysctl import SYSCTLS
 from oomkeeper.resources.oomnode import ObservedSysctl
 
 from .errors import BadInput
-from .host import add_output, add_state_dir, print_json
+from .host import output_option, print_json, proc_option, state_dir_option
 
 NOT_DESIRED = ""
 """State of a sysctl that no policy sets."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_state_dir(parser)
-    add_output(parser)
-    parser.add_argument("--proc", metavar="PATH", type=Path, default=Path("/proc"), help="the host's /proc")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print every sysctl that a policy could set, and the accounting. Raises BadInput without a state
-    database."""
+@click.command
+@state_dir_option
+@output_option("text", "json")
+@proc_option
+def command(state_dir: Path, output: str, proc: Path) -> int:
+    """Print this host's sysctls, their desired values, and the kill accounting."""
     try:
-        store = Store.open(args.state_dir, create=False)
+        store = Store.open(state_dir, create=False)
     except StateError as error:
         raise BadInput(str(error)) from error
     observed = {one.name: one for one in store.note(SYSCTLS_NOTE, tuple[ObservedSysctl, ...]) or ()}
     account = store.account()
     store.close()
-    sysctls = Sysctls(root=args.proc / "sys")
+    sysctls = Sysctls(root=proc / "sys")
     rows = [_row(rule.key, observed.get(rule.key), sysctls) for rule in SYSCTLS]
-    if args.output == "json":
+    if output == "json":
         print_json({"sysctls": [_json(row) for row in rows], "account": _account(account)})
     else:
         _print_text(rows, account)

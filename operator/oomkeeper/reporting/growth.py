@@ -4,19 +4,16 @@ Pure: the last kills of an OOMIncident in, a sentence out; None where the kills 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oomkeeper.model.cause import Cause, Remedy
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.times import parse_time
 from oomkeeper.model.units import bytes_text, share_text
 from oomkeeper.resources.killrecord import KillRecord
-from oomkeeper.resources.oomincident import RecentKill
-from oomkeeper.resources.record import read
-
-Item = dict[str, Any]
+from oomkeeper.resources.oomincident import AdviceItem, RecentKill
 
 _SINCE_BOOT = re.compile(r"\+\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _MIN_KILLS = 3
@@ -56,14 +53,16 @@ def growth_sentence(kills: Sequence[RecentKill]) -> str | None:
     return _limit_filled(printable(comm), peaks, apart) or _peak_grows(printable(comm), peaks)
 
 
-def with_growth(advice: Sequence[Item], kills: Sequence[Mapping[str, Any]], *, cause: str) -> list[Item]:
+def with_growth(
+    advice: Sequence[AdviceItem], kills: Sequence[RecentKill], *, cause: str
+) -> tuple[AdviceItem, ...]:
     """Return the advice on the last kill, with the growth over all kills in the advice to find the leak."""
-    grown = growth_sentence([read(RecentKill, kill) for kill in kills]) if cause not in NO_SHORTAGE else None
-    if grown is None:
-        return list(advice)
-    others = [item for item in advice if item["remedy"] != Remedy.FIND_LEAK]
-    words = next((item["message"] for item in advice if item["remedy"] == Remedy.FIND_LEAK), _WHAT_TO_DO)
-    return [{"remedy": str(Remedy.FIND_LEAK), "message": f"{grown} {words}"}, *others]
+    growth = growth_sentence(kills) if cause not in NO_SHORTAGE else None
+    if growth is None:
+        return tuple(advice)
+    others = (item for item in advice if item.remedy != Remedy.FIND_LEAK)
+    leak = next((item.message for item in advice if item.remedy == Remedy.FIND_LEAK), _WHAT_TO_DO)
+    return (AdviceItem(remedy=str(Remedy.FIND_LEAK), message=f"{growth} {leak}"), *others)
 
 
 def recent_kill(kill: KillRecord) -> RecentKill:

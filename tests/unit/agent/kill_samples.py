@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import to_builtins
+
 from oomkeeper.agent.attribution import Subject
 from oomkeeper.agent.incidents import new_incident, status_of
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
-from oomkeeper.reporting.kill_json import kill_to_json
+from oomkeeper.reporting.kill_record import kill_record, recorded_kill
 from oomkeeper.resources.killrecord import RecordedKill
 from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentStatus
 from oomkeeper.resources.record import read, to_document
@@ -22,7 +24,8 @@ def recorded(
 ) -> RecordedKill:
     """A kill's record, as the agent stores it."""
     one = one or kill()
-    return read(RecordedKill, {**kill_to_json(one, verdict or diagnose(one)), "id": kill_id, **fields})
+    record = recorded_kill(kill_record(one, verdict or diagnose(one)), kill_id=kill_id)
+    return read(RecordedKill, {**to_builtins(record), **fields})
 
 
 def status(incident: OOMIncident) -> OOMIncidentStatus:

@@ -22,9 +22,8 @@ from oomkeeper.model.cause import (
 )
 from oomkeeper.model.diagnosis import Advice, Contributor, Diagnosis
 from oomkeeper.model.kill import Invoker, Kill, Victim
-from oomkeeper.reporting.kill_json import kill_to_json
-from oomkeeper.resources.killrecord import RecordedKill
-from oomkeeper.resources.record import read, to_document
+from oomkeeper.reporting.kill_record import kill_record, recorded_kill
+from oomkeeper.resources.record import to_document
 
 COMM = "\x01" * 15
 """Fifteen bytes that all have to be escaped."""
@@ -69,7 +68,7 @@ def incident(*, kills: int, kill: Kill = HUGE, verdict: Diagnosis = VERDICT) -> 
         kill_id = f"6f9f3f0e-1111-4222-8333-444455556666-{number}"
         made = add_kill(
             made,
-            record=read(RecordedKill, {**kill_to_json(kill, verdict), "id": kill_id}),
+            record=recorded_kill(kill_record(kill, verdict), kill_id=kill_id),
             time=f"2026-11-{day + 1:02}T{hour:02}:59:59.999999Z",
             subject=HOST,
             new=True,

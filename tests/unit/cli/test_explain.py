@@ -19,7 +19,7 @@ from oomkeeper.reporting.explanation_text import render_text
 from oomkeeper.resources.killrecord import KillRecord
 from oomkeeper.resources.record import read
 
-from ..reporting.test_kill_json import assert_contract
+from ..reporting.test_kill_record import assert_contract
 from .running import CORPUS, POD_LOG, environment, oomkeeper
 
 POD_UID = "94c5c068-ea6a-4fa3-862b-454dd90036ef"
@@ -98,8 +98,8 @@ def _bad_inputs(folder: Path) -> list[tuple[str, list[str], str]]:
         ("hostile-name", [str(folder / "bad\n\x1b[31mname")], r"\x1b[31mname: is a binary file"),
         # Opens and cannot be read, for root too.
         ("unreadable", ["/proc/self/mem"], "/proc/self/mem: Input/output error"),
-        ("output", ["-o", "yaml"], "invalid choice: 'yaml'"),
-        ("option", ["--frob"], "unrecognized arguments: --frob"),
+        ("output", ["-o", "yaml"], "'yaml' is not one of 'text'"),
+        ("option", ["--frob"], "No such option '--frob'"),
         ("two-files", [str(folder / "x.journal"), str(folder / "zeros")], "is no record of pstore"),
     ]
 

@@ -1,7 +1,9 @@
 """The commands themselves: help, version, unknown words, and what a start costs in imports."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,60 @@ def test_a_wrong_command_line_is_one_line_on_stderr_and_exit_2(words: list[str])
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.count(b"\n") == 1
     assert b"--help" in done.stderr
+
+
+@pytest.mark.parametrize("limit", ["abc", "0", "-1", "1e3", ""])
+def test_limit_that_is_not_a_positive_number_is_explained(limit: str) -> None:
+    done = oomkeeper("kills", f"--limit={limit}")
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"oomkeeper kills: Invalid value for '--limit': ")
+    assert b"is not a valid whole number" in done.stderr or b"is not in the range x>=1" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_is_printed_for_each_shell(shell: str) -> None:
+    done = oomkeeper("completion", shell)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert f"_OOMKEEPER_COMPLETE={shell}_complete".encode() in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("oomkeeper ", set(VERBS)),
+        ("oomkeeper sim", {"simulate"}),
+        ("oomkeeper explain --out", {"--output"}),
+        ("oomkeeper explain --output ", {"text", "json", "markdown", "html"}),
+    ],
+)
+def test_verbs_options_and_values_are_completed(words: str, completions: set[str]) -> None:
+    asked = environment(
+        _OOMKEEPER_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
+    )
+    done = oomkeeper(env=asked)
+
+    assert {line.partition(",")[2] for line in done.stdout.decode().splitlines()} == completions
+
+
+def test_completion_works_in_a_real_bash(tmp_path: Path) -> None:
+    command = tmp_path / "oomkeeper"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m oomkeeper "$@"\n')
+    command.chmod(0o755)
+    program = (
+        "source <(oomkeeper completion bash)\n"
+        "COMP_WORDS=(oomkeeper st); COMP_CWORD=1; _oomkeeper_completion oomkeeper; echo ${COMPREPLY[@]}\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", program],
+        capture_output=True,
+        env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout.split() == [b"status"], done.stderr.decode()
 
 
 def test_the_plugin_explains_a_log_and_points_to_kubectl_for_the_rest() -> None:

@@ -18,10 +18,9 @@ from oomkeeper.reporting.explanation_html import html_parts
 from oomkeeper.reporting.explanation_markdown import markdown_pages
 from oomkeeper.reporting.explanation_text import text_pages
 from oomkeeper.reporting.growth import growth_sentence, with_growth
-from oomkeeper.reporting.kill_json import kill_record, kill_to_json
 from oomkeeper.reporting.kill_overview import Overview
-from oomkeeper.resources.killrecord import RecordedKill
-from oomkeeper.resources.oomincident import RecentKill
+from oomkeeper.reporting.kill_record import kill_record, recorded_kill
+from oomkeeper.resources.oomincident import AdviceItem, RecentKill
 from oomkeeper.resources.record import read, to_document
 
 MIB = 1 << 20
@@ -59,7 +58,7 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
             assert kill.usec is not None
             incident = add_kill(
                 incident,
-                record=read(RecordedKill, {**kill_to_json(kill, diagnose(kill)), "id": f"b-{number}"}),
+                record=recorded_kill(kill_record(kill, diagnose(kill)), kill_id=f"b-{number}"),
                 time=(START + timedelta(microseconds=kill.usec)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 subject=subject,
                 new=True,
@@ -157,15 +156,14 @@ def test_without_a_limit_the_peaks_are_compared() -> None:
 )
 def test_kills_that_show_no_growth_say_nothing(kills: list[dict[str, Any]]) -> None:
     assert growth_sentence(typed(kills)) is None
-    assert with_growth([{"remedy": "FitLimit", "message": "x"}], kills, cause="CgroupLimit") == [
-        {"remedy": "FitLimit", "message": "x"}
-    ]
+    advice = (AdviceItem(remedy="FitLimit", message="x"),)
+    assert with_growth(advice, typed(kills), cause="CgroupLimit") == advice
 
 
 def test_a_kill_asked_for_by_hand_shows_no_leak() -> None:
-    kills = ring((0, 40, 40), (60, 40, 40), (120, 40, 40))
-    assert with_growth([], kills, cause="ManualTrigger") == []
-    assert [item["remedy"] for item in with_growth([], kills, cause="PodLimit")] == ["FindLeak"]
+    kills = typed(ring((0, 40, 40), (60, 40, 40), (120, 40, 40)))
+    assert with_growth([], kills, cause="ManualTrigger") == ()
+    assert [item.remedy for item in with_growth([], kills, cause="PodLimit")] == ["FindLeak"]
 
 
 def test_a_hostile_name_is_escaped() -> None:

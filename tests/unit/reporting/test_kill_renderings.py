@@ -19,8 +19,8 @@ from oomkeeper.model.memory import Zone
 from oomkeeper.reporting.explanation_html import render_html
 from oomkeeper.reporting.explanation_markdown import code, escape, render_markdown
 from oomkeeper.reporting.explanation_text import render_text, text_pages
-from oomkeeper.reporting.kill_json import kill_record
 from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
+from oomkeeper.reporting.kill_record import kill_record
 from oomkeeper.reporting.terminal_drawing import cells
 from oomkeeper.resources.killrecord import KillRecord
 from oomkeeper.resources.record import read

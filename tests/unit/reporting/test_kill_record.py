@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 
 from oomkeeper.model.cause import Cause, Confidence, Level, Outcome, Scope
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import MemoryFacts
-from oomkeeper.reporting.kill_json import MAX_TASKS, kill_time, kill_to_json
+from oomkeeper.model.pod import KubeCgroup
+from oomkeeper.reporting.kill_record import MAX_TASKS, kill_record, kill_time
 
 from .kill_samples import (
     CONTAINER_ID,
@@ -96,9 +98,9 @@ def _assert_shape(value: dict[str, Any], shape: dict[str, tuple[type, ...]]) -> 
         assert not isinstance(value[key], bool), key
 
 
-def through_text(kill: dict[str, Any]) -> dict[str, Any]:
-    """What a reader of the printed JSON has."""
-    loaded = json.loads(json.dumps(kill, ensure_ascii=False).encode("utf-8"))
+def document(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = None) -> dict[str, Any]:
+    """Return what a reader of the printed JSON gets."""
+    loaded = json.loads(encode(kill_record(kill, diagnosis, kube=kube)))
     assert isinstance(loaded, dict)
     return loaded
 
@@ -128,11 +130,11 @@ EMPTY_DIAGNOSIS = Diagnosis(
     ],
 )
 def test_every_kill_has_the_contracts_keys_and_types(kill: Kill, diagnosis: Diagnosis) -> None:
-    assert_contract(through_text(kill_to_json(kill, diagnosis)))
+    assert_contract(document(kill, diagnosis))
 
 
 def test_a_containers_kill_carries_what_the_log_said() -> None:
-    kill = kill_to_json(KILL, DIAGNOSIS)
+    kill = document(KILL, DIAGNOSIS)
 
     assert kill["victims"] == [
         {
@@ -179,7 +181,7 @@ def test_a_containers_kill_carries_what_the_log_said() -> None:
 def test_pod_and_container_come_from_the_cgroup_paths(
     task_memcg: str | None, oom_memcg: str | None, pod: str | None, container: str | None
 ) -> None:
-    kill = kill_to_json(KILL._replace(task_memcg=task_memcg, oom_memcg=oom_memcg), DIAGNOSIS)
+    kill = document(KILL._replace(task_memcg=task_memcg, oom_memcg=oom_memcg), DIAGNOSIS)
 
     assert (kill["podUid"], kill["containerId"]) == (pod, container)
 
@@ -211,7 +213,7 @@ def test_no_text_of_the_object_holds_a_control_character_or_a_lone_surrogate() -
             return [text for part in value.values() for text in texts(part)]
         return [text for part in value for text in texts(part)] if isinstance(value, list) else []
 
-    kill = kill_to_json(HOSTILE_KILL, HOSTILE_DIAGNOSIS)
+    kill = document(HOSTILE_KILL, HOSTILE_DIAGNOSIS)
 
     assert all(text.isprintable() for text in texts(kill))
     assert kill["victims"][0]["comm"] == r"\x1b[2J<b>\x0a\x07|`\u202e"
@@ -221,7 +223,7 @@ def test_no_text_of_the_object_holds_a_control_character_or_a_lone_surrogate() -
 def test_a_victim_that_only_the_oom_kill_line_names_is_still_a_victim() -> None:
     cut = KILL._replace(victims=(), kill_lines=0)
 
-    victim = kill_to_json(cut, DIAGNOSIS)["victims"][0]
+    victim = document(cut, DIAGNOSIS)["victims"][0]
 
     assert (victim["pid"], victim["comm"], victim["uid"], victim["oomScoreAdj"]) == (811, "java", 1000, 984)
     assert victim["anonRssBytes"] is None
@@ -230,13 +232,13 @@ def test_a_victim_that_only_the_oom_kill_line_names_is_still_a_victim() -> None:
 def test_a_panic_makes_no_victim_of_the_chosen_task() -> None:
     panicked = DIAGNOSIS._replace(outcome=Outcome.PANICKED)
 
-    assert kill_to_json(KILL._replace(victims=(), kill_lines=0), panicked)["victims"] == []
+    assert document(KILL._replace(victims=(), kill_lines=0), panicked)["victims"] == []
 
 
 def test_the_task_table_is_cut_to_the_largest_and_the_rest_is_counted() -> None:
     tasks = tuple(task(pid, f"t{pid}", rss_mib=pid) for pid in range(1, 200))
 
-    kill = kill_to_json(KILL._replace(tasks=tasks), DIAGNOSIS)
+    kill = document(KILL._replace(tasks=tasks), DIAGNOSIS)
 
     assert [row["pid"] for row in kill["tasks"]] == list(range(199, 199 - MAX_TASKS, -1))
     assert kill["taskCount"] == 199
@@ -245,6 +247,6 @@ def test_the_task_table_is_cut_to_the_largest_and_the_rest_is_counted() -> None:
 def test_task_sizes_use_the_kernels_own_page_size() -> None:
     memory = MemoryFacts(page_size_bytes=65536)
 
-    kill = kill_to_json(KILL._replace(memory=memory, tasks=(task(1, "a", rss_mib=1),)), DIAGNOSIS)
+    kill = document(KILL._replace(memory=memory, tasks=(task(1, "a", rss_mib=1),)), DIAGNOSIS)
 
     assert kill["tasks"][0]["rssBytes"] == 256 * 65536

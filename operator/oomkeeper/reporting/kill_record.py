@@ -3,10 +3,6 @@
 Every rendering (text, Markdown, HTML) is made from this record, so a kill stored a week ago reads exactly as
 it did when it happened. Values that the log did not print are None."""
 
-from typing import Any
-
-from msgspec.json import decode, encode
-
 from oomkeeper.diagnosis.allocator import judge_allocator
 from oomkeeper.diagnosis.contributors import managed_bytes
 from oomkeeper.diagnosis.zones import ZoneState
@@ -26,7 +22,9 @@ from oomkeeper.resources.killrecord import (
     MemoryCounter,
     MemoryPart,
     MemoryZone,
+    PodName,
     ProcessRow,
+    RecordedKill,
     Scenario,
     SwapSpace,
 )
@@ -98,6 +96,24 @@ def kill_record(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = N
             task_count=len(kill.tasks),
             what_if=_what_if(kill),
         )
+    )
+
+
+def recorded_kill(
+    record: KillRecord,
+    *,
+    kill_id: str,
+    pod: PodName | None = None,
+    container: str | None = None,
+    boot_id: str | None = None,
+) -> RecordedKill:
+    """Return the record as the agent stores it: with its identity, and with the pod and container by name."""
+    return RecordedKill(
+        **{name: getattr(record, name) for name in KillRecord.__struct_fields__},
+        id=kill_id,
+        pod=pod,
+        container=container,
+        boot_id=boot_id,
     )
 
 
@@ -268,9 +284,3 @@ def _what_if(kill: Kill) -> tuple[Scenario, ...]:
         )
         for setting, outlook in scenarios(kill)
     )
-
-
-def kill_to_json(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = None) -> dict[str, Any]:
-    """Return the same as the JSON object that is printed and stored."""
-    document: dict[str, Any] = decode(encode(kill_record(kill, diagnosis, kube=kube)))
-    return document
