@@ -9,6 +9,7 @@ from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomincident import OOMIncident
 
 from .incidents import key_of_incident, merge_older, status_of
+from .kill_history import add_hours
 from .store import Store
 
 log = get_logger(__name__)
@@ -23,6 +24,7 @@ def adopt_incidents(store: Store, incidents: Sequence[OOMIncident]) -> None:
     with store.transaction():
         for incident in incidents:
             _adopt(store, incident)
+            add_hours(store, status_of(incident).history)
         store.put_note(ADOPTED_NOTE, True)
     log.info("incidents adopted", count=len(incidents))
 

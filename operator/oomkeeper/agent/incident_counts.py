@@ -4,6 +4,7 @@ from oomkeeper.resources.killrecord import RecordedKill
 
 from .attribution import Subject
 from .incidents import add_kill, incident_key, new_incident
+from .kill_history import count_in_hour
 from .store import Store
 
 
@@ -26,4 +27,6 @@ def count_kill(
     incident = add_kill(incident, record=record, time=when, subject=subject, new=counted_in is None)
     if incident != before:
         store.put_incident(key, incident)
+    if counted_in is None:
+        count_in_hour(store, when)
     return key

@@ -24,6 +24,7 @@ from .adoption import adopt_incidents
 from .desired import Desired
 from .inbox import Inbox
 from .kill_accounting import Account, open_boot
+from .kill_history import kill_history
 from .kill_observer_thread import KillObserverThread
 from .kill_recorder import KillRecorder
 from .kubelet import KubeletFacts, KubeletFinder
@@ -405,6 +406,7 @@ class NodeLoop:
                 account=self._store.account(),
                 log_problem=self._log_problem,
                 panics=panics_of(self._store),
+                history=kill_history(self._store),
             )
         )
 

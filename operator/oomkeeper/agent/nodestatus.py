@@ -10,6 +10,7 @@ from oomkeeper.resources.meta import Condition
 from oomkeeper.resources.oomnode import (
     Counters,
     KernelFacts,
+    KillHistory,
     ObservedAdjustment,
     OOMNodeStatus,
 )
@@ -39,6 +40,7 @@ class NodeView:
     log_problem: str | None
     """Why the kernel log cannot be read; None where it can."""
     panics: PanicNote
+    history: KillHistory | None = None
 
 
 def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> OOMNodeStatus:
@@ -70,6 +72,7 @@ def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> O
             since=account.since,
         ),
         last_panic=view.panics.last,
+        history=view.history,
         conditions=_conditions(view, before=before.conditions if before else (), now=now),
     )
 

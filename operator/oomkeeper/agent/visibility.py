@@ -11,6 +11,7 @@ from oomkeeper.model.cause import Visibility as Reported
 from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
 from .incidents import incident_key, new_incident, reported_only, status_of, with_visibility
+from .kill_history import count_in_hour
 from .pods import ContainerState, Pod, PodTable
 from .store import Store
 
@@ -142,6 +143,7 @@ class Visibility:
             incident = self._store.incident(key) or new_incident(
                 waiting.subject, cause=cause, operator_namespace=self._namespace
             )
+            count_in_hour(self._store, when)
             self._store.put_incident(
                 key,
                 reported_only(

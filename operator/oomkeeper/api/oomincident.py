@@ -203,19 +203,22 @@ class RecentKill(ApiModel):
     """Where this kill was reported, as in status.visibility."""
 
 
+FullHour = Annotated[
+    Timestamp,
+    Checked(
+        Rule(
+            cel="self.getMinutes() == 0 && self.getSeconds() == 0 && self.getMilliseconds() == 0",
+            message="write a full hour, like 2026-01-02T15:00:00Z",
+            holds=lambda self: (self.minute, self.second, self.microsecond) == (0, 0, 0),
+        )
+    ),
+]
+
+
 class HourCount(ApiModel):
     """Kills within one hour."""
 
-    hour: Annotated[
-        Timestamp,
-        Checked(
-            Rule(
-                cel="self.getMinutes() == 0 && self.getSeconds() == 0 && self.getMilliseconds() == 0",
-                message="write a full hour, like 2026-01-02T15:00:00Z",
-                holds=lambda self: (self.minute, self.second, self.microsecond) == (0, 0, 0),
-            )
-        ),
-    ]
+    hour: FullHour
     """Start of the hour."""
     kills: Count
     """Kills in it."""

@@ -11,6 +11,7 @@ from oomkeeper.model.sysctl import SYSCTLS
 from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
 from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
+from .oomincident import FullHour
 from .oompolicy import Acknowledgements
 from .rules import ListMap
 from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Quantity, Timestamp, Token
@@ -123,7 +124,7 @@ class ObservedSysctl(ApiModel):
     differs."""
     reason: Token | None = None
     """Why, as one CamelCase word."""
-    message: Message | None = None
+    message: Annotated[str, Field(max_length=900)] | None = None
     """Why, for people."""
     persisted: bool | None = None
     """Whether the drop-in under /etc/sysctl.d contains it."""
@@ -199,6 +200,15 @@ class LastPanic(ApiModel):
     """The incident's summary."""
 
 
+class KillHistory(ApiModel):
+    """Recorded kills per hour over at most a week."""
+
+    first_hour: FullHour
+    """Start of the first hour."""
+    kills: Annotated[tuple[Annotated[int, Field(ge=0, le=9_999_999)], ...], Field(max_length=168)]
+    """Kills in that hour and in each one after it, up to the last hour with a kill."""
+
+
 class OOMNodeStatus(ApiModel):
     """State of the node. Written only on change; there is no heartbeat."""
 
@@ -220,6 +230,8 @@ class OOMNodeStatus(ApiModel):
     """Kill accounting."""
     last_panic: LastPanic | None = None
     """The last OOM panic; absent if none was found."""
+    history: KillHistory | None = None
+    """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: Conditions = ()
     """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
 

@@ -159,7 +159,7 @@ class ObservedSysctl(Record, frozen=True, kw_only=True):
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "policy": Bound(max_length=253),
         "reason": Bound(max_length=64),
-        "message": Bound(max_length=1024),
+        "message": Bound(max_length=900),
         "drift_count": Bound(minimum=0),
         "suspected_writer": Bound(max_length=256),
     }
@@ -256,6 +256,19 @@ class LastPanic(Record, frozen=True, kw_only=True):
     }
 
 
+class KillHistory(Record, frozen=True, kw_only=True):
+    """Recorded kills per hour over at most a week."""
+
+    first_hour: str
+    """Start of the first hour."""
+    kills: tuple[int, ...]
+    """Kills in that hour and in each one after it, up to the last hour with a kill."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "kills": Bound(max_items=168),
+    }
+
+
 class OOMNodeStatus(Record, frozen=True, kw_only=True):
     """State of the node. Written only on change; there is no heartbeat."""
 
@@ -275,6 +288,8 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
     """Kill accounting."""
     last_panic: LastPanic | None = None
     """The last OOM panic; absent if none was found."""
+    history: KillHistory | None = None
+    """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: tuple[Condition, ...] = ()
     """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
 

@@ -207,6 +207,7 @@ NODE: dict[str, Any] = {
             "cause": "PodLimit",
             "message": "The kernel panicked.",
         },
+        "history": {"firstHour": "2026-11-23T08:00:00Z", "kills": [3, 0, 1]},
         "conditions": [condition("Applied", "False"), condition("Degraded")],
     },
 }
