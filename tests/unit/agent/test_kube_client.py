@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -196,6 +198,41 @@ def test_memory_of_a_list_does_not_grow_with_the_size_of_its_pods() -> None:
 def test_cut_off_list_is_an_error(answer) -> None:
     with server(answer) as url, pytest.raises(ApiError):
         ApiClient(ApiConfig(server=url)).list_items("/x", decode=decode_object, resource_version="0")
+
+
+@pytest.mark.parametrize(
+    ("start", "read"),
+    [
+        (b'{"a":"', lambda client: client.get("/x")),
+        (
+            b'{"items":[{"a":"',
+            lambda client: client.list_items("/x", decode=decode_object, resource_version="0"),
+        ),
+        (
+            b'{"metadata":{"a":"',
+            lambda client: client.list_items("/x", decode=decode_object, resource_version="0"),
+        ),
+        (
+            b'{"type":"ADDED","object":{"a":"',
+            lambda client: list(client.watch("/x", resource_version="1", timeout_seconds=5)),
+        ),
+    ],
+    ids=["object", "item", "list without its items", "watch event"],
+)
+def test_object_without_an_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, start: bytes, read: Callable[[ApiClient], object]
+) -> None:
+    monkeypatch.setattr(transport_module, "MAX_OBJECT_BYTES", 100_000)
+
+    def answer(one: Exchange) -> None:
+        one.start(length=1 << 30)
+        one.send(start)
+        with suppress(OSError):
+            for _ in range(1000):
+                one.send(b"x" * 10_000)
+
+    with server(answer) as url, pytest.raises(ApiError, match="an object of more than 100000 bytes"):
+        read(ApiClient(ApiConfig(server=url)))
 
 
 def test_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

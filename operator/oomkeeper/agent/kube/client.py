@@ -12,7 +12,7 @@ from oomkeeper.connection.config import ApiConfig
 
 from .errors import ApiError, error_of_event
 from .list_splitter import ListSplitter
-from .transport import Transport, chunks, lines
+from .transport import Transport, check_object_size, chunks, lines, whole
 
 WATCH_SILENCE_SECONDS = 65.0
 """Longest silence of a watch. The API server sends a bookmark about every 60 s (defaultBookmarkFrequency in
@@ -66,6 +66,7 @@ class ApiClient:
         with self._transport.answer("GET", path, query=query) as response:
             for data in chunks(response, what=f"GET {path}"):
                 items += [decode(item) for item in splitter.feed(data)]
+                check_object_size(splitter.held_bytes, what=f"GET {path}")
         try:
             found = msgspec.json.decode(splitter.rest(), type=_List)
         except msgspec.MsgspecError as error:
@@ -139,7 +140,7 @@ class ApiClient:
         with self._transport.answer(
             method, path, query=query, body=body, content_type=content_type
         ) as response:
-            data = b"".join(chunks(response, what=what))
+            data = whole(response, what=what)
         try:
             answer = msgspec.json.decode(data)
         except msgspec.MsgspecError as error:

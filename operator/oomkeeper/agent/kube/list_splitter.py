@@ -71,6 +71,11 @@ class ListSplitter:
         if self._item_from is not None:
             self._item_from = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """What is kept of the list: an item that is not complete, and the list without its items."""
+        return len(self._buffer) + len(self._rest)
+
     def rest(self) -> bytes:
         """Return the list without its items, once all has been fed: `{..., "items": [], ...}`."""
         return bytes(self._rest) + self._buffer

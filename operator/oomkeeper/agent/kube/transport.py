@@ -26,6 +26,8 @@ READ_SECONDS = 15.0
 """Longest silence within an answer."""
 ANSWER_SECONDS = 60.0
 """Longest time for a whole answer: a body that trickles must not hold a thread forever."""
+MAX_OBJECT_BYTES = 8 << 20
+"""Limit for one object: more than etcd takes (1.5 MiB by default). Lists are read item by item."""
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -137,6 +139,21 @@ def _pool_manager(config: ApiConfig, *, credentials: Credentials) -> urllib3.Poo
     return urllib3.PoolManager(**options)
 
 
+def whole(response: urllib3.BaseHTTPResponse, *, what: str) -> bytes:
+    """Return an answer that is one object. Raises ApiError, also for more than an object can have."""
+    data = bytearray()
+    for chunk in chunks(response, what=what):
+        data += chunk
+        check_object_size(len(data), what=what)
+    return bytes(data)
+
+
+def check_object_size(size_bytes: int, *, what: str) -> None:
+    """Raise ApiError where an object, or an event with one, is larger than any that the API server stores."""
+    if size_bytes > MAX_OBJECT_BYTES:
+        raise ApiError(f"{what}: an object of more than {MAX_OBJECT_BYTES} bytes")
+
+
 def chunks(response: urllib3.BaseHTTPResponse, *, what: str) -> Iterator[bytes]:
     """Yield the body as it arrives. Raises ApiError when it is not complete after ANSWER_SECONDS."""
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -153,6 +170,7 @@ def lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         head, newline, tail = data.rpartition(b"\n")
         if not newline:
             rest += data
+            check_object_size(len(rest), what="watch")
             continue
         yield from filter(None, (rest + head).split(b"\n"))
         rest = tail
