@@ -5,12 +5,22 @@ state of itself, so watches and lists may interleave in any order.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
 
 from .kinds import INCIDENT, KINDS, NAMESPACE, NODE, OOM_NODE, POLICY, REPORT, Kind, Record, key_of
-from .objects import Namespace, Node, OOMNodeState, Policy, Report
+from .objects import Namespace, Node, OOMNodeState, Policy, Report, with_last_valid_spec
+
+_log = get_logger(__name__)
+
+
+class Change(NamedTuple):
+    """An object before and after; None where it did not exist."""
+
+    before: Record | None
+    after: Record | None
 
 
 class ClusterCache:
@@ -50,27 +60,32 @@ class ClusterCache:
         """Return the cached objects of a kind."""
         return self._records[kind.name]
 
-    def store(self, kind: Kind, obj: Mapping[str, Any]) -> bool:
-        """Store an object unless a newer state of it is known. Return whether anything changed that matters
-        to the controller."""
+    def store(self, kind: Kind, obj: Mapping[str, Any]) -> Change | None:
+        """Store an object unless a newer state of it is known. Return the change, None if nothing changed
+        that matters to the controller."""
         record, key = kind.decode(obj), key_of(obj)
         if record.uid in self._deleted:
-            return False
+            return None
         known = self._records[kind.name].get(key)
         if known is not None and known.uid == record.uid and record.version <= known.version:
-            return False
+            return None
+        if isinstance(record, Policy):
+            record = with_last_valid_spec(record, known if isinstance(known, Policy) else None)
         self._records[kind.name][key] = record
-        return known != record
+        problem = getattr(record, "malformed", None)
+        if problem and problem != getattr(known, "malformed", None):
+            _log.warning("malformed object", kind=kind.name, object=key, error=problem)
+        return Change(known, record) if known != record else None
 
-    def remove(self, kind: Kind, *, key: str, uid: str) -> bool:
-        """Remove a deleted object. Return whether it was known; another object of the same name stays."""
+    def remove(self, kind: Kind, *, key: str, uid: str) -> Change | None:
+        """Remove a deleted object. Return None if it was not known; another object of the same name stays."""
         if self._listing:
             self._deleted.add(uid)
         known = self._records[kind.name].get(key)
         if known is None or known.uid != uid:
-            return False
+            return None
         del self._records[kind.name][key]
-        return True
+        return Change(known, None)
 
     def begin_list(self) -> None:
         """Start to remember deletions: a later page of the list may still contain the object."""

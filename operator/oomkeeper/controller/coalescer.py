@@ -5,6 +5,8 @@ import asyncio
 _DELAY_SECONDS = 0.05
 """How long further changes are collected after the first."""
 _PAUSE_FACTOR = 4.0
+_SHORTEST_PAUSE_SECONDS = 0.01
+"""Whatever says that a run is due: the controller never spins."""
 
 
 class Coalescer:
@@ -21,7 +23,9 @@ class Coalescer:
         """Wait for a notification plus a short delay, or until the time is over; then start collecting
         anew."""
         try:
-            await asyncio.wait_for(self._notified.wait(), timeout=max(at_most_seconds, 0.0))
+            # Not wait_for(): before Python 3.12 it loses a cancellation that comes with the notification.
+            async with asyncio.timeout(max(at_most_seconds, 0.0)):
+                await self._notified.wait()
         except TimeoutError:
             return
         await asyncio.sleep(_DELAY_SECONDS)
@@ -30,4 +34,4 @@ class Coalescer:
 
 def pause_seconds(*, computed_seconds: float) -> float:
     """Return the pause after a run: computing takes at most a fifth of one core."""
-    return computed_seconds * _PAUSE_FACTOR
+    return max(computed_seconds * _PAUSE_FACTOR, _SHORTEST_PAUSE_SECONDS)

@@ -1,9 +1,9 @@
 """Conditions of a status (sig-architecture/api-conventions.md, "Typical status properties")."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-_MESSAGE_MAX = 1024
+from oomkeeper.resources import meta
 
 
 class Condition(NamedTuple):
@@ -19,32 +19,27 @@ class Condition(NamedTuple):
 def conditions(
     wanted: Sequence[Condition],
     *,
-    previous: object,
+    previous: Sequence[meta.Condition],
     generation: int,
     now: str,
-) -> list[dict[str, Any]]:
+) -> tuple[meta.Condition, ...]:
     """Return status.conditions. lastTransitionTime changes only where the status of a type does.
 
     `previous`: status.conditions of the present object; `now`: RFC 3339.
     """
-    before = (
-        {condition.get("type"): condition for condition in previous if isinstance(condition, Mapping)}
-        if isinstance(previous, list)
-        else {}
-    )
+    before = {condition.type: condition for condition in previous}
     listed = []
     for condition in wanted:
         status = "True" if condition.holds else "False"
-        old = before.get(condition.type, {})
-        since = old.get("lastTransitionTime") if old.get("status") == status else None
+        old = before.get(condition.type)
         listed.append(
-            {
-                "type": condition.type,
-                "status": status,
-                "reason": condition.reason,
-                "message": condition.message[:_MESSAGE_MAX],
-                "lastTransitionTime": since or now,
-                "observedGeneration": generation,
-            }
+            meta.Condition(
+                type=condition.type,
+                status=status,
+                reason=condition.reason,
+                message=condition.message,
+                last_transition_time=old.last_transition_time if old and old.status == status else now,
+                observed_generation=generation,
+            )
         )
-    return listed
+    return tuple(listed)

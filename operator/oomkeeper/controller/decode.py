@@ -1,183 +1,182 @@
-"""Decode objects of the API server. Nothing here raises: content that violates the schema becomes
-`invalid`."""
+"""Decode objects of the API server. Nothing here raises: what is malformed counts as absent, and the object
+says so."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
+
+import msgspec
 
 from oomkeeper.api import InvalidObjectError
 from oomkeeper.api.base import ApiModel
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
+from oomkeeper.api.unknown_fields import without_unknown_fields
 from oomkeeper.model.times import parse_time
-from oomkeeper.reporting.loose import items, mapping, text, whole
+from oomkeeper.resources.meta import ObjectMeta
+from oomkeeper.resources.oomnode import Counters, OOMNodeSpec, OOMNodeStatus
+from oomkeeper.resources.oompolicy import OOMPolicyStatus
+from oomkeeper.resources.oomreport import OOMReportStatus
+from oomkeeper.resources.record import MalformedObjectError, Record, read
 
-from .objects import (
-    AdjustmentReport,
-    DesiredSysctl,
-    Namespace,
-    Node,
-    OOMNodeState,
-    Policy,
-    Report,
-    SysctlReport,
-)
+from .objects import Namespace, Node, OOMNodeState, Policy, Report
 
 _Spec = TypeVar("_Spec", bound=ApiModel)
-_SPEC_FIELDS = frozenset({"sysctls", "hostKills", "oomScoreAdjustments"})
-_ENTRY_FIELDS = frozenset({"name", "value", "policy", "mode", "persistence", "onRelease", "acknowledge"})
+_Record = TypeVar("_Record", bound=Record)
+
+
+class _NodeCondition(Record, frozen=True, kw_only=True):
+    type: str
+    status: str
+
+
+class _NodeInfo(Record, frozen=True, kw_only=True):
+    boot_id: str = msgspec.field(default="", name="bootID")
+    operating_system: str = ""
+
+
+class _NodeStatus(Record, frozen=True, kw_only=True):
+    """core/v1 NodeStatus, in part."""
+
+    conditions: tuple[_NodeCondition, ...] = ()
+    node_info: _NodeInfo = _NodeInfo()
 
 
 def decode_policy(obj: Mapping[str, Any]) -> Policy:
     """Decode an OOMPolicy."""
-    metadata = mapping(obj.get("metadata"))
-    spec, invalid = _spec(OOMPolicySpec, obj.get("spec"))
+    metadata = _metadata(obj)
+    spec, invalid, unknown_fields = _spec(OOMPolicySpec, obj.get("spec"))
     return Policy(
-        name=text(metadata.get("name")),
-        uid=text(metadata.get("uid")),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
         version=_version(metadata),
-        generation=whole(metadata.get("generation")) or 0,
-        created=parse_time(metadata.get("creationTimestamp")) or 0.0,
-        deleting="deletionTimestamp" in metadata,
+        generation=metadata.generation or 0,
+        created=parse_time(metadata.creation_timestamp) or 0.0,
+        deleting=metadata.deletion_timestamp is not None,
         spec=spec,
+        spec_generation=metadata.generation or 0,
         invalid=invalid,
-        status=mapping(obj.get("status")),
+        unknown_fields=unknown_fields,
+        priority=_priority(obj.get("spec")),
+        status=_part(OOMPolicyStatus, obj.get("status"))[0],
     )
 
 
 def decode_report(obj: Mapping[str, Any]) -> Report:
     """Decode an OOMReport."""
-    metadata = mapping(obj.get("metadata"))
-    spec, invalid = _spec(OOMReportSpec, obj.get("spec"))
+    metadata = _metadata(obj)
+    spec, invalid, _ = _spec(OOMReportSpec, obj.get("spec"))
     return Report(
-        name=text(metadata.get("name")),
-        uid=text(metadata.get("uid")),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
         version=_version(metadata),
-        generation=whole(metadata.get("generation")) or 0,
+        generation=metadata.generation or 0,
         spec=spec,
         invalid=invalid,
-        status=mapping(obj.get("status")),
+        status=_part(OOMReportStatus, obj.get("status"))[0],
     )
-
-
-def _spec(model: type[_Spec], raw: object) -> tuple[_Spec | None, str | None]:
-    """Return the spec, or the problem."""
-    if raw is None:
-        raw = {}
-    if not isinstance(raw, Mapping):
-        return None, "spec: must be an object"
-    try:
-        return model.parse(raw), None
-    except InvalidObjectError as error:
-        where = "spec." if error.problems[0].path else "spec: "
-        return None, f"{where}{error}"
 
 
 def decode_node(obj: Mapping[str, Any]) -> Node:
     """Decode a core/v1 Node. Without an operating system it counts as Linux: kubelet always reports it."""
-    metadata, status = mapping(obj.get("metadata")), mapping(obj.get("status"))
-    labels = mapping(metadata.get("labels"))
-    info = mapping(status.get("nodeInfo"))
-    system = labels.get("kubernetes.io/os") or info.get("operatingSystem") or "linux"
-    ready = [
-        condition.get("status")
-        for condition in map(mapping, items(status.get("conditions")))
-        if condition.get("type") == "Ready"
-    ]
+    metadata = _metadata(obj)
+    status = _part(_NodeStatus, obj.get("status"))[0] or _NodeStatus()
+    labels = metadata.labels or {}
+    system = labels.get("kubernetes.io/os") or status.node_info.operating_system or "linux"
+    ready = [condition.status for condition in status.conditions if condition.type == "Ready"]
     return Node(
-        name=text(metadata.get("name")),
-        uid=text(metadata.get("uid")),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
         version=_version(metadata),
-        labels=dict(labels),
+        labels=labels,
         linux=system == "linux",
         ready=ready[0] == "True" if ready else None,
-        boot_id=text(info.get("bootID")) or None,
+        boot_id=status.node_info.boot_id or None,
     )
 
 
 def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
     """Decode an OOMNode."""
-    metadata, spec, status = (
-        mapping(obj.get("metadata")),
-        mapping(obj.get("spec")),
-        mapping(obj.get("status")),
-    )
-    counters = mapping(status.get("counters"))
-    entries = [mapping(entry) for entry in items(spec.get("sysctls"))]
-    foreign = {name for name, value in spec.items() if value} - _SPEC_FIELDS
+    metadata = _metadata(obj)
+    raw_spec = obj.get("spec") or {}
+    spec, bad_spec = _part(OOMNodeSpec, raw_spec)
+    status, bad_status = _part(OOMNodeStatus, obj.get("status") or {})
+    status = status or OOMNodeStatus()
     return OOMNodeState(
-        name=text(metadata.get("name")),
-        uid=text(metadata.get("uid")),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
         version=_version(metadata),
-        generation=whole(metadata.get("generation")) or 0,
-        owner_uids=tuple(text(mapping(owner).get("uid")) for owner in items(metadata.get("ownerReferences"))),
-        sysctls=tuple(sorted(map(_entry, entries))),
-        adjustments=tuple(map(mapping, items(spec.get("oomScoreAdjustments")))),
-        host_kills=spec.get("hostKills") is not False,
-        extras=bool(foreign) or any(set(entry) - _ENTRY_FIELDS for entry in entries),
-        observed_generation=whole(status.get("observedGeneration")) or 0,
-        reports={
-            text(report.get("name")): _sysctl(report) for report in map(mapping, items(status.get("sysctls")))
-        },
-        adjusted={
-            (text(report.get("policy")), text(report.get("name"))): _adjustment(report)
-            for report in map(mapping, items(status.get("oomScoreAdjustments")))
-        },
-        boot_id=text(mapping(status.get("kernel")).get("bootID")) or None,
-        unattributed=whole(counters.get("unattributed")) or 0,
-        lost_log_records=whole(counters.get("lostLogRecords")) or 0,
-    )
-
-
-def _entry(entry: Mapping[str, Any]) -> DesiredSysctl:
-    value = whole(entry.get("value"))
-    return DesiredSysctl(
-        name=text(entry.get("name")),
-        value=-1 if value is None else value,
-        policy=text(entry.get("policy")),
-        mode=text(entry.get("mode")) or "Enforce",
-        persistence=text(entry.get("persistence")) or "Runtime",
-        on_release=text(entry.get("onRelease")) or "Restore",
-        acknowledge=tuple(sorted(map(str, items(entry.get("acknowledge"))))),
-    )
-
-
-def _sysctl(raw: Mapping[str, Any]) -> SysctlReport:
-    return SysctlReport(
-        desired=whole(raw.get("desired")),
-        actual=whole(raw.get("actual")),
-        policy=text(raw.get("policy")) or None,
-        state=text(raw.get("state")),
-        reason=text(raw.get("reason")),
-        message=text(raw.get("message")),
-    )
-
-
-def _adjustment(raw: Mapping[str, Any]) -> AdjustmentReport:
-    return AdjustmentReport(
-        value=whole(raw.get("value")),
-        state=text(raw.get("state")),
-        reason=text(raw.get("reason")),
-        message=text(raw.get("message")),
-        pods=whole(raw.get("pods")) or 0,
-        in_force=whole(raw.get("inForce")) or 0,
-        failed=whole(raw.get("failed")) or 0,
-        overridden=whole(raw.get("overridden")) or 0,
-        overridden_by=text(raw.get("overriddenBy")),
-        differing=whole(raw.get("differing")) or 0,
+        generation=metadata.generation or 0,
+        owner_uids=tuple(str(owner.get("uid")) for owner in metadata.owner_references or ()),
+        spec=spec or OOMNodeSpec(),
+        foreign=spec is None or _foreign(raw_spec, msgspec.to_builtins(spec)),
+        observed_generation=status.observed_generation or 0,
+        sysctls={sysctl.name: sysctl for sysctl in status.sysctls},
+        adjustments={(entry.policy, entry.name): entry for entry in status.oom_score_adjustments},
+        boot_id=(status.kernel.boot_id if status.kernel else None) or None,
+        counters=status.counters or Counters(),
+        malformed=bad_spec or bad_status,
     )
 
 
 def decode_namespace(obj: Mapping[str, Any]) -> Namespace:
     """Decode a core/v1 Namespace."""
-    metadata = mapping(obj.get("metadata"))
+    metadata = _metadata(obj)
     return Namespace(
-        name=text(metadata.get("name")),
-        uid=text(metadata.get("uid")),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
         version=_version(metadata),
-        labels=dict(mapping(metadata.get("labels"))),
+        labels=metadata.labels or {},
     )
 
 
-def _version(metadata: Mapping[str, Any]) -> int:
-    version = text(metadata.get("resourceVersion"))
+def _metadata(obj: Mapping[str, Any]) -> ObjectMeta:
+    return _part(ObjectMeta, obj.get("metadata"))[0] or ObjectMeta()
+
+
+def _version(metadata: ObjectMeta) -> int:
+    version = metadata.resource_version or ""
     return int(version) if version.isdecimal() else 0
+
+
+def _part(kind: type[_Record], raw: object) -> tuple[_Record | None, str | None]:
+    """Return the record, or the problem."""
+    if not isinstance(raw, Mapping):
+        return None, f"{kind.__name__}: expected an object"
+    try:
+        return read(kind, raw), None
+    except MalformedObjectError as error:
+        return None, str(error)
+
+
+def _spec(model: type[_Spec], raw: object) -> tuple[_Spec | None, str | None, tuple[str, ...]]:
+    """Return the validated spec, or the problem; and the unknown fields, which are ignored."""
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, Mapping):
+        return None, "spec: must be an object", ()
+    known, unknown = without_unknown_fields(model, raw)
+    paths = tuple(f"spec.{path}" for path in unknown)
+    try:
+        return model.parse(known), None, paths
+    except InvalidObjectError as error:
+        prefix = "spec." if error.problems[0].path else "spec: "
+        return None, f"{prefix}{error}", paths
+
+
+def _priority(raw_spec: object) -> int:
+    """Return spec.priority, whatever else is wrong with the spec."""
+    default = OOMPolicySpec.model_fields["priority"].default
+    priority = raw_spec.get("priority", default) if isinstance(raw_spec, Mapping) else default
+    return priority if isinstance(priority, int) and not isinstance(priority, bool) else int(default)
+
+
+def _foreign(raw: object, known: object) -> bool:
+    """Return whether `raw` holds a field with a value that `known`, the same object as read, does not."""
+    if isinstance(raw, Mapping) and isinstance(known, Mapping):
+        return any(
+            _foreign(value, known[key]) if key in known else value not in (None, [], {})
+            for key, value in raw.items()
+        )
+    if isinstance(raw, list) and isinstance(known, list | tuple):
+        return len(raw) != len(known) or any(map(_foreign, raw, known))
+    return False

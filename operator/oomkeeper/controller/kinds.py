@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oomkeeper.model.names import GROUP, VERSION
-from oomkeeper.reporting.incident import Incident, read_incident
+from oomkeeper.reporting.incident import Incident, decode_incident
 
 from .decode import decode_namespace, decode_node, decode_oomnode, decode_policy, decode_report
 from .objects import Namespace, Node, OOMNodeState, Policy, Report
@@ -45,7 +45,9 @@ class Kind:
 
 POLICY = Kind(name="OOMPolicy", group=GROUP, version=VERSION, plural="oompolicies", decode=decode_policy)
 OOM_NODE = Kind(name="OOMNode", group=GROUP, version=VERSION, plural="oomnodes", decode=decode_oomnode)
-INCIDENT = Kind(name="OOMIncident", group=GROUP, version=VERSION, plural="oomincidents", decode=read_incident)
+INCIDENT = Kind(
+    name="OOMIncident", group=GROUP, version=VERSION, plural="oomincidents", decode=decode_incident
+)
 REPORT = Kind(name="OOMReport", group=GROUP, version=VERSION, plural="oomreports", decode=decode_report)
 NODE = Kind(name="Node", group="", version="v1", plural="nodes", decode=decode_node)
 NAMESPACE = Kind(name="Namespace", group="", version="v1", plural="namespaces", decode=decode_namespace)

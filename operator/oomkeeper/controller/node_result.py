@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .objects import DesiredSysctl, Node, OOMNodeState, Policy, SysctlReport
-from .oomscoreadj import Entry, adjustment_states
+from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl, ObservedSysctl
+
+from .objects import Node, OOMNodeState, Policy
+from .oomscoreadj import adjustment_states
 
 SILENT_SECONDS = 60
 """How long a node without a Ready condition may leave the latest spec unanswered before it is Unreachable."""
@@ -27,7 +29,7 @@ def node_result(
     node: Node,
     state: OOMNodeState | None,
     desired: Sequence[DesiredSysctl],
-    adjustments: Sequence[Entry] = (),
+    adjustments: Sequence[DesiredAdjustment] = (),
     unanswered_seconds: float,
 ) -> NodeResult:
     """Return the worst state of the policy's sysctls and entries on the node. Sysctls that another policy
@@ -44,7 +46,9 @@ def node_result(
     if not decided and not audited and not adjusts:
         return NodeResult(node.name, "InSync", "no sysctl of this policy is in effect here")
     # A status about an earlier spec says nothing about the present one.
-    written = state is not None and (state.sysctls, state.adjustments) == (tuple(desired), tuple(adjustments))
+    written = state is not None and (
+        (state.spec.sysctls, state.spec.oom_score_adjustments) == (tuple(desired), tuple(adjustments))
+    )
     if state is None or state.observed_generation < state.generation or not written:
         if node.ready is None and unanswered_seconds > SILENT_SECONDS:
             return NodeResult(
@@ -53,13 +57,13 @@ def node_result(
                 "the node has no Ready condition and its agent has not reported for over a minute",
             )
         return NodeResult(node.name, "Pending", "waiting for the node's agent")
-    found = [_sysctl_state(entry, state.reports.get(entry.name)) for entry in decided] + audited
+    found = [_sysctl_state(entry, state.sysctls.get(entry.name)) for entry in decided] + audited
     found += adjustment_states(policy, state, desired=adjustments)
     worst, message = min(found, key=lambda pair: _WORST_FIRST.index(pair[0]))
     return NodeResult(node.name, worst, message)
 
 
-def _sysctl_state(entry: DesiredSysctl, report: SysctlReport | None) -> tuple[str, str]:
+def _sysctl_state(entry: DesiredSysctl, report: ObservedSysctl | None) -> tuple[str, str]:
     """Return state and message of one sysctl that the policy decides."""
     if report is None or report.desired != entry.value:
         return "Pending", f"{entry.name}: the agent has not reported on {entry.value} yet"
@@ -82,7 +86,7 @@ def _audited_elsewhere(
     own = {entry.name for entry in decided}
     found = []
     for name, value in sorted(policy.spec.sysctls.items()):
-        report = state.reports.get(name)
+        report = state.sysctls.get(name)
         if name not in own and report is not None and report.actual is not None:
             found.append(
                 ("InSync", f"{name} is {value}")

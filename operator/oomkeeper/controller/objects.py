@@ -5,24 +5,14 @@ node's heartbeat.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
 
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.selector import LabelSelector
-
-
-class DesiredSysctl(NamedTuple):
-    """One entry of OOMNode.spec.sysctls."""
-
-    name: str
-    value: int
-    policy: str
-    mode: str = "Enforce"
-    persistence: str = "Runtime"
-    on_release: str = "Restore"
-    acknowledge: tuple[str, ...] = ()
+from oomkeeper.resources.oomnode import Counters, ObservedAdjustment, ObservedSysctl, OOMNodeSpec
+from oomkeeper.resources.oompolicy import OOMPolicyStatus
+from oomkeeper.resources.oomreport import OOMReportStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +27,24 @@ class Policy:
     """Seconds since the epoch; of equal priorities the older wins."""
     deleting: bool
     spec: OOMPolicySpec | None
-    """None if the content is invalid."""
+    """The last valid one that was seen. None if there is none: the nodes then keep what they have."""
+    spec_generation: int
+    """metadata.generation of `spec`; older than `generation` if the present content is invalid."""
     invalid: str | None
-    """The problem, if spec is None."""
-    status: Mapping[str, Any] = field(compare=False)
-    """As in the API server: the controller writes only differences."""
+    """The problem, if the present content is invalid."""
+    unknown_fields: tuple[str, ...] = ()
+    """Fields of a newer version, which are ignored."""
+    priority: int
+    """spec.priority, if that much can be read of an invalid spec; else the default."""
+    status: OOMPolicyStatus | None = field(compare=False)
+    """As in the API server: the controller writes only differences. None if absent or malformed."""
+
+
+def with_last_valid_spec(policy: Policy, before: Policy | None) -> Policy:
+    """Return the policy with the spec of its earlier state, if its present content is invalid."""
+    if policy.spec is not None or before is None or before.spec is None or before.uid != policy.uid:
+        return policy
+    return replace(policy, spec=before.spec, spec_generation=before.spec_generation, priority=before.priority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,35 +62,6 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SysctlReport:
-    """One entry of OOMNode.status.sysctls."""
-
-    desired: int | None
-    actual: int | None
-    policy: str | None
-    state: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdjustmentReport:
-    """One entry of OOMNode.status.oomScoreAdjustments."""
-
-    value: int | None
-    state: str
-    reason: str
-    message: str
-    pods: int
-    in_force: int
-    failed: int
-    overridden: int
-    overridden_by: str
-    """One of the entries that decide, as `<policy>/<name>`."""
-    differing: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OOMNodeState:
     """An OOMNode: its present spec, and what its agent reported."""
 
@@ -96,21 +70,19 @@ class OOMNodeState:
     version: int = field(compare=False)
     generation: int
     owner_uids: tuple[str, ...]
-    sysctls: tuple[DesiredSysctl, ...]
-    adjustments: tuple[Mapping[str, Any], ...]
-    """spec.oomScoreAdjustments, for comparison."""
-    host_kills: bool
-    """Whether its agent publishes the kills of host processes."""
-    extras: bool
-    """Whether spec holds fields that this controller does not write."""
+    spec: OOMNodeSpec
+    foreign: bool
+    """Whether spec is malformed or holds fields that this controller does not write."""
     observed_generation: int
-    """0 before the agent's first report."""
-    reports: Mapping[str, SysctlReport]
-    adjusted: Mapping[tuple[str, str], AdjustmentReport]
+    """0 before the agent's first report, and if the status is malformed."""
+    sysctls: Mapping[str, ObservedSysctl]
+    """By name."""
+    adjustments: Mapping[tuple[str, str], ObservedAdjustment]
     """By policy and name of the entry."""
     boot_id: str | None
-    unattributed: int
-    lost_log_records: int
+    counters: Counters
+    malformed: str | None = None
+    """The problem, if spec or status could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +95,7 @@ class Report:
     generation: int
     spec: OOMReportSpec | None
     invalid: str | None
-    status: Mapping[str, Any] = field(compare=False)
+    status: OOMReportStatus | None = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

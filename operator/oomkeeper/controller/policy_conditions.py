@@ -1,4 +1,4 @@
-"""Conditions of an OOMPolicy: Ready, Progressing, Degraded, Conflicted."""
+"""Conditions of an OOMPolicy: Ready, Progressing, Degraded, Conflicted; and UnknownFields as a warning."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from .node_result import NodeResult
 from .objects import Policy
 from .precedence import Override, OverrideCount
 
-WORST_FIRST = ("Refused", "Unsupported", "Drifted", "Unreachable", "Pending", "InSync")
+WORST_FIRST = ("Refused", "Unsupported", "Drifted", "Unreachable", "Pending")
 _FAILED = ("Refused", "Unsupported", "Drifted", "Unreachable")
 _NAMED_OVERRIDES = 3
 
@@ -16,20 +16,43 @@ _NAMED_OVERRIDES = 3
 def policy_conditions(
     policy: Policy,
     *,
-    results: Sequence[NodeResult],
+    matched: int,
+    failing: Sequence[NodeResult],
     overrides: Mapping[Override, OverrideCount],
     overridden_entries: Sequence[str],
 ) -> list[Condition]:
-    """Return the four conditions. `overridden_entries`: oom_score_adj entries that lose to other policies."""
-    if policy.spec is None:
-        problem = policy.invalid or "spec: invalid"
+    """Return the conditions.
+
+    `matched`: nodes that the policy selects; `failing`: results on those that are not in sync;
+    `overridden_entries`: oom_score_adj entries that lose to other policies.
+    """
+    return [
+        *_main_conditions(policy, matched, failing, overrides, overridden_entries),
+        *_unknown_fields(policy),
+    ]
+
+
+def _main_conditions(
+    policy: Policy,
+    matched: int,
+    failing: Sequence[NodeResult],
+    overrides: Mapping[Override, OverrideCount],
+    overridden_entries: Sequence[str],
+) -> list[Condition]:
+    if policy.invalid is not None:
+        stays = (
+            f"generation {policy.spec_generation} stays in force"
+            if policy.spec is not None
+            else "nodes keep the values that they have"
+        )
+        waiting = f"{stays} until the spec is fixed"
         return [
-            Condition("Ready", False, "InvalidSpec", problem),
-            Condition("Progressing", False, "InvalidSpec", "not applied until the spec is fixed"),
-            Condition("Degraded", True, "InvalidSpec", problem),
-            Condition("Conflicted", False, "InvalidSpec", "not applied until the spec is fixed"),
+            Condition("Ready", False, "InvalidSpec", f"{policy.invalid}; {waiting}"),
+            Condition("Progressing", False, "InvalidSpec", waiting),
+            Condition("Degraded", True, "InvalidSpec", f"{policy.invalid}; {waiting}"),
+            _conflicted(overrides, overridden_entries),
         ]
-    if policy.spec.suspend:
+    if policy.spec is not None and policy.spec.suspend:
         suspended = "spec.suspend is true: the policy applies to no node"
         return [
             Condition("Ready", False, "Suspended", suspended),
@@ -37,17 +60,17 @@ def policy_conditions(
             Condition("Degraded", False, "Suspended", suspended),
             Condition("Conflicted", False, "Suspended", suspended),
         ]
-    counts = Counter(result.state for result in results)
+    counts = Counter(result.state for result in failing)
     return [
-        _ready(len(results), counts),
+        _ready(matched, counts),
         _progressing(counts),
-        _degraded(policy, results, counts),
+        _degraded(policy, failing, counts),
         _conflicted(overrides, overridden_entries),
     ]
 
 
 def _ready(matched: int, counts: Counter[str]) -> Condition:
-    in_sync = counts["InSync"]
+    in_sync = matched - counts.total()
     if not matched:
         return Condition("Ready", True, "NoNodesMatched", "spec.nodeSelector selects no Linux node")
     message = f"{in_sync} of {matched} nodes match the policy"
@@ -64,15 +87,15 @@ def _progressing(counts: Counter[str]) -> Condition:
     return Condition("Progressing", False, "UpToDate", "every agent has reported on the latest spec")
 
 
-def _degraded(policy: Policy, results: Sequence[NodeResult], counts: Counter[str]) -> Condition:
+def _degraded(policy: Policy, failing: Sequence[NodeResult], counts: Counter[str]) -> Condition:
     audits = policy.spec is not None and policy.spec.mode == "Audit"
     # A difference is what an auditing policy is there to find.
-    failing = [state for state in _FAILED if counts[state] and not (audits and state == "Drifted")]
-    if not failing:
+    states = [state for state in _FAILED if counts[state] and not (audits and state == "Drifted")]
+    if not states:
         return Condition("Degraded", False, "AsExpected", "no node failed to apply the policy")
-    first = min((result for result in results if result.state == failing[0]), key=lambda found: found.node)
-    number = "1 node" if counts[failing[0]] == 1 else f"{counts[failing[0]]} nodes"
-    return Condition("Degraded", True, f"Nodes{failing[0]}", f"{number}; {first.node}: {first.message}")
+    first = min((result for result in failing if result.state == states[0]), key=lambda found: found.node)
+    number = "1 node" if counts[states[0]] == 1 else f"{counts[states[0]]} nodes"
+    return Condition("Degraded", True, f"Nodes{states[0]}", f"{number}; {first.node}: {first.message}")
 
 
 def _conflicted(overrides: Mapping[Override, OverrideCount], entries: Sequence[str]) -> Condition:
@@ -86,6 +109,15 @@ def _conflicted(overrides: Mapping[Override, OverrideCount], entries: Sequence[s
         message = f"another policy decides for processes of oomScoreAdjustments {'; '.join(entries)}"
         return Condition("Conflicted", True, "Overridden", message)
     return Condition("Conflicted", False, "NoConflict", "no other policy sets a different value")
+
+
+def _unknown_fields(policy: Policy) -> list[Condition]:
+    """Return a warning if the spec holds fields of a newer version, else nothing."""
+    if not policy.unknown_fields:
+        return []
+    fields = ", ".join(policy.unknown_fields)
+    message = f"ignored, because this version of oomkeeper does not know them: {fields}"
+    return [Condition("UnknownFields", True, "Ignored", message)]
 
 
 def _nodes(number: int) -> str:

@@ -2,9 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oomkeeper.model.times import format_time
+from oomkeeper.resources.oompolicy import (
+    AdjustmentTotals,
+    ExampleNode,
+    NodeCounts,
+    OOMPolicyStatus,
+    OOMSummary,
+    Overridden,
+)
+from oomkeeper.resources.record import bounded, max_items
 
 from .conditions import conditions
 from .node_result import NodeResult
@@ -13,66 +22,68 @@ from .oomscoreadj import overridden_entries
 from .policy_conditions import WORST_FIRST, policy_conditions
 from .precedence import Override, OverrideCount
 
-MAX_EXAMPLES = 10
-MAX_OVERRIDDEN = 32
-_MESSAGE_MAX = 256
-_COUNTERS = {
-    "InSync": "inSync",
-    "Drifted": "drifted",
-    "Pending": "pending",
-    "Refused": "refused",
-    "Unsupported": "unsupported",
-    "Unreachable": "unreachable",
-}
+_MAX_EXAMPLES = max_items(OOMPolicyStatus, "example_nodes")
+_MAX_OVERRIDDEN = max_items(OOMPolicyStatus, "overridden")
 
 
 class Facts(NamedTuple):
     """What a policy's status is made from."""
 
-    results: Sequence[NodeResult]
-    """One per Linux node that the policy selects."""
+    matched: int
+    """Linux nodes that the policy selects."""
+    failing: Sequence[NodeResult]
+    """Results on those of them that are not in sync."""
     overrides: Mapping[Override, OverrideCount]
-    oom: Mapping[str, Any]
-    adjustments: Sequence[Mapping[str, Any]] = ()
-    """status.oomScoreAdjustments."""
+    oom: OOMSummary
+    adjustments: tuple[AdjustmentTotals, ...] = ()
 
 
-def policy_status(policy: Policy, *, facts: Facts, now: float) -> dict[str, Any]:
+def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatus:
     """Return the whole status, bounded whatever the size of the cluster."""
-    counts = Counter(result.state for result in facts.results)
-    status: dict[str, Any] = {
-        "observedGeneration": policy.generation,
-        "conditions": conditions(
-            policy_conditions(
-                policy,
-                results=facts.results,
-                overrides=facts.overrides,
-                overridden_entries=overridden_entries(policy, facts.adjustments),
+    counts = Counter(result.state for result in facts.failing)
+    return bounded(
+        OOMPolicyStatus(
+            observed_generation=policy.generation,
+            conditions=conditions(
+                policy_conditions(
+                    policy,
+                    matched=facts.matched,
+                    failing=facts.failing,
+                    overrides=facts.overrides,
+                    overridden_entries=overridden_entries(policy, facts.adjustments),
+                ),
+                previous=policy.status.conditions if policy.status else (),
+                generation=policy.generation,
+                now=format_time(now),
             ),
-            previous=policy.status.get("conditions"),
-            generation=policy.generation,
-            now=format_time(now),
-        ),
-        "nodes": {"matched": len(facts.results)} | {name: counts[key] for key, name in _COUNTERS.items()},
-        "oom": dict(facts.oom),
-    }
-    if counts["InSync"] < len(facts.results):
-        status["exampleNodes"] = _examples(facts.results)
-    if facts.adjustments:
-        status["oomScoreAdjustments"] = [dict(total) for total in facts.adjustments]
-    if facts.overrides:
-        ranked = sorted(facts.overrides.items(), key=lambda item: (-item[1].nodes, item[0]))
-        status["overridden"] = [
-            {"sysctl": override.sysctl, "by": override.by, "nodes": count.nodes}
-            for override, count in ranked[:MAX_OVERRIDDEN]
-        ]
-    return status
+            nodes=NodeCounts(
+                matched=facts.matched,
+                in_sync=facts.matched - len(facts.failing),
+                drifted=counts["Drifted"],
+                pending=counts["Pending"],
+                refused=counts["Refused"],
+                unsupported=counts["Unsupported"],
+                unreachable=counts["Unreachable"],
+            ),
+            example_nodes=_examples(facts.failing),
+            overridden=_overridden(facts.overrides),
+            oom_score_adjustments=facts.adjustments,
+            oom=facts.oom,
+        )
+    )
 
 
-def _examples(results: Sequence[NodeResult]) -> list[dict[str, str]]:
-    failing = [result for result in results if result.state != "InSync"]
+def _examples(failing: Sequence[NodeResult]) -> tuple[ExampleNode, ...]:
     worst = sorted(failing, key=lambda result: (WORST_FIRST.index(result.state), result.node))
-    return [
-        {"name": result.node, "state": result.state, "message": result.message[:_MESSAGE_MAX]}
-        for result in worst[:MAX_EXAMPLES]
-    ]
+    return tuple(
+        ExampleNode(name=result.node, state=result.state, message=result.message)
+        for result in worst[:_MAX_EXAMPLES]
+    )
+
+
+def _overridden(overrides: Mapping[Override, OverrideCount]) -> tuple[Overridden, ...]:
+    ranked = sorted(overrides.items(), key=lambda item: (-item[1].nodes, item[0]))
+    return tuple(
+        Overridden(sysctl=override.sysctl, by=override.by, nodes=count.nodes)
+        for override, count in ranked[:_MAX_OVERRIDDEN]
+    )

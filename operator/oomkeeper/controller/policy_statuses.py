@@ -1,9 +1,15 @@
-"""The status that every policy should have, from the whole cache."""
+"""The status of every policy, recomputed only as far as something changed.
 
-from typing import Any
+A kill changes the policies of its node, an OOMNode the policies that select it; only a new resolution changes
+everything. Each policy is recomputed at most every few seconds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from oomkeeper.reporting.fold import fold_summary
 from oomkeeper.reporting.incident import Incident
+from oomkeeper.resources.oompolicy import OOMPolicyStatus, OOMSummary
 
 from .cache import ClusterCache
 from .node_result import NodeResult, node_result
@@ -15,53 +21,144 @@ from .unanswered import UnansweredSince
 
 WINDOW = "24h"
 WINDOW_SECONDS = 24 * 3600
+_RECOUNT_SECONDS = 60.0
+"""How often the kills are counted anew without any change: they leave the window."""
+_PENDING_SECONDS = 15.0
+"""How often nodes that wait for their agent are looked at again without any change."""
 
 
-def policy_statuses(
-    cache: ClusterCache,
-    *,
-    resolution: Resolution,
-    unanswered: UnansweredSince,
-    now: float,
-) -> list[tuple[Policy, dict[str, Any]]]:
-    """Return each policy with its status. `now`: seconds since the epoch."""
-    by_node: dict[str, list[Incident]] = {}
-    for incident in cache.incidents.values():
-        by_node.setdefault(incident.node, []).append(incident)
-    unanswered_seconds = {
-        name: unanswered.seconds(name, state=cache.oomnodes.get(name), now=now) for name in resolution.desired
-    }
-    statuses = []
-    for policy in cache.policies.values():
-        matched = resolution.matched.get(policy.name, ())
-        suspended = policy.spec is not None and policy.spec.suspend
-        results: list[NodeResult] = (
-            []
-            if suspended
-            else [
-                node_result(
-                    policy,
-                    node=cache.nodes[name],
-                    state=cache.oomnodes.get(name),
-                    desired=resolution.desired[name],
-                    adjustments=resolution.adjustments[name],
-                    unanswered_seconds=unanswered_seconds[name],
+@dataclass(slots=True)
+class _Computed:
+    """What is known of one policy's nodes."""
+
+    failing: dict[str, NodeResult] = field(default_factory=dict)
+    """Node -> result, for nodes that are not in sync."""
+    outdated: set[str] = field(default_factory=set)
+    """Nodes whose result must be computed."""
+    dirty: bool = True
+    computed_at: float = float("-inf")
+
+
+class PolicyStatuses:
+    """Keeps the results per policy and node."""
+
+    def __init__(self, cache: ClusterCache, *, interval_seconds: float) -> None:
+        """`interval_seconds`: shortest time between two computations of one policy."""
+        self._cache = cache
+        self._interval_seconds = interval_seconds
+        self._resolution: Resolution | None = None
+        self._policies: dict[str, _Computed] = {}
+        self._policies_of_node: dict[str, list[str]] = {}
+        self._unanswered = UnansweredSince()
+
+    def resolved(self, resolution: Resolution) -> None:
+        """Start anew with a new resolution."""
+        self._resolution = resolution
+        self._policies_of_node = {}
+        before = self._policies
+        self._policies = {}
+        for name in self._cache.policies:
+            matched = resolution.matched.get(name, ())
+            computed = self._policies[name] = _Computed(outdated=set(matched))
+            if name in before:
+                computed.computed_at = before[name].computed_at
+            for node in matched:
+                self._policies_of_node.setdefault(node, []).append(name)
+
+    def node_changed(self, node: str) -> None:
+        """Recompute a node: its Node, OOMNode or agent changed."""
+        for name in self._policies_of_node.get(node, ()):
+            self._policies[name].outdated.add(node)
+            self._policies[name].dirty = True
+
+    def kills_changed(self, node: str) -> None:
+        """Recount the kills of a node."""
+        for name in self._policies_of_node.get(node, ()):
+            self._policies[name].dirty = True
+
+    def due_at(self) -> float:
+        """Return the earliest time at which a policy must be computed."""
+        return min(
+            (computed.computed_at + self._wait_seconds(computed) for computed in self._policies.values()),
+            default=float("inf"),
+        )
+
+    def _wait_seconds(self, computed: _Computed) -> float:
+        if computed.dirty:
+            return self._interval_seconds
+        return _PENDING_SECONDS if computed.outdated else _RECOUNT_SECONDS
+
+    def compute(self, *, now: float) -> Iterable[tuple[Policy, OOMPolicyStatus]]:
+        """Yield each policy that is due with its status. `now`: seconds since the epoch."""
+        assert self._resolution is not None
+        by_node: dict[str, list[Incident]] | None = None
+        summaries: dict[tuple[str, ...], OOMSummary] = {}
+        for name, computed in list(self._policies.items()):
+            policy = self._cache.policies.get(name)
+            if policy is None or now < computed.computed_at + self._wait_seconds(computed):
+                continue
+            if by_node is None:
+                by_node = _by_node(self._cache.incidents.values())
+            matched = self._resolution.matched.get(name, ())
+            # Policies that select the same nodes share one count.
+            if matched not in summaries:
+                summaries[matched] = fold_summary(
+                    incidents=(incident for node in matched for incident in by_node.get(node, ())),
+                    window=WINDOW,
+                    window_seconds=WINDOW_SECONDS,
+                    now=now,
                 )
-                for name in matched
-                if name in cache.nodes
-            ]
-        )
-        oom = fold_summary(
-            incidents=(incident for name in matched for incident in by_node.get(name, ())),
-            window=WINDOW,
-            window_seconds=WINDOW_SECONDS,
-            now=now,
-        )
+            computed.dirty, computed.computed_at = False, now
+            yield policy, self._status(policy, computed, matched=matched, oom=summaries[matched], now=now)
+
+    def _status(
+        self,
+        policy: Policy,
+        computed: _Computed,
+        *,
+        matched: tuple[str, ...],
+        oom: OOMSummary,
+        now: float,
+    ) -> OOMPolicyStatus:
+        assert self._resolution is not None
+        if policy.spec is not None and policy.spec.suspend:
+            matched = ()
+            computed.outdated.clear()
+            computed.failing.clear()
+        for node in computed.outdated:
+            result = self._result(policy, node, now=now)
+            if result is None or result.state == "InSync":
+                computed.failing.pop(node, None)
+            else:
+                computed.failing[node] = result
+        # Some results depend on the time alone.
+        computed.outdated = {node for node, result in computed.failing.items() if result.state == "Pending"}
         facts = Facts(
-            results=results,
-            overrides=resolution.overrides.get(policy.name, {}),
+            matched=len(matched),
+            failing=list(computed.failing.values()),
+            overrides=self._resolution.overrides.get(policy.name, {}),
             oom=oom,
-            adjustments=adjustment_totals(policy, (cache.oomnodes.get(name) for name in matched)),
+            adjustments=adjustment_totals(policy, (self._cache.oomnodes.get(name) for name in matched)),
         )
-        statuses.append((policy, policy_status(policy, facts=facts, now=now)))
-    return statuses
+        return policy_status(policy, facts=facts, now=now)
+
+    def _result(self, policy: Policy, name: str, *, now: float) -> NodeResult | None:
+        assert self._resolution is not None
+        node, state = self._cache.nodes.get(name), self._cache.oomnodes.get(name)
+        if node is None or name not in self._resolution.desired:
+            return None
+        return node_result(
+            policy,
+            node=node,
+            state=state,
+            desired=self._resolution.desired[name],
+            adjustments=self._resolution.adjustments[name],
+            unanswered_seconds=self._unanswered.seconds(name, state=state, now=now),
+        )
+
+
+def _by_node(incidents: Iterable[Incident]) -> dict[str, list[Incident]]:
+    found: dict[str, list[Incident]] = {}
+    for incident in incidents:
+        found.setdefault(incident.node, []).append(incident)
+    return found

@@ -6,15 +6,21 @@ first by name. An auditing policy never overrides an enforcing one, whatever the
 to change nothing, and the node would release the sysctl. Nodes that share one kernel get one value, that of
 the highest precedence among their winners; a node of such a kernel that no policy selects for the sysctl
 stays unmanaged (docs/decisions/101-one-value-per-kernel.md).
+
+A policy whose content is invalid keeps its last valid version; if none is known, because the controller was
+restarted, the nodes keep the values of it that they have.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
+from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl, OOMNodeSpec
+
 from . import shared_kernel
-from .objects import DesiredSysctl, Node, Policy, selects
-from .oomscoreadj import Entry, entries_of, ordered_entries
+from .objects import Node, Policy, selects
+from .oomscoreadj import entries_of, ordered_entries
 
 Precedence = tuple[int, float, str]
 """Sorts the highest first."""
@@ -22,8 +28,7 @@ Precedence = tuple[int, float, str]
 
 def precedence(policy: Policy) -> Precedence:
     """Return the sort key of a policy."""
-    priority = policy.spec.priority if policy.spec else 0
-    return (-priority, policy.created, policy.name)
+    return (-policy.priority, policy.created, policy.name)
 
 
 class Override(NamedTuple):
@@ -50,49 +55,81 @@ class Resolution:
 
     desired: Mapping[str, tuple[DesiredSysctl, ...]]
     """Every Linux node -> its sysctls by name; empty where no policy selects it."""
-    adjustments: Mapping[str, tuple[Entry, ...]]
+    adjustments: Mapping[str, tuple[DesiredAdjustment, ...]]
     """Every Linux node -> its oom_score_adj entries by precedence: the first that names a process decides."""
     matched: Mapping[str, tuple[str, ...]]
-    """Valid policy (a suspended one too) -> the Linux nodes that it selects."""
+    """Policy (a suspended one too) -> the Linux nodes that it selects; for an invalid policy without a valid
+    version those that still hold values of it."""
     overrides: Mapping[str, Mapping[Override, OverrideCount]]
     """Policy -> its overridden sysctls. Policies without any are absent."""
 
 
+class _Claim(NamedTuple):
+    """What a policy wants for one sysctl on one node."""
+
+    policy: Policy
+    wanted: DesiredSysctl
+
+    @property
+    def enforces(self) -> bool:
+        return self.wanted.mode == "Enforce"
+
+
 @dataclass(slots=True)
 class _Contest:
-    """One sysctl on one node: the policy that decides it, and those that are overridden."""
+    """One sysctl on one node: the claim that decides it, and those that are overridden."""
 
-    winner: Policy
-    overridden: list[Policy] = field(default_factory=list)
+    winner: _Claim
+    overridden: list[_Claim] = field(default_factory=list)
 
 
-def resolve(*, policies: Iterable[Policy], nodes: Iterable[Node], boot_ids: Mapping[str, str]) -> Resolution:
-    """Decide every sysctl of every Linux node. `boot_ids`: node -> id of its kernel, where known."""
-    ranked = sorted((policy for policy in policies if policy.spec and not policy.deleting), key=precedence)
+def resolve(
+    *,
+    policies: Iterable[Policy],
+    nodes: Iterable[Node],
+    boot_ids: Mapping[str, str],
+    present: Mapping[str, OOMNodeSpec] = MappingProxyType({}),
+) -> Resolution:
+    """Decide every sysctl of every Linux node.
+
+    `boot_ids`: node -> id of its kernel, where known; `present`: node -> its OOMNode.spec, from which an
+    invalid policy without a known valid version keeps what it has.
+    """
+    ranked = sorted((policy for policy in policies if not policy.deleting), key=precedence)
     linux = sorted((node for node in nodes if node.linux), key=lambda node: node.name)
     matched: dict[str, list[str]] = {policy.name: [] for policy in ranked}
     contests: dict[str, dict[str, _Contest]] = {}
+    sysctls = {policy.name: _sysctls_of(policy) for policy in ranked}
     entries = {policy.name: entries_of(policy) for policy in ranked}
-    adjustments: dict[str, tuple[Entry, ...]] = {}
+    adjustments: dict[str, tuple[DesiredAdjustment, ...]] = {}
     for node in linux:
-        active: list[Policy] = []
+        spec = present.get(node.name, _NOTHING)
+        of_node: list[DesiredAdjustment] = []
         contests[node.name] = {}
         for policy in ranked:
-            if policy.spec and selects(policy.spec.node_selector, node.labels):
-                matched[policy.name].append(node.name)
-                if not policy.spec.suspend:
-                    active.append(policy)
-                    _enter(contests[node.name], policy=policy)
-        adjustments[node.name] = ordered_entries(active, entries=entries)
+            if policy.spec is None:
+                wanted = tuple(entry for entry in spec.sysctls if entry.policy == policy.name)
+                adjusted = tuple(e for e in spec.oom_score_adjustments if e.policy == policy.name)
+                if not wanted and not adjusted:
+                    continue
+            elif selects(policy.spec.node_selector, node.labels):
+                wanted, adjusted = sysctls[policy.name], entries[policy.name]
+            else:
+                continue
+            matched[policy.name].append(node.name)
+            if policy.spec is None or not policy.spec.suspend:
+                of_node += adjusted
+                _enter(contests[node.name], policy=policy, wanted=wanted)
+        adjustments[node.name] = ordered_entries(of_node)
     overrides: dict[str, dict[Override, OverrideCount]] = {}
     for by_sysctl in contests.values():
-        for sysctl, contest in by_sysctl.items():
+        for contest in by_sysctl.values():
             for loser in contest.overridden:
-                _count(overrides, loser=loser, sysctl=sysctl, winner=contest.winner)
+                _count(overrides, loser=loser, winner=contest.winner)
     _unify_kernels(contests, boot_ids=boot_ids, overrides=overrides)
     return Resolution(
         desired={
-            name: tuple(_desired(sysctl, contest.winner) for sysctl, contest in sorted(by_sysctl.items()))
+            name: tuple(contest.winner.wanted for _, contest in sorted(by_sysctl.items()))
             for name, by_sysctl in contests.items()
         },
         adjustments=adjustments,
@@ -101,18 +138,21 @@ def resolve(*, policies: Iterable[Policy], nodes: Iterable[Node], boot_ids: Mapp
     )
 
 
-def _enter(contests: dict[str, _Contest], *, policy: Policy) -> None:
+_NOTHING = OOMNodeSpec()
+
+
+def _enter(contests: dict[str, _Contest], *, policy: Policy, wanted: Iterable[DesiredSysctl]) -> None:
     """Enter a policy for its sysctls on a node. Policies must be entered by precedence."""
-    assert policy.spec is not None
-    for sysctl in policy.spec.sysctls:
-        contest = contests.get(sysctl)
+    for entry in wanted:
+        claim = _Claim(policy, entry)
+        contest = contests.get(entry.name)
         if contest is None:
-            contests[sysctl] = _Contest(policy)
-        elif policy.spec.mode == "Enforce" and not _enforces(contest.winner):
+            contests[entry.name] = _Contest(claim)
+        elif claim.enforces and not contest.winner.enforces:
             contest.overridden.append(contest.winner)
-            contest.winner = policy
+            contest.winner = claim
         else:
-            contest.overridden.append(policy)
+            contest.overridden.append(claim)
 
 
 def _unify_kernels(
@@ -130,48 +170,45 @@ def _unify_kernels(
             enforced = [
                 contests[node][sysctl]
                 for node in siblings
-                if sysctl in contests[node] and _enforces(contests[node][sysctl].winner)
+                if sysctl in contests[node] and contests[node][sysctl].winner.enforces
             ]
             if not enforced:
                 continue
-            best = min((contest.winner for contest in enforced), key=precedence)
+            best = min((contest.winner for contest in enforced), key=lambda claim: precedence(claim.policy))
             for contest in enforced:
                 # Equal values do not conflict: each node keeps the policy that selects it.
-                if _value(contest.winner, sysctl) != _value(best, sysctl):
-                    _count(overrides, loser=contest.winner, sysctl=sysctl, winner=best, shared_kernel=True)
+                if contest.winner.wanted.value != best.wanted.value:
+                    _count(overrides, loser=contest.winner, winner=best, shared_kernel=True)
                     contest.winner = best
 
 
 def _count(
     overrides: dict[str, dict[Override, OverrideCount]],
     *,
-    loser: Policy,
-    sysctl: str,
-    winner: Policy,
+    loser: _Claim,
+    winner: _Claim,
     shared_kernel: bool = False,
 ) -> None:
-    count = overrides.setdefault(loser.name, {}).setdefault(Override(sysctl, winner.name), OverrideCount())
+    override = Override(loser.wanted.name, winner.policy.name)
+    count = overrides.setdefault(loser.policy.name, {}).setdefault(override, OverrideCount())
     count.nodes += 1
-    count.differing += _value(loser, sysctl) != _value(winner, sysctl)
+    count.differing += loser.wanted.value != winner.wanted.value
     count.shared_kernel += shared_kernel
 
 
-def _enforces(policy: Policy) -> bool:
-    return policy.spec is not None and policy.spec.mode == "Enforce"
-
-
-def _value(policy: Policy, sysctl: str) -> int | None:
-    return policy.spec.sysctls.get(sysctl) if policy.spec else None
-
-
-def _desired(sysctl: str, policy: Policy) -> DesiredSysctl:
-    assert policy.spec is not None
-    return DesiredSysctl(
-        name=sysctl,
-        value=policy.spec.sysctls[sysctl],
-        policy=policy.name,
-        mode=str(policy.spec.mode),
-        persistence=str(policy.spec.persistence),
-        on_release=str(policy.spec.on_release),
-        acknowledge=tuple(sorted(map(str, policy.spec.panic_safety.acknowledge))),
+def _sysctls_of(policy: Policy) -> tuple[DesiredSysctl, ...]:
+    spec = policy.spec
+    if spec is None:
+        return ()
+    return tuple(
+        DesiredSysctl(
+            name=name,
+            value=value,
+            policy=policy.name,
+            mode=str(spec.mode),
+            persistence=str(spec.persistence),
+            on_release=str(spec.on_release),
+            acknowledge=tuple(sorted(map(str, spec.panic_safety.acknowledge))),
+        )
+        for name, value in spec.sysctls.items()
     )

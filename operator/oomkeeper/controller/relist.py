@@ -6,10 +6,10 @@ release sysctls on nodes whose policy had not been seen yet; a missed deletion w
 controller lists too, in pages, and keeps decoded objects only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .apiclient import APIClient
-from .cache import ClusterCache
+from .cache import Change, ClusterCache
 from .kinds import KINDS, POLICY, REPORT, Kind, key_of
 
 _FEW_SECONDS = 30.0
@@ -52,27 +52,35 @@ class RelistSchedule:
         ]
 
 
-async def relist(api: APIClient, cache: ClusterCache, *, kinds: Iterable[Kind] = KINDS) -> list[Kind]:
-    """Bring the cache up to date. Return the kinds in which anything changed.
+async def relist(
+    api: APIClient,
+    cache: ClusterCache,
+    *,
+    kinds: Iterable[Kind] = KINDS,
+    changed: Callable[[Kind, Change], None],
+) -> None:
+    """Bring the cache up to date. Calls `changed` for each change.
 
     Raises APIError; the objects of a kind whose list failed stay as they were.
     """
     cache.begin_list()
     try:
-        return [kind for kind in kinds if await _relist_kind(api, cache, kind=kind)]
+        for kind in kinds:
+            await _relist_kind(api, cache, kind=kind, changed=changed)
     finally:
         cache.end_list()
 
 
-async def _relist_kind(api: APIClient, cache: ClusterCache, *, kind: Kind) -> bool:
+async def _relist_kind(
+    api: APIClient, cache: ClusterCache, *, kind: Kind, changed: Callable[[Kind, Change], None]
+) -> None:
     before = {key: record.uid for key, record in cache.known(kind).items()}
     listed: dict[str, str] = {}
-    changed = False
     async for obj in api.list(kind.root):
         listed[key_of(obj)] = obj["metadata"]["uid"]
-        changed |= cache.store(kind, obj)
+        if change := cache.store(kind, obj):
+            changed(kind, change)
     # An object that was first seen after the list began may be missing from it and still exist.
     for key, uid in before.items():
-        if listed.get(key) != uid:
-            changed |= cache.remove(kind, key=key, uid=uid)
-    return changed
+        if listed.get(key) != uid and (change := cache.remove(kind, key=key, uid=uid)):
+            changed(kind, change)

@@ -1,7 +1,8 @@
 """OOMReport.status: which incidents and nodes a report covers, and when it is refreshed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+
+from msgspec.structs import replace
 
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.scalars import duration_seconds
@@ -9,6 +10,8 @@ from oomkeeper.api.selector import LabelSelector
 from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.reporting.fold import NodeAccount, fold_report
 from oomkeeper.reporting.incident import Incident
+from oomkeeper.resources.oomreport import OOMReportStatus
+from oomkeeper.resources.record import bounded
 
 from .conditions import Condition, conditions
 from .objects import Namespace, Node, OOMNodeState, Report, is_empty, selects
@@ -22,14 +25,14 @@ def report_status(
     oomnodes: Mapping[str, OOMNodeState],
     namespaces: Mapping[str, Namespace],
     now: float,
-) -> dict[str, Any]:
+) -> OOMReportStatus:
     """Return the whole status. `now`: seconds since the epoch."""
     if report.spec is None:
         wanted = [
             Condition("Ready", False, "InvalidSpec", report.invalid or "spec: invalid"),
             Condition("Complete", False, "InvalidSpec", "not counted until the spec is fixed"),
         ]
-        return _with_conditions({}, report=report, wanted=wanted, now=now)
+        return _with_conditions(OOMReportStatus(), report=report, wanted=wanted, now=now)
     spec = report.spec
     selected = {
         name for name, node in nodes.items() if node.linux and selects(spec.node_selector, node.labels)
@@ -37,8 +40,8 @@ def report_status(
     accounts = [
         NodeAccount(
             name=name,
-            unattributed=oomnodes[name].unattributed,
-            lost_log_records=oomnodes[name].lost_log_records,
+            unattributed=oomnodes[name].counters.unattributed or 0,
+            lost_log_records=oomnodes[name].counters.lost_log_records or 0,
         )
         for name in sorted(selected)
         if name in oomnodes
@@ -60,22 +63,20 @@ def report_status(
 
 
 def _with_conditions(
-    folded: Mapping[str, Any],
-    *,
-    report: Report,
-    wanted: list[Condition],
-    now: float,
-) -> dict[str, Any]:
-    return {
-        "observedGeneration": report.generation,
-        "conditions": conditions(
-            wanted,
-            previous=report.status.get("conditions"),
-            generation=report.generation,
-            now=format_time(now),
-        ),
-        **folded,
-    }
+    folded: OOMReportStatus, *, report: Report, wanted: list[Condition], now: float
+) -> OOMReportStatus:
+    return bounded(
+        replace(
+            folded,
+            observed_generation=report.generation,
+            conditions=conditions(
+                wanted,
+                previous=report.status.conditions if report.status else (),
+                generation=report.generation,
+                now=format_time(now),
+            ),
+        )
+    )
 
 
 def _covers(
@@ -97,31 +98,28 @@ def _selects(selector: LabelSelector | None, labels: Mapping[str, str] | None) -
     return is_empty(selector) or (labels is not None and selects(selector, labels))
 
 
-def _complete(folded: Mapping[str, Any], *, silent: list[str]) -> Condition:
-    totals = folded["totals"]
-    if totals["unattributed"] or totals["lostLogRecords"]:
+def _complete(folded: OOMReportStatus, *, silent: list[str]) -> Condition:
+    unattributed = folded.totals.unattributed if folded.totals else 0
+    lost = folded.totals.lost_log_records if folded.totals else 0
+    if unattributed or lost:
         return Condition(
             "Complete",
             False,
-            "KillsUnattributed" if totals["unattributed"] else "LogRecordsLost",
-            f"{totals['unattributed']} kills not attributed, {totals['lostLogRecords']} log records "
-            "lost: see incompleteNodes",
+            "KillsUnattributed" if unattributed else "LogRecordsLost",
+            f"{unattributed} kills not attributed, {lost} log records lost: see incompleteNodes",
         )
     if silent:
-        return Condition(
-            "Complete",
-            False,
-            "NodesSilent",
-            f"{len(silent)} nodes have no agent that has reported, such as {silent[0]}",
-        )
+        message = f"{len(silent)} nodes have no agent that has reported, such as {silent[0]}"
+        return Condition("Complete", False, "NodesSilent", message)
     return Condition("Complete", True, "AllAccounted", "every kill is attributed")
 
 
 def next_refresh(report: Report) -> float:
     """Return when the report is due, in seconds since the epoch; 0 for a new report or a changed spec."""
-    refreshed = parse_time(report.status.get("refreshTime"))
-    if report.status.get("observedGeneration") != report.generation:
+    status = report.status or OOMReportStatus()
+    if status.observed_generation != report.generation:
         return 0.0
     if report.spec is None:
         return float("inf")
+    refreshed = parse_time(status.refresh_time)
     return 0.0 if refreshed is None else refreshed + duration_seconds(report.spec.refresh_interval)

@@ -1,98 +1,95 @@
-"""Every write of the controller, one method each.
+"""Every write of the controller, one method each. None of them waits: the queue writes (write_queue.py).
 
-A failed write is logged and retried without end, with back-off: the next run of the reconciler
-wants it again. Answers of the API server go into the cache immediately, so that no run repeats an earlier
-write.
+Answers of the API server go into the cache immediately, so that no run of the reconciler repeats a write.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Any
 
-from oomkeeper.connection.retry import KeyedBackoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
+from oomkeeper.resources.oomnode import OOMNodeSpec
+from oomkeeper.resources.oompolicy import OOMPolicyStatus
+from oomkeeper.resources.oomreport import OOMReportStatus
+from oomkeeper.resources.record import to_document
 
 from . import oomnode_spec, pod_events
 from .apiclient import APIClient, APIError
-from .cache import ClusterCache
+from .cache import Change, ClusterCache
 from .kinds import INCIDENT, NODE, OOM_NODE, Kind
-from .objects import DesiredSysctl, Node, OOMNodeState, Policy, Report
+from .objects import OOMNodeState, Policy, Report
+from .write_queue import Lane, Write, WriteQueue
 
 _log = get_logger(__name__)
 
+OBJECT_INTERVAL_SECONDS = 5.0
+"""Shortest time between two writes of an OOMNode, or of the status of a policy or report."""
+EVENT_INTERVAL_SECONDS = 60.0
+"""Shortest time between two writes of one incident's Event."""
 _PARALLEL = 16
-_LONGEST_RETRY_SECONDS = 64.0
 
 
 class Writer:
-    """Writes objects that differ, and remembers what was written."""
+    """Submits objects that differ, and remembers what was written."""
 
     def __init__(
         self,
         *,
         api: APIClient,
         cache: ClusterCache,
-        changed: Callable[[Kind], None],
+        queue: WriteQueue,
+        changed: Callable[[Kind, Change], None],
         suspect_stale: Callable[[Kind], None],
     ) -> None:
-        """`changed`: an answer changed the cache of a kind; `suspect_stale`: an answer contradicts the cache
-        of a kind."""
+        """`changed`: an answer changed the cache; `suspect_stale`: an answer contradicts the cache of a
+        kind."""
         self._api = api
         self._cache = cache
+        self._queue = queue
         self._changed = changed
         self._suspect_stale = suspect_stale
-        self._slots = asyncio.Semaphore(_PARALLEL)
+        self._node_lane = Lane(parallel=_PARALLEL)
+        self._lane = Lane(parallel=_PARALLEL)
         self._published_counts: dict[str, int] = {}
         """Incident's uid -> count in its Event."""
-        self._written: dict[str, tuple[Mapping[str, Any], int]] = {}
+        self._written: dict[str, tuple[object, int]] = {}
         """Object -> its last written content, and the resourceVersion of the answer."""
-        self.retries = KeyedBackoff(longest_seconds=_LONGEST_RETRY_SECONDS)
 
-    async def apply_oomnode(
-        self,
-        node: Node,
-        sysctls: tuple[DesiredSysctl, ...],
-        *,
-        adjustments: oomnode_spec.Adjustments,
-        host_kills: bool,
-        now: float,
-    ) -> None:
-        """Apply an OOMNode's spec."""
-        key = f"OOMNode/{node.name}"
-        wanted = oomnode_spec.manifest(
-            node=node, sysctls=sysctls, adjustments=adjustments, host_kills=host_kills
-        )
+    def oomnodes(self, plan: oomnode_spec.Plan) -> None:
+        """Apply and delete OOMNodes. Earlier submissions that are not in the plan are withdrawn."""
+        for name, spec in plan.apply.items():
+            self._apply_oomnode(name, spec)
+        for state in plan.delete:
+            self._delete_oomnode(state)
+        keep = {f"OOMNode/{name}" for name in plan.apply} | {f"OOMNode/{state.name}" for state in plan.delete}
+        self._queue.withdraw_others("OOMNode/", keep=keep)
 
-        def matches(obj: Mapping[str, Any]) -> bool:
-            return oomnode_spec.spec_matches(
-                obj, sysctls=sysctls, adjustments=adjustments, host_kills=host_kills
-            )
-
-        known = self._cache.oomnodes.get(node.name)
-        if known is not None and self._written.get(key) == (wanted, known.version):
+    def _apply_oomnode(self, name: str, spec: OOMNodeSpec) -> None:
+        key = f"OOMNode/{name}"
+        node = self._cache.nodes[name]
+        content = (spec, node.uid)
+        known = self._cache.oomnodes.get(name)
+        if known is not None and self._written.get(key) == (content, known.version):
             return  # The API server stored something else: its schema has another version.
 
-        async def write() -> None:
-            path = f"{OOM_NODE.root}/{node.name}"
-            answer = await self._api.apply(path, wanted)
+        async def run() -> None:
+            path = f"{OOM_NODE.root}/{name}"
+            answer = await self._api.apply(path, oomnode_spec.manifest(node=node, spec=spec))
             # Apply leaves the fields of other managers, but only policies may tell an agent what to set.
-            if not matches(answer):
-                patch = oomnode_spec.replacement(sysctls, adjustments=adjustments, host_kills=host_kills)
-                answer = await self._api.merge(path, patch)
-            if not matches(answer):
+            if not oomnode_spec.spec_matches(answer, spec):
+                answer = await self._api.merge(path, oomnode_spec.replacement(spec))
+            if not oomnode_spec.spec_matches(answer, spec):
                 _log.warning("write not kept by the API server", object=key)
-            self._written[key] = (wanted, int(answer["metadata"]["resourceVersion"]))
-            if self._cache.store(OOM_NODE, answer):
-                self._changed(OOM_NODE)
+            self._written[key] = (content, int(answer["metadata"]["resourceVersion"]))
+            if change := self._cache.store(OOM_NODE, answer):
+                self._changed(OOM_NODE, change)
 
-        await self._try(key, write, now=now)
+        self._submit_oomnode(key, content, run)
 
-    async def delete_oomnode(self, state: OOMNodeState, *, now: float) -> None:
+    def _delete_oomnode(self, state: OOMNodeState) -> None:
         """Delete an OOMNode whose Node was deleted or is no Linux node."""
 
-        async def write() -> None:
+        async def run() -> None:
             known = state.name in self._cache.nodes
             if not known and await self._api.get(f"{NODE.root}/{state.name}") is not None:
                 self._suspect_stale(NODE)
@@ -100,81 +97,91 @@ class Writer:
             await self._api.delete(f"{OOM_NODE.root}/{state.name}", uid=state.uid)
             self._cache.remove(OOM_NODE, key=state.name, uid=state.uid)
 
-        await self._try(f"OOMNode/{state.name}", write, now=now)
+        self._submit_oomnode(f"OOMNode/{state.name}", ("delete", state.uid), run)
 
-    async def apply_status(
-        self, kind: Kind, record: Policy | Report, status: Mapping[str, Any], *, now: float
-    ) -> None:
+    def _submit_oomnode(self, key: str, content: object, run: Callable[[], Awaitable[None]]) -> None:
+        self._queue.submit(
+            key,
+            Write(content=content, run=run, lane=self._node_lane, interval_seconds=OBJECT_INTERVAL_SECONDS),
+        )
+
+    def status(self, kind: Kind, record: Policy | Report, status: OOMPolicyStatus | OOMReportStatus) -> None:
         """Apply a policy's or report's status if it differs."""
         key = f"{kind.name}/{record.name}"
         # The second: the API server may drop a field that its schema does not have.
         if status == record.status or self._written.get(key) == (status, record.version):
+            self._queue.withdraw(key)
             return
 
-        async def write() -> None:
-            answer = await self._api.apply(
-                f"{kind.root}/{record.name}/status",
-                {
-                    "apiVersion": kind.api_version,
-                    "kind": kind.name,
-                    "metadata": {"name": record.name, "uid": record.uid},
-                    "status": status,
-                },
-            )
-            self._cache.store(kind, answer)
+        async def run() -> None:
+            try:
+                answer = await self._api.apply(
+                    f"{kind.root}/{record.name}/status",
+                    {
+                        "apiVersion": kind.api_version,
+                        "kind": kind.name,
+                        "metadata": {"name": record.name, "uid": record.uid},
+                        "status": to_document(status),
+                    },
+                )
+            except APIError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    self._suspect_stale(kind)
+                raise
             self._written[key] = (status, int(answer["metadata"]["resourceVersion"]))
+            if change := self._cache.store(kind, answer):
+                self._changed(kind, change)
 
-        await self._try(key, write, now=now, kind=kind)
+        self._queue.submit(
+            key,
+            Write(content=status, run=run, lane=self._lane, interval_seconds=OBJECT_INTERVAL_SECONDS),
+        )
 
-    def pending_events(self, *, now: float) -> list[Incident]:
-        """Return the incidents whose Event is out of date."""
+    def forget_others(self, kind: Kind, names: Iterable[str]) -> None:
+        """Withdraw writes of policies or reports that are not among these."""
+        self._queue.withdraw_others(f"{kind.name}/", keep={f"{kind.name}/{name}" for name in names})
+
+    def events(self, *, now: float) -> None:
+        """Apply the Events that are out of date."""
         incidents = self._cache.incidents.values()
         known = {incident.uid for incident in incidents}
         self._published_counts = {uid: count for uid, count in self._published_counts.items() if uid in known}
-        return [
-            incident
-            for incident in incidents
-            if pod_events.is_due(incident, published=self._published_counts.get(incident.uid), now=now)
-        ]
+        keep = set()
+        for incident in incidents:
+            published = self._published_counts.get(incident.uid)
+            if pod_events.is_due(incident, published=published, now=now):
+                keep.add(self._event(incident))
+        self._queue.withdraw_others("Event/", keep=keep)
 
-    async def apply_event(self, incident: Incident, *, now: float) -> None:
-        """Apply the Event of an incident."""
+    def _event(self, incident: Incident) -> str:
+        key = f"Event/{incident.namespace}/{incident.name}"
 
-        async def write() -> None:
+        async def run() -> None:
             event = pod_events.event_of(incident, node=self._cache.nodes.get(incident.node))
             metadata = event["metadata"]
             path = f"/api/v1/namespaces/{metadata['namespace']}/events/{metadata['name']}"
             await self._api.apply(path, event)
             self._published_counts[incident.uid] = incident.count
 
-        await self._try(f"Event/{incident.namespace}/{incident.name}", write, now=now)
+        content = (incident.uid, incident.count)
+        self._queue.submit(
+            key, Write(content=content, run=run, lane=self._lane, interval_seconds=EVENT_INTERVAL_SECONDS)
+        )
+        return key
 
-    async def delete_incident(self, incident: Incident, *, now: float) -> None:
-        """Delete an incident, unless it has changed since it was read."""
+    def delete_incidents(self, incidents: Iterable[Incident]) -> None:
+        """Delete incidents, unless they have changed since they were read."""
+        keep = set()
+        for incident in incidents:
+            keep.add(self._delete_incident(incident))
+        self._queue.withdraw_others("OOMIncident/", keep=keep)
 
-        async def write() -> None:
+    def _delete_incident(self, incident: Incident) -> str:
+        key = f"OOMIncident/{incident.namespace}/{incident.name}"
+
+        async def run() -> None:
             path = INCIDENT.path(name=incident.name, namespace=incident.namespace)
             await self._api.delete(path, uid=incident.uid, version=incident.version)
 
-        await self._try(f"OOMIncident/{incident.namespace}/{incident.name}", write, now=now)
-
-    async def _try(
-        self,
-        key: str,
-        write: Callable[[], Awaitable[None]],
-        *,
-        now: float,
-        kind: Kind | None = None,
-    ) -> None:
-        if not self.retries.may(key, now=now):
-            return
-        try:
-            async with self._slots:
-                await write()
-        except APIError as error:
-            self.retries.failed(key, now=now, retry_after_seconds=error.retry_after_seconds)
-            if kind is not None and error.status == HTTPStatus.NOT_FOUND:
-                self._suspect_stale(kind)
-            _log.warning("write failed", object=key, error=error)
-        else:
-            self.retries.succeeded(key)
+        self._queue.submit(key, Write(content=(incident.uid, incident.version), run=run, lane=self._lane))
+        return key

@@ -1,24 +1,25 @@
-"""An OOMIncident as far as summaries and reports need it."""
+"""An OOMIncident as summaries and reports need it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from oomkeeper.model.cause import Cause, Remedy
 from oomkeeper.model.times import parse_time
-
-from .loose import items, mapping, text, whole
+from oomkeeper.resources.meta import ObjectMeta
+from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus
+from oomkeeper.resources.oomreport import WorkloadReport
+from oomkeeper.resources.record import MalformedObjectError, Record, max_length, read
 
 HOST_KIND = "Cgroup"
-"""Stands as the workload's kind where the victim belonged to no pod; the name is then the cgroup's path."""
+"""Kind of the workload of a host process; its name is the cgroup's path."""
 
-_ADVICE_MAX = 8
-_NAME_MAX = 253
+_NAME_LENGTH = max_length(WorkloadReport, "name")
 
 
 class Workload(NamedTuple):
-    """Whose process it was."""
+    """Owner of the killed processes."""
 
     namespace: str
     """Empty for a host process."""
@@ -50,69 +51,77 @@ class Incident:
     """(remedy, message), best first."""
     limit_bytes: int | None
     kill_times: tuple[float, ...]
-    """Of the ring: the newest first."""
+    """Times of the last kills, newest first."""
     history: tuple[tuple[int, int], ...]
     """(full hour, kills)."""
+    malformed: str | None = None
+    """The problem, if a part of the object could not be read; that part counts as absent."""
 
 
-def read_incident(obj: Mapping[str, Any]) -> Incident:
-    """What an OOMIncident object says. Never raises: a field of the wrong type counts as absent."""
-    metadata, spec, status = (
-        mapping(obj.get("metadata")),
-        mapping(obj.get("spec")),
-        mapping(obj.get("status")),
-    )
-    workload, evidence = mapping(spec.get("workload")), mapping(status.get("evidence"))
-    namespace = text(metadata.get("namespace"))
-    kills = [mapping(kill) for kill in items(status.get("kills"))]
-    count = whole(status.get("count")) or 0
-    last = kills[0] if kills else {}
-    if workload:
-        owner = Workload(
-            namespace, text(workload.get("kind")) or "Unknown", text(workload.get("name")) or "unknown"
-        )
-    else:
-        owner = Workload("", HOST_KIND, (text(spec.get("cgroup")) or "/")[-_NAME_MAX:])
+def decode_incident(obj: Mapping[str, Any]) -> Incident:
+    """Decode an OOMIncident. Never raises: a malformed spec or status counts as absent."""
+    metadata, no_metadata = _part(ObjectMeta, obj.get("metadata"))
+    spec, no_spec = _part(OOMIncidentSpec, obj.get("spec"))
+    status, no_status = _part(OOMIncidentStatus, obj.get("status") or {})
+    metadata, status = metadata or ObjectMeta(), status or OOMIncidentStatus()
+    namespace = metadata.namespace or ""
+    last = status.kills[0] if status.kills else None
+    evidence = status.evidence
     return Incident(
         namespace=namespace,
-        name=text(metadata.get("name")),
-        uid=text(metadata.get("uid")),
-        version=_version(text(metadata.get("resourceVersion"))),
-        node=text(spec.get("nodeName")),
-        pod_name=text(last.get("pod")) or None,
-        pod_uid=text(last.get("podUID")) or None,
-        container=text(spec.get("container")) or None,
-        workload=owner,
-        cause=_known(Cause, text(status.get("cause")) or text(spec.get("cause"))) or Cause.UNKNOWN,
-        count=max(count, 0),
-        first_seen=parse_time(status.get("firstSeen")),
-        last_seen=parse_time(status.get("lastSeen")),
-        summary=text(status.get("summary")),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
+        version=int(version) if (version := metadata.resource_version or "").isdecimal() else 0,
+        node=spec.node_name if spec else "",
+        pod_name=last.pod if last else None,
+        pod_uid=last.pod_uid if last else None,
+        container=spec.container if spec else None,
+        workload=_workload(spec, namespace=namespace),
+        cause=_known(Cause, status.cause or (spec.cause if spec else "")) or Cause.UNKNOWN,
+        count=max(status.count or 0, 0),
+        first_seen=parse_time(status.first_seen),
+        last_seen=parse_time(status.last_seen),
+        summary=status.summary or "",
         advice=tuple(
-            (remedy, text(item.get("message")))
-            for item in map(mapping, items(status.get("advice"))[:_ADVICE_MAX])
-            if (remedy := _known(Remedy, text(item.get("remedy"))))
+            (remedy, item.message) for item in status.advice if (remedy := _known(Remedy, item.remedy))
         ),
-        limit_bytes=whole(evidence.get("limitBytes")),
-        kill_times=tuple(time for kill in kills if (time := parse_time(kill.get("time"))) is not None),
-        history=_history(status.get("history")),
+        limit_bytes=evidence.limit_bytes if evidence else None,
+        kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
+        history=_history(status.history),
+        malformed=no_metadata or no_spec or no_status,
     )
 
 
-def _version(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+R = TypeVar("R", bound=Record)
+
+
+def _part(kind: type[R], raw: object) -> tuple[R | None, str | None]:
+    if not isinstance(raw, Mapping):
+        return None, f"{kind.__name__}: expected an object"
+    try:
+        return read(kind, raw), None
+    except MalformedObjectError as error:
+        return None, str(error)
+
+
+def _workload(spec: OOMIncidentSpec | None, *, namespace: str) -> Workload:
+    if spec is None:
+        return Workload(namespace, "Unknown", "unknown")
+    if spec.workload is None:
+        return Workload("", HOST_KIND, (spec.cgroup or "/")[-_NAME_LENGTH:])
+    return Workload(namespace, spec.workload.kind, spec.workload.name)
 
 
 def _known(names: type[StrEnum], name: str) -> str | None:
-    """The name, if it is one of these: a report's schema lets no other through."""
+    """Return the name if it is one of these: the schema of a report accepts no other."""
     return name if name in set(names) else None
 
 
-def _history(raw: object) -> tuple[tuple[int, int], ...]:
+def _history(history: tuple[HourCount, ...]) -> tuple[tuple[int, int], ...]:
     slots: dict[int, int] = {}
-    for item in map(mapping, items(raw)):
-        hour, kills = parse_time(item.get("hour")), whole(item.get("kills"))
-        if hour is not None and kills is not None and kills > 0:
+    for item in history:
+        hour = parse_time(item.hour)
+        if hour is not None and item.kills > 0:
             slot = int(hour // 3600 * 3600)
-            slots[slot] = slots.get(slot, 0) + kills
+            slots[slot] = slots.get(slot, 0) + item.kills
     return tuple(sorted(slots.items()))

@@ -4,17 +4,19 @@ from typing import Any
 
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
-from oomkeeper.controller.objects import (
-    AdjustmentReport,
-    DesiredSysctl,
-    Node,
-    OOMNodeState,
-    Policy,
-    Report,
-    SysctlReport,
-)
+from oomkeeper.controller.objects import Node, OOMNodeState, Policy, Report
 from oomkeeper.model.times import format_time
-from oomkeeper.reporting.incident import Incident, read_incident
+from oomkeeper.reporting.incident import Incident, decode_incident
+from oomkeeper.resources.oomnode import (
+    Counters,
+    DesiredAdjustment,
+    DesiredSysctl,
+    ObservedAdjustment,
+    ObservedSysctl,
+    OOMNodeSpec,
+)
+from oomkeeper.resources.oompolicy import OOMPolicyStatus
+from oomkeeper.resources.oomreport import OOMReportStatus
 
 NOW = 1_800_000_000.0
 DUMPS, ALLOCATING, PANIC = "vm.oom_dump_tasks", "vm.oom_kill_allocating_task", "kernel.panic"
@@ -27,10 +29,10 @@ def policy(
     invalid: str | None = None,
     generation: int = 1,
     deleting: bool = False,
-    status: dict[str, Any] | None = None,
+    status: OOMPolicyStatus | None = None,
     **spec: Any,
 ) -> Policy:
-    parsed = None if invalid else OOMPolicySpec.parse(spec)
+    parsed = None if invalid and not spec else OOMPolicySpec.parse(spec)
     return Policy(
         name=name,
         uid=f"uid-{name}",
@@ -39,8 +41,10 @@ def policy(
         created=created,
         deleting=deleting,
         spec=parsed,
+        spec_generation=generation,
         invalid=invalid,
-        status=status or {},
+        priority=parsed.priority if parsed else 100,
+        status=status,
     )
 
 
@@ -53,19 +57,20 @@ def node(
 
 
 def entry(name: str, value: int, policy: str, mode: str = "Enforce") -> DesiredSysctl:
-    return DesiredSysctl(name, value, policy, mode)
+    return DesiredSysctl(name=name, value=value, policy=policy, mode=mode)
 
 
-def said(
+def observed(
     value: int | None,
     *,
     desired: int | None = None,
     state: str = "InSync",
     policy: str = "p",
-    reason: str = "",
-    message: str = "",
-) -> SysctlReport:
-    return SysctlReport(
+    reason: str | None = None,
+    message: str | None = None,
+) -> ObservedSysctl:
+    return ObservedSysctl(
+        name=DUMPS,
         desired=value if desired is None else desired,
         actual=value,
         policy=policy,
@@ -75,31 +80,8 @@ def said(
     )
 
 
-def adjusted(
-    value: int,
-    *,
-    state: str = "InSync",
-    reason: str = "",
-    message: str = "",
-    pods: int = 0,
-    in_force: int = 0,
-    failed: int = 0,
-    overridden: int = 0,
-    overridden_by: str = "",
-    differing: int = 0,
-) -> AdjustmentReport:
-    return AdjustmentReport(
-        value=value,
-        state=state,
-        reason=reason,
-        message=message,
-        pods=pods,
-        in_force=in_force,
-        failed=failed,
-        overridden=overridden,
-        overridden_by=overridden_by,
-        differing=differing,
-    )
+def adjusted(value: int, *, state: str = "InSync", **counts: Any) -> ObservedAdjustment:
+    return ObservedAdjustment(policy="p", name="a", value=value, state=state, **counts)
 
 
 def oomnode(
@@ -108,10 +90,10 @@ def oomnode(
     sysctls: tuple[DesiredSysctl, ...] = (),
     generation: int = 1,
     observed: int | None = None,
-    reports: dict[str, SysctlReport] | None = None,
-    adjustments: tuple[dict[str, Any], ...] = (),
-    adjusted: dict[tuple[str, str], AdjustmentReport] | None = None,
-    extras: bool = False,
+    reports: dict[str, ObservedSysctl] | None = None,
+    adjustments: tuple[DesiredAdjustment, ...] = (),
+    adjusted: dict[tuple[str, str], ObservedAdjustment] | None = None,
+    foreign: bool = False,
     owner: str | None = None,
     boot_id: str | None = None,
     unattributed: int = 0,
@@ -122,21 +104,18 @@ def oomnode(
         version=1,
         generation=generation,
         owner_uids=(owner or f"uid-{name}",),
-        sysctls=sysctls,
-        adjustments=adjustments,
-        host_kills=True,
-        extras=extras,
+        spec=OOMNodeSpec(sysctls=sysctls, oom_score_adjustments=adjustments),
+        foreign=foreign,
         observed_generation=generation if observed is None else observed,
-        reports=reports or {},
-        adjusted=adjusted or {},
+        sysctls=reports or {},
+        adjustments=adjusted or {},
         boot_id=boot_id,
-        unattributed=unattributed,
-        lost_log_records=0,
+        counters=Counters(unattributed=unattributed),
     )
 
 
 def report(
-    name: str, *, status: dict[str, Any] | None = None, invalid: str | None = None, **spec: Any
+    name: str, *, status: OOMReportStatus | None = None, invalid: str | None = None, **spec: Any
 ) -> Report:
     return Report(
         name=name,
@@ -145,7 +124,7 @@ def report(
         generation=1,
         spec=None if invalid else OOMReportSpec.parse(spec),
         invalid=invalid,
-        status=status or {},
+        status=status,
     )
 
 
@@ -166,7 +145,7 @@ def incident(
         }
     else:
         subject["cgroup"] = "/system.slice/big.service"
-    return read_incident(
+    return decode_incident(
         {
             "metadata": {"name": name, "namespace": namespace, "uid": "0123456789", "resourceVersion": "7"},
             "spec": subject,

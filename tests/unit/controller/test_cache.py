@@ -40,7 +40,10 @@ class Server:
 
 
 def listed(cache: ClusterCache, server: Any) -> bool:
-    return bool(asyncio.run(relist(server, cache)))
+    """List, and return whether anything changed."""
+    changes: list[object] = []
+    asyncio.run(relist(server, cache, changed=lambda _kind, change: changes.append(change)))
+    return bool(changes)
 
 
 def test_older_state_never_replaces_newer() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomkeeper.controller.cache import ClusterCache
 from oomkeeper.controller.decode import (
     decode_namespace,
     decode_node,
@@ -13,6 +14,7 @@ from oomkeeper.controller.decode import (
     decode_policy,
     decode_report,
 )
+from oomkeeper.controller.kinds import INCIDENT
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,33 @@ def test_invalid_policy_names_the_field(spec: object, said: str) -> None:
     assert read.spec is None
     assert read.invalid is not None
     assert said in read.invalid
+
+
+def test_unknown_fields_of_a_policy_are_ignored_and_named() -> None:
+    spec = {
+        "sysctls": {"vm.swappiness": 10},
+        "schedule": {"after": "22:00"},
+        "rollout": {"maxConcurrent": "10%", "canary": {"matchLabels": {}}},
+        "oomScoreAdjustments": [{"name": "a", "podSelector": {}, "value": 5, "memoryOomGroup": True}],
+    }
+    read = decode_policy({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
+    assert read.invalid is None
+    assert read.spec is not None
+    assert read.spec.sysctls == {"vm.swappiness": 10}
+    assert read.unknown_fields == (
+        "spec.schedule",
+        "spec.rollout.canary",
+        "spec.oomScoreAdjustments[0].memoryOomGroup",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "priority"), [({"priority": 7, "mode": "Warn"}, 7), ({"priority": "x"}, 100), ("text", 100)]
+)
+def test_priority_of_an_invalid_policy_is_read_if_possible(spec: object, priority: int) -> None:
+    read = decode_policy({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
+    assert read.spec is None
+    assert read.priority == priority
 
 
 def test_report_without_spec_has_the_defaults() -> None:
@@ -112,3 +141,76 @@ JSON = st.recursive(
 def test_any_content_can_be_decoded(obj: dict[str, Any]) -> None:
     for read in (decode_policy, decode_report, decode_node, decode_oomnode, decode_namespace):
         read(obj)
+
+
+def oomnode_object(**parts: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "n", "uid": "u", "resourceVersion": "7"}, **parts}
+
+
+SYSCTL = {"name": "vm.swappiness", "value": 10, "policy": "p"}
+
+
+def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
+    read = decode_oomnode(
+        oomnode_object(
+            spec={"sysctls": [SYSCTL]},
+            status={
+                "observedGeneration": 3,
+                "newField": {"a": 1},
+                "sysctls": [{"name": "vm.swappiness", "state": "Postponed", "actual": 60, "new": 1}],
+            },
+        )
+    )
+    assert read.malformed is None
+    assert read.observed_generation == 3
+    assert read.sysctls["vm.swappiness"].actual == 60
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"sysctls": [SYSCTL | {"newField": 1}]},
+        {"sysctls": [SYSCTL], "newField": True},
+        {"sysctls": [SYSCTL], "oomScoreAdjustments": [{"name": "a"}]},
+        {"sysctls": [SYSCTL | {"value": "10"}]},
+    ],
+)
+def test_spec_with_fields_that_the_controller_did_not_write_is_foreign(spec: dict[str, Any]) -> None:
+    assert decode_oomnode(oomnode_object(spec=spec)).foreign
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"sysctls": [SYSCTL], "hostKills": True},
+        {"sysctls": [SYSCTL | {"mode": "Enforce", "acknowledge": []}], "oomScoreAdjustments": []},
+    ],
+)
+def test_spec_with_defaults_filled_in_is_not_foreign(spec: dict[str, Any]) -> None:
+    assert not decode_oomnode(oomnode_object(spec=spec)).foreign
+
+
+def test_malformed_status_leaves_the_spec_readable_and_is_named() -> None:
+    read = decode_oomnode(oomnode_object(spec={"sysctls": [SYSCTL]}, status={"observedGeneration": "three"}))
+    assert [sysctl.name for sysctl in read.spec.sysctls] == ["vm.swappiness"]
+    assert read.observed_generation == 0
+    assert read.malformed is not None
+    assert "observedGeneration" in read.malformed
+
+
+def test_malformed_incident_is_logged_and_does_not_affect_others(caplog: pytest.LogCaptureFixture) -> None:
+    cache = ClusterCache()
+    for name, count in (("good", 2), ("bad", "many")):
+        cache.store(
+            INCIDENT,
+            {
+                "metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1"},
+                "spec": {"nodeName": "n", "cause": "PodLimit"},
+                "status": {"count": count},
+            },
+        )
+    assert cache.incidents["shop/good"].count == 2
+    assert cache.incidents["shop/bad"].count == 0
+    assert cache.incidents["shop/bad"].node == "n"
+    assert "malformed object" in caplog.text

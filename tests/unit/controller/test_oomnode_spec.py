@@ -13,7 +13,7 @@ def test_only_oomnodes_that_differ_are_written() -> None:
         "right": oomnode("right", sysctls=wanted),
         "wrong": oomnode("wrong"),
         "owned-by-another": oomnode("owned-by-another", sysctls=wanted, owner="earlier"),
-        "more": oomnode("more", sysctls=wanted, extras=True),
+        "more": oomnode("more", sysctls=wanted, foreign=True),
         "left-over": oomnode("left-over"),
     }
     plan = oomnode_spec.plan(
@@ -29,15 +29,15 @@ def test_only_oomnodes_that_differ_are_written() -> None:
 
 def test_manifest_is_a_valid_oomnode() -> None:
     wanted = (entry(DUMPS, 1, "p"),)
-    manifest = oomnode_spec.manifest(node=node("n"), sysctls=wanted)
+    spec = oomnode_spec.node_spec(wanted)
+    manifest = oomnode_spec.manifest(node=node("n"), spec=spec)
     OOMNode.parse(manifest)
-    assert oomnode_spec.spec_matches(manifest, sysctls=wanted)
-    assert not oomnode_spec.spec_matches(manifest, sysctls=())
-    assert oomnode_spec.up_to_date(None, node=node("n"), sysctls=()) is False
+    assert oomnode_spec.spec_matches(manifest, spec)
+    assert not oomnode_spec.spec_matches(manifest, oomnode_spec.node_spec())
+    assert oomnode_spec.up_to_date(None, node=node("n"), spec=spec) is False
 
 
 def test_oomnode_with_a_different_host_kills_value_is_rewritten() -> None:
     state = oomnode("n")
-    wanted = state.sysctls
-    assert oomnode_spec.up_to_date(state, node=node("n"), sysctls=wanted, host_kills=True)
-    assert not oomnode_spec.up_to_date(state, node=node("n"), sysctls=wanted, host_kills=False)
+    assert oomnode_spec.up_to_date(state, node=node("n"), spec=oomnode_spec.node_spec())
+    assert not oomnode_spec.up_to_date(state, node=node("n"), spec=oomnode_spec.node_spec(host_kills=False))

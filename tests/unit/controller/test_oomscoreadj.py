@@ -11,14 +11,18 @@ from oomkeeper.api.oomnode import OOMNode
 from oomkeeper.api.oompolicy import OOMPolicyStatus
 from oomkeeper.controller import oomnode_spec
 from oomkeeper.controller.node_result import NodeResult, node_result
-from oomkeeper.controller.objects import AdjustmentReport, OOMNodeState, Policy
+from oomkeeper.controller.objects import OOMNodeState, Policy
 from oomkeeper.controller.oomscoreadj import MAX_ENTRIES, adjustment_totals
 from oomkeeper.controller.policy_status import Facts, policy_status
 from oomkeeper.controller.precedence import Resolution, resolve
+from oomkeeper.resources.meta import Condition
+from oomkeeper.resources.oomnode import ObservedAdjustment
+from oomkeeper.resources.oompolicy import AdjustmentTotals, OOMSummary
+from oomkeeper.resources.record import to_document
 
 from .builders import adjusted, node, oomnode, policy
 
-OOM = {"window": "24h", "kills": 0, "byCause": [], "topWorkloads": []}
+OOM = OOMSummary()
 
 
 def entries(*names: str, value: int = 800) -> list[dict[str, Any]]:
@@ -30,7 +34,7 @@ def settle(*policies: Policy) -> Resolution:
 
 
 def order(*policies: Policy) -> list[str]:
-    return [f"{entry['policy']}/{entry['name']}" for entry in settle(*policies).adjustments["n"]]
+    return [f"{entry.policy}/{entry.name}" for entry in settle(*policies).adjustments["n"]]
 
 
 def test_entries_are_ordered_by_precedence() -> None:
@@ -70,7 +74,8 @@ def test_oomnode_manifest_holds_the_entries() -> None:
         ],
     )
     given = settle(rule).adjustments["n"]
-    manifest = oomnode_spec.manifest(node=node("n"), sysctls=(), adjustments=given)
+    spec = oomnode_spec.node_spec((), given)
+    manifest = oomnode_spec.manifest(node=node("n"), spec=spec)
     held = OOMNode.parse(manifest).spec.oom_score_adjustments
     assert [(one.policy, one.name, one.value, one.on_release) for one in held] == [
         ("p", "a", -5, "Keep"),
@@ -78,12 +83,12 @@ def test_oomnode_manifest_holds_the_entries() -> None:
     ]
     assert held[0].containers == ("app",)
     assert held[0].namespace_selector is not None
-    assert oomnode_spec.spec_matches(manifest, sysctls=(), adjustments=given)
-    assert not oomnode_spec.spec_matches(manifest, sysctls=(), adjustments=given[::-1])
-    assert not oomnode_spec.spec_matches(manifest, sysctls=())
+    assert oomnode_spec.spec_matches(manifest, spec)
+    assert not oomnode_spec.spec_matches(manifest, oomnode_spec.node_spec((), given[::-1]))
+    assert not oomnode_spec.spec_matches(manifest, oomnode_spec.node_spec())
 
 
-def stands(rule: Policy, *reports: AdjustmentReport, given: Any = None, **state: Any) -> NodeResult:
+def stands(rule: Policy, *reports: ObservedAdjustment, given: Any = None, **state: Any) -> NodeResult:
     given = settle(rule).adjustments["n"] if given is None else given
     names = [entry.name for entry in rule.spec.oom_score_adjustments] if rule.spec else []
     answered = oomnode(
@@ -114,7 +119,7 @@ def stands(rule: Policy, *reports: AdjustmentReport, given: Any = None, **state:
     ],
 )
 def test_entry_state_follows_the_agents_report(
-    report: AdjustmentReport, state: str, spec_matches: str
+    report: ObservedAdjustment, state: str, spec_matches: str
 ) -> None:
     found = stands(policy("p", oomScoreAdjustments=entries("a")), report)
     assert found.state == state
@@ -141,7 +146,7 @@ def test_entry_beyond_the_limit_is_refused_for_the_lowest_precedence() -> None:
     assert "oomScoreAdjustments c: left out" in found.message
 
 
-def totals(rule: Policy, *states: OOMNodeState | None) -> list[dict[str, Any]]:
+def totals(rule: Policy, *states: OOMNodeState | None) -> tuple[AdjustmentTotals, ...]:
     return adjustment_totals(rule, states)
 
 
@@ -156,16 +161,21 @@ def test_entry_totals_sum_the_nodes_and_name_the_overriding_entry() -> None:
         None,
     ]
     found = totals(rule, *states)
-    assert found[0] == {
-        "name": "a", "nodes": 2, "pods": 3, "inForce": 5, "failed": 1, "overridden": 2, "differing": 0,
-        "overriddenBy": ["q/x"],
-    }  # fmt: skip
-    assert found[1]["nodes"] == 0
-    status = policy_status(rule, facts=Facts(results=(), overrides={}, oom=OOM, adjustments=found), now=0.0)
-    OOMPolicyStatus.parse(status)
-    said = {one["type"]: one for one in status["conditions"]}["Conflicted"]
-    assert (said["status"], said["reason"]) == ("True", "Overridden")
-    assert "a (by q/x)" in said["message"]
+    assert found[0] == AdjustmentTotals(
+        name="a", nodes=2, pods=3, in_force=5, failed=1, overridden=2, differing=0, overridden_by=("q/x",)
+    )
+    assert found[1].nodes == 0
+    conflicted = conflicted_condition(rule, found)
+    assert (conflicted.status, conflicted.reason) == ("True", "Overridden")
+    assert "a (by q/x)" in conflicted.message
+
+
+def conflicted_condition(rule: Policy, found: tuple[AdjustmentTotals, ...]) -> Condition:
+    status = policy_status(
+        rule, facts=Facts(matched=0, failing=(), overrides={}, oom=OOM, adjustments=found), now=0.0
+    )
+    OOMPolicyStatus.parse(to_document(status))  # as the API server validates it
+    return {condition.type: condition for condition in status.conditions}["Conflicted"]
 
 
 def test_entries_of_one_policy_do_not_conflict() -> None:
@@ -173,7 +183,5 @@ def test_entries_of_one_policy_do_not_conflict() -> None:
     found = totals(
         rule, oomnode("n", adjusted={("p", "b"): adjusted(800, overridden=1, overridden_by="p/a")})
     )
-    status = policy_status(rule, facts=Facts(results=(), overrides={}, oom=OOM, adjustments=found), now=0.0)
-    said = {one["type"]: one for one in status["conditions"]}["Conflicted"]
-    assert said["status"] == "False"
-    assert status["oomScoreAdjustments"][1]["overriddenBy"] == ["p/a"]
+    assert conflicted_condition(rule, found).status == "False"
+    assert found[1].overridden_by == ("p/a",)

@@ -8,26 +8,39 @@ import pytest
 from oomkeeper.api.oompolicy import OOMPolicyStatus
 from oomkeeper.controller.conditions import Condition, conditions
 from oomkeeper.controller.node_result import NodeResult, node_result
-from oomkeeper.controller.objects import OOMNodeState, Policy, SysctlReport
+from oomkeeper.controller.objects import OOMNodeState, Policy
 from oomkeeper.controller.policy_status import Facts, policy_status
 from oomkeeper.controller.precedence import Override, OverrideCount
 from oomkeeper.reporting.fold import size_bytes
+from oomkeeper.resources.oomnode import ObservedSysctl
+from oomkeeper.resources.oompolicy import OOMSummary
+from oomkeeper.resources.record import to_document
 
-from .builders import ALLOCATING, DUMPS, entry, node, oomnode, policy, said
+from .builders import ALLOCATING, DUMPS, entry, node, observed, oomnode, policy
 
-OOM = {"window": "24h", "kills": 0, "byCause": [], "topWorkloads": []}
+OOM = OOMSummary()
 NOW = 1_800_000_000.0
 
 
 def status_of(
     rule: Policy, *results: NodeResult, overrides: Mapping[Override, OverrideCount] | None = None
 ) -> dict[str, Any]:
-    status = policy_status(rule, facts=Facts(results=results, overrides=overrides or {}, oom=OOM), now=NOW)
-    OOMPolicyStatus.parse(status)  # what the API server would say to it
-    return status
+    status = policy_status(
+        rule,
+        facts=Facts(
+            matched=len(results),
+            failing=[result for result in results if result.state != "InSync"],
+            overrides=overrides or {},
+            oom=OOM,
+        ),
+        now=NOW,
+    )
+    document = to_document(status)
+    OOMPolicyStatus.parse(document)  # as the API server validates it
+    return document
 
 
-def said_by(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def conditions_in(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {
         condition["type"]: (condition["status"], condition["reason"]) for condition in status["conditions"]
     }
@@ -36,18 +49,18 @@ def said_by(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("report", "state"),
     [
-        (said(1), "InSync"),
-        (said(0, desired=1, state="Drifted"), "Drifted"),
-        (said(0, desired=1, state="Refused", reason="ProtectKernelDefaults"), "Refused"),
-        (said(None, desired=1, state="Unsupported"), "Unsupported"),
-        (said(0, desired=1, state="Audited"), "Drifted"),
-        (said(0, desired=1, state="Pending"), "Pending"),
-        (said(0, desired=0), "Pending"),
-        (said(0, desired=1, state="Unheard"), "Pending"),
+        (observed(1), "InSync"),
+        (observed(0, desired=1, state="Drifted"), "Drifted"),
+        (observed(0, desired=1, state="Refused", reason="ProtectKernelDefaults"), "Refused"),
+        (observed(None, desired=1, state="Unsupported"), "Unsupported"),
+        (observed(0, desired=1, state="Audited"), "Drifted"),
+        (observed(0, desired=1, state="Pending"), "Pending"),
+        (observed(0, desired=0), "Pending"),
+        (observed(0, desired=1, state="Unheard"), "Pending"),
         (None, "Pending"),
     ],
 )
-def test_sysctl_state_follows_the_agents_report(report: SysctlReport | None, state: str) -> None:
+def test_sysctl_state_follows_the_agents_report(report: ObservedSysctl | None, state: str) -> None:
     desired = (entry(DUMPS, 1, "p"),)
     answered = oomnode("a", sysctls=desired, reports={DUMPS: report} if report else {})
     found = node_result(
@@ -61,9 +74,9 @@ def test_sysctl_state_follows_the_agents_report(report: SysctlReport | None, sta
 def test_worst_sysctl_of_the_policy_decides() -> None:
     desired = (entry(DUMPS, 1, "p"), entry("vm.swappiness", 10, "p"), entry(ALLOCATING, 1, "other"))
     reports = {
-        DUMPS: said(1),
-        "vm.swappiness": said(60, desired=10, state="Drifted"),
-        ALLOCATING: said(0, desired=1, state="Refused"),
+        DUMPS: observed(1),
+        "vm.swappiness": observed(60, desired=10, state="Drifted"),
+        ALLOCATING: observed(0, desired=1, state="Refused"),
     }
     answered = oomnode("a", sysctls=desired, reports=reports)
     rule = policy("p", sysctls={DUMPS: 1, "vm.swappiness": 10})
@@ -82,12 +95,12 @@ def test_worst_sysctl_of_the_policy_decides() -> None:
         (None, None, 61.0, "Unreachable"),
         (
             False,
-            oomnode("a", sysctls=(entry(DUMPS, 1, "p"),), reports={DUMPS: said(1)}),
+            oomnode("a", sysctls=(entry(DUMPS, 1, "p"),), reports={DUMPS: observed(1)}),
             0.0,
             "Unreachable",
         ),
         # The agent's last answer was to other wishes.
-        (True, oomnode("a", sysctls=(entry(DUMPS, 0, "p"),), reports={DUMPS: said(0)}), 0.0, "Pending"),
+        (True, oomnode("a", sysctls=(entry(DUMPS, 0, "p"),), reports={DUMPS: observed(0)}), 0.0, "Pending"),
     ],
 )
 def test_node_without_report_is_pending_or_unreachable(
@@ -179,7 +192,7 @@ def test_conditions_follow_from_the_nodes(
         policy("p", sysctls={DUMPS: 1}),
         *(NodeResult(f"n{number}", state, "") for number, state in enumerate(results)),
     )
-    assert said_by(status) == {
+    assert conditions_in(status) == {
         "Ready": ready,
         "Progressing": progressing,
         "Degraded": degraded,
@@ -189,7 +202,7 @@ def test_conditions_follow_from_the_nodes(
 
 def test_drift_of_an_audit_is_not_degraded() -> None:
     status = status_of(policy("p", mode="Audit", sysctls={DUMPS: 1}), NodeResult("a", "Drifted", "differs"))
-    assert said_by(status)["Degraded"] == ("False", "AsExpected")
+    assert conditions_in(status)["Degraded"] == ("False", "AsExpected")
     assert status["nodes"]["drifted"] == 1
 
 
@@ -199,7 +212,7 @@ def test_conflict_names_sysctl_and_winner_and_shared_kernel_first() -> None:
         Override(ALLOCATING, "near"): OverrideCount(nodes=1, differing=1, shared_kernel=1),
     }
     status = status_of(policy("p", sysctls={DUMPS: 1}), overrides=overrides)
-    assert said_by(status)["Conflicted"] == ("True", "SharedKernel")
+    assert conditions_in(status)["Conflicted"] == ("True", "SharedKernel")
     assert f"{ALLOCATING} (by near)" in status["conditions"][3]["message"]
     assert status["overridden"][0] == {"sysctl": DUMPS, "by": "high", "nodes": 3}
 
@@ -208,15 +221,15 @@ def test_override_by_an_equal_value_is_no_conflict() -> None:
     status = status_of(
         policy("p", sysctls={DUMPS: 1}), overrides={Override(DUMPS, "high"): OverrideCount(nodes=3)}
     )
-    assert said_by(status)["Conflicted"] == ("False", "NoConflict")
+    assert conditions_in(status)["Conflicted"] == ("False", "NoConflict")
     assert len(status["overridden"]) == 1
 
 
 def test_invalid_policy_states_the_problem() -> None:
     status = status_of(policy("p", invalid="spec.sysctls: what?"))
-    assert said_by(status)["Degraded"] == ("True", "InvalidSpec")
-    assert said_by(status)["Ready"] == ("False", "InvalidSpec")
-    assert status["conditions"][0]["message"] == "spec.sysctls: what?"
+    assert conditions_in(status)["Degraded"] == ("True", "InvalidSpec")
+    assert conditions_in(status)["Ready"] == ("False", "InvalidSpec")
+    assert status["conditions"][0]["message"].startswith("spec.sysctls: what?; ")
 
 
 def test_status_of_a_large_cluster_is_bounded() -> None:
@@ -229,19 +242,21 @@ def test_status_of_a_large_cluster_is_bounded() -> None:
 
 
 def test_transition_time_changes_only_with_the_status() -> None:
-    first = conditions([Condition("Ready", True, "A", "m")], previous=None, generation=1, now="t1")
-    same = conditions([Condition("Ready", True, "B", "other words")], previous=first, generation=2, now="t2")
-    assert same[0]["lastTransitionTime"] == "t1"
-    assert (same[0]["reason"], same[0]["observedGeneration"]) == ("B", 2)
-    turned = conditions([Condition("Ready", False, "C", "m")], previous=same, generation=2, now="t3")
-    assert turned[0]["lastTransitionTime"] == "t3"
+    first = conditions([Condition("Ready", True, "A", "m")], previous=(), generation=1, now="t1")
+    same = conditions([Condition("Ready", True, "B", "other")], previous=first, generation=2, now="t2")
+    assert same[0].last_transition_time == "t1"
+    assert (same[0].reason, same[0].observed_generation) == ("B", 2)
+    changed = conditions([Condition("Ready", False, "C", "m")], previous=same, generation=2, now="t3")
+    assert changed[0].last_transition_time == "t3"
 
 
-@pytest.mark.parametrize("previous", [{}, "x", [None, 3], [{"type": "Ready"}]])
-def test_malformed_earlier_condition_is_ignored(previous: object) -> None:
-    assert (
-        conditions([Condition("Ready", True, "A", "m")], previous=previous, generation=1, now="t")[0][
-            "reason"
-        ]
-        == "A"
+@pytest.mark.parametrize("invalid", [None, "spec: wrong"])
+@pytest.mark.parametrize("spec", [{}, {"suspend": True}, {"mode": "Audit"}])
+@pytest.mark.parametrize("states", [(), ("InSync",), ("Pending", "Refused")])
+def test_every_condition_has_a_message(
+    invalid: str | None, spec: dict[str, Any], states: tuple[str, ...]
+) -> None:
+    status = status_of(
+        policy("p", invalid=invalid, **spec), *(NodeResult("n", state, "m") for state in states)
     )
+    assert all(condition["message"] for condition in status["conditions"])

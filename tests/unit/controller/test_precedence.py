@@ -65,7 +65,7 @@ def test_suspended_deleted_and_invalid_policies_set_nothing() -> None:
         [node("a")],
     )
     assert found.desired == {"a": ()}
-    assert found.matched == {"s": ("a",)}
+    assert found.matched == {"s": ("a",), "i": ()}
 
 
 def test_desired_sysctl_carries_the_policys_settings() -> None:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomkeeper.api.oomreport import OOMReportStatus
 from oomkeeper.controller.objects import Namespace
 from oomkeeper.controller.report_status import next_refresh, report_status
 from oomkeeper.model.times import format_time
+from oomkeeper.resources import oomreport
+from oomkeeper.resources.record import to_document
 
 from .builders import NOW, incident, node, oomnode, report
 
@@ -28,8 +31,9 @@ def test_report_selects_nodes_and_namespaces_by_labels() -> None:
         status = report_status(
             report("r", **spec), incidents=incidents, nodes=nodes, oomnodes={}, namespaces=namespaces, now=NOW
         )
-        OOMReportStatus.parse(status)
-        return status["totals"]["kills"]  # type: ignore[no-any-return]
+        OOMReportStatus.parse(to_document(status))
+        assert status.totals is not None
+        return status.totals.kills
 
     assert kills() == 1111
     assert kills(nodeSelector={"matchLabels": {"pool": "a"}}) == 101
@@ -55,7 +59,7 @@ def test_report_states_whether_it_is_complete(states: dict[str, Any], reason: st
     status = report_status(
         report("r"), incidents=[], nodes={"n": node("n")}, oomnodes=states, namespaces={}, now=NOW
     )
-    assert status["conditions"][1]["reason"] == reason
+    assert status.conditions[1].reason == reason
 
 
 def test_invalid_report_has_a_condition_and_no_counts() -> None:
@@ -67,14 +71,16 @@ def test_invalid_report_has_a_condition_and_no_counts() -> None:
         namespaces={},
         now=NOW,
     )
-    OOMReportStatus.parse(status)
-    assert status["conditions"][0]["reason"] == "InvalidSpec"
-    assert "totals" not in status
+    OOMReportStatus.parse(to_document(status))
+    assert status.conditions[0].reason == "InvalidSpec"
+    assert status.totals is None
 
 
 def test_report_is_due_when_new_changed_or_after_its_interval() -> None:
     assert next_refresh(report("r")) == 0.0
-    fresh = {"observedGeneration": 1, "refreshTime": format_time(NOW)}
+    fresh = oomreport.OOMReportStatus(observed_generation=1, refresh_time=format_time(NOW))
     assert next_refresh(report("r", status=fresh, refreshInterval="90s")) == NOW + 90
-    assert next_refresh(report("r", status=fresh | {"observedGeneration": 0})) == 0.0
-    assert next_refresh(report("r", invalid="no", status={"observedGeneration": 1})) == float("inf")
+    assert next_refresh(report("r", status=replace(fresh, observed_generation=0))) == 0.0
+    assert next_refresh(
+        report("r", invalid="no", status=oomreport.OOMReportStatus(observed_generation=1))
+    ) == float("inf")

@@ -9,11 +9,14 @@ from oomkeeper.api.oompolicy import OOMSummary
 from oomkeeper.api.oomreport import OOMReportStatus
 from oomkeeper.model.cause import Cause, Remedy
 from oomkeeper.reporting.fold import MAX_BYTES, NodeAccount, fold_report, fold_summary, size_bytes
-from oomkeeper.reporting.incident import Incident, Workload, read_incident
+from oomkeeper.reporting.incident import Incident, Workload, decode_incident
 from oomkeeper.reporting.window import kills_since, placed_kills
+from oomkeeper.resources.record import to_document
 
 NOW = 1_800_000_000.0  # a full hour
 HOUR, DAY = 3600.0, 86400.0
+LISTS = ("byCause", "byNamespace", "byWorkload", "byNode", "buckets", "advice", "incompleteNodes")
+"""Absent from a document if empty."""
 
 
 def incident(
@@ -61,8 +64,9 @@ def fold(
     now: float = NOW,
 ) -> dict[str, Any]:
     status = fold_report(incidents=incidents, accounts=accounts, window_seconds=int(window), now=now, top=top)
-    OOMReportStatus.parse(status)  # what the API server would say to it
-    return status
+    document = to_document(status)
+    OOMReportStatus.parse(document)  # as the API server validates it
+    return {name: [] for name in LISTS} | document
 
 
 def test_kills_are_counted_to_the_second_while_the_ring_knows_them() -> None:
@@ -92,7 +96,7 @@ def test_a_clock_that_runs_ahead_loses_no_kill() -> None:
 
 
 def test_without_ring_and_history_the_count_stands_at_the_last_kill() -> None:
-    bare = read_incident(
+    bare = decode_incident(
         {"metadata": {"name": "x"}, "status": {"count": 4, "lastSeen": "2027-01-15T07:30:00Z"}}
     )
     assert kills_since(bare, start=NOW - DAY, end=NOW) == 4
@@ -183,7 +187,7 @@ def test_nodes_with_gaps_are_named_the_largest_first() -> None:
 
 
 def test_host_processes_have_no_namespace_among_workloads() -> None:
-    host = read_incident(
+    host = decode_incident(
         {
             "metadata": {"name": "h", "namespace": "oomkeeper-system"},
             "spec": {"nodeName": "n", "cause": "NodeMemory", "cgroup": "/system.slice/" + "x" * 300},
@@ -203,10 +207,11 @@ def test_the_summary_of_a_policy_knows_the_last_kill() -> None:
         window="24h",
         now=NOW,
     )
-    OOMSummary.parse(summary)
-    assert summary["kills"] == 2
-    assert summary["lastKill"]["incident"] == "b"
-    assert summary["byCause"] == [{"cause": "NodeMemory", "kills": 1}, {"cause": "PodLimit", "kills": 1}]
+    document = to_document(summary)
+    OOMSummary.parse(document)
+    assert document["kills"] == 2
+    assert document["lastKill"]["incident"] == "b"
+    assert document["byCause"] == [{"cause": "NodeMemory", "kills": 1}, {"cause": "PodLimit", "kills": 1}]
 
 
 def test_the_largest_report_stays_below_64_kib_and_says_what_it_left_out() -> None:
@@ -299,4 +304,4 @@ JSON = st.recursive(
 
 @given(st.fixed_dictionaries({"metadata": st.just({"name": "x", "uid": "u"}), "spec": JSON, "status": JSON}))
 def test_whatever_an_incident_holds_it_can_be_read_and_folded(obj: dict[str, Any]) -> None:
-    fold(read_incident(obj))
+    fold(decode_incident(obj))

@@ -1,0 +1,367 @@
+"""The reconciler against an API server in memory, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from oomkeeper.controller.apiclient import APIError
+from oomkeeper.controller.cache import ClusterCache
+from oomkeeper.controller.kinds import INCIDENT, NODE, OOM_NODE, POLICY, REPORT
+from oomkeeper.controller.reconciler import Reconciler
+from oomkeeper.model.times import format_time
+
+from .builders import ALLOCATING, DUMPS
+from .fake_api import FakeApi
+from .virtual_time import VirtualLoop, run_virtual
+
+START = 1_800_000_000.0
+
+
+class Cluster:
+    """An API server and a controller that is running."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.api = FakeApi(clock=loop.time)
+
+    def start(self) -> None:
+        self.reconciler = Reconciler(
+            api=self.api,  # type: ignore[arg-type]
+            cache=ClusterCache(),
+            clock=self.now,
+            monotonic=self._loop.time,
+            stopwatch=self._loop.time,
+        )
+        self.api.watch = self.reconciler.handle_event
+        self._task = asyncio.create_task(self._run())
+
+    def now(self) -> float:
+        return START + self._loop.time()
+
+    async def _run(self) -> None:
+        await self.reconciler.listed()
+        await self.reconciler.run()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def restart(self) -> None:
+        await self.stop()
+        self.start()
+
+    def nodes(self, number: int) -> None:
+        for index in range(number):
+            self.node(f"n{index}")
+
+    def node(self, name: str, *, ready: bool = True, **labels: str) -> None:
+        status = {"conditions": [{"type": "Ready", "status": str(ready)}]}
+        self.api.put(NODE, name, labels=labels, status=status)
+
+    def policy(self, name: str, **spec: Any) -> None:
+        self.api.put(POLICY, name, spec=spec)
+
+    def agent_reports(self, node: str, *, state: str = "InSync") -> None:
+        obj = self.api.objects[f"{OOM_NODE.root}/{node}"]
+        sysctls = [
+            {
+                "name": entry["name"],
+                "desired": entry["value"],
+                "actual": entry["value"],
+                "state": state,
+                "policy": entry["policy"],
+            }
+            for entry in obj["spec"].get("sysctls", ())
+        ]
+        status = {"observedGeneration": obj["metadata"]["generation"], "sysctls": sysctls}
+        self.api.put(OOM_NODE, node, status=status)
+
+    def kill(self, name: str, *, node: str = "n0", count: int = 1, age_seconds: float = 0.0) -> None:
+        now = format_time(self.now() - age_seconds)
+        self.api.put(
+            INCIDENT,
+            name,
+            namespace="shop",
+            spec={
+                "nodeName": node,
+                "cause": "PodLimit",
+                "pod": {"name": "web-1", "uid": "u"},
+                "workload": {"kind": "Deployment", "name": "web"},
+            },
+            status={
+                "cause": "PodLimit",
+                "count": count,
+                "firstSeen": now,
+                "lastSeen": now,
+                "history": [{"hour": format_time(self.now() // 3600 * 3600), "kills": count}],
+            },
+        )
+
+    def sysctls(self, node: str) -> dict[str, int]:
+        spec = self.api.objects[f"{OOM_NODE.root}/{node}"]["spec"]
+        return {entry["name"]: entry["value"] for entry in spec.get("sysctls", ())}
+
+    def status(self, policy: str) -> dict[str, Any]:
+        return self.api.objects[f"{POLICY.root}/{policy}"].get("status", {})  # type: ignore[no-any-return]
+
+    def condition(self, policy: str, type: str) -> tuple[str, str]:
+        """Return status and reason."""
+        found = self._condition(policy, type)
+        return found["status"], found["reason"]
+
+    def message(self, policy: str, type: str) -> str:
+        return str(self._condition(policy, type)["message"])
+
+    def _condition(self, policy: str, type: str) -> dict[str, Any]:
+        (found,) = [one for one in self.status(policy)["conditions"] if one["type"] == type]
+        return found  # type: ignore[no-any-return]
+
+    def event_counts(self) -> list[int]:
+        return [obj["count"] for obj in self.api.objects.values() if obj["kind"] == "Event"]
+
+
+def play(scenario: Callable[[Cluster], Awaitable[None]]) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        cluster = Cluster(loop)
+        cluster.start()
+        try:
+            await scenario(cluster)
+        finally:
+            await cluster.stop()
+
+    run_virtual(main)
+
+
+def test_policy_reaches_its_nodes_and_becomes_ready() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.node("a", pool="x")
+        cluster.node("b", pool="y")
+        cluster.policy("p", nodeSelector={"matchLabels": {"pool": "x"}}, sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        assert cluster.sysctls("a") == {DUMPS: 1}
+        assert cluster.sysctls("b") == {}
+        assert cluster.condition("p", "Ready") == ("False", "NodesPending")
+        cluster.agent_reports("a")
+        await asyncio.sleep(10)
+        assert cluster.condition("p", "Ready") == ("True", "InSync")
+        cluster.api.remove(POLICY, "p")
+        await asyncio.sleep(10)
+        assert cluster.sysctls("a") == {}
+
+    play(scenario)
+
+
+def test_settled_cluster_causes_no_writes_for_an_hour() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(3)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        for node in ("n0", "n1", "n2"):
+            cluster.agent_reports(node)
+        cluster.kill("web", node="n0")
+        await asyncio.sleep(100)
+        before = len(cluster.api.writes())
+        for _ in range(360):
+            cluster.node("n0")  # a heartbeat
+            await asyncio.sleep(10)
+        assert cluster.api.writes()[before:] == []
+
+    play(scenario)
+
+
+def test_kill_in_a_storm_is_published_immediately_and_then_coalesced() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        cluster.api.put(REPORT, "r", spec={"refreshInterval": "1h"})
+        await asyncio.sleep(100)
+        before, started = len(cluster.api.requests), cluster.api.requests[-1].at
+        for count in range(1, 301):
+            cluster.kill("web", count=count)
+            if count == 1:
+                await asyncio.sleep(0.5)
+                assert cluster.event_counts() == [1]
+                assert cluster.status("p")["oom"]["kills"] == 1
+            await asyncio.sleep(0.1)
+        writes = [one for one in cluster.api.requests[before:] if one.method != "GET"]
+        events = [one for one in writes if "/events/" in one.path]
+        statuses = [one for one in writes if one.path.endswith("/p/status")]
+        assert len(events) == 1
+        assert len(statuses) <= 8  # 30 s of kills, one write per 5 s
+        await asyncio.sleep(90)
+        assert cluster.event_counts() == [300]
+        assert cluster.status("p")["oom"]["kills"] == 300
+        assert cluster.api.objects[f"{REPORT.root}/r"]["status"]["totals"]["kills"] == 300
+        assert started < cluster.api.requests[-1].at
+
+    play(scenario)
+
+
+def test_event_does_not_wait_for_a_policy_edit_of_many_nodes() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1000)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(300)
+        cluster.api.latency_seconds = 0.1  # 16 at a time: 1,000 nodes take over 6 s
+        cluster.policy("p", sysctls={DUMPS: 0})
+        await asyncio.sleep(0.5)
+        cluster.kill("web")
+        await asyncio.sleep(0.5)
+        assert cluster.event_counts() == [1]
+        assert sum(cluster.sysctls(f"n{index}") == {DUMPS: 0} for index in range(1000)) < 500
+        await asyncio.sleep(20)
+        assert all(cluster.sysctls(f"n{index}") == {DUMPS: 0} for index in range(1000))
+
+    play(scenario)
+
+
+def test_failing_namespace_does_not_block_other_objects() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.api.refuse = lambda _method, path: (
+            APIError(status=403, what=path, message="exceeded quota") if "/events/" in path else None
+        )
+        cluster.nodes(1)
+        cluster.kill("web")
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        assert cluster.sysctls("n0") == {DUMPS: 1}
+        assert cluster.status("p")["oom"]["kills"] == 1
+        attempts = len(cluster.api.writes("/events/"))
+        assert attempts >= 2
+        await asyncio.sleep(600)
+        assert len(cluster.api.writes("/events/")) < 60, "retried with back-off"
+        cluster.api.refuse = lambda _method, _path: None
+        await asyncio.sleep(70)
+        assert cluster.event_counts() == [1]
+
+    play(scenario)
+
+
+def test_changes_during_an_outage_arrive_after_it() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(2)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        cluster.api.refuse = lambda _method, path: APIError(status=0, what=path, message="connection refused")
+        cluster.api.watch = lambda _kind, _event: None  # the watches are broken too
+        cluster.policy("p", sysctls={ALLOCATING: 1})
+        cluster.api.remove(NODE, "n1")
+        await asyncio.sleep(120)
+        assert cluster.sysctls("n0") == {DUMPS: 1}
+        cluster.api.refuse = lambda _method, _path: None
+        await asyncio.sleep(400)  # nodes are listed every five minutes
+        assert cluster.sysctls("n0") == {ALLOCATING: 1}
+        assert f"{OOM_NODE.root}/n1" not in cluster.api.objects
+
+    play(scenario)
+
+
+def test_restart_writes_nothing_but_refreshes() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(3)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        for node in ("n0", "n1", "n2"):
+            cluster.agent_reports(node)
+        await asyncio.sleep(20)
+        before = len(cluster.api.writes())
+        await cluster.restart()
+        await asyncio.sleep(100)
+        assert cluster.api.writes()[before:] == []
+
+    play(scenario)
+
+
+INVALID: dict[str, Any] = {"sysctls": {DUMPS: 0}, "mode": "Warn"}
+"""A value of `mode` that a newer version may have."""
+
+
+def test_invalid_policy_keeps_its_last_valid_version_in_force() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        cluster.policy("p", **INVALID)
+        await asyncio.sleep(10)
+        assert cluster.sysctls("n0") == {DUMPS: 1}
+        assert cluster.condition("p", "Ready") == ("False", "InvalidSpec")
+        assert cluster.condition("p", "Degraded") == ("True", "InvalidSpec")
+        message = cluster.message("p", "Ready")
+        assert "spec.mode" in message
+        assert "generation 1 stays in force" in message
+        cluster.node("late")
+        await asyncio.sleep(10)
+        assert cluster.sysctls("late") == {DUMPS: 1}
+        cluster.policy("p", sysctls={DUMPS: 0})
+        await asyncio.sleep(10)
+        assert cluster.sysctls("n0") == {DUMPS: 0}
+
+    play(scenario)
+
+
+def test_invalid_policy_keeps_its_values_across_a_restart() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.node("a", pool="x")
+        cluster.node("b", pool="y")
+        cluster.policy("p", nodeSelector={"matchLabels": {"pool": "x"}}, sysctls={DUMPS: 1})
+        cluster.policy("low", priority=1, sysctls={DUMPS: 0, ALLOCATING: 1})
+        await asyncio.sleep(10)
+        cluster.policy("p", **INVALID)
+        await cluster.restart()
+        await asyncio.sleep(100)
+        assert cluster.sysctls("a") == {DUMPS: 1, ALLOCATING: 1}
+        assert cluster.sysctls("b") == {DUMPS: 0, ALLOCATING: 1}
+        assert "nodes keep the values that they have" in cluster.message("p", "Ready")
+        assert cluster.status("p")["nodes"]["matched"] == 1
+        cluster.api.remove(POLICY, "p")
+        await asyncio.sleep(100)
+        assert cluster.sysctls("a") == {DUMPS: 0, ALLOCATING: 1}
+
+    play(scenario)
+
+
+def test_unknown_field_is_ignored_with_a_warning() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1}, schedule={"after": "22:00"})
+        await asyncio.sleep(10)
+        assert cluster.sysctls("n0") == {DUMPS: 1}
+        cluster.agent_reports("n0")
+        await asyncio.sleep(10)
+        assert cluster.condition("p", "Ready") == ("True", "InSync")
+        assert cluster.condition("p", "UnknownFields") == ("True", "Ignored")
+        assert "spec.schedule" in cluster.message("p", "UnknownFields")
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        assert "UnknownFields" not in {one["type"] for one in cluster.status("p")["conditions"]}
+
+    play(scenario)
+
+
+def test_sysctl_of_another_manager_is_removed() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        spec = cluster.api.objects[f"{OOM_NODE.root}/n0"]["spec"]
+        foreign = {"name": ALLOCATING, "value": 1, "policy": "mallory"}
+        cluster.api.put(OOM_NODE, "n0", spec=spec | {"sysctls": [*spec["sysctls"], foreign]})
+        await asyncio.sleep(10)
+        assert cluster.sysctls("n0") == {DUMPS: 1}
+
+    play(scenario)
+
+
+def test_incident_expires_a_week_after_its_last_kill() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.kill("web", age_seconds=7 * 86400 - 1800)
+        path = INCIDENT.path(name="web", namespace="shop")
+        await asyncio.sleep(1700)
+        assert path in cluster.api.objects
+        await asyncio.sleep(800)
+        assert path not in cluster.api.objects
+
+    play(scenario)
