@@ -232,7 +232,7 @@ def test_a_comm_names_processes_of_the_host_and_never_one_in_a_container(
     tree: Tree, tmp_path: Path, init: str, host: list[str], elsewhere: list[str]
 ) -> None:
     proc = tmp_path / "proc"
-    process(proc, 1, init, comm="systemd")
+    process(proc, 1, init, init, comm="systemd")
     for number, path in enumerate([*host, *elsewhere]):
         process(proc, 100 + number, path, path)
     process(proc, 200, host[0], comm="website")
@@ -242,3 +242,22 @@ def test_a_comm_names_processes_of_the_host_and_never_one_in_a_container(
     named = pids(find(where, rule(1, process={"comm": "web"})))
     assert named == {100 + number for number in range(len(host))}
     assert not HostProcesses(proc=proc).has(999)
+
+
+@pytest.mark.parametrize(
+    ("init", "host", "pod"),
+    [
+        ("/../../init.scope", "/../../kubelet.slice/kubelet.service", f"/../{IDS[0]}"),
+        (
+            f"/docker/{IDS[1]}/init.scope",
+            f"/docker/{IDS[1]}/kubelet.slice/kubelet.service",
+            f"/docker/{IDS[1]}/kubelet/kubepods/pod{UID}/{IDS[0]}",
+        ),
+    ],
+)
+def test_hierarchy_that_says_nothing_does_not_decide(tmp_path: Path, init: str, host: str, pod: str) -> None:
+    """Where memory is in v1, the unified hierarchy has every process in its root."""
+    for number, path in ((1, init), (100, host), (101, pod)):
+        process(tmp_path, number, "/", path)
+    assert HostProcesses(proc=tmp_path).has(100)
+    assert not HostProcesses(proc=tmp_path).has(101)

@@ -8,6 +8,7 @@ says: its paths are relative to the reader's cgroup namespace, so that to an age
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ..bounded_read import read_text
 from .hierarchy import PIDS_BYTES
@@ -95,35 +96,48 @@ def _is_host_slice(name: str) -> bool:
     return name.endswith(".slice") and _NOT_HOST.search(name) is None
 
 
+class _InitPlace(NamedTuple):
+    """Where the host's first process is in one hierarchy."""
+
+    prefix: str = ""
+    """Up to the host's own container, where the host is one and its cgroup namespace does not hide it."""
+    outside: bool = False
+    """Outside of the cgroup namespace of this process: what is inside of it is in our own container."""
+
+
 class HostProcesses:
     """Tells the host's own processes from those in containers, by /proc/<pid>/cgroup."""
 
     def __init__(self, *, proc: Path = Path("/proc")) -> None:
         self._proc = proc
-        paths = _paths(proc / "1" / "cgroup") or [""]
-        parts = paths[-1].split("/")
-        inside = [at for at, part in enumerate(parts) if _NOT_HOST.search(part)]
-        # Where this host is a container itself and its cgroup namespace does not hide it.
-        self._prefix = "/".join(parts[: inside[-1] + 1]) if inside else ""
-        # This process has a cgroup namespace of its own: what is not outside of it is in our container.
-        self._elsewhere = any(path.startswith("/..") for path in paths)
+        self._init = {
+            hierarchy: _InitPlace(_container_part(path), path.startswith("/.."))
+            for hierarchy, path in _paths(proc / "1" / "cgroup").items()
+        }
 
     def has(self, pid: int) -> bool:
         """Return whether the process is in no container; False when it is gone."""
         paths = _paths(self._proc / str(pid) / "cgroup")
-        return bool(paths) and all(map(self._outside, paths))
+        return bool(paths) and all(self._outside(path, hierarchy) for hierarchy, path in paths.items())
 
-    def _outside(self, path: str) -> bool:
-        if self._elsewhere and not path.startswith("/.."):
+    def _outside(self, path: str, hierarchy: str) -> bool:
+        init = self._init.get(hierarchy, _InitPlace())
+        if init.outside and not path.startswith("/.."):
             return False
-        if self._prefix:
-            path = path.removeprefix(self._prefix)
-        return not _NOT_HOST.search(path)
+        return not _NOT_HOST.search(path.removeprefix(init.prefix))
 
 
-def _paths(file: Path) -> list[str]:
+def _container_part(path: str) -> str:
+    """Return the path up to the innermost part that is a container's or a pod's; empty where none is."""
+    parts = path.split("/")
+    inside = [at for at, part in enumerate(parts) if _NOT_HOST.search(part)]
+    return "/".join(parts[: inside[-1] + 1]) if inside else ""
+
+
+def _paths(file: Path) -> dict[str, str]:
+    """Return the path in each hierarchy; nothing when the process is gone."""
     try:
         lines = read_text(file).splitlines()
     except OSError:
-        return []
-    return [line.split(":", 2)[2] for line in lines]
+        return {}
+    return {hierarchy: path for hierarchy, _, path in (line.split(":", 2) for line in lines)}
