@@ -90,8 +90,8 @@ def _reported_kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: P
         if _kill(tell, cgroup=cgroup, folder=folder, state=state, relay=relay):
             return
         tell.say(
-            "The kernel printed no report of this kill: it prints at most ten in 5 s, and other processes of "
-            "this machine were killed. oomkeeper recorded it all the same. Once more, for a full report:"
+            "The kernel printed no report of this kill: it prints at most ten in 5 s, and other processes "
+            "of this machine were killed. oomkeeper recorded it all the same. Once more, for a full report:"
         )
         time.sleep(RATE_LIMIT_SECONDS)
     raise DemoError(

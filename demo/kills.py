@@ -126,7 +126,7 @@ def _await(harness: Harness, wanted: Callable[[Object], bool], *, what: str) -> 
 def _await_explained(
     harness: Harness, pod: str, *, manifests: Path, visibility: str, tell: Narrator
 ) -> tuple[Object, int]:
-    """Return the incident of a kill that the kernel reported in full, and how often the pod was killed for it.
+    """Return the incident of a fully reported kill, and how often the pod was killed for it.
 
     The kernel prints at most ten reports in 5 s for the whole machine. If other kills have used them up, the
     pod is created again. Raises DemoError after three such kills.
@@ -142,8 +142,8 @@ def _await_explained(
             return found, len(unreported) + 1
         unreported.add(_last_kill(found))
         tell.say(
-            f"The kernel printed no report of the kill in pod {pod}: other processes of this machine were killed "
-            "in the same 5 s. It is recorded and counted all the same. Once more, for a full report:"
+            f"The kernel printed no report of the kill in pod {pod}: other processes of this machine were "
+            "killed in the same 5 s. It is recorded and counted all the same. Once more, for a full report:"
         )
         time.sleep(RATE_LIMIT_SECONDS)
         [file] = (CHECKOUT / manifests).glob(f"{pod}.*")
