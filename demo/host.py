@@ -85,7 +85,7 @@ def _node(tell: Narrator, *, state: Path, before: dict[str, int]) -> Iterator[Re
 
 
 def _reported_kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, relay: Relay) -> None:
-    """Show a kill with its report, again if other kills on the machine have used up the kernel's rate limit."""
+    """Show a kill with its report, again if other kills used up the kernel's rate limit."""
     for _ in range(ATTEMPTS):
         if _kill(tell, cgroup=cgroup, folder=folder, state=state, relay=relay):
             return
