@@ -20,9 +20,10 @@ from .output import OUTPUTS, write_kills
 
 _EPILOG = """\
 FILE is any text with kernel messages: dmesg in any of its styles, raw /dev/kmsg, syslog, the output of
-journalctl, text pasted from a ticket; plain or compressed (gzip, xz, bzip2, zstd). Without FILE, this host's
-kernel log is read, which needs root or CAP_SYSLOG. FILE can also be what a panicked kernel left in pstore:
-one part, all parts (/sys/fs/pstore/dmesg-*), or a directory of them (/var/lib/systemd/pstore).
+journalctl, Kubernetes events, a cloud provider's JSON, text pasted from a ticket; plain or compressed (gzip,
+xz, bzip2, zstd). Without FILE, this host's kernel log is read, which needs root or CAP_SYSLOG. FILE can also be
+what a panicked kernel left in pstore: one part, all parts (/sys/fs/pstore/dmesg-*), or a directory of them
+(/var/lib/systemd/pstore).
 
 Exit status: 0 whether or not there was an OOM kill, 2 when the input cannot be read (to its end)."""
 
@@ -46,6 +47,7 @@ def command(file: tuple[str, ...], output: str) -> int:
         output=output,
         more=lambda: {"records": _records(source)},
         nothing=lambda: _nothing(source),
+        signs=source.signs,
     )
     if source.error is not None:
         complain(PROG, source.error)
@@ -54,7 +56,7 @@ def command(file: tuple[str, ...], output: str) -> int:
 
 
 def _explained(source: LogSource) -> Iterator[KillRecord]:
-    for kill in parse_records(source.records()):
+    for kill in parse_records(source.records(), excerpt=source.excerpt):
         # Imported only if the log has an event.
         from oomkeeper.diagnosis import diagnose
         from oomkeeper.reporting.kill_record import kill_record

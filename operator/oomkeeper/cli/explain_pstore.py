@@ -9,6 +9,7 @@ from pathlib import Path
 
 from oomkeeper.kernel.logs.counts import LogCounts
 from oomkeeper.kernel.logs.reader import read_records
+from oomkeeper.kernel.logs.signs import Sign
 from oomkeeper.kernel.pstore import in_order, is_dump, read_dumps, record_files
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
@@ -24,6 +25,7 @@ class PstoreLog:
     """Every dump of a folder, such as /sys/fs/pstore or systemd's archive."""
 
     error: str | None = None
+    excerpt = False
 
     def __init__(self, folder: str) -> None:
         self.what = folder
@@ -34,6 +36,9 @@ class PstoreLog:
     def records(self) -> Iterator[LogRecord]:
         for dump in read_dumps(pstore=Path(self.what), archive=Path(self.what)):
             yield from read_records(io.BytesIO(dump.text), counts=self.counts)
+
+    def signs(self) -> list[Sign]:
+        return []
 
     def dated(self, kill: Kill) -> Kill:
         return kill

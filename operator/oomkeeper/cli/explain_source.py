@@ -11,6 +11,8 @@ from oomkeeper.kernel.logs.counts import LogCounts
 from oomkeeper.kernel.logs.line_blocks import ByteStream
 from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
 from oomkeeper.kernel.logs.open_log import LogUnreadableError, open_log
+from oomkeeper.kernel.logs.signs import Sign
+from oomkeeper.kernel.logs.tolerant.reading import TolerantReading
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
 
@@ -30,6 +32,13 @@ class LogSource(Protocol):
     """Why reading ended before the log did; None where it did not."""
 
     def records(self) -> Iterator[LogRecord]: ...
+
+    excerpt: bool
+    """The text may be cut anywhere: reports without header and kill line count."""
+
+    def signs(self) -> list[Sign]:
+        """Return the other signs of memory trouble, once the log is read."""
+        ...
 
     def dated(self, kill: Kill) -> Kill:
         """The kill with the time of day, where the source can tell it."""
@@ -58,12 +67,15 @@ def open_sources(names: list[str]) -> LogSource:
 
 
 class TextLog:
-    """A file or standard input, compressed or not."""
+    """A file or standard input, compressed or not, which a person hands in: it is read tolerantly."""
+
+    excerpt = True
 
     def __init__(self, name: str) -> None:
         self.what = "standard input" if name == "-" else name
         self.counts = LogCounts()
         self.error: str | None = None
+        self._tolerant = TolerantReading()
         try:
             stream = open_log(name)
             if name == "-" and sys.stdin.isatty():
@@ -75,7 +87,7 @@ class TextLog:
 
     def records(self) -> Iterator[LogRecord]:
         try:
-            yield from read_relevant_records(self._stream(), counts=self.counts)
+            yield from read_relevant_records(self._stream(), counts=self.counts, tolerant=self._tolerant)
         except LogUnreadableError as error:
             # What was read so far is worth explaining: a rotated .gz is often cut.
             self.error = str(error)
@@ -89,6 +101,9 @@ class TextLog:
         from .explain_pstore import in_log_order
 
         return in_log_order(self._input)
+
+    def signs(self) -> list[Sign]:
+        return self._tolerant.signs.found(kills=self._progress.kills)
 
     def dated(self, kill: Kill) -> Kill:
         return kill
@@ -122,7 +137,10 @@ def _stdin_waits() -> bool:
 
 
 class HostLog:
-    """This host's kernel log from its oldest record on: /dev/kmsg, else what `dmesg` prints."""
+    """This host's kernel log from its oldest record on: /dev/kmsg, else what `dmesg` prints. Read
+    strictly."""
+
+    excerpt = False
 
     def __init__(self) -> None:
         self.what = "this host's kernel log"
@@ -172,6 +190,9 @@ class HostLog:
                 f"cannot read this host's kernel log: {why}; {said}; or name a log file, or - for stdin"
             )
         yield from read_relevant_records(io.BytesIO(done.stdout), counts=self.counts)
+
+    def signs(self) -> list[Sign]:
+        return []
 
     def dated(self, kill: Kill) -> Kill:
         if kill.usec is None or kill.wall is not None:

@@ -126,7 +126,7 @@ class _Seen:
 
 
 def _events(source: LogSource, options: _Options, seen: _Seen) -> Iterator["Simulation"]:
-    for kill in parse_records(source.records()):
+    for kill in parse_records(source.records(), excerpt=source.excerpt):
         from oomkeeper.diagnosis.whatif import Settings, simulate
         from oomkeeper.reporting.whatif_record import simulation
 

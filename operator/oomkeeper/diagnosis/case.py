@@ -101,6 +101,11 @@ class Case(NamedTuple):
         return task_pages(task) * self.kill.memory.page_size_bytes
 
 
+def no_process_existed(kill: Kill) -> bool:
+    """Return whether the task table is empty, as early in the boot."""
+    return kill.table_seen and not kill.tasks and not kill.victims
+
+
 def task_pages(task: TaskRow) -> int:
     """Return resident and swapped pages."""
     return task.rss_pages + (task.swapents_pages or 0)

@@ -20,6 +20,7 @@ from .case import Case, resident_bytes
 from .contributors import contributors_of
 from .level import place_of, qos_hint
 from .outcome import outcome_of
+from .page_fault import by_page_fault
 from .summary import summarize
 
 _WHOLE = 0.9
@@ -80,6 +81,10 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
         uncertain.append(hint)
     if open_end:
         uncertain.append(open_end)
+    if kill.oops:
+        uncertain.append(
+            "An oops or a panic for another reason interrupts the report; its lines may be missing or mixed."
+        )
     if kill.lost_before:
         uncertain.append(f"{kill.lost_before} log records are missing just before or inside this report.")
     return Diagnosis(
@@ -110,6 +115,18 @@ def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:
         place = place_of(kill.oom_memcg, kill.task_memcg)
         return _Verdict(
             place.cause, place.level, place.confidence, (place.uncertain,) if place.uncertain else (), None
+        )
+    if by_page_fault(kill):
+        return _Verdict(
+            Cause.UNKNOWN,
+            None,
+            Confidence.LOW,
+            (
+                "gfp_mask=0x0 and order=0 show that the page fault handler called the OOM killer "
+                "(pagefault_out_of_memory()): an allocation failed earlier, because of a cgroup's limit or "
+                "because the node was short of memory.",
+            ),
+            None,
         )
     if kill.scope is Scope.GLOBAL:
         shortage = judge_allocator(kill, node)

@@ -28,6 +28,8 @@ def filled(case: Case) -> str:
         return ""
     share = f" ({share_text(top.share)})" if top.share else ""
     detail = ""
-    if top.name is ContributorName.KERNEL_SLAB and (cache := case.largest_slab()) is not None:
+    cache = case.largest_slab()
+    # Only unreclaimable caches are listed, which may be a small part of the kernel memory.
+    if top.name is ContributorName.KERNEL_SLAB and cache is not None and cache.total_bytes * 2 >= top.bytes:
         detail = f" ({bytes_text(cache.total_bytes)} in slab cache {printable(cache.name)})"
     return f", {bytes_text(top.bytes)}{share} of it {phrase}{detail}"

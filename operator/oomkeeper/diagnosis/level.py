@@ -28,15 +28,12 @@ _SYSTEM = frozenset(
         "podruntime",
         "podruntime.slice",
         "runtime.slice",
-        "kubelet.service",
-        "containerd.service",
-        "crio.service",
-        "docker.service",
     }
 )
-"""Cgroups of system daemons: systemd's own slice, and the names used for kubelet's kubeReservedCgroup and
-systemReservedCgroup in its documentation and in cloud images."""
-_RUNTIME_SCOPE = lazy(r"(?:docker|libpod|podman|crio|cri-containerd|nerdctl)-[^/]*\.scope(?:/|\Z)")
+"""Cgroups of all system daemons together: systemd's own slice, and the names used for kubelet's
+kubeReservedCgroup and systemReservedCgroup in its documentation and in cloud images. A service below one of
+them has a limit of its own."""
+_SERVICE = lazy(r"(?:/[^/]+)*/[^/]+\.service")
 
 
 class Place(NamedTuple):
@@ -66,6 +63,9 @@ def place_of(oom_memcg: str | None, task_memcg: str | None) -> Place:
             return Place(Cause.ENCLOSING_LIMIT, Level.ENCLOSING, Confidence.HIGH)
         if _is_system(oom_memcg):
             return Place(Cause.SYSTEM_SLICE_LIMIT, Level.SYSTEM_SLICE, Confidence.HIGH)
+        if _SERVICE.fullmatch(oom_memcg) and (task_memcg is None or is_below(task_memcg, oom_memcg)):
+            # MemoryMax is the service's limit, whichever of its cgroups the victim was in.
+            return Place(Cause.CGROUP_LIMIT, Level.OWN, Confidence.HIGH)
     return _own_or_ancestor(oom_memcg, task_memcg)
 
 
@@ -100,8 +100,8 @@ def _encloses_node(oom_memcg: str, task_memcg: str | None) -> bool:
 
 
 def _is_system(path: str) -> bool:
-    segments = [segment for segment in path.split("/") if segment]
-    return any(segment in _SYSTEM for segment in segments) and _RUNTIME_SCOPE.search(path) is None
+    """Return whether the path is the cgroup of all system daemons, not of one of them."""
+    return path.rstrip("/").rpartition("/")[2] in _SYSTEM
 
 
 def qos_hint(kill: Kill) -> str | None:
@@ -112,6 +112,8 @@ def qos_hint(kill: Kill) -> str | None:
     adj = kill.victims[0].oom_score_adj
     if adj is None or adj == 0 or not (2 <= adj <= 1000 or adj in (-997, -998)):
         return None
+    if 2 <= adj < 1000 and adj % 50 == 0:
+        return None  # systemd's user units and browsers set 100, 200, 300 on a desktop
     if adj == 1000:
         name = "a BestEffort"
     elif adj > 0:

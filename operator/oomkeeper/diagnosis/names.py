@@ -1,8 +1,12 @@
 """Names and limits as they appear in a sentence."""
 
+from ..kernel.cgroup.containers import parse_container
 from ..model.cause import BindingCounter
+from ..model.escaping import printable
 from ..model.units import bytes_text
 from .case import Case
+
+_UNITS = {"service": "Service", "scope": "Scope", "slice": "Slice"}
 
 
 def pod_name(case: Case) -> str:
@@ -21,6 +25,26 @@ def container_name(case: Case) -> str:
     if cgroup is not None and cgroup.container_id:
         return f"container {cgroup.container_id[:12]} of {pod_name(case)}"
     return f"a container of {pod_name(case)}"
+
+
+def cgroup_name(path: str | None) -> str:
+    """Return a cgroup outside Kubernetes by the name that its owner uses: `Service nginx.service`, `Docker
+    container 0123456789ab`, `Cgroup /a/b`."""
+    if path is None:
+        return "A cgroup that the log does not name"
+    container = parse_container(path)
+    if container is not None and path.rstrip("/").rpartition("/")[2] not in ("init", "supervisor"):
+        return f"{container.runtime} container {container.id[:12]}"
+    unit = unit_of(path)
+    if unit is not None:
+        return f"{_UNITS[unit.rpartition('.')[2]]} {printable(unit)}"
+    return f"Cgroup {printable(path)}"
+
+
+def unit_of(path: str) -> str | None:
+    """Return the systemd unit whose cgroup the path is, or None."""
+    name = path.rstrip("/").rpartition("/")[2]
+    return name if name.rpartition(".")[2] in _UNITS and name.rpartition(".")[0] else None
 
 
 def swap_limit_is_memory_limit(case: Case) -> bool:

@@ -12,6 +12,11 @@ def outcome_of(kill: Kill) -> tuple[Outcome, str | None]:
         return Outcome.KILLED_GROUP, None
     if kill.kill_lines:
         return Outcome.KILLED, None
+    if kill.victims and kill.reaped and not kill.header_seen and kill.chosen_pid is None:
+        return (
+            Outcome.KILLED,
+            "The log has only the oom_reaper's line about this kill; its report is missing.",
+        )
     if kill.victims:
         return (
             Outcome.KILLED,
@@ -21,4 +26,10 @@ def outcome_of(kill: Kill) -> tuple[Outcome, str | None]:
         return Outcome.NO_VICTIM, None
     if kill.no_killable:
         return Outcome.NO_VICTIM, None
+    if kill.no_choice:
+        return (
+            Outcome.NO_VICTIM,
+            "The call trace shows that no process was chosen: with vm.panic_on_oom the kernel panics next, "
+            "otherwise no process was killable.",
+        )
     return Outcome.NO_VICTIM, "The log ends before it shows whether a process was killed."

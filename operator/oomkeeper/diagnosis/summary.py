@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
-from ..model.cause import Cause, Outcome
+from ..model.cause import Cause, Outcome, Scope
 from ..model.escaping import printable
 from ..model.units import bytes_text
 from . import why_limit, why_node
-from .case import Case, resident_bytes
+from .case import Case, no_process_existed, resident_bytes
+from .contributors import managed_bytes
 from .filling import filled
 from .names import container_name
+from .page_fault import by_page_fault
 
 _SHARED = frozenset(
     {
@@ -28,13 +30,24 @@ _SHARED = frozenset(
 
 def summarize(case: Case) -> str:
     """Return the summary of a case: one sentence without markup."""
-    return f"{_WHY[case.cause](case)}; {_what_came(case)}."
+    return f"{_WHY[case.cause](case)}{_circumstance(case)}; {_what_came(case)}."
+
+
+def _circumstance(case: Case) -> str:
+    """Return what the call trace shows about the moment."""
+    if case.kill.limit_lowered and case.scope is Scope.MEMCG:
+        return ", because the limit was being lowered below the usage"
+    if case.kill.swapoff:
+        return " while swapoff moved swapped pages back into memory"
+    return ""
 
 
 def _what_came(case: Case) -> str:
     kill = case.kill
     if case.outcome is Outcome.PANICKED:
         panicked = f"the kernel panicked ({printable(kill.panic or '')})"
+        if no_process_existed(kill):
+            return f"there was no process to kill (the task table is empty), so {panicked}"
         return f"no process could be killed, so {panicked}" if kill.no_killable else panicked
     victim = case.victim
     if victim is None:
@@ -43,6 +56,8 @@ def _what_came(case: Case) -> str:
                 f"the chosen process (pid {kill.already_exiting[0]}) was already exiting, so no process was "
                 "killed"
             )
+        if no_process_existed(kill):
+            return "there was no process to kill (the task table is empty)"
         if kill.no_killable:
             return "no process could be killed, because all are exempt or already exiting"
         return "the log does not show which process was killed"
@@ -80,11 +95,28 @@ def _external(case: Case) -> str:
 
 
 def _no_killable(case: Case) -> str:
-    where = f"Cgroup {printable(case.kill.oom_memcg)}" if case.kill.oom_memcg else "The node"
-    return f"{where} ran out of memory{filled(case)}"
+    if case.kill.oom_memcg:
+        return f"Cgroup {printable(case.kill.oom_memcg)} ran out of memory{filled(case)}"
+    if case.scope is Scope.MEMCG:
+        return f"A cgroup that the log does not name ran out of memory{filled(case)}"
+    free = _free_above_marks(case)
+    return f"An allocation failed {free}" if free else f"The node ran out of memory{filled(case)}"
 
 
-def _unknown(_: Case) -> str:
+def _free_above_marks(case: Case) -> str:
+    """Return the free memory of a node that was not short of memory, else nothing."""
+    zones = case.shortage.zones if case.shortage else None
+    if zones is None or not zones.eligible or any(state.short for state in zones.eligible):
+        return ""
+    free = sum(zone.fields_bytes.get("free", 0) for zone in case.kill.memory.zones)
+    managed = managed_bytes(case.kill.memory)
+    of = f" of {bytes_text(managed)}" if managed else ""
+    return f"although {bytes_text(free)}{of} was free"
+
+
+def _unknown(case: Case) -> str:
+    if by_page_fault(case.kill):
+        return "A page fault failed, and the log does not show whether a cgroup or the node ran out of memory"
     return "The log does not show what ran out of memory"
 
 

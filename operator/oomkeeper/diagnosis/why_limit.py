@@ -1,11 +1,12 @@
 """The first half of a summary where a cgroup reached its limit: one function per cause."""
 
+from ..kernel.cgroup.containers import parse_container
 from ..model.escaping import printable
 from ..model.units import bytes_text
 from .case import Case
 from .children import child_name, largest_child
 from .filling import filled
-from .names import container_name, limit_phrase, pod_name
+from .names import cgroup_name, container_name, limit_phrase, pod_name, unit_of
 
 
 def _first_upper(text: str) -> str:
@@ -45,25 +46,35 @@ def qos(case: Case) -> str:
     """Name a QoS class and its limit."""
     cgroup = case.victim_cgroup
     name = f"QoS class {cgroup.qos}" if cgroup is not None and cgroup.qos else "one QoS class"
-    return f"All pods of {name} together reached {limit_phrase(case, 'their memory limit')}{filled(case)}"
+    return (
+        f"All pods of {name} together reached {limit_phrase(case, 'their memory limit')}{filled(case)}"
+        f"{_largest_user(case)}"
+    )
 
 
 def allocatable(case: Case) -> str:
     """Name the limit of all pods together."""
     return (
         f"All pods of the node together reached {limit_phrase(case, 'the node allocatable memory limit')}"
-        f"{filled(case)}"
+        f"{filled(case)}{_largest_user(case)}"
     )
 
 
 def cgroup(case: Case) -> str:
     """Name a cgroup outside Kubernetes, the victim's own."""
-    return f"Cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case)}{filled(case)}"
+    path = case.kill.oom_memcg
+    what = "its memory limit"
+    if path is not None and unit_of(path) is not None and parse_container(path) is None:
+        what = "its memory limit (MemoryMax)"
+    return f"{cgroup_name(path)} reached {limit_phrase(case, what)}{filled(case)}"
 
 
 def system(case: Case) -> str:
     """Name the cgroup of the node's system services."""
-    return f"System cgroup {printable(case.kill.oom_memcg or '?')} reached {limit_phrase(case)}{filled(case)}"
+    return (
+        f"All system daemons in {printable(case.kill.oom_memcg or '?')} together reached "
+        f"{limit_phrase(case, 'their memory limit')}{filled(case)}{_largest_user(case)}"
+    )
 
 
 def ancestor(case: Case) -> str:
@@ -79,12 +90,10 @@ def enclosing(case: Case) -> str:
     """Name the cgroup that contains the whole node."""
     return (
         f"Cgroup {printable(case.kill.oom_memcg or '?')}, which contains the whole node, reached "
-        f"{limit_phrase(case)}{filled(case)}"
+        f"{limit_phrase(case)}{filled(case)}{_largest_user(case)}"
     )
 
 
 def unknown_cgroup(case: Case) -> str:
     """Name a cgroup whose relation to the victim is unknown, or one that the log does not name."""
-    path = case.kill.oom_memcg
-    name = f"Cgroup {printable(path)}" if path else "A cgroup that the log does not name"
-    return f"{name} reached {limit_phrase(case)}{filled(case)}"
+    return f"{cgroup_name(case.kill.oom_memcg)} reached {limit_phrase(case)}{filled(case)}"

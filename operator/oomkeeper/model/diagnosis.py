@@ -11,7 +11,8 @@ class Contributor(NamedTuple):
     name: ContributorName
     bytes: int
     share: float
-    """Part of the usage at the limit (memcg) or of the managed memory (global), 0 to 1."""
+    """Part of the usage at the limit (memcg) or of the managed memory (global), up to 1; 0 if that total is
+    unknown."""
     detail: str | None = None
     """The slab cache's name, the tmpfs..., where the report names it."""
 

@@ -72,7 +72,18 @@ class Kill(NamedTuple):
     header_seen: bool = False
     invoker: Invoker | None = None
     sysrq: bool = False
-    """The call trace shows moom_callback() (drivers/tty/sysrq.c): kernels before 4.3 print order 0 for it."""
+    """Requested by sysrq-f: the call trace shows moom_callback() (drivers/tty/sysrq.c; kernels before 4.3
+    print order 0 for it), or `sysrq: Manual OOM execution` comes right before an event without a header."""
+    limit_lowered: bool = False
+    """The call trace shows that a new limit below the usage was written (memory.max,
+    memory.limit_in_bytes)."""
+    swapoff: bool = False
+    """The call trace shows swapoff(2), which needs memory for every page in swap."""
+    no_choice: bool = False
+    """The call trace shows that no process was chosen: the kernel was about to panic, or none was
+    killable."""
+    oops: bool = False
+    """An oops or a panic for another reason interrupts the report."""
     kernel_release: str | None = None
     constraint: str | None = None
     """`CONSTRAINT_MEMCG` and the like, as printed."""
@@ -107,6 +118,8 @@ class Kill(NamedTuple):
     memory: MemoryFacts = MemoryFacts()
     tasks: Sequence[TaskRow] = ()
     """The task table; parsed from the log, it is read when first looked at."""
+    table_seen: bool = False
+    """The report has a task table, though perhaps an empty one."""
     complete: bool = True
     """False where the text was cut at either end, or records are known to be missing."""
     lost_before: int = 0

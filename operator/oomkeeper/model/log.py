@@ -26,3 +26,5 @@ class LogRecord(NamedTuple):
     kernel: bool = True
     """False for text that a process wrote (/dev/kmsg facility other than 0): never evidence. See
     kernel/facility.py."""
+    quoted: bool = False
+    """True for a kernel message that was found inside the text of another program (tolerant reading)."""

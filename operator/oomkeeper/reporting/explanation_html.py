@@ -2,13 +2,14 @@
 
 The templates are package data (`templates/`); jinja2 escapes every value (autoescape)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from oomkeeper.kernel.logs.signs import Sign
 from oomkeeper.resources.killrecord import KillRecord
 
 from . import explanation
@@ -16,6 +17,7 @@ from .explanation import explanation_of
 from .inline_code import code_parts
 from .kill_charts import Bar
 from .kill_overview import OVERVIEW_COLUMNS, OVERVIEW_NUMBERS, Overview, numbered
+from .signs import SIGNS_TITLE, signs_rows
 
 _LONGEST_WORD = 40
 """Characters of a word in code that is never broken: a longer one is a path and would not fit a phone."""
@@ -35,8 +37,11 @@ def render_html(kills: Iterable[KillRecord]) -> str:
     return "".join(html_parts(kills))
 
 
-def html_parts(kills: Iterable[KillRecord]) -> Iterator[str]:
-    """Yield the document in parts, to be written one after the other.
+def html_parts(
+    kills: Iterable[KillRecord], *, signs: Callable[[], Sequence[Sign]] | None = None
+) -> Iterator[str]:
+    """Yield the document in parts, to be written one after the other. `signs` returns the other signs of
+    memory trouble and is called after the last kill.
 
     The overview comes first but is known last, so the articles wait in a temporary file beyond 8 MiB, never
     all in memory.
@@ -59,6 +64,8 @@ def html_parts(kills: Iterable[KillRecord]) -> Iterator[str]:
             )
         while part := articles.read(1 << 16):
             yield part
+    if signs is not None and (rows := signs_rows(signs())):
+        yield environment.get_template("signs.html").render(title=SIGNS_TITLE, rows=rows)
     yield "<footer>Written by oomkeeper.</footer></main></body></html>\n"
 
 

@@ -51,7 +51,7 @@ def _code_span(text: str) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Return a sentence with its commands as code spans."""
     return "".join(_code_span(part.text) if part.is_code else escape(part.text) for part in code_parts(text))
 
@@ -106,9 +106,7 @@ def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
         yield ""
         for place, (remedy, message) in enumerate(page.advice, 1):
             yield (
-                f"{place}. **{escape(remedy)}**: {_prose(message)}"
-                if remedy
-                else f"{place}. {_prose(message)}"
+                f"{place}. **{escape(remedy)}**: {prose(message)}" if remedy else f"{place}. {prose(message)}"
             )
         yield ""
     if page.what_if:

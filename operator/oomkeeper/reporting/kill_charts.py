@@ -132,9 +132,10 @@ def _breakdown(kill: KillRecord) -> Chart:
     for part in kill.contributors:
         name, detail = printable(part.name), printable(part.detail or "")
         label = names.CONTRIBUTORS.get(name, name)
-        bars.append(
-            Bar(label=label, value=bytes_text(part.bytes), share=part.share, note=share_text(part.share))
-        )
+        # A share of 0 means that the total is unknown: smaller parts are left out.
+        share = part.share or None
+        note = share_text(share) if share else ""
+        bars.append(Bar(label=label, value=bytes_text(part.bytes), share=share, note=note))
         if detail:
             cache = name == "KernelSlab" and " " not in detail
             details.append(f"{label}: largest cache {detail}." if cache else f"{label}: {detail}.")

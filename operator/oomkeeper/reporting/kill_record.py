@@ -6,6 +6,7 @@ it did when it happened. Values that the log did not print are None."""
 from oomkeeper.diagnosis.allocator import judge_allocator
 from oomkeeper.diagnosis.contributors import managed_bytes
 from oomkeeper.diagnosis.zones import ZoneState
+from oomkeeper.kernel.cgroup.containers import parse_container
 from oomkeeper.kernel.cgroup.kubepods import parse_kube_cgroup
 from oomkeeper.kernel.lazy import lazy
 from oomkeeper.model.cause import Outcome, Scope
@@ -57,7 +58,7 @@ def kill_record(kill: Kill, diagnosis: Diagnosis, *, kube: KubeCgroup | None = N
             oom_memcg=_text(kill.oom_memcg),
             task_memcg=_text(kill.task_memcg),
             pod_uid=_text(kube.pod_uid) if kube else None,
-            container_id=_text(kube.container_id) if kube else None,
+            container_id=_text(_container_id(kill, kube)),
             limit_bytes=diagnosis.limit_bytes,
             usage_bytes=diagnosis.usage_bytes,
             binding_counter=None if diagnosis.binding_counter is None else str(diagnosis.binding_counter),
@@ -124,6 +125,14 @@ def kube_cgroup(kill: Kill) -> KubeCgroup | None:
     paths = [path for path in (kill.task_memcg, kill.oom_memcg) if path]
     found = [kube for kube in map(parse_kube_cgroup, paths) if kube is not None]
     return next((kube for kube in found if kube.pod_uid), found[0] if found else None)
+
+
+def _container_id(kill: Kill, kube: KubeCgroup | None) -> str | None:
+    """Return the container's id, also of Docker, Podman and ECS."""
+    if kube is not None:
+        return kube.container_id
+    paths = [path for path in (kill.task_memcg, kill.oom_memcg) if path]
+    return next((found.id for path in paths if (found := parse_container(path)) is not None), None)
 
 
 def kill_time(kill: Kill) -> str | None:

@@ -31,7 +31,7 @@ def test_a_real_kill_becomes_the_contracts_json() -> None:
     document = json.loads(done.stdout)
 
     assert (done.returncode, done.stderr) == (0, b"")
-    assert set(document) == {"kills", "records"}
+    assert set(document) == {"kills", "signs", "records"}
     (kill,) = document["kills"]
     assert_contract(kill)
     assert kill["time"] == "+1330.878670"

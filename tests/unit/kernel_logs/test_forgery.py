@@ -14,40 +14,39 @@ from tests.unit.kernel_logs.report import REPORT
 KILL = b"Out of memory: Killed process 1 (init) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB"
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"12,7,5000000,-;" + KILL,
-        b"30,7,5000000,-,caller=T7;" + KILL,
-        b"<12>[    5.000000] " + KILL,
-        b"user  :warn  : [    5.000000] " + KILL,
-        b"daemon:err   : 2026-11-23T09:09:20,096069+00:00 " + KILL,
-        b"Nov 23 09:09:20 node-1 app[77]: " + KILL,
-        b"Nov 23 09:09:20 node-1 app: kernel: [    5.000000] " + KILL,
-        b"Nov 23 09:09:20 app: kernel: " + KILL,
-        b"Nov 23 09:09:20 node-1 kernel[77]: " + KILL,
-        b"Nov 23 09:09:20 node-1 user.warn kernel: " + KILL,
-        b"Nov 23 09:09:20 user.warn kernel: " + KILL,
-        b"2026-11-23T09:09:20.000001+00:00 node-1 app: kernel: " + KILL,
-        b"2026-11-23T09:09:20.000001Z stdout F [    5.000000] " + KILL,
-        b"<14>1 2026-11-23T09:09:20Z node-1 kernel - - - " + KILL,
-        b"<6>1 2026-11-23T09:09:20Z node-1 app - - - kernel: " + KILL,
-        b"warning|app[77]|" + KILL,
-        b"warning|kernel[77]|[5.000000] " + KILL,
-        b"[    5.000000] node-1 app[77]: " + KILL,
-        b"10.5.0.2: user: warning: [2026-11-23T09:09:20.000001Z]: " + KILL,
-        b"11-23 09:09:20.001   123   123 E kernel  : " + KILL,
-        b'time="2026-11-23T09:09:20Z" level=info msg="' + KILL + b'"',
-        b"I1123 09:09:20.000001    1234 oom_watcher.go:1] " + KILL,
-        json.dumps({"MESSAGE": KILL.decode(), "_TRANSPORT": "kernel", "SYSLOG_FACILITY": "1"}).encode(),
-        json.dumps(
-            {"MESSAGE": KILL.decode(), "_TRANSPORT": "syslog", "SYSLOG_IDENTIFIER": "kernel"}
-        ).encode(),
-        json.dumps({"MESSAGE": KILL.decode(), "_PID": "7", "SYSLOG_IDENTIFIER": "kernel"}).encode(),
-        json.dumps({"log": "[    5.000000] " + KILL.decode() + "\n", "stream": "stdout"}).encode(),
-        b"__CURSOR=a\nMESSAGE=" + KILL + b"\n_TRANSPORT=stdout\n\n",
-    ],
-)
+FORGED_LINES = [
+    b"12,7,5000000,-;" + KILL,
+    b"30,7,5000000,-,caller=T7;" + KILL,
+    b"<12>[    5.000000] " + KILL,
+    b"user  :warn  : [    5.000000] " + KILL,
+    b"daemon:err   : 2026-11-23T09:09:20,096069+00:00 " + KILL,
+    b"Nov 23 09:09:20 node-1 app[77]: " + KILL,
+    b"Nov 23 09:09:20 node-1 app: kernel: [    5.000000] " + KILL,
+    b"Nov 23 09:09:20 app: kernel: " + KILL,
+    b"Nov 23 09:09:20 node-1 kernel[77]: " + KILL,
+    b"Nov 23 09:09:20 node-1 user.warn kernel: " + KILL,
+    b"Nov 23 09:09:20 user.warn kernel: " + KILL,
+    b"2026-11-23T09:09:20.000001+00:00 node-1 app: kernel: " + KILL,
+    b"2026-11-23T09:09:20.000001Z stdout F [    5.000000] " + KILL,
+    b"<14>1 2026-11-23T09:09:20Z node-1 kernel - - - " + KILL,
+    b"<6>1 2026-11-23T09:09:20Z node-1 app - - - kernel: " + KILL,
+    b"warning|app[77]|" + KILL,
+    b"warning|kernel[77]|[5.000000] " + KILL,
+    b"[    5.000000] node-1 app[77]: " + KILL,
+    b"10.5.0.2: user: warning: [2026-11-23T09:09:20.000001Z]: " + KILL,
+    b"11-23 09:09:20.001   123   123 E kernel  : " + KILL,
+    b'time="2026-11-23T09:09:20Z" level=info msg="' + KILL + b'"',
+    b"I1123 09:09:20.000001    1234 oom_watcher.go:1] " + KILL,
+    json.dumps({"MESSAGE": KILL.decode(), "_TRANSPORT": "kernel", "SYSLOG_FACILITY": "1"}).encode(),
+    json.dumps({"MESSAGE": KILL.decode(), "_TRANSPORT": "syslog", "SYSLOG_IDENTIFIER": "kernel"}).encode(),
+    json.dumps({"MESSAGE": KILL.decode(), "_PID": "7", "SYSLOG_IDENTIFIER": "kernel"}).encode(),
+    json.dumps({"log": "[    5.000000] " + KILL.decode() + "\n", "stream": "stdout"}).encode(),
+    b"__CURSOR=a\nMESSAGE=" + KILL + b"\n_TRANSPORT=stdout\n\n",
+]
+"""Lines whose format shows, or does not exclude, that a process wrote the kill line."""
+
+
+@pytest.mark.parametrize("line", FORGED_LINES)
 def test_kill_line_written_by_process_is_foreign(line: bytes) -> None:
     records = records_of(line + b"\n")
     assert records

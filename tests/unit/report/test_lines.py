@@ -365,7 +365,9 @@ def test_zones_with_and_without_a_node() -> None:
 def test_task_tables_of_every_layout(
     title: bytes, row: bytes, rss: int, pgtables: int | None, swap: int | None, adj: int
 ) -> None:
-    (task,) = parse_rows([row, b"[ cut", b"not a row"], columns_of(title), page_size_bytes=4096)
+    columns = columns_of(title, [row])
+    assert columns is not None
+    (task,) = parse_rows([row, b"[ cut", b"not a row"], columns, page_size_bytes=4096)
     assert (task.pid, task.tgid, task.total_vm_pages, task.rss_pages) == (4903, 4903, 47605, rss)
     assert (task.pgtables_bytes, task.swapents_pages, task.oom_score_adj) == (pgtables, swap, adj)
     assert task.comm == "controller"

@@ -1,5 +1,6 @@
 """Advice about a cgroup's limit."""
 
+from oomkeeper.kernel.cgroup.containers import Container, parse_container
 from oomkeeper.kernel.lazy import lazy
 
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
@@ -7,7 +8,7 @@ from ...model.diagnosis import Advice
 from ...model.escaping import printable
 from ...model.units import bytes_text, round_up
 from ..case import Case
-from ..names import swap_limit_is_memory_limit
+from ..names import swap_limit_is_memory_limit, unit_of
 
 _LIMIT_CAUSES = frozenset(
     {
@@ -33,8 +34,10 @@ _MANAGED = (".service", ".slice", ".scope")
 def fit_limit(case: Case) -> Advice | None:
     """Advise a limit: usage at the limit plus swapped-out memory plus 20 %, rounded up."""
     limit = case.binding.limit_bytes
-    if case.cause not in _LIMIT_CAUSES or limit is None:
+    if case.cause not in _LIMIT_CAUSES:
         return None
+    if limit is None:
+        return _unit_limit(case)
     if case.share(ContributorName.DIRTY_PAGE_CACHE) >= 0.5:
         return None  # More room would be filled by the same writer.
     swapped = _swapped_bytes(case)
@@ -50,6 +53,28 @@ def fit_limit(case: Case) -> Advice | None:
             f"real peak is unknown, because the limit cut it off.{_command(case, new)}"
         ),
     )
+
+
+def _unit_limit(case: Case) -> Advice | None:
+    """Advise on the limit of a systemd unit whose value the log does not show."""
+    path = case.kill.oom_memcg
+    if case.cause is not Cause.CGROUP_LIMIT or path is None or parse_container(path) is not None:
+        return None
+    unit = unit_of(path)
+    if unit is None or _PLAIN_PATH.fullmatch(path) is None:
+        return None
+    return Advice(
+        remedy=Remedy.FIT_LIMIT,
+        message=(
+            f"If the usage of {unit} is normal, raise its MemoryMax: `systemctl show -p MemoryMax {unit}` "
+            f"prints the limit, `{_set_property(path, unit)}=SIZE` changes it."
+        ),
+    )
+
+
+def _set_property(path: str, unit: str) -> str:
+    user = " --user" if "/user@" in path and not unit.startswith("user@") else ""
+    return f"systemctl{user} set-property {unit} MemoryMax"
 
 
 def _swapped_bytes(case: Case) -> int:
@@ -81,8 +106,16 @@ def _where(case: Case) -> str:
         return (
             "the pod's memory limit" if explicit else "the sum of the memory limits of the pod's containers"
         )
-    if case.kill.oom_memcg is not None:
-        return f"the limit of {printable(case.kill.oom_memcg)} ({_file(case)})"
+    path = case.kill.oom_memcg
+    if path is not None:
+        container = parse_container(path)
+        if container is not None and container.runtime == "ECS":
+            return "the container's memory in the ECS task definition"
+        if container is not None:
+            return f"the memory limit of {container.runtime} container {container.id[:12]}"
+        if (unit := unit_of(path)) is not None:
+            return f"MemoryMax of {printable(unit)}"
+        return f"the limit of {printable(path)} ({_file(case)})"
     return "the limit of that cgroup"
 
 
@@ -109,17 +142,32 @@ def _command(case: Case, new_bytes: int) -> str:
     if not _PLAIN_PATH.fullmatch(path):
         return ""
     value = f"{new_bytes >> 20}M"
-    unit = path.rpartition("/")[2]
-    if path.startswith("/system.slice/") and path.count("/") == 2 and unit.endswith(_MANAGED):
-        return f" To change it now: `systemctl set-property {unit} MemoryMax={value}`"
-    if unit.endswith(_MANAGED):
-        return ""
+    container = parse_container(path)
+    if container is not None:
+        return _container_command(container, value)
+    unit = unit_of(path)
+    if unit is not None:
+        return f" To change it now: `{_set_property(path, unit)}={value}`"
+    if any(name.endswith(_MANAGED) for name in path.split("/")):
+        return ""  # inside a unit, whose processes manage it
     if memory.swap is not None:
         return f" To change it now: `echo {value} > /sys/fs/cgroup{path}/memory.max`"
     both = memory.memory_swap
     if both is None or (both.limit_bytes is not None and both.limit_bytes < new_bytes):
         return ""  # cgroup v1 rejects a memory limit above the memory+swap limit.
     return f" To change it now: `echo {value} > /sys/fs/cgroup/memory{path}/memory.limit_in_bytes`"
+
+
+def _container_command(container: Container, value: str) -> str:
+    """Return the command of the container's runtime: it overwrites what is written to the cgroup itself."""
+    if container.runtime in ("Docker", "nerdctl"):
+        tool = container.runtime.lower()
+        return (
+            f" To change it now: `{tool} update --memory {value} --memory-swap {value} {container.id[:12]}`"
+        )
+    if container.runtime == "Podman":
+        return f" To change it now: `podman update --memory {value} {container.id[:12]}`"
+    return ""
 
 
 def reserve_system_memory(case: Case) -> Advice | None:
@@ -147,8 +195,9 @@ def reserve_system_memory(case: Case) -> Advice | None:
         return Advice(
             remedy=Remedy.RESERVE_SYSTEM_MEMORY,
             message=(
-                f"System daemons reached their limit{named}. On a Kubernetes node, raise systemReserved or "
-                "kubeReserved by the amount they lack; elsewhere, raise the unit's MemoryMax."
+                f"System daemons together reached their limit{named}. On a Kubernetes node, raise "
+                "systemReserved or kubeReserved by the amount they lack; elsewhere, raise MemoryMax of "
+                f"{printable((case.kill.oom_memcg or 'the slice').rpartition('/')[2])}."
             ),
         )
     return None

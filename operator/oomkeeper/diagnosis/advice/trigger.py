@@ -3,7 +3,7 @@
 from ...model.cause import Cause, Remedy
 from ...model.diagnosis import Advice
 from ...model.escaping import printable
-from ..case import Case
+from ..case import Case, no_process_existed
 
 
 def check_trigger(case: Case) -> Advice | None:
@@ -22,6 +22,15 @@ def check_trigger(case: Case) -> Advice | None:
             message=(
                 f"Check the program that requested the kill ({printable(case.kill.constraint or 'unknown')}) "
                 "and its thresholds. `bpftool prog` lists the loaded BPF programs."
+            ),
+        )
+    if case.cause is Cause.NO_KILLABLE_PROCESS and no_process_existed(case.kill):
+        return Advice(
+            remedy=Remedy.CHECK_TRIGGER,
+            message=(
+                "No process existed yet, as early in the boot. Check which zone, order and NUMA node the "
+                "allocation in the call trace needs, and boot parameters that reserve memory (mem=, "
+                "crashkernel=, hugepages=, cma=)."
             ),
         )
     if case.cause is Cause.NO_KILLABLE_PROCESS:

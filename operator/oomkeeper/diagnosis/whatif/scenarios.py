@@ -5,8 +5,10 @@ from typing import NamedTuple
 from ...model.cause import Scope
 from ...model.kill import Kill
 from ...model.node import NodeFacts
+from ..page_fault import by_page_fault
 from .outcome import Outlook, Settings, outlook_of
 from .ranking import Table, chosen_row
+from .table import is_complete
 
 
 class Scenario(NamedTuple):
@@ -17,8 +19,9 @@ class Scenario(NamedTuple):
 
 
 def scenarios(kill: Kill, *, node: NodeFacts | None = None) -> tuple[Scenario, ...]:
-    """Return the sysctls one by one, and the killed process exempted; nothing without a task table."""
-    if not kill.tasks:
+    """Return the sysctls one by one, and the killed process exempted; nothing without a complete task table,
+    or if the log does not show what ran out of memory."""
+    if not is_complete(kill) or kill.scope is Scope.UNKNOWN or by_page_fault(kill):
         return ()
     asked: list[tuple[str, Settings]] = []
     row = chosen_row(kill)

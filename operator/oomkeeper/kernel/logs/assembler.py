@@ -24,12 +24,15 @@ from .formats.journal_export import ExportReader
 from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
 from .line_blocks import clean
+from .tolerant.reading import TolerantReading
 
 RECORD_MAX_BYTES = 64 * 1024
 """Further lines beyond it are dropped; printk's own bound is 1 KiB, the largest statistics of a cgroup are 5
 KiB."""
 _MAX_FOREIGN_BETWEEN = 8
 """A kernel record may continue after at most so many lines of other programs."""
+_QUOTE_DEPTH = 3
+"""A string of JSON inside a string of JSON inside JSON is read, deeper ones are not."""
 _FRAGMENT_RECORDS = 5
 """How far back the record of a pr_cont() piece may be."""
 _new = tuple.__new__
@@ -39,8 +42,16 @@ _INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
 class Assembler:
     """Takes blocks of whole lines in order and returns the records that are known to be complete."""
 
-    def __init__(self, counts: LogCounts) -> None:
+    def __init__(
+        self, counts: LogCounts, *, tolerant: TolerantReading | None = None, first_line: int = 1
+    ) -> None:
+        """Read strictly, or tolerantly with `tolerant` (see tolerant/__init__.py); `first_line` is the number
+        of the first line."""
         self._counts = counts
+        self._tolerant = tolerant
+        self._line_number = first_line - 1
+        self._quoting = 0
+        """Depth of text inside text, while the lines that another line quotes are read."""
         self._out: list[LogRecord] = []
         """Records that were not returned yet."""
         self._last = -1
@@ -64,8 +75,19 @@ class Assembler:
             for frame in self._export.feed(block):
                 self._begin(frame, 0)
             return self._take(keep_last=False)
-        for line in clean(block).split(b"\n"):
-            self._line(line)
+        lines = clean(block).split(b"\n")
+        lines.pop()  # empty: the block ends with a newline
+        if self._tolerant is None:
+            for line in lines:
+                self._line(line)
+        else:
+            self._tolerant.learn(block)
+            for line in lines:
+                self._line_number += 1
+                rest = self._tolerant.strip(line)
+                self._quoting = int(rest is not line)
+                self._line(rest)
+            self._quoting = 0
         return self._take(keep_last=True)
 
     def finish(self) -> list[LogRecord]:
@@ -113,6 +135,14 @@ class Assembler:
 
     def _begin(self, frame: Frame, width: int) -> None:
         record = frame.record
+        if self._tolerant is not None:
+            if frame.unknown_writer:
+                self._unknown(record)
+                return
+            if not record.kernel or b"page allocation " in record.text or b" suppressed" in record.text:
+                self._tolerant.signs.see(record.text, self._line_number)
+            if self._quoting:
+                record = record._replace(quoted=True)
         if (frame.fragment or record.text[:1] == b",") and record.kernel and self._append_fragment(record):
             return
         self._out.append(record)
@@ -182,8 +212,11 @@ class Assembler:
             self._kind = None
             self._plain(line.lstrip(), len(line))
         elif ELISION.match(line) or looks_foreign(stripped):
-            self._foreign(line)
-        elif self._last >= 0 and self._join_unindented(line, stripped):
+            if self._tolerant is None or not self._quote(stripped):
+                self._foreign(line)
+        elif (self._last >= 0 and self._join_unindented(line, stripped)) or (
+            self._tolerant is not None and self._prefixed(line)
+        ):
             return
         elif (
             b"[" in line
@@ -218,7 +251,7 @@ class Assembler:
             text = decode_rsyslog(text)
         if b"\\x0a" in text:
             text = text.replace(b"\\x0a", b"\n")
-        self._out.append(_new(LogRecord, (text, None, None, None, None, None, True)))
+        self._out.append(_new(LogRecord, (text, None, None, None, None, None, True, bool(self._quoting))))
         self._last = len(self._out) - 1
         self._broken.begin(text, width)
         self._foreign_between = 0
@@ -242,6 +275,46 @@ class Assembler:
         if len(record.text) + len(line) < RECORD_MAX_BYTES:
             self._out[self._last] = record._replace(text=record.text + b"\n" + line)
             self._broken.forget()
+
+    # Tolerant reading.
+
+    def _unknown(self, record: LogRecord) -> None:
+        """Take a record whose format names no writer."""
+        if self._quote(record.text):
+            return
+        self._foreign(record.text)
+        self._last = -1
+        if not self._quoting:
+            # The lines after it are not known to be of the same writer.
+            self._kind, self._owner_kernel = None, True
+
+    def _prefixed(self, line: bytes) -> bool:
+        """Take a bare line that has an unknown prefix, or quotes the kernel."""
+        assert self._tolerant is not None
+        found = self._tolerant.prefixed_frame(line)
+        if found is not None:
+            frame, prefix_bytes = found
+            self._begin(frame._replace(prefix_bytes=frame.prefix_bytes + prefix_bytes), len(line))
+            return True
+        return self._quote(line)
+
+    def _quote(self, text: bytes) -> bool:
+        """Read the kernel messages that a text quotes; return False if there are none."""
+        assert self._tolerant is not None
+        if self._quoting >= _QUOTE_DEPTH or (quoted := self._tolerant.quoted(text)) is None:
+            self._tolerant.signs.see(text, self._line_number)
+            return False
+        owner = self._kind, self._owner_kernel, self._prefix_bytes
+        if not self._owner_kernel:
+            self._kind, self._owner_kernel = None, True
+        self._quoting += 1
+        for frame in quoted.frames:
+            self._begin(frame, 0)
+        for line in quoted.lines:
+            self._line(line)
+        self._quoting -= 1
+        self._kind, self._owner_kernel, self._prefix_bytes = owner
+        return True
 
     # Broken lines.
 

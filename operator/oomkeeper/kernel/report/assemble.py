@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ...model.kill import Kill
 from ...model.log import LogRecord
+from .before import Before
 from .build import build
 from .event import Draft
 from .killline import parse_killed
 from .kinds import HEADER_MARK, HEADS, Kind, kind_of
 from .oomkill import parse_summary
+from .quoted_kills import QuotedKills
 
 _IDLE_RECORDS = 2000
 """A decided event is closed after so many other records."""
@@ -36,6 +38,7 @@ _MAX_SECTION_LINES = 32768
 """Kernels before 4.2 print a line per CPU and zone; nothing but the task table is longer."""
 _COUNTERS = (b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats for ")
 _NONE: tuple[Kill, ...] = ()
+_ONLY_REAPED = frozenset((Kind.REAPED,))
 
 
 class ReportAssembler:
@@ -44,7 +47,11 @@ class ReportAssembler:
     `feed` returns closed events; `pending` returns the open one, so that an agent can publish a kill at its
     `Killed process` line (`decided`), and again with the same `first_seq` when it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, excerpt: bool = False) -> None:
+        """Read a live log, or with `excerpt` a text that a person cut out of one: there the statistics of a
+        cgroup and the line of the oom_reaper count as events of their own, and quoted kills only once."""
+        self._excerpt = QuotedKills() if excerpt else None
+        self._before = Before()
         self._open: Draft | None = None
         self._done: Draft | None = None
         self._seen_any = False
@@ -58,6 +65,8 @@ class ReportAssembler:
         if not record.kernel:
             return _NONE
         text = record.text
+        if self._excerpt is not None and self._excerpt.is_echo(record):
+            return _NONE
         self._cached = None
         if len(text) > _MAX_LINE_BYTES:
             text = _bounded(text)
@@ -72,6 +81,7 @@ class ReportAssembler:
         self._seen_any = True
         draft = self._open
         if draft is None:
+            self._before.see(text)
             if self._lost:
                 self._forget_lost()
             return self._age(record.usec) if self._done is not None else _NONE
@@ -120,7 +130,7 @@ class ReportAssembler:
         closed = self._close_done()
         if self._open is not None:
             draft, self._open = self._open, None
-            if draft.strong:
+            if self._proven(draft):
                 closed += (build(draft, closed=True),)
         return closed
 
@@ -133,8 +143,11 @@ class ReportAssembler:
         if kind is Kind.KILLED:
             return self._kill(record)
         if kind is Kind.REAPED:
-            self._reaped(record)
-            return _NONE
+            return self._reaped(record)
+        if kind is Kind.SYSRQ:
+            closed = self._close_all()
+            self._before.sysrq()
+            return closed
         if kind in (Kind.GROUP, Kind.EXITING, Kind.NO_KILLABLE, Kind.PANIC):
             return self._outcome(kind, record)
         return self._report_line(kind, record)
@@ -144,7 +157,9 @@ class ReportAssembler:
         missing."""
         draft = self._open
         closed = _NONE
-        repeated = draft is not None and kind is not Kind.CONTEXT and draft.has(kind)
+        repeated = draft is not None and (
+            self._is_next_excerpt(draft, record) if kind is Kind.CONTEXT else draft.has(kind)
+        )
         if draft is None or repeated:
             closed = self._close_open() if repeated else _NONE
             if kind is not Kind.CONTEXT:
@@ -152,6 +167,12 @@ class ReportAssembler:
             draft = self._begin(record)
         draft.open_section(kind, record.text, record.usec, record.seq)
         return closed
+
+    def _is_next_excerpt(self, draft: Draft, record: LogRecord) -> bool:
+        """Return True for the usage of another report, if the one that is open has nothing but statistics."""
+        if self._excerpt is None or draft.strong or not record.text.startswith(b"memory: usage "):
+            return False
+        return draft.has_memcg_statistics
 
     def _kill(self, record: LogRecord) -> tuple[Kill, ...]:
         draft = self._open
@@ -193,10 +214,16 @@ class ReportAssembler:
         self._done, self._open = draft, None
         return closed
 
-    def _reaped(self, record: LogRecord) -> None:
+    def _reaped(self, record: LogRecord) -> tuple[Kill, ...]:
         draft = self._done or self._open
+        closed = _NONE
+        if self._excerpt is not None and (draft is None or draft.kinds == _ONLY_REAPED):
+            closed = self._close_done()
+            draft = self._begin(record)
+            self._done, self._open = draft, None
         if draft is not None:
             draft.add_after(Kind.REAPED, record)
+        return closed
 
     # Drafts.
 
@@ -204,6 +231,7 @@ class ReportAssembler:
         draft = Draft(record)
         draft.lost_before, self._lost = self._lost, 0
         draft.head_cut = not self._seen_any
+        draft.sysrq, draft.memcg_trace = self._before.take()
         self._open = draft
         return draft
 
@@ -251,16 +279,20 @@ class ReportAssembler:
 
     def _close_open(self) -> tuple[Kill, ...]:
         draft, self._open = self._open, None
-        return (build(draft, closed=True),) if draft is not None and draft.strong else _NONE
+        return (build(draft, closed=True),) if draft is not None and self._proven(draft) else _NONE
+
+    def _proven(self, draft: Draft) -> bool:
+        return draft.strong or (self._excerpt is not None and draft.has_memcg_statistics)
 
     def _close_done(self) -> tuple[Kill, ...]:
         draft, self._done = self._done, None
         return (build(draft, closed=True),) if draft is not None else _NONE
 
 
-def parse_records(records: Iterable[LogRecord]) -> Iterator[Kill]:
-    """Yield every OOM event in a stream of records, in order, each as soon as it is closed."""
-    assembler = ReportAssembler()
+def parse_records(records: Iterable[LogRecord], *, excerpt: bool = False) -> Iterator[Kill]:
+    """Yield every OOM event in a stream of records, in order, each as soon as it is closed. `excerpt` as for
+    `ReportAssembler`."""
+    assembler = ReportAssembler(excerpt=excerpt)
     yield from assembler.feed_all(records)
     yield from assembler.flush()
 
@@ -289,7 +321,11 @@ def _leads_to_kill(draft: Draft) -> bool:
 def _joins(done: Draft, record: LogRecord) -> bool:
     """Return True if a kill line without a report belongs to the decided event: memory.oom.group kills
     several processes, which the task table, if printed, lists."""
-    if not done.has(Kind.GROUP) or not done.killed or record.text[:5] != done.killed[0][:5]:
+    if not done.has(Kind.GROUP):
+        return False
+    if not done.killed:
+        return True  # the log begins inside the group kill
+    if record.text[:5] != done.killed[0][:5]:
         return False
     victim = parse_killed(record.text)
     if victim is None:

@@ -10,7 +10,7 @@ from . import memcg, slab, tasks
 from .cgroup_lines import parse_group, parse_limit_reached, parse_task_in
 from .event import Draft, Section
 from .header import Header, invoker_of, parse_cpu_line, parse_cpuset, parse_header
-from .killline import parse_chosen, parse_killed, parse_named_pid
+from .killline import parse_chosen, parse_killed, parse_named_pid, parse_reaped
 from .kinds import Kind
 from .oomkill import Summary, parse_summary
 from .scope import Marks, scope_of
@@ -18,6 +18,7 @@ from .showmem import ShowMem
 
 _PAGE_SIZES = (4096, 16384, 65536)
 _PREAMBLE_LINES = 12
+_OTHER_OUTCOMES = frozenset((Kind.EXITING, Kind.NO_KILLABLE, Kind.PANIC))
 _MEMORY_LINE = lazy(
     rb"\s*(?:Node \d|(?:active_|inactive_)?(?:anon|file):\d|free:\d|slab_|unevictable:|mapped:|"
     rb"DMA(?:32)?[ :]|Normal[ :]|HighMem[ :]|Movable[ :]|lowmem_reserve|(?:Free|Total) swap|\d+ pages )"
@@ -84,7 +85,7 @@ class _Report:
     def _context(self, opener: bytes, body: list[bytes]) -> None:
         if opener.startswith(b"["):
             if self.columns is None:
-                self.columns = tasks.columns_of(opener)
+                self.columns = tasks.columns_of(opener, body)
                 self.rows = body
         elif opener.startswith(b"Memory cgroup stats for "):
             self._stats(opener, body)
@@ -135,19 +136,28 @@ def build(draft: Draft, *, closed: bool) -> Kill:
     """Return the `Kill` that a draft's records describe. `closed=False` for an event that may still grow."""
     report = _Report()
     report.read(draft.sections)
+    report.marks.memcg_stack = report.marks.memcg_stack or draft.memcg_trace
     victims, first_killed = _victims(draft)
     summary = report.summary
     after = [text for _, text in draft.after]
     groups = [parse_group(text) for kind, text in draft.after if kind is Kind.GROUP]
     panics = [text for kind, text in draft.after if kind is Kind.PANIC]
-    no_killable = draft.has(Kind.NO_KILLABLE) or any(b"no killable" in text for text in panics)
+    # out_of_memory() panics with "deadlocked on memory" only after it found no killable process.
+    no_killable = draft.has(Kind.NO_KILLABLE) or any(
+        b"no killable" in text or b"deadlocked on memory" in text for text in panics
+    )
     for text in draft.killed[:1] + after:
         report.marks.verdict_line(text)
     oom_memcg, task_memcg = _paths(report)
+    # Every task of the group's cgroup is killed, so the victim is in it; it may be in a child.
+    task_memcg = task_memcg or next((path for path in groups if path), None)
     chosen_pid, chosen_comm, chosen_uid = _chosen(report, first_killed)
-    if closed and not victims and not draft.after and summary is not None and summary.pid is not None:
-        # The kernel prints this line right before it kills; the rest of the text is missing.
-        victims = (Victim(pid=summary.pid, comm=summary.comm or "", uid=summary.uid),)
+    if closed and not victims and chosen_pid is not None and draft.kinds.isdisjoint(_OTHER_OUTCOMES):
+        # The kernel prints its choice right before it kills; the rest of the text is missing.
+        victims = (Victim(pid=chosen_pid, comm=chosen_comm or "", uid=chosen_uid),)
+    elif not victims and not draft.sections and draft.has(Kind.REAPED):
+        reaped = (parse_reaped(text) for kind, text in draft.after if kind is Kind.REAPED)
+        victims = tuple({victim.pid: victim for victim in reaped if victim is not None}.values())
     page_size = report.show_mem.page_size_bytes() or _page_size(report, victims)
     return Kill(
         usec=draft.usec,
@@ -158,7 +168,12 @@ def build(draft: Draft, *, closed: bool) -> Kill:
         scope=_scope(report, oom_memcg),
         header_seen=report.header is not None,
         invoker=invoker_of(report.header, report.invoker_pid) if report.header else None,
-        sysrq=report.marks.sysrq,
+        sysrq=report.marks.sysrq or (draft.sysrq and _may_be_sysrq(report.header)),
+        table_seen=report.columns is not None,
+        limit_lowered=report.marks.limit_lowered,
+        swapoff=report.marks.swapoff,
+        no_choice=report.marks.no_choice,
+        oops=report.marks.oops,
         kernel_release=report.release,
         constraint=summary.constraint if summary else None,
         nodemask=summary.nodemask if summary else (report.header.nodemask if report.header else None),
@@ -182,6 +197,11 @@ def build(draft: Draft, *, closed: bool) -> Kill:
         complete=_complete(draft, report),
         lost_before=draft.lost_before,
     )
+
+
+def _may_be_sysrq(header: Header | None) -> bool:
+    """Return False for a header with a real allocation order: another OOM event came first."""
+    return header is None or header.order is None or header.order < 0
 
 
 def _victims(draft: Draft) -> tuple[tuple[Victim, ...], Victim | None]:

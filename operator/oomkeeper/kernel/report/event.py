@@ -16,6 +16,8 @@ set."""
 _RECORD_BYTES = 60
 """Cost of a bytes object and its place in a list, besides the text."""
 
+_USAGE, _STATISTICS = b"memory: usage ", b"Memory cgroup stats for "
+
 
 class Section(NamedTuple):
     """A line that opens a part of a report, and the lines after it."""
@@ -57,6 +59,10 @@ class Draft:
         self.lost_before = 0
         self.table_pids: frozenset[bytes] | None = None
         """Cache of `pids()`."""
+        self.sysrq = False
+        """`sysrq: Manual OOM execution` came right before."""
+        self.memcg_trace = False
+        """A call trace of a memory cgroup's shortage came right before, without a header."""
         self.idle = 0
         """Records since the last one that belonged here."""
 
@@ -94,6 +100,15 @@ class Draft:
     def decided(self) -> bool:
         """True if the line with the outcome is there."""
         return not self.kinds.isdisjoint(_DECIDING)
+
+    @property
+    def has_memcg_statistics(self) -> bool:
+        """True with the usage and the statistics of a memory cgroup: only an OOM report prints them
+        (mem_cgroup_print_oom_meminfo())."""
+        openers = [section.opener for section in self.sections if section.kind is Kind.CONTEXT]
+        return any(opener.startswith(_USAGE) for opener in openers) and any(
+            opener.startswith(_STATISTICS) for opener in openers
+        )
 
     @property
     def strong(self) -> bool:

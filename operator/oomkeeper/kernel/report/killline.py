@@ -1,4 +1,4 @@
-"""The lines that name processes: chosen, killed, reaped, already exiting.
+"""Parse the lines that name processes: chosen, killed, reaped, already exiting.
 
     Killed process 1, UID 27, (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB             el6's 2.6.32
     Killed process 1 (x)                                                               2.6.32
@@ -8,8 +8,9 @@
     Out of memory: Killed process 1 (x) total-vm:1kB, ...                              since 5.1
     ..., shmem-rss:0kB, UID:0 pgtables:40kB oom_score_adj:0                            since 5.4
 
-A comm is at most 15 bytes (four times as many where a log escapes them) and cannot hold the whole tail
-`) total-vm:1kB, anon-rss:`, so the last one within reach is the kernel's; one further on is another line's.
+A comm is at most 15 bytes (four times as many where a log escapes them) and cannot hold the whole tail `)
+total-vm:1kB, anon-rss:`, so the last one within reach is the kernel's; one further on belongs to another
+line.
 """
 
 import re
@@ -21,27 +22,34 @@ from .text import KIB, readable
 
 _KILLED = lazy(
     rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.{0,64})\),?"
-    rb" (?:total-vm|vsz):(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB, file-rss:(?P<file>\d{1,20})kB"
+    rb" (?:total-vm|vsz):(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB"
+    rb"(?:, file-rss:(?P<file>\d{1,20})kB"
     rb"(?:, shmem-rss:(?P<shmem>\d{1,20})kB)?(?:, UID:(?P<uid>\d{1,20}))?"
     rb"(?: pgtables:(?P<pgtables>\d{1,20})kB)?"
-    rb"(?: oom_score_adj:(?P<adj>-?\d{1,20}))?",
+    rb"(?: oom_score_adj:(?P<adj>-?\d{1,20}))?)?",
     re.DOTALL,
 )
 _CHOSEN = lazy(rb".*?[Kk]ill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL)
+_REAPED = lazy(rb"oom_reaper: reaped process (?P<pid>\d{1,20}) \((?P<comm>.{0,64}?)\)(?:,|\s*\Z)", re.DOTALL)
 _NAMED = lazy(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
 _CUT = lazy(
-    rb".*?Killed process (?P<pid>\d{1,20})(?=[ ,])(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)\))?", re.DOTALL
+    rb".*?Killed process (?P<pid>\d{1,20})(?=[ ,])(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)\)"
+    rb"(?:,? (?:total-vm|vsz):(?P<vm>\d{1,20})kB,?)?)?",
+    re.DOTALL,
 )
-"""A pid or a comm that runs into the end may lack its rest, and be another's."""
+"""A pid, comm or size at the very end may be truncated, and is not read."""
 
 
 @lru_cache(maxsize=8)
 def parse_killed(text: bytes) -> Victim | None:
-    """The victim of a `Killed process` line, or None where not even a pid can be read."""
+    """Return the victim of a `Killed process` line with the sizes that it has, or None if not even a pid can
+    be read."""
     match = _KILLED.match(text)
     if match is None:
         cut = _CUT.match(text)
-        return Victim(pid=int(cut["pid"]), comm=readable(cut["comm"] or b"")) if cut else None
+        if cut is None:
+            return None
+        return Victim(pid=int(cut["pid"]), comm=readable(cut["comm"] or b""), total_vm_bytes=_kib(cut["vm"]))
     group = match.group
     uid = group("uid") or group("old_uid")
     return Victim(
@@ -58,13 +66,20 @@ def parse_killed(text: bytes) -> Victim | None:
 
 
 def parse_chosen(text: bytes) -> tuple[int, str] | None:
-    """(pid, comm) of `Kill process N (comm) score S or sacrifice child`."""
+    """Return (pid, comm) of `Kill process N (comm) score S or sacrifice child`."""
     match = _CHOSEN.match(text)
     return (int(match["pid"]), readable(match["comm"])) if match else None
 
 
+def parse_reaped(text: bytes) -> Victim | None:
+    """Return the process of an `oom_reaper: reaped process N (comm)` line, without sizes: the line has those
+    after the kill."""
+    match = _REAPED.match(text)
+    return Victim(pid=int(match["pid"]), comm=readable(match["comm"])) if match else None
+
+
 def parse_named_pid(text: bytes) -> int | None:
-    """The pid of an `OOM victim N (...)` or `reaped process N (...)` line."""
+    """Return the pid of an `OOM victim N (...)` or `reaped process N (...)` line."""
     match = _NAMED.match(text)
     return int(match["pid"]) if match else None
 

@@ -15,7 +15,8 @@ class Kind(IntEnum):
     HEADER = auto()
     """`comm invoked oom-killer: ...` (dump_header())."""
     OOM_KILL = auto()
-    """`oom-kill:constraint=...` (dump_oom_summary(), since 5.0: ef8444ea01d7; also in el8's 4.18)."""
+    """`oom-kill:constraint=...` (dump_oom_summary(), since 5.0: ef8444ea01d7; also in el8's 4.18; vendors
+    leave out the constraint)."""
     TASK_IN = auto()
     """`Task in V killed as a result of limit of B` (mem_cgroup_print_oom_info(), until 4.20)."""
     LIMIT_REACHED = auto()
@@ -36,6 +37,8 @@ class Kind(IntEnum):
     """`Tasks in B are going to be killed due to memory.oom.group set` (since 4.19: 3d8b38eb81ca)."""
     REAPED = auto()
     """`oom_reaper: reaped process N (comm)...` (since 4.6: aac453635549)."""
+    SYSRQ = auto()
+    """`sysrq: Manual OOM execution` (drivers/tty/sysrq.c): the next report was requested by hand."""
     CONTEXT = auto()
     """A line that belongs to a report, and proves no kill by itself."""
 
@@ -87,10 +90,12 @@ def _starts(prefix: bytes, kind: Kind) -> "dict[bytes, tuple[bytes, Kind]]":
 
 
 _FIXED: dict[bytes, tuple[bytes, Kind]] = {
-    **_starts(b"oom-kill:constraint=", Kind.OOM_KILL),
+    **_starts(b"oom-kill:", Kind.OOM_KILL),
     **_starts(b"Killed process ", Kind.KILLED),
     **_starts(b"Task in ", Kind.TASK_IN),
     **_starts(b"oom_reaper: reaped process ", Kind.REAPED),
+    **_starts(b"sysrq: ", Kind.SYSRQ),
+    **_starts(b"SysRq : ", Kind.SYSRQ),
     **_starts(b"Mem-Info:", Kind.CONTEXT),
     **_starts(b"Unreclaimable slab info:", Kind.CONTEXT),
     **_starts(b"kmem: usage ", Kind.CONTEXT),
@@ -126,4 +131,6 @@ def kind_of(text: bytes) -> Kind | None:
         # The path between may hold anything, the end is the kernel's.
         return Kind.GROUP if text.rstrip().endswith(b"memory.oom.group set") else None
     prefix, kind = _FIXED[head]
+    if kind is Kind.SYSRQ:
+        return kind if b"Manual OOM execution" in text[:64] else None
     return kind if text.startswith(prefix) else None

@@ -4,9 +4,10 @@
     oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,global_oom,task_memcg=V,task=T,pid=P,uid=U
 
 The first is a memory cgroup's, the second the page allocator's. `cpuset=` and `mems_allowed=` are absent
-without CONFIG_CPUSETS. T is up to 15 bytes of anything that the process likes, and S, B, V are names that
-whoever may create a cgroup chose. So the line is read from both ends: pid and uid are the last ones, a
-cgroup's *name* holds no `/` while its *path* starts with one, and B is V or an ancestor of V."""
+without CONFIG_CPUSETS, `constraint=` in kernels of some vendors. T is up to 15 bytes of anything that the
+process likes, and S, B, V are names that whoever may create a cgroup chose. So the line is read from both
+ends: pid and uid are the last ones, a cgroup's *name* holds no `/` while its *path* starts with one, and B is
+V or an ancestor of V."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from ..lazy import lazy
 from .text import readable
 
 _FRONT = lazy(
-    rb"oom-kill:constraint=(?:(?P<constraint>[A-Z0-9_]+)(?=,)|[A-Z0-9_]*\Z)"
+    rb"oom-kill:(?:constraint=(?:(?P<constraint>[A-Z0-9_]+)(?=,)|[A-Z0-9_]*\Z)|(?=,))"
     rb"(?:,nodemask=(?:(?P<nodemask>\(null\)|[\d,-]*\d|)(?=,)|[\d(nul,)-]*\Z))?(?=,|\Z)"
 )
 _TAIL = lazy(rb",pid=(?P<pid>\d{1,20}),uid=(?P<uid>\d{1,20})\s*\Z")

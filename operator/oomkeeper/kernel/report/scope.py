@@ -3,13 +3,24 @@
 `constraint=` is not evidence: 5.0 and 5.1 print CONSTRAINT_NONE for memory cgroups too (fixed by 432b1de0de02
 in 5.2)."""
 
+import re
 from collections.abc import Sequence
 
 from ...model.cause import Scope
+from ..lazy import lazy
 
 _MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
 _SYSRQ = b"moom_callback+0x"
 _ALLOCATOR = (b"__alloc_pages", b"__alloc_frozen_pages", b"pagefault_out_of_memory", b"moom_callback")
+_LIMIT_WRITES = (b"memory_max_write+0x", b"mem_cgroup_resize_max+0x", b"mem_cgroup_resize_limit+0x")
+"""memory.max of cgroup v2, memory.limit_in_bytes of v1 (since 4.18 and before)."""
+_SWAPOFF = (b"try_to_unuse+0x", b"sys_swapoff+0x")
+_NO_CHOICE = lazy(rb"\bdump_header(?:\.\w+)*\+0x[^\n]*\n[^\n]*\bout_of_memory(?:\.\w+)*\+0x")
+_OOPS = lazy(
+    rb"^(?:BUG: |Oops: |general protection fault|Unable to handle kernel |kernel BUG at |Internal error: "
+    rb"|Kernel panic - not syncing: (?!.{0,20}[Oo]ut of memory|System is deadlocked))",
+    re.MULTILINE,
+)
 
 
 class Marks:
@@ -27,6 +38,15 @@ class Marks:
     memcg_verdict: bool = False
     global_verdict: bool = False
     sysrq: bool = False
+    limit_lowered: bool = False
+    """The trace contains the write of a new limit below the usage."""
+    swapoff: bool = False
+    """The trace contains swapoff(2), which moves swapped pages back into memory."""
+    no_choice: bool = False
+    """dump_header() was called directly by out_of_memory(): no process was chosen. The kernel is about to
+    panic (vm.panic_on_oom), or no process is killable."""
+    oops: bool = False
+    """An oops or a panic for another reason interrupts the report."""
     slab_table: bool = False
     """Printed for global shortages only (dump_header())."""
 
@@ -38,6 +58,10 @@ class Marks:
         elif any(name in text for name in _ALLOCATOR):
             self.allocator_stack = True
             self.sysrq = self.sysrq or _SYSRQ in text
+        self.limit_lowered = self.limit_lowered or any(name in text for name in _LIMIT_WRITES)
+        self.swapoff = self.swapoff or any(name in text for name in _SWAPOFF)
+        self.no_choice = self.no_choice or _NO_CHOICE.search(text) is not None
+        self.oops = self.oops or _OOPS.search(text) is not None
 
     def verdict_line(self, text: bytes) -> None:
         """Read how the kernel's verdict begins."""

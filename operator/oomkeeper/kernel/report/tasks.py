@@ -40,11 +40,20 @@ def is_title(line: bytes) -> bool:
     return line.startswith((b"[ pid ]", b"[  pid  ]"))
 
 
-def columns_of(title: bytes) -> tuple[str, ...]:
-    """Return the columns between `[ pid ]` and the end of the row. Blanks are ignored: a mail program may
-    have broken a word."""
+def columns_of(title: bytes, body: Sequence[bytes]) -> tuple[str, ...] | None:
+    """Return the columns after `[ pid ]`, or None if the title is truncated and does not show which layout
+    the table has. Blanks are ignored: a mail program may have broken a word."""
     names = b"".join(title[title.index(b"]") + 1 :].split())
-    return _LAYOUTS.get(names, _DEFAULT)
+    if (layout := _LAYOUTS.get(names)) is not None:
+        return layout
+    shown = names.rstrip(b".").removesuffix(b"\xe2\x80\xa6")
+    fits = [columns for known, columns in _LAYOUTS.items() if known.startswith(shown)]
+    if not fits:
+        return _DEFAULT
+    if len(fits) > 1:
+        sizes = {len(text.partition(b"]")[2].split()) for _, text in rows_of(body[:_MANY_ROWS])}
+        fits = [columns for columns in fits if len(columns) in sizes]
+    return fits[0] if len(fits) == 1 else None
 
 
 def rows_of(body: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -9,9 +9,11 @@ from .kmsg_text import parse_kmsg_line
 from .logcat import parse_logcat
 from .syslog import parse_syslog
 from .talos import parse_talos
+from .timestamps import MONTH, WORD
 
 _MAY_BEGIN = lazy(
     rb"[\[{\x1e<\d]|data: \{|kernel|[A-Z][a-z]{2} "
+    rb"|" + WORD + rb" (?:\d{4}-| ?\d|" + MONTH + rb" +\d)"
     rb"|(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local|res)[\d ]*:"
 )
 """How a framed line begins, except those whose fields `|` or `: [` separates. Nearly all bare lines of a

@@ -6,7 +6,7 @@
                                             util-linux 2.40 puts a blank between
 [  766.096069 <    0.000005>] text          dmesg -d
 [<    0.000005>] text                       dmesg -d -t
-[  +0.000005] and [Nov23 09:09]             dmesg -e
+[  +0.000005], [Nov23 09:09], [Dec 1 05:21]             dmesg -e
 [Mon Nov 23 09:09:20 2026] text             dmesg -T, weekday and month in the words of the locale
 2026-11-23T09:09:20,096069+00:00 text       dmesg --time-format iso; syslog daemons write no comma there
 [  123.456789] (2)[4251:binder] text        Android vendors: CPU and task between stamp and text
@@ -21,14 +21,14 @@ from ...escapes import decode_dmesg
 from ...facility import LEVELS
 from ...lazy import lazy
 from .frame import Frame, Kind
-from .timestamps import normalise
+from .timestamps import WORD, normalise
 
 _STAMP = lazy(
     rb"\[(?:"
     rb" *(\d+\.\d{1,9})(?:,\d+)?(?: <\ *\d+\.\d+>)?"
     rb"| *[+<] *\d+\.\d+>?"
     rb"|([^\[\]]{0,40}?\d\d:\d\d:\d\d \d{4})(?: <\ *\d+\.\d+>)?"
-    rb"|([^\W\d_]{3,4}\d\d \d\d:\d\d)"
+    rb"|(" + WORD + rb" ?\d{1,2} \d\d:\d\d)"
     rb")\](?: ?\[ *([TC]\d+)\])?"
     rb"(?: *(?:\(\d+\)\[\d+:[^\]]{1,16}\]|\[\d+: *[^\]\n:]{1,16}: *\d+\]))? ?"
 )
@@ -55,8 +55,8 @@ def parse_dmesg(line: bytes) -> Frame | None:
             if _MONOTONIC.match(text) is None:
                 seconds, microseconds, caller = usual.groups()
                 usec = int(seconds + microseconds)
-                record = _new(LogRecord, (text, usec, None, None, caller, None, True))
-                return _new(Frame, (record, Kind.DMESG, usual.end(), False))
+                record = _new(LogRecord, (text, usec, None, None, caller, None, True, False))
+                return _new(Frame, (record, Kind.DMESG, usual.end(), False, False))
         return _stamped(line, 0, level=None, kernel=True)
     level = None
     kernel = True

@@ -26,3 +26,6 @@ class Frame(NamedTuple):
     """Length of the removed framing: dmesg and journalctl indent the further lines of a record by as much."""
     fragment: bool = False
     """True if the source says that this continues the record before (/dev/kmsg flags `c` and `+`)."""
+    unknown_writer: bool = False
+    """True if the framing names neither the kernel nor another program, as the date of an unknown format or a
+    JSON object does. The record is then foreign; only tolerant reading examines its text."""

@@ -31,6 +31,7 @@ WANTED_FIELDS = frozenset(
     )
 )
 """All that `entry_frame` reads."""
+_WRITER_FIELDS = frozenset(("SYSLOG_FACILITY", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "_TRANSPORT", "_PID"))
 VALUE_MAX_BYTES = 1024 * 1024
 _DIGITS = lazy(r"\d{1,19}\Z", re.ASCII)
 
@@ -53,7 +54,8 @@ def entry_frame(fields: Fields) -> Frame:
         level=_number(fields.get("PRIORITY")),
         kernel=kernel,
     )
-    return Frame(record, Kind.OTHER, 0)
+    unknown = not kernel and _WRITER_FIELDS.isdisjoint(fields)
+    return Frame(record, Kind.OTHER, 0, unknown_writer=unknown)
 
 
 def _wall(fields: Fields) -> str | None:

@@ -1,10 +1,12 @@
 """journalctl -o json, json-sse and json-seq (an entry a line), and json-pretty (an entry over several
 lines)."""
 
+from collections.abc import Mapping
+
 from oomkeeper.model.log import LogRecord
 
 from .frame import Frame, Kind
-from .journal_entry import entry_frame
+from .journal_entry import Fields, entry_frame
 from .json_text import encode, loads
 
 PRETTY_MAX_BYTES = 256 * 1024
@@ -24,8 +26,13 @@ def parse_json_line(line: bytes) -> Frame | None:
     if not isinstance(entry, dict):
         return None
     if "MESSAGE" not in entry:
-        return Frame(LogRecord(text=line, kernel=False), Kind.OTHER, 0)
-    return entry_frame({name: value for name, raw in entry.items() if (value := _value(raw)) is not None})
+        return Frame(LogRecord(text=line, kernel=False), Kind.OTHER, 0, unknown_writer=True)
+    return entry_frame(fields_of(entry))
+
+
+def fields_of(entry: Mapping[str, object]) -> Fields:
+    """Return the fields of a journal entry from its JSON object."""
+    return {name: value for name, raw in entry.items() if (value := _value(raw)) is not None}
 
 
 class PrettyJsonReader:
@@ -60,7 +67,10 @@ class PrettyJsonReader:
         self._bytes += len(line)
         if stripped == b"}":
             text, self._lines = b"\n".join(self._lines), None
-            return True, parse_json_line(text)
+            frame = parse_json_line(text)
+            # Nested objects end inside: keep the lines, as text of an unknown writer.
+            other = Frame(LogRecord(text=text, kernel=False), Kind.OTHER, 0, unknown_writer=True)
+            return True, frame or other
         if self._bytes > PRETTY_MAX_BYTES:
             self._lines = None  # not a journal entry; what follows is read line by line again
         return True, None

@@ -3,6 +3,7 @@
     Nov 23 09:09:20 host kernel: [  123.456789] text      rsyslog, journalctl -o short; host, stamp optional
     2026-11-23T09:09:20.096069+00:00 host kernel: text    rsyslog's newer default, journalctl -o short-iso
     Mon 2026-11-23 09:09:20 UTC host kernel: text         journalctl -o short-full, short-precise, short-unix
+    5月 29 09:09:20 host kernel: text                     journalctl in any language
     <6>Nov 23 09:09:20 host kernel: text                  as sent (RFC 3164; RFC 5424: <6>1 2026-..)
     <4>[  123.456789] text                                syslog(2), dmesg -r, pstore, netconsole
     Mon Nov 23 09:09:20 2026 kern.warn kernel: text       OpenWrt, busybox
@@ -21,11 +22,12 @@ from .dmesg import parse_dmesg
 from .euleros import parse_euleros
 from .frame import Frame, Kind
 from .syslog_record import syslog_frame
-from .timestamps import normalise
+from .timestamps import MONTH, WORD, normalise
 
 _DATE = (
-    rb"(?:[A-Z][a-z]{2} +)?[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?"
-    rb"|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[A-Z]{3,5}|"
+    rb"(?:\d{4} )?(?:" + WORD + rb" +)?" + MONTH + rb" +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    rb"(?: \d{4})?"
+    rb"|(?:" + WORD + rb" )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[A-Z]{3,5}|"
     rb"[+-]\d\d:?\d\d))?"
     rb"|\d{10}\.\d{6}"
 )
@@ -38,6 +40,7 @@ _SELECTED_TAG = lazy(_SELECTOR + rb"kernel(?:\[-\])?: ?")
 _OTHER_HOST = lazy(rb"[^\s]*[^\s:] (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )")
 _PRIORITY = lazy(rb"<(\d{1,3})>")
 _RFC5424 = lazy(rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?")
+_ANY_TAG = lazy(rb"(?:\S+ )?[\w@./()-]+\[\d+\]: |[\w@./()-]+: ")
 _BARE_TAG = lazy(rb"kernel(?:\[-\])?: ?")
 
 
@@ -83,7 +86,9 @@ def _tagged(line: bytes, dated: re.Match[bytes], *, level: int | None, kernel: b
         )
     if tag is None:
         host = _OTHER_HOST.match(line, dated.end())
-        return syslog_frame(line, host.end() if host else dated.end(), wall=wall, level=level, kernel=False)
+        frame = syslog_frame(line, host.end() if host else dated.end(), wall=wall, level=level, kernel=False)
+        unknown = host is None and _ANY_TAG.match(line, dated.end()) is None
+        return frame._replace(unknown_writer=unknown)
     *_, facility, name = tag.groups()
     if facility is not None:
         kernel = kernel and facility == b"kern"

@@ -20,6 +20,7 @@ from ...lazy import lazy
 from ..assembler import Assembler
 from ..counts import LogCounts
 from ..line_blocks import ByteStream, LineBlocks
+from ..tolerant.reading import TolerantReading
 from .history import History, count_newlines
 from .landmarks import Landmark
 
@@ -27,7 +28,7 @@ NEEDLES = (b"oom-kill", b"ut of memory")
 JSON_NEEDLES = (b"111,111,109,45,107,105,108,108", b"117,116,32,111,102,32,109,101,109,111,114,121")
 """The same two as journald writes texts that are not UTF-8 in JSON: one number a byte."""
 OF_A_REPORT = lazy(
-    rb"oom-kill(?:er)?(?::|\s*[\r\n]|\Z)"
+    rb"oom-kill(?:er)?(?::|'|\s*[\r\n]|\Z)"
     rb"|ut of memory(?:: (?:Kill|compulsory|system-wide|OOM victim)| \(oom_kill_| and no killable"
     rb"|:?\s*\n[\s>]*Kill|:?\s*\Z)"
     rb"|1\d\d,"
@@ -54,8 +55,11 @@ AFTER_BYTES = 64 * 1024
 report or panic is found by itself."""
 
 
-def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None) -> Iterator[LogRecord]:
-    """Yield the records of `stream` near OOM reports; all records of a log shorter than `ALWAYS_BYTES`.
+def read_relevant_records(
+    stream: ByteStream, *, counts: LogCounts | None = None, tolerant: TolerantReading | None = None
+) -> Iterator[LogRecord]:
+    """Yield the records of `stream` near OOM reports; all records of a log shorter than `ALWAYS_BYTES`. Reads
+    strictly unless `tolerant` is given, which is for files that a person hands in.
 
     They are the records that `read_records` yields there, and no record of an OOM report is missing.
     `counts.lines` counts all lines, `counts.skipped` those that were skipped. Raises what reading the stream
@@ -64,7 +68,7 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
     counts = LogCounts() if counts is None else counts
     history = History(stream)
     blocks = LineBlocks(counts)
-    near: Assembler | None = Assembler(counts)
+    near: Assembler | None = Assembler(counts, tolerant=tolerant)
     needles: tuple[bytes, ...] = NEEDLES
     read = 0
     until = ALWAYS_BYTES
@@ -78,8 +82,10 @@ def read_relevant_records(stream: ByteStream, *, counts: LogCounts | None = None
             if (found := history.first(needles, OF_A_REPORT, size)) is None:
                 counts.skipped += lines
                 continue
-            near, pieces = Assembler(counts), _recall(history, found)
-            counts.skipped += lines - sum(map(count_newlines, pieces))
+            pieces = _recall(history, found)
+            recalled = sum(map(count_newlines, pieces))
+            near = Assembler(counts, tolerant=tolerant, first_line=counts.lines - recalled + 1)
+            counts.skipped += lines - recalled
         else:
             pieces = [history.newest(size)]
         until = max(ALWAYS_BYTES, _until(history, needles, size, read=read, until=until))
