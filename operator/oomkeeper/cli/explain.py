@@ -21,8 +21,8 @@ from .output import OUTPUTS, write_kills
 _EPILOG = """\
 FILE is any text with kernel messages: dmesg in any of its styles, raw /dev/kmsg, syslog, the output of
 journalctl, Kubernetes events, a cloud provider's JSON, text pasted from a ticket; plain or compressed (gzip,
-xz, bzip2, zstd). Without FILE, this host's kernel log is read, which needs root or CAP_SYSLOG. FILE can also be
-what a panicked kernel left in pstore: one part, all parts (/sys/fs/pstore/dmesg-*), or a directory of them
+xz, bzip2, zstd). Without FILE, this host's kernel log is read, which needs root or CAP_SYSLOG. FILE can also
+be what a panicked kernel left in pstore: one part, all parts (/sys/fs/pstore/dmesg-*), or a directory of them
 (/var/lib/systemd/pstore).
 
 Exit status: 0 whether or not there was an OOM kill, 2 when the input cannot be read (to its end)."""

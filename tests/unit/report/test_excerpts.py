@@ -9,7 +9,7 @@ from oomkeeper.kernel.report.killline import parse_killed
 from oomkeeper.model.cause import Cause, Level, Outcome, Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
-from oomkeeper.reporting.kill_json import kube_cgroup
+from oomkeeper.reporting.kill_record import kube_cgroup
 
 POD = "84c5437e-0000-1111-2222-333344445555"
 CONTAINER = "46b3" + "0" * 60
