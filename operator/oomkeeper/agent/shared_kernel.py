@@ -7,6 +7,7 @@ same appointment decides who adjusts processes that are in no node's container."
 
 from pathlib import Path
 
+from oomkeeper.kernel.cgroup.kubepods import parse_own_cgroup
 from oomkeeper.kernel.shared_kernel import (
     has_kernel_pids,
     in_some_container,
@@ -14,7 +15,6 @@ from oomkeeper.kernel.shared_kernel import (
     path_inside,
 )
 from oomkeeper.model.kill import Kill
-from oomkeeper.reporting.kill_record import kube_cgroup
 
 
 class SharedKernel:
@@ -62,4 +62,5 @@ class SharedKernel:
         if path is not None and self.own_path(path) is not None:
             return True
         elsewhere = path is not None and in_some_container(path)
-        return self.publishes_host_kills and kube_cgroup(kill) is None and not elsewhere
+        in_a_pod = any(parse_own_cgroup(one) for one in (kill.task_memcg, kill.oom_memcg) if one)
+        return self.publishes_host_kills and not in_a_pod and not elsewhere

@@ -193,10 +193,14 @@ def test_a_process_of_a_node_is_that_nodes_and_not_the_hosts(nodes: tuple[Shared
     assert show(nodes, Log().full(path)) == [{}, {path: 1}]
 
 
-def test_a_process_of_the_machine_is_published_by_the_node_appointed(
-    nodes: tuple[SharedNode, SharedNode],
+@pytest.mark.parametrize(
+    "path", ["/user.slice/build", f"/user.slice/user-1000.slice/user@1000.service{app_cgroup(SECOND)}"]
+)
+def test_process_of_the_machine_is_published_by_the_node_appointed(
+    nodes: tuple[SharedNode, SharedNode], path: str
 ) -> None:
-    assert show(nodes, Log().full("/user.slice/build")) == [{"/user.slice/build": 1}, {}]
+    """Also where a user has made a tree that looks like a node's."""
+    assert show(nodes, Log().full(path)) == [{path: 1}, {}]
 
 
 @pytest.mark.parametrize(
