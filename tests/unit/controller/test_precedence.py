@@ -105,7 +105,7 @@ def test_shared_kernel_gets_the_value_of_the_highest_precedence() -> None:
     nodes = [node("a", pool="a"), node("b", pool="b"), node("c", pool="c"), node("far", pool="b")]
     found = settle(policies, nodes, a="k", b="k", c="k", far="other")
     assert held(found, "a") == held(found, "b") == {DUMPS: (1, "of-a")}
-    assert held(found, "c") == {}, "a node that nobody selects is left alone"
+    assert held(found, "c") == {}, "a node that no policy selects is not changed"
     assert held(found, "far") == {DUMPS: (0, "of-b")}
     count = found.overrides["of-b"][Override(DUMPS, "of-a")]
     assert (count.nodes, count.shared_kernel) == (1, 1)

@@ -66,7 +66,7 @@ def test_an_adjustment_names_a_pid_or_every_task_of_a_comm() -> None:
     by_pid = simulate(kill, Settings(adjustments=(("11", -1000),)))
     by_comm = simulate(kill, Settings(adjustments=(("hog", -1000),)))
     assert (by_pid.victim_name, by_comm.victim_name) == ("hog (12)", "other (13)")
-    assert simulate(kill, Settings(adjustments=(("nobody", 1),))).unmatched == ("nobody",)
+    assert simulate(kill, Settings(adjustments=(("absent", 1),))).unmatched == ("absent",)
 
 
 def test_the_last_of_two_adjustments_of_one_task_counts() -> None:
@@ -75,10 +75,10 @@ def test_the_last_of_two_adjustments_of_one_task_counts() -> None:
 
 
 def test_with_everybody_exempt_the_machine_panics_and_a_cgroup_does_not() -> None:
-    nobody = Settings(adjustments=(("asks", -1000), ("hog", -1000)))
-    assert simulate(machine(SMALL, BIG), nobody).outcome is Outcome.PANICKED
-    assert simulate(cgroup(SMALL, BIG, limit_pages=1010), nobody).outcome is Outcome.NO_VICTIM
-    assert simulate(machine(SMALL, BIG, invoker=SYSRQ), nobody).outcome is Outcome.NO_VICTIM
+    exempt = Settings(adjustments=(("asks", -1000), ("hog", -1000)))
+    assert simulate(machine(SMALL, BIG), exempt).outcome is Outcome.PANICKED
+    assert simulate(cgroup(SMALL, BIG, limit_pages=1010), exempt).outcome is Outcome.NO_VICTIM
+    assert simulate(machine(SMALL, BIG, invoker=SYSRQ), exempt).outcome is Outcome.NO_VICTIM
 
 
 def test_without_a_table_nothing_is_claimed_and_no_scenario_offered() -> None:

@@ -47,7 +47,7 @@ def test_panic_on_oom_2_panics_on_a_mere_cgroup_limit() -> None:
         ("--oom-score-adj", "test1=1001"),
         ("--oom-score-adj", "test1=1e3"),
         ("--oom-score-adj", "longer-than-a-comm=5"),
-        ("--oom-score-adj", "nobody=5"),
+        ("--oom-score-adj", "absent=5"),
         ("--panic-on-oom", "3"),
         ("--top", "0"),
     ],
