@@ -194,7 +194,7 @@ def test_a_process_of_a_node_is_that_nodes_and_not_the_hosts(nodes: tuple[Shared
 
 
 @pytest.mark.parametrize(
-    "path", ["/user.slice/build", f"/user.slice/user-1000.slice/user@1000.service{app_cgroup(SECOND)}"]
+    "path", ["/user.slice/build", f"/user.slice/user-1000.slice/user@1000.service{pod_cgroup(SECOND)}"]
 )
 def test_process_of_the_machine_is_published_by_the_node_appointed(
     nodes: tuple[SharedNode, SharedNode], path: str
