@@ -33,6 +33,10 @@ log = get_logger(__name__)
 FROM_CACHE = "0"
 NEWEST = ""
 MIN_WATCH_INTERVAL_SECONDS = 1.0
+FIRST_RETRY_SECONDS = 4.0
+"""The first retry after a failure is spread over this time. A restart of the API server ends the watches of all
+agents at the same moment; spread over one second they come back as a burst of two thousand a second for a
+thousand nodes (bench/README.md)."""
 LASTING_SECONDS = 5.0
 """A watch that was open for so long worked, with or without events."""
 WATCH_SECONDS = (240, 480)
@@ -81,7 +85,7 @@ class Reflector(Generic[_ITEM]):
         self._decode = decode
         self._listed = listed
         self._changed = changed
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(first_seconds=FIRST_RETRY_SECONDS)
         self._clock = clock
         self._stopping = threading.Event()
         self._version = FROM_CACHE
