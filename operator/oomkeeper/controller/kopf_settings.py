@@ -42,7 +42,8 @@ def log_fewer_attempts() -> None:
 def kopf_settings() -> kopf.OperatorSettings:
     """Return the settings of the controller."""
     settings = kopf.OperatorSettings()
-    # Lists in pages: without it kopf keeps whole lists in memory.
+    # Lists in pages: without it kopf keeps whole lists in memory. `initial_streaming` would avoid the lists,
+    # but it needs Kubernetes 1.34, and kopf ends with an older API server's answer (422).
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 290
     settings.watching.client_timeout = 300

@@ -34,9 +34,9 @@ FROM_CACHE = "0"
 NEWEST = ""
 MIN_WATCH_INTERVAL_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 4.0
-"""The first retry after a failure is spread over this time. A restart of the API server ends the watches of all
-agents at the same moment; spread over one second they come back as a burst of two thousand a second for a
-thousand nodes (bench/README.md)."""
+"""The first retry after a failure is spread over this time. A restart of the API server ends the watches of
+all agents at the same moment; spread over one second, a thousand agents send 1500 requests in that second
+(bench/README.md)."""
 LASTING_SECONDS = 5.0
 """A watch that was open for so long worked, with or without events."""
 WATCH_SECONDS = (240, 480)
