@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def _imports(path: Path) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module
     }
+
+
+def test_guide_shows_the_layers_that_import_linter_checks() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [one["layers"] for one in settings["contracts"] if one["type"] == "layers"]
+    shown = [line.strip() for line in GUIDE.splitlines() if line.startswith("    ")]
+    assert [line for line in shown if line] == [layer.replace("oomkeeper.", "") for layer in layers]
 
 
 def test_guide_names_existing_files() -> None:
