@@ -16,13 +16,13 @@ from .narration import DemoError, Narrator
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
-Exit code 0: everything that was shown has really happened, and what could not be shown is listed at the end.
-1: something did not happen as told, or the machine could not be left as found; the last line says what.
+Exit code 0: everything shown really happened; what could not be shown is listed at the end.
+1: a step did not happen as narrated, or the machine could not be restored; the last line says which.
 2: the command line is wrong. 130: interrupted; the machine was restored first."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo; gives the exit code."""
+    """Run the demo and return the exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""The second part: the same on a cluster, with kubectl in hand."""
+"""The second part: the same on a cluster, with kubectl."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _DELETE = ("delete", "--ignore-not-found", "--timeout=60s")
 
 
 def show(tell: Narrator, *, options: Namespace) -> None:
-    """The whole part. Raises DemoError where something does not happen as told, UsageError for a wrong
+    """Show the second part. Raises DemoError if a step does not happen as narrated, UsageError for a wrong
     option.
     """
     tell.title("On a cluster: policies to nodes, kills to incidents")
@@ -56,9 +56,9 @@ def _show_on(harness: Harness, *, guard: Guard, tell: Narrator) -> None:
         stack.enter_context(_left_as_found(harness, tell=tell))
         _install(harness, tell=tell)
         before = sysctls.read()
-        # Of the others kubelet is a writer as well, and a cluster of our own puts them back itself.
+        # kubelet writes the others as well, and the demo's own cluster restores them itself.
         guard.hold({key: value for key, value in before.items() if SYSCTL_RULES[key].kubelet_value is None})
-        stack.enter_context(_sysctls_given_back(state=folder / operator_here.STATE))
+        stack.enter_context(_sysctls_restored(state=folder / operator_here.STATE))
         stack.enter_context(operator_here.operator(harness, folder=folder, tell=tell))
         operator_here.await_answer(harness, tell=tell)
         stack.enter_context(_policies_deleted(harness))
@@ -79,7 +79,7 @@ def _install(harness: Harness, *, tell: Narrator) -> None:
 
 
 def _refuse_what_is_in_use(harness: Harness) -> None:
-    """On a cluster of the user's nothing is touched that was there before."""
+    """Check that a user's cluster has nothing that the demo would change."""
     kubectl = harness.kubectl
     for what in (*CRDS, f"namespace/{operator_here.NAMESPACE}", f"namespace/{kills.NAMESPACE}"):
         if kubectl.get(what):
@@ -96,7 +96,7 @@ def _refuse_what_is_in_use(harness: Harness) -> None:
 
 @contextmanager
 def _left_as_found(harness: Harness, *, tell: Narrator) -> Iterator[None]:
-    """A cluster of the user's without anything of the demo, however the block ends."""
+    """Remove everything of the demo from a user's cluster when the block ends for any reason."""
     try:
         yield
     finally:
@@ -135,8 +135,8 @@ def _policies_deleted(harness: Harness) -> Iterator[None]:
 
 
 @contextmanager
-def _sysctls_given_back(*, state: Path) -> Iterator[None]:
-    """What the agent still holds when it ends is given back by its own means."""
+def _sysctls_restored(*, state: Path) -> Iterator[None]:
+    """Let the agent restore what it still holds when it ends."""
     try:
         yield
     finally:

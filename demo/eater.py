@@ -11,7 +11,7 @@ from pathlib import Path
 
 MIB = 1 << 20
 STEP_SECONDS = 0.12
-"""Between two further MiB: slow enough for the demo to stop the others when one is dead."""
+"""Time between two MiB: slow enough for the demo to stop the others when one is killed."""
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ Eaters = dict[str, subprocess.Popen[bytes]]
 
 @contextmanager
 def eaters_in(cgroup: DemoCgroup, *, folder: Path) -> Iterator[Eaters]:
-    """The three processes, each in the cgroup before it takes anything."""
+    """Start the three processes, each in the cgroup before it allocates."""
     eaters: Eaters = {}
     try:
         for name, mib in BEGINNING_MIB.items():
@@ -26,7 +26,7 @@ def eaters_in(cgroup: DemoCgroup, *, folder: Path) -> Iterator[Eaters]:
             program.write_bytes(Path(eater.__file__).read_bytes())
             command = (sys.executable, "-I", "-S", str(program), str(mib))
             eaters[name] = subprocess.Popen(
-                # The shell waits until it is in the cgroup: nothing is counted elsewhere.
+                # The shell waits until it is in the cgroup, so nothing is charged elsewhere.
                 ["/bin/sh", "-c", 'read -r _ && exec "$@"', "sh", *command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip

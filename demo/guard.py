@@ -1,4 +1,4 @@
-"""Puts the machine back when a part of the demo ends, SIGKILL included: `python -m demo.guard FOLDER`.
+"""Restore the machine when a part of the demo ends, by SIGKILL too: `python -m demo.guard FOLDER`.
 
 A process of its own, in its own session: whatever ends the demo, the kernel closes the pipe on our stdin.
 Until then each line there is a sysctl to restore, `vm.oom_dump_tasks=1`. Prints what was left
@@ -30,10 +30,10 @@ _AGENT_SECONDS = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """Watches over one part of the demo."""
+    """The guard of one part of the demo."""
 
     folder: Path
-    """For whatever the part has to write; removed at its end."""
+    """For files of the part; removed at its end."""
     pipe: IO[str]
 
     def hold(self, before: Mapping[str, int]) -> None:
@@ -44,7 +44,7 @@ class Guard:
 
 @contextmanager
 def guarded(tell: Narrator) -> Iterator[Guard]:
-    """A guard until the block ends, and its work then."""
+    """Run a guard until the block ends, and let it restore the machine then."""
     folder = Path(tempfile.mkdtemp(prefix="oomkeeper-demo-"))
     process = subprocess.Popen(
         [sys.executable, "-m", f"{__package__}.guard", str(folder)],
@@ -60,7 +60,7 @@ def guarded(tell: Narrator) -> Iterator[Guard]:
 
 
 def main(folder: Path) -> int:
-    """Wait for the end of stdin, then put everything back."""
+    """Wait for the end of stdin, then restore everything."""
     demo = os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

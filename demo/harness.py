@@ -1,4 +1,4 @@
-"""The cluster of the second part: one made for the demo, or one that the user has named."""
+"""The cluster of the second part: one created for the demo, or one that the user names."""
 
 import json
 import os
@@ -19,18 +19,18 @@ from .narration import Narrator
 
 
 class UsageError(Exception):
-    """The command line names no cluster, or more than one; the message says what to write."""
+    """The command line names no cluster, or several; the message says what to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Harness:
-    """A cluster, and what can be shown on it."""
+    """A cluster, and what the demo can show on it."""
 
     kubectl: Kubectl
     own: bool
-    """Made for the demo: it goes, and everything in it."""
+    """Created for the demo, and removed with everything in it."""
     node: str | None
-    """The node whose kernel is this machine's: the agent runs here for it. None where there is none."""
+    """The node whose kernel is this machine's: its agent runs here. None if there is none."""
     no_node: str = ""
     """Why `node` is None."""
     image: str = BUSYBOX_IMAGE
@@ -38,7 +38,7 @@ class Harness:
 
 @contextmanager
 def opened(options: Namespace, *, folder: Path, tell: Narrator) -> Iterator[Harness]:
-    """The cluster that the options name. Raises UsageError, and TestbedError where none can be made."""
+    """Return the cluster of the options. Raises UsageError, and TestbedError if none can be created."""
     if options.kind is not None:
         yield _named(_kind_kubeconfig(options.kind, folder=folder), options=options, folder=folder, tell=tell)
     elif options.kubeconfig is not None:
@@ -60,7 +60,7 @@ def opened(options: Namespace, *, folder: Path, tell: Narrator) -> Iterator[Harn
 
 
 def check(options: Namespace) -> None:
-    """Raises UsageError where the options contradict each other."""
+    """Check the options. Raises UsageError if they contradict each other."""
     named = options.kind is not None or options.kubeconfig is not None
     if options.context is not None and options.kubeconfig is None:
         raise UsageError("--context goes with --kubeconfig FILE")
@@ -84,7 +84,7 @@ def _kind_kubeconfig(name: str, *, folder: Path) -> Path:
 
 
 def _one_context(options: Namespace, *, folder: Path, tell: Narrator) -> Path:
-    """The named context alone, so that nothing here can reach another one."""
+    """Return a kubeconfig with only the named context, so that no other cluster can be reached."""
     given = options.kubeconfig.resolve()
     config = [str(find_kubectl(tell)), f"--kubeconfig={given}", "config"]
     done = subprocess.run([*config, "view", "--output=json"], capture_output=True, text=True, check=False)

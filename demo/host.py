@@ -29,7 +29,7 @@ POLICY = Path(__file__).with_name("policy.yaml")
 
 
 def show(tell: Narrator) -> None:
-    """The whole part. Raises DemoError where something does not happen as told."""
+    """Show the first part. Raises DemoError if a step does not happen as narrated."""
     tell.title("On this host alone: three processes, one limit, one kill")
     hierarchy = CgroupHierarchy.find()
     if missing := prerequisites.missing(hierarchy):
@@ -42,8 +42,8 @@ def show(tell: Narrator) -> None:
         guard.hold(before)
         with _node(tell, state=state, before=before) as relay:
             _reported_kill(tell, cgroup=cgroup, folder=guard.folder, state=state, relay=relay)
-            _on_record(tell, state=state)
-        _given_back(tell, before=before)
+            _recorded(tell, state=state)
+        _restored(tell, before=before)
     tell.done(
         "three processes in one cgroup; the kernel killed test1 for its oom_score_adj and not for "
         "its size; detected, explained and recorded by oomkeeper node"
@@ -52,7 +52,7 @@ def show(tell: Narrator) -> None:
 
 @contextmanager
 def _node(tell: Narrator, *, state: Path, before: dict[str, int]) -> Iterator[Relay]:
-    """`oomkeeper node`, from its first sysctl to its last."""
+    """Run `oomkeeper node` until the block ends."""
     tell.step("Start oomkeeper on this host, with a policy")
     tell.say(
         "It needs no cluster: it applies the policy, stores the original values, and follows the kernel's "
@@ -132,7 +132,7 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
             assert process.stdin is not None
             process.stdin.write(b"go\n")
             process.stdin.flush()
-            # In turns: one that asks while the victim's memory is on its way back would be a second victim.
+            # In turns: a process that allocates while the victim's memory is freed would be a second victim.
             time.sleep(eater.STEP_SECONDS / len(eaters))
         try:
             code = eaters[VICTIM].wait(60)
@@ -175,7 +175,7 @@ def _kill(tell: Narrator, *, cgroup: DemoCgroup, folder: Path, state: Path, rela
 
 
 def _record_of(pid: int, *, state: Path) -> dict[str, Any]:
-    """oomkeeper's record of the one kill of this process."""
+    """Return oomkeeper's record of the kill of this process."""
     kills: list[dict[str, Any]] = json.loads(
         oomkeeper_output("kills", "--state-dir", str(state), "--output", "json")
     )["kills"]
@@ -185,7 +185,7 @@ def _record_of(pid: int, *, state: Path) -> dict[str, Any]:
     return mine[0]
 
 
-def _on_record(tell: Narrator, *, state: Path) -> None:
+def _recorded(tell: Narrator, *, state: Path) -> None:
     tell.step("Recorded kills")
     tell.say("The kill is stored; the head of the stored record:")
     tell.command(f"oomkeeper kills --state-dir {state} | head -n 4")
@@ -205,7 +205,7 @@ def _on_record(tell: Narrator, *, state: Path) -> None:
 
 
 def _account(state: Path) -> dict[str, int]:
-    """The account, once every kill is in it or has had the time to be."""
+    """Return the kill accounting, once it is complete or 4 s have passed."""
     for _ in range(20):
         account: dict[str, int] = json.loads(
             oomkeeper_output("status", "--state-dir", str(state), "--output", "json")
@@ -216,7 +216,7 @@ def _account(state: Path) -> dict[str, int]:
     return account
 
 
-def _given_back(tell: Narrator, *, before: dict[str, int]) -> None:
+def _restored(tell: Narrator, *, before: dict[str, int]) -> None:
     tell.step("Stop, and restore the original values")
     tell.say("oomkeeper node was started with --restore, so it restored the original values when it stopped:")
     tell.table(sysctls.rows(before))

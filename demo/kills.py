@@ -1,4 +1,4 @@
-"""Real pods, real kills, and what the cluster says of them."""
+"""Real pods, real kills, and what the cluster reports."""
 
 import json
 import time
@@ -217,7 +217,7 @@ def _restarts(harness: Harness, pod: str) -> int:
 
 
 def _kills_whole_containers(harness: Harness) -> bool:
-    """Whether a dying child takes its container with it: kubelet sets memory.oom.group on cgroup v2 unless
+    """Return whether a kill ends the whole container: kubelet sets memory.oom.group on cgroup v2 unless
     told otherwise (singleProcessOOMKill, pkg/kubelet/apis/config/types.go).
     """
     status = harness.kubectl.get("oomnode", harness.node or "")["status"]

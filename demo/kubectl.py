@@ -17,16 +17,16 @@ from .running import CHECKOUT
 
 @dataclass(frozen=True, kw_only=True)
 class Kubectl:
-    """One kubeconfig's current context, and nothing else."""
+    """kubectl with one kubeconfig's current context."""
 
     program: Path
     kubeconfig: Path
     cache: Path
-    """For its discovery, which would otherwise stay in the home folder."""
+    """For its discovery cache, which would otherwise remain in the home directory."""
     tell: Narrator
 
     def show(self, *arguments: str, empty_ok: bool = True) -> str:
-        """Run it for people: the command and what it prints. Raises DemoError where it fails."""
+        """Run a command and show it with its output. Raises DemoError if it fails."""
         self.tell.command(["kubectl", *arguments])
         done = self._run(arguments)
         self.tell.output(done.stdout + done.stderr)
@@ -37,7 +37,7 @@ class Kubectl:
         return done.stdout
 
     def show_refused(self, *arguments: str) -> str:
-        """Run what must be refused; gives the complaint."""
+        """Run a command that must be refused, and return its error message."""
         self.tell.command(["kubectl", *arguments])
         done = self._run(arguments)
         self.tell.output(done.stdout + done.stderr)
@@ -46,7 +46,7 @@ class Kubectl:
         return done.stderr
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """An object or a list, silently; {} where there is none."""
+        """Return an object or a list without showing the command; {} if there is none."""
         done = self._run(("get", *arguments, "--output=json", "--ignore-not-found"))
         if done.returncode != 0:
             raise DemoError(f"kubectl get {' '.join(arguments)}: {done.stderr.strip()}")
@@ -54,12 +54,12 @@ class Kubectl:
         return found
 
     def items(self, *arguments: str) -> list[dict[str, Any]]:
-        """The items of a list, silently."""
+        """Return the items of a list without showing the command."""
         found: list[dict[str, Any]] = self.get(*arguments).get("items", [])
         return found
 
     def quietly(self, *arguments: str, input: str | None = None) -> str:
-        """Run it unseen, for cleaning up; gives its complaint, "" where all is well."""
+        """Run a clean-up command without showing it; return its error message, "" on success."""
         done = self._run(arguments, input=input)
         return done.stderr.strip() if done.returncode != 0 else ""
 
@@ -74,7 +74,7 @@ class Kubectl:
 
 
 def find_kubectl(tell: Narrator) -> Path:
-    """kubectl of this machine, else the testbed's. Raises TestbedError."""
+    """Return kubectl of this machine, else the testbed's. Raises TestbedError."""
     found = shutil.which("kubectl")
     if found:
         return Path(found)

@@ -1,4 +1,4 @@
-"""A memory cgroup of the demo's own, in whichever hierarchy carries the memory controller here."""
+"""The demo's memory cgroup, in the hierarchy that has the memory controller."""
 
 import os
 import time
@@ -18,7 +18,7 @@ class DemoCgroup:
 
     hierarchy: CgroupHierarchy
     path: str
-    """As the hierarchy names it: `/oomkeeper-demo-1234`."""
+    """Path in the hierarchy: `/oomkeeper-demo-1234`."""
     limit_file: Path
 
     @property
@@ -31,7 +31,7 @@ class DemoCgroup:
 
 
 def why_not(hierarchy: CgroupHierarchy) -> str | None:
-    """Why no cgroup with a memory limit can be made here; None where it can."""
+    """Return why no cgroup with a memory limit can be created here, None if one can."""
     mount = hierarchy.mount
     if hierarchy.version == 2 and not (mount / "cgroup.controllers").exists():
         return f"no memory cgroup is mounted at {mount}"
@@ -44,7 +44,7 @@ def why_not(hierarchy: CgroupHierarchy) -> str | None:
 
 @contextmanager
 def limited_cgroup(hierarchy: CgroupHierarchy, *, limit_bytes: int) -> Iterator[DemoCgroup]:
-    """Make a cgroup that may hold `limit_bytes` and no swap; removed at the end, with what older runs left.
+    """Create a cgroup limited to `limit_bytes` without swap; remove it at the end, with those of older runs.
 
     Raises OSError where the hierarchy cannot be written after all.
     """
@@ -59,7 +59,7 @@ def limited_cgroup(hierarchy: CgroupHierarchy, *, limit_bytes: int) -> Iterator[
         folder.mkdir()
         limit_file = folder / ("memory.limit_in_bytes" if hierarchy.version == 1 else "memory.max")
         limit_file.write_text(str(limit_bytes))
-        # With swap the kernel would move memory out before it killed.
+        # With swap, the kernel would swap memory out before it kills.
         swap, nothing = ("memory.swappiness", "0") if hierarchy.version == 1 else ("memory.swap.max", "0")
         with suppress(FileNotFoundError):  # a kernel without swap accounting
             (folder / swap).write_text(nothing)
@@ -78,18 +78,18 @@ def _sweep(hierarchy: CgroupHierarchy) -> None:
 
 
 def folder_of(pid: int, *, hierarchy: CgroupHierarchy) -> Path:
-    """The folder of the cgroup that the demo of this pid makes."""
+    """Return the folder of the cgroup that the demo with this pid creates."""
     return hierarchy.mount / f"{_PREFIX}{pid}"
 
 
 def remove(folder: Path, *, seconds: float = 5.0) -> None:
-    """Remove a cgroup whose processes are dying; one that is gone is fine. Raises OSError after `seconds`."""
+    """Remove a cgroup whose processes are ending, if it exists. Raises OSError after `seconds`."""
     deadline = time.monotonic() + seconds
     while folder.exists():
         try:
             folder.rmdir()
         except OSError:
-            # A process leaves its cgroup a little after it is gone from /proc.
+            # A process leaves its cgroup shortly after it has disappeared from /proc.
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

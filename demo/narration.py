@@ -1,4 +1,4 @@
-"""What the demo says: headings, short paragraphs, commands with their output, verified facts.
+"""The demo's output: headings, short paragraphs, commands with their output, verified facts.
 
 Colour on a terminal only. Output is flushed immediately, because programs that the demo starts write to
 the same stream.
@@ -20,69 +20,69 @@ class DemoError(Exception):
 
 
 class Narrator:
-    """Speaks on one stream, and keeps what has to be said again in the closing summary."""
+    """Writes to one stream, and collects the closing summary."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._means = terminal_of(self._stream)
         self._steps = 0
         self.shown: list[str] = []
-        """What was shown and verified, one line each."""
+        """Shown and verified, one line each."""
         self.missing: list[str] = []
-        """What was not shown, and why, one line each."""
+        """Not shown, with the reason, one line each."""
 
     @property
     def on_terminal(self) -> bool:
         return self._stream.isatty()
 
     def title(self, text: str) -> None:
-        """A part of the demo begins."""
+        """Begin a part of the demo."""
         rule = "=" * min(self._means.width, 78)
         self._write(
             f"\n{self._paint(rule, 'title')}\n{self._paint(text, 'title')}\n{self._paint(rule, 'title')}\n"
         )
 
     def step(self, text: str) -> None:
-        """One step, numbered through the whole demo."""
+        """Begin a step; steps are numbered through the whole demo."""
         self._steps += 1
         self._write(f"\n{self._paint(f'{self._steps}. {text}', 'title')}\n")
 
     def say(self, text: str) -> None:
-        """A paragraph: what is done now, and why."""
+        """Write a paragraph: what is done now, and why."""
         self._write(self._wrapped(text, indent="   ") + "\n")
 
     def quiet(self, text: str) -> None:
-        """How far something long is."""
+        """Write the progress of something long."""
         self._write(self._paint(f"   {text}", "quiet") + "\n")
 
     def command(self, words: Sequence[str] | str) -> None:
-        """A command as a person would type it."""
+        """Write a command as a user would type it."""
         line = words if isinstance(words, str) else shlex.join(words)
         self._write("\n" + self._paint(f"$ {line}", "command") + "\n")
 
     def output(self, text: str) -> None:
-        """What a program printed, as it is."""
+        """Write a program's output unchanged."""
         self._write(text if text.endswith("\n") or not text else text + "\n")
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows of cells, the first being the heading."""
+        """Write rows of cells; the first row is the heading."""
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             self._write("   " + "  ".join(cells).rstrip() + "\n")
 
     def fact(self, holds: bool, text: str) -> None:
-        """Something that has just been looked up. Raises DemoError where it does not hold."""
+        """Write a fact that was just checked. Raises DemoError if it does not hold."""
         if not holds:
             raise DemoError(f"not as expected: {text}")
         self._write(self._paint(self._wrapped(text, indent="   ", first="   ok: "), "fact") + "\n")
 
     def done(self, text: str) -> None:
-        """Note for the summary what has been shown."""
+        """Add to the summary what was shown."""
         self.shown.append(text)
 
     def not_shown(self, what: str, *, why: str) -> None:
-        """Say what is left out here, and exactly why."""
+        """Write what is left out, and the exact reason."""
         self.missing.append(f"{what}: {why}")
         self._write(
             self._paint(self._wrapped(f"{what}: {why}", indent="   ", first="   not shown: "), "missing")
@@ -90,13 +90,13 @@ class Narrator:
         )
 
     def failed(self, text: str) -> None:
-        """The line that explains an exit code other than 0."""
+        """Write the line that explains an exit code other than 0."""
         self._write(
             "\n" + self._paint(self._wrapped(f"FAILED: {text}", indent="        ", first=""), "failed") + "\n"
         )
 
     def summary(self, *, seconds: float) -> None:
-        """What was shown, and what was not."""
+        """Write what was shown, and what was not."""
         self.title(f"What you have seen, in {seconds:.0f} s")
         for text in self.shown:
             self._write(self._paint(self._wrapped(text, indent="   ", first=" + "), "fact") + "\n")

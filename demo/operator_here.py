@@ -16,7 +16,7 @@ STATE = "agent-state"
 
 @contextmanager
 def operator(harness: Harness, *, folder: Path, tell: Narrator) -> Iterator[None]:
-    """Controller and agent, until the block ends."""
+    """Run controller and agent until the block ends."""
     kubectl = harness.kubectl
     tell.step("Start the operator: one controller for the cluster, one agent for the node")
     tell.say(
@@ -48,7 +48,7 @@ def operator(harness: Harness, *, folder: Path, tell: Narrator) -> Iterator[None
 
 
 def await_answer(harness: Harness, *, tell: Narrator) -> None:
-    """Wait until the controller has made an OOMNode for every node, and the agent has answered."""
+    """Wait until the controller has created an OOMNode for every node, and the agent has reported."""
     kubectl = harness.kubectl
     nodes = {node["metadata"]["name"] for node in kubectl.items("nodes")}
     eventually(

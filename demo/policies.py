@@ -1,4 +1,4 @@
-"""Policies on the cluster: refused, applied, overridden by label, defended against a hand, taken back."""
+"""Policies on the cluster: refused, applied, overridden by label, enforced after a manual change, deleted."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ OF_EXAMPLES = (
     "examples/kill-allocating-task.yaml",
     "examples/report-cluster.yaml",
 )
-"""On a cluster of the user's: nothing that its nodes may be selected for by labels of their own."""
+"""Examples for a user's cluster: none that selects nodes by labels that they may have."""
 
 
 def files(harness: Harness) -> list[str]:
-    """kubectl's arguments for the examples that are applied here."""
+    """Return kubectl's arguments for the applied examples."""
     return ["-f", "examples/"] if harness.own else [word for file in OF_EXAMPLES for word in ("-f", file)]
 
 
 def show_applied(harness: Harness, *, tell: Narrator, before: dict[str, int]) -> None:
-    """The examples in, and what becomes of them."""
+    """Apply the examples and show their effect."""
     kubectl = harness.kubectl
     tell.step("Apply policies")
     tell.say(
@@ -83,7 +83,7 @@ def show_applied(harness: Harness, *, tell: Narrator, before: dict[str, int]) ->
 
 
 def show_deleted(harness: Harness, *, tell: Narrator, before: dict[str, int]) -> None:
-    """The policies out again, and the node's sysctls with them."""
+    """Delete the policies and show that the node's sysctls are restored."""
     tell.step("Delete the policies")
     tell.say("A sysctl without a policy gets its original value.")
     harness.kubectl.show("delete", *files(harness))

@@ -1,4 +1,4 @@
-"""What a real kill that can be explained takes here."""
+"""Prerequisites of a real kill on this machine."""
 
 import os
 
@@ -9,7 +9,7 @@ from . import memcg
 
 
 def missing(hierarchy: CgroupHierarchy) -> list[str]:
-    """What is not there, one clause each; empty where all is there."""
+    """Return the missing prerequisites, one clause each; empty if nothing is missing."""
     found = []
     if os.geteuid() != 0:
         found.append("not root: it takes root to set sysctls and to limit a cgroup")

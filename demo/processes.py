@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ProcessRow(NamedTuple):
-    """What decides about a process when memory runs out."""
+    """What decides whether a process is killed."""
 
     pid: int
     comm: str
@@ -16,7 +16,7 @@ class ProcessRow(NamedTuple):
 
     @staticmethod
     def table(rows: "Iterable[ProcessRow]") -> list[tuple[str, ...]]:
-        """Rows for a person."""
+        """Return the rows of a table."""
         heading = ("PID", "COMMAND", "OOM_SCORE_ADJ", "OOM_SCORE", "RSS")
         return [
             heading,
@@ -34,7 +34,7 @@ class ProcessRow(NamedTuple):
 
 
 def row_of(pid: int) -> ProcessRow:
-    """The process as it is now. Raises OSError when it is gone."""
+    """Return the process as it is now. Raises OSError if it has ended."""
     folder = Path("/proc") / str(pid)
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
     return ProcessRow(

@@ -1,4 +1,4 @@
-"""Where no process can be killed: a kill that another machine's kernel reported, explained from its log."""
+"""Without permission to kill: a kill on another machine, explained from its kernel log."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Show a program's output, and know what it has said."""
+"""Show a program's output, and know what it has printed."""
 
 import os
 import pty
@@ -12,7 +12,7 @@ from typing import IO
 
 
 class Relay:
-    """Listens to one stream in a thread, and shows it when asked."""
+    """Reads one stream in a thread, and shows it on request."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -27,7 +27,7 @@ class Relay:
         self._thread.join(10.0)
 
     def heard(self, text: str, *, seconds: float) -> bool:
-        """Whether the program has said `text`, now or within `seconds`."""
+        """Return whether the program has printed `text`, now or within `seconds`."""
         deadline = time.monotonic() + seconds
         while text.encode() not in self._heard:
             if time.monotonic() > deadline:
@@ -36,7 +36,7 @@ class Relay:
         return True
 
     def speak(self) -> None:
-        """Show what has been said so far."""
+        """Show what was printed so far."""
         time.sleep(0.2)  # the rest of what is being written
         sys.stdout.flush()
         said, self._heard = bytes(self._heard), bytearray()
@@ -44,7 +44,7 @@ class Relay:
         sys.stdout.buffer.flush()
 
     def _listen(self) -> None:
-        # EIO is how a pseudo-terminal says that the other side is closed.
+        # A pseudo-terminal reports EIO when the other side is closed.
         with suppress(OSError):
             while data := os.read(self._descriptor, 1 << 16):
                 self._heard += data
@@ -52,7 +52,7 @@ class Relay:
 
 @contextmanager
 def relayed() -> Iterator[tuple[Relay, IO[bytes]]]:
-    """A relay and the file to give a program as its stdout: a terminal where ours is one, so that it keeps
+    """Yield a relay and the file for a program's stdout: a terminal if ours is one, so that it keeps
     its colours and its width.
     """
     if sys.stdout.isatty():

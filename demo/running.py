@@ -1,4 +1,4 @@
-"""Programs that the demo starts, and how they end with it, whatever ends the demo."""
+"""Programs that the demo starts, and that end with it for any reason."""
 
 import ctypes
 import os
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def end_with_parent() -> None:
-    """For preexec_fn: have the kernel send SIGTERM when the demo dies, by SIGKILL too (prctl(2))."""
+    """Have the kernel send SIGTERM when the demo ends, by SIGKILL too (prctl(2)); for preexec_fn."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -30,7 +30,7 @@ def end_with_parent() -> None:
 def running(
     command: Sequence[str], *, stdout: int | IO[bytes] | None = None, stderr: int | IO[bytes] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs until the block ends; it then gets SIGTERM, and SIGKILL if that takes too long.
+    """Run a program until the block ends; then send SIGTERM, and SIGKILL if that takes too long.
 
     In its own session: a Ctrl-C in the terminal is for the demo, which ends things in order.
     """
@@ -45,7 +45,7 @@ def running(
 
 
 def end(process: subprocess.Popen[bytes], *, seconds: float = 15.0) -> int:
-    """End one program in order; gives its exit code."""
+    """End one program in order and return its exit code."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -57,7 +57,7 @@ def end(process: subprocess.Popen[bytes], *, seconds: float = 15.0) -> int:
 
 
 def oomkeeper_output(*arguments: str) -> str:
-    """What one run of `oomkeeper` prints. Raises DemoError with its complaint."""
+    """Return the output of one run of `oomkeeper`. Raises DemoError with its error message."""
     done = subprocess.run([*OOMKEEPER, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DemoError(f"oomkeeper {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()}")
@@ -65,7 +65,7 @@ def oomkeeper_output(*arguments: str) -> str:
 
 
 def eventually(look: Callable[[], T | None], *, what: str, seconds: float = 30.0, every: float = 0.1) -> T:
-    """What `look` gives once it gives something true. Raises DemoError after `seconds`."""
+    """Return the first true result of `look`. Raises DemoError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()

@@ -1,4 +1,4 @@
-"""The same kills as Kubernetes shows them and as oomkeeper does."""
+"""The same kills as Kubernetes and as oomkeeper show them."""
 
 from .harness import Harness
 from .kills import NAMESPACE, incidents, pod_of
@@ -7,12 +7,12 @@ from .running import eventually
 
 
 def show(harness: Harness, *, tell: Narrator) -> None:
-    """Pods, policies, nodes, the report, incidents and Events, one after the other."""
+    """Show pods, policies, nodes, the report, incidents and Events."""
     kubectl = harness.kubectl
     tell.step("The same kills, side by side")
     tell.say("What Kubernetes itself shows:")
     kubectl.show("get", "pods", f"--namespace={NAMESPACE}", empty_ok=False)
-    # A crash loop goes on counting while we look: wait for a moment at which the sums agree.
+    # A crash loop keeps counting: wait for a moment at which the sums agree.
     total = eventually(
         lambda: _report_agrees(harness), what="OOMReport cluster counts what the incidents count"
     )

@@ -1,4 +1,4 @@
-"""The sysctls that the demo's policies ask for, before and after."""
+"""The sysctls that the demo's policies set, before and after."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,17 +11,17 @@ other programs have their own business with the rest.
 
 
 def read(keys: Iterable[str] = SHOWN) -> dict[str, int]:
-    """Their values now. Raises SysctlError."""
+    """Return their current values. Raises SysctlError."""
     return {key: Sysctls().read(key) for key in keys}
 
 
 def in_force(wanted: Mapping[str, int]) -> bool:
-    """Whether /proc/sys says this."""
+    """Return whether /proc/sys has these values."""
     return read(wanted) == wanted
 
 
 def put_back(before: Mapping[str, int]) -> list[str]:
-    """Write back what differs from `before`; says what did, one sentence each."""
+    """Restore values that differ from `before`; return them, one sentence each."""
     said = []
     for key, value in read(before).items():
         if value != before[key]:
@@ -31,6 +31,6 @@ def put_back(before: Mapping[str, int]) -> list[str]:
 
 
 def rows(before: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """A table of before and now."""
+    """Return a table of the values before and now."""
     now = read(before)
     return [("sysctl", "before", "now"), *((key, str(before[key]), str(now[key])) for key in before)]
