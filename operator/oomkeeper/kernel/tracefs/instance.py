@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..bounded_read import read_text
 from .events import TraceEvent, decode
 from .formats import EventFormat, TraceFormatError, parse_format
 from .location import TracefsUnavailableError
@@ -87,7 +88,7 @@ class TraceInstance:
         total = 0
         for file in _per_cpu(self.folder, "stats"):
             with contextlib.suppress(OSError):
-                total += sum(int(count) for _, count in _STATS.findall(file.read_text()))
+                total += sum(int(count) for _, count in _STATS.findall(read_text(file)))
         return total
 
     def close(self) -> None:
@@ -107,12 +108,12 @@ class TraceInstance:
             os.close(lock)
 
     def _configure(self, events: Mapping[str, str | None], *, buffer_kib: int) -> None:
-        clock = (self.folder / "trace_clock").read_text()
+        clock = read_text(self.folder / "trace_clock")
         if f"[{CLOCK}]" not in clock:
             (self.folder / "trace_clock").write_text(CLOCK)  # empties the buffer
         each = max(8, buffer_kib // (os.cpu_count() or 1))
         size = self.folder / "buffer_size_kb"
-        now = size.read_text().split()[0]  # rounded up to whole pages by the kernel
+        now = read_text(size).split()[0]  # rounded up to whole pages by the kernel
         if not now.isdigit() or not each <= int(now) <= 2 * each:
             size.write_text(str(each))
         percent = self.folder / "buffer_percent"
@@ -163,11 +164,11 @@ def remove_instance(root: Path, name: str) -> bool:
 
 
 def _format(root: Path, event: str) -> EventFormat | None:
-    return parse_format((root / "events" / event / "format").read_text())
+    return parse_format(read_text(root / "events" / event / "format"))
 
 
 def _layout(root: Path) -> PageLayout:
-    return parse_layout((root / "events" / "header_page").read_text())
+    return parse_layout(read_text(root / "events" / "header_page"))
 
 
 def _per_cpu(folder: Path, name: str) -> list[Path]:
