@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 from oomkeeper.logformat import get_logger
-from oomkeeper.reporting.incident import Incident
+from oomkeeper.reporting.incident import Incident, PodKills
 from oomkeeper.resources.oomnode import OOMNodeSpec
 from oomkeeper.resources.oompolicy import OOMPolicyStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
@@ -25,7 +25,7 @@ _log = get_logger(__name__)
 OBJECT_INTERVAL_SECONDS = 5.0
 """Shortest time between two writes of an OOMNode, or of the status of a policy or report."""
 EVENT_INTERVAL_SECONDS = 60.0
-"""Shortest time between two writes of one incident's Event."""
+"""Shortest time between two writes of one Event."""
 _PARALLEL = 16
 
 
@@ -50,8 +50,8 @@ class Writer:
         self._suspect_stale = suspect_stale
         self._node_lane = Lane(parallel=_PARALLEL)
         self._lane = Lane(parallel=_PARALLEL)
-        self._published_counts: dict[str, int] = {}
-        """Incident's uid -> count in its Event."""
+        self._published_counts: dict[tuple[str, str], int] = {}
+        """Uids of incident and pod -> count in the Event."""
         self._written: dict[str, tuple[object, int]] = {}
         """Object -> its last written content, and the resourceVersion of the answer."""
 
@@ -143,29 +143,37 @@ class Writer:
 
     def events(self, *, now: float) -> None:
         """Apply the Events that are out of date."""
-        incidents = self._cache.incidents.values()
-        known = {incident.uid for incident in incidents}
-        self._published_counts = {uid: count for uid, count in self._published_counts.items() if uid in known}
-        keep = set()
-        for incident in incidents:
-            published = self._published_counts.get(incident.uid)
-            if pod_events.is_due(incident, published=published, now=now):
-                keep.add(self._event(incident))
+        keep, counts = set(), {}
+        for incident in self._cache.incidents.values():
+            for pod in pod_events.pods_of(incident):
+                subject = (incident.uid, pod.uid if pod else "")
+                published = self._published_counts.get(subject)
+                if published is not None:
+                    counts[subject] = published
+                if pod_events.is_due(incident, pod, published=published, now=now):
+                    keep.add(self._event(incident, pod, subject))
+        self._published_counts = counts
         self._queue.withdraw_others("Event/", keep=keep)
 
-    def _event(self, incident: Incident) -> str:
-        key = f"Event/{incident.namespace}/{incident.name}"
+    def _event(self, incident: Incident, pod: PodKills | None, subject: tuple[str, str]) -> str:
+        key = f"Event/{incident.namespace}/{incident.name}/{subject[1]}"
+        kills = pod_events.kills_of(incident, pod)
 
         async def run() -> None:
-            event = pod_events.event_of(incident, node=self._cache.nodes.get(incident.node))
+            event = pod_events.event_of(incident, pod, node=self._cache.nodes.get(incident.node))
             metadata = event["metadata"]
             path = f"/api/v1/namespaces/{metadata['namespace']}/events/{metadata['name']}"
             await self._api.apply(path, event)
-            self._published_counts[incident.uid] = incident.count
+            self._published_counts[subject] = kills
 
-        content = (incident.uid, incident.count)
         self._queue.submit(
-            key, Write(content=content, run=run, lane=self._lane, interval_seconds=EVENT_INTERVAL_SECONDS)
+            key,
+            Write(
+                content=(incident.uid, kills),
+                run=run,
+                lane=self._lane,
+                interval_seconds=EVENT_INTERVAL_SECONDS,
+            ),
         )
         return key
 

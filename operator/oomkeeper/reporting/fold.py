@@ -249,7 +249,7 @@ def _last_kill(counted: Sequence[_Counted]) -> LastKill:
         namespace=last.namespace,
         incident=last.name,
         cause=last.cause,
-        workload=f"{last.workload.kind}/{last.workload.name}" if last.pod_name else None,
+        workload=f"{last.workload.kind}/{last.workload.name}" if last.workload.namespace else None,
         node=last.node,
     )
 

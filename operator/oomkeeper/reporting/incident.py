@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from oomkeeper.model.cause import Cause, Remedy
 from oomkeeper.model.times import parse_time
 from oomkeeper.resources.meta import ObjectMeta
-from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus
+from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus, RecentKill
 from oomkeeper.resources.oomreport import WorkloadReport
 from oomkeeper.resources.record import MalformedObjectError, Record, max_length, read
 
@@ -27,6 +27,16 @@ class Workload(NamedTuple):
     name: str
 
 
+class PodKills(NamedTuple):
+    """The recent kills of one pod. Times in seconds since the epoch."""
+
+    name: str
+    uid: str
+    kills: int
+    first_seen: float
+    last_seen: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """Repeated kills of one subject for one cause. Times in seconds since the epoch."""
@@ -37,9 +47,8 @@ class Incident:
     version: int = field(compare=False)
     """metadata.resourceVersion; comparable since KEP-5504, and in practice before."""
     node: str
-    pod_name: str | None
-    """Pod of the last kill; None for a host process."""
-    pod_uid: str | None
+    pods: tuple["PodKills", ...]
+    """Pods of the recent kills, the last killed first; empty for a host process."""
     container: str | None
     workload: Workload
     cause: str
@@ -65,7 +74,6 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
     status, no_status = _part(OOMIncidentStatus, obj.get("status") or {})
     metadata, status = metadata or ObjectMeta(), status or OOMIncidentStatus()
     namespace = metadata.namespace or ""
-    last = status.kills[0] if status.kills else None
     evidence = status.evidence
     return Incident(
         namespace=namespace,
@@ -73,8 +81,7 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         uid=metadata.uid or "",
         version=int(version) if (version := metadata.resource_version or "").isdecimal() else 0,
         node=spec.node_name if spec else "",
-        pod_name=last.pod if last else None,
-        pod_uid=last.pod_uid if last else None,
+        pods=_pods(status.kills),
         container=spec.container if spec else None,
         workload=_workload(spec, namespace=namespace),
         cause=_known(Cause, status.cause or (spec.cause if spec else "")) or Cause.UNKNOWN,
@@ -110,6 +117,21 @@ def _workload(spec: OOMIncidentSpec | None, *, namespace: str) -> Workload:
     if spec.workload is None:
         return Workload("", HOST_KIND, (spec.cgroup or "/")[-_NAME_LENGTH:])
     return Workload(namespace, spec.workload.kind, spec.workload.name)
+
+
+def _pods(kills: tuple[RecentKill, ...]) -> tuple[PodKills, ...]:
+    found: dict[str, PodKills] = {}
+    for kill in kills:
+        time = parse_time(kill.time)
+        if time is None or not kill.pod or not kill.pod_uid:
+            continue
+        known = found.get(kill.pod_uid) or PodKills(kill.pod, kill.pod_uid, 0, time, time)
+        found[kill.pod_uid] = known._replace(
+            kills=known.kills + 1,
+            first_seen=min(known.first_seen, time),
+            last_seen=max(known.last_seen, time),
+        )
+    return tuple(sorted(found.values(), key=lambda pod: (-pod.last_seen, pod.name)))
 
 
 def _known(names: type[StrEnum], name: str) -> str | None:

@@ -87,7 +87,7 @@ class Cluster:
             spec={
                 "nodeName": node,
                 "cause": "PodLimit",
-                "pod": {"name": "web-1", "uid": "u"},
+                "container": "app",
                 "workload": {"kind": "Deployment", "name": "web"},
             },
             status={
@@ -95,6 +95,7 @@ class Cluster:
                 "count": count,
                 "firstSeen": now,
                 "lastSeen": now,
+                "kills": [{"id": str(count), "time": now, "pod": "web-1", "podUID": "u"}],
                 "history": [{"hour": format_time(self.now() // 3600 * 3600), "kills": count}],
             },
         )
