@@ -37,6 +37,7 @@ FIRST_RETRY_SECONDS = 4.0
 """The first retry after a failure is spread over this time. A restart of the API server ends the watches of
 all agents at the same moment; spread over one second, a thousand agents send 1500 requests in that second
 (bench/README.md)."""
+LONGEST_FIRST_LIST_RETRY_SECONDS = 10.0
 LASTING_SECONDS = 5.0
 """A watch that was open for so long worked, with or without events."""
 WATCH_SECONDS = (240, 480)
@@ -85,7 +86,9 @@ class Reflector(Generic[_ITEM]):
         self._decode = decode
         self._listed = listed
         self._changed = changed
-        self._backoff = backoff or Backoff(first_seconds=FIRST_RETRY_SECONDS)
+        # Without a first list the agent can do nothing, and agents seldom start all together.
+        self._backoff = backoff or Backoff(longest_seconds=LONGEST_FIRST_LIST_RETRY_SECONDS)
+        self._watch_backoff = backoff or Backoff(first_seconds=FIRST_RETRY_SECONDS)
         self._clock = clock
         self._stopping = threading.Event()
         self._version = FROM_CACHE
@@ -133,6 +136,7 @@ class Reflector(Generic[_ITEM]):
                 self._read_newest = True
             raise
         self._version, self._list_due, self._read_newest = found or FROM_CACHE, False, False
+        self._backoff = self._watch_backoff
         self._listed(items)
 
     def _watch(self) -> None:
