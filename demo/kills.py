@@ -55,7 +55,7 @@ def show(harness: Harness, *, folder: Path, tell: Narrator) -> None:
 
     _check(
         lone,
-        causes=("PodLimit", "ContainerLimit"),
+        causes=("ContainerLimit",),
         count=range(1, lone_kills + 1),
         tell=tell,
         text=f"lone: killed, cause {_cause(lone)}, limit 48 MiB",
@@ -77,14 +77,14 @@ def show(harness: Harness, *, folder: Path, tell: Narrator) -> None:
     )
     _check(
         leaky,
-        causes=("PodLimit", "ContainerLimit"),
+        causes=("ContainerLimit",),
         count=range(2, leaky["status"]["count"] + 1),
         tell=tell,
         text=f"leaky: one incident has counted {leaky['status']['count']} kills so far",
     )
     _check(
         worker,
-        causes=("PodLimit", "ContainerLimit"),
+        causes=("ContainerLimit",),
         count=range(1, worker_kills + 1),
         tell=tell,
         text=f"worker: cause {_cause(worker)}, visibility {seen}",

@@ -41,7 +41,6 @@ def _marked(script: str) -> str:
     return f"[ -e /mark/eaten ] || {{ touch /mark/eaten; {script}; }}; {REST}"
 
 
-_ONE_LIMIT = ("PodLimit", "ContainerLimit")
 _MARK: dict[str, Any] = {"volumeMounts": [{"name": "mark", "mountPath": "/mark"}]}
 _MARK_VOLUME: Json = {"name": "mark", "emptyDir": {}}
 _MEMORY_VOLUME: Json = {"name": "scratch", "emptyDir": {"medium": "Memory"}}
@@ -52,7 +51,7 @@ _AFTER = "until [ -e /mark/held ]; do sleep 0.2; done"
 
 SCENARIOS = {
     "alone": Scenario(
-        obj=pod("alone", container("app", EAT)), container="app", causes=_ONE_LIMIT, limit_mib=32
+        obj=pod("alone", container("app", EAT)), container="app", causes=("ContainerLimit",), limit_mib=32
     ),
     "one-of-two": Scenario(
         obj=pod("one-of-two", container("quiet", REST), container("hungry", EAT)),
@@ -80,7 +79,7 @@ SCENARIOS = {
     "child": Scenario(
         obj=pod("child", container("app", EAT_IN_CHILD)),
         container="app",
-        causes=_ONE_LIMIT,
+        causes=("ContainerLimit",),
         limit_mib=32,
         visibility="Invisible",
     ),
@@ -95,7 +94,7 @@ SCENARIOS = {
             volumes=[_MEMORY_VOLUME],
         ),
         container="app",
-        causes=_ONE_LIMIT,
+        causes=("ContainerLimit",),
         limit_mib=32,
         victim="dd",
         contributor="SharedMemory",
@@ -103,7 +102,7 @@ SCENARIOS = {
     "exec": Scenario(
         obj=pod("exec", container("app", REST)),
         container="app",
-        causes=_ONE_LIMIT,
+        causes=("ContainerLimit",),
         limit_mib=32,
         visibility="Invisible",
         execute=("tail", "/dev/zero"),
@@ -111,7 +110,7 @@ SCENARIOS = {
     "guaranteed": Scenario(
         obj=pod("guaranteed", container("app", EAT, cpu="50m")),
         container="app",
-        causes=_ONE_LIMIT,
+        causes=("ContainerLimit",),
         limit_mib=32,
         qos="Guaranteed",
     ),
@@ -138,7 +137,7 @@ SCENARIOS = {
         # Deleted as soon as it has failed: its pod can no longer be queried.
         obj=job("job", container("app", EAT), ttlSecondsAfterFinished=0),
         container="app",
-        causes=_ONE_LIMIT,
+        causes=("ContainerLimit",),
         limit_mib=32,
         workload={"kind": "Job", "name": "job"},
     ),

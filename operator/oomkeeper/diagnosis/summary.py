@@ -74,7 +74,7 @@ def _whereabouts(case: Case) -> str:
     if case.is_sandbox:
         return " of the pod's sandbox, which uses almost no memory"
     cgroup = case.victim_cgroup
-    if cgroup is None or cgroup.container_id is None or case.equal_container is not None:
+    if cgroup is None or cgroup.container_id is None:
         return ""
     if case.cause is Cause.POD_LIMIT:
         alone = case.container.name if case.container is not None else cgroup.container_id[:12]

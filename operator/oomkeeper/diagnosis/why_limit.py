@@ -14,15 +14,14 @@ def _first_upper(text: str) -> str:
 
 
 def container(case: Case) -> str:
-    """Name a container and its limit."""
-    return f"{_first_upper(container_name(case))} reached {limit_phrase(case)}{filled(case)}"
+    """Name a container and its limit, which may be counted at the pod's cgroup."""
+    equal = case.equal_container
+    name = f"container {equal.name} of {pod_name(case)}" if equal is not None else container_name(case)
+    return f"{_first_upper(name)} reached {limit_phrase(case)}{filled(case)}"
 
 
 def pod(case: Case) -> str:
-    """Name a pod and its limit, or the one container whose limit is also the pod's."""
-    equal = case.equal_container
-    if equal is not None:
-        return f"Container {equal.name} of {pod_name(case)} reached {limit_phrase(case)}{filled(case)}"
+    """Name a pod and its limit."""
     shared = ""
     if case.pod is not None and case.pod.limit_bytes is not None:
         shared = ", set on the pod itself"

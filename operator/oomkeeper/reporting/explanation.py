@@ -139,7 +139,7 @@ def _details(kill: KillRecord) -> list[tuple[str, str]]:
     oom_memcg, task_memcg, level = _text(kill.oom_memcg), _text(kill.task_memcg), _text(kill.level)
     return [
         ("requesting process", _invoker(kill)),
-        ("level", names.LEVELS.get(level, level) if level != "Unknown" else ""),
+        ("level", _level(kill.cause, level)),
         ("cgroup at its limit", oom_memcg),
         ("victim's cgroup", "the same" if task_memcg and task_memcg == oom_memcg else task_memcg),
         ("pod uid", _text(kill.pod_uid)),
@@ -153,6 +153,12 @@ def _details(kill: KillRecord) -> list[tuple[str, str]]:
         ("kernel", _text(kill.kernel_release)),
         ("record id", _text(getattr(kill, "id", None))),
     ]
+
+
+def _level(cause: str, level: str) -> str:
+    if level == "Pod" and cause == "ContainerLimit":
+        return f"{names.LEVELS[level]}, which has the container's limit"
+    return "" if level == "Unknown" else names.LEVELS.get(level, level)
 
 
 def _invoker(kill: KillRecord) -> str:

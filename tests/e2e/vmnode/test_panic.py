@@ -45,7 +45,7 @@ def test_panic_at_a_limit_is_reported_with_its_cause_after_the_reboot(harness: H
 
     incident = panicked(harness)
     status = incident["status"]
-    assert (status["cause"], status["level"], status["count"]) == ("PodLimit", "Pod", 1)
+    assert (status["cause"], status["level"], status["count"]) == ("ContainerLimit", "Pod", 1)
     assert (status["kills"][0]["pod"], incident["spec"]["container"]) == ("eater", "eater")
     assert status["evidence"]["limitBytes"] == 48 * MIB
     assert status["evidence"]["invoker"]["comm"] == "tail"
@@ -54,7 +54,7 @@ def test_panic_at_a_limit_is_reported_with_its_cause_after_the_reboot(harness: H
     assert status["conditions"][0]["reason"] == "ReportComplete"
     node = harness.oomnode()["status"]
     assert node["counters"]["panics"] == panics + 1
-    assert (node["lastPanic"]["bootID"], node["lastPanic"]["cause"]) == (boot, "PodLimit")
+    assert (node["lastPanic"]["bootID"], node["lastPanic"]["cause"]) == (boot, "ContainerLimit")
     assert node["lastPanic"]["time"] == status["lastSeen"]
     eventually(lambda: harness.get("oompolicy", "panic")["status"]["oom"]["kills"] >= 1)
 

@@ -39,23 +39,36 @@ def victim(comm: str, mib: int, adj: int = 0) -> Victim:
 # Pods
 
 
-def test_a_pod_of_one_container_is_reported_by_that_container_and_its_equal_limit() -> None:
+def test_limit_of_a_pod_with_one_container_is_the_containers() -> None:
     verdict = diagnose(memcg_kill(POD_PATH, CONTAINER_PATH), pod=pod(container()))
-    assert (verdict.cause, verdict.level) == (Cause.POD_LIMIT, Level.POD)
+    assert (verdict.cause, verdict.level) == (Cause.CONTAINER_LIMIT, Level.POD)
     assert verdict.summary.startswith("Container app of pod shop/web-1 reached its memory limit of 80 MiB")
     assert "memhog (pid 42" in verdict.summary
     assert "container app" in remedies(verdict)[Remedy.FIT_LIMIT]
 
 
-def test_a_pod_whose_limit_is_its_own_is_not_blamed_on_the_container() -> None:
+def test_memory_outside_the_only_container_keeps_the_pod_as_the_cause() -> None:
+    facts = MemoryFacts(
+        memory=counter(80, 80),
+        stats_bytes={"cache": 0, "rss": 0},
+        child_stats_bytes={CONTAINER_PATH: {"rss": 9 * MIB, "cache": 0}},
+    )
+    verdict = diagnose(memcg_kill(POD_PATH, CONTAINER_PATH, memory=facts), pod=pod(container()))
+    assert (verdict.cause, verdict.level) == (Cause.POD_LIMIT, Level.POD)
+    assert verdict.summary.startswith("Pod shop/web-1 reached its memory limit of 80 MiB")
+
+
+def test_limit_of_the_pod_itself_is_not_the_containers() -> None:
     verdict = diagnose(memcg_kill(POD_PATH, CONTAINER_PATH), pod=pod(container(), limit_bytes=80 * MIB))
+    assert verdict.cause is Cause.POD_LIMIT
     assert verdict.summary.startswith(
         "Pod shop/web-1 reached its memory limit of 80 MiB, set on the pod itself"
     )
 
 
-def test_a_container_with_another_limit_than_the_pod_met_is_not_equal() -> None:
+def test_pod_limit_that_differs_from_the_containers_is_the_pods() -> None:
     verdict = diagnose(memcg_kill(POD_PATH, CONTAINER_PATH), pod=pod(container(limit_mib=64)))
+    assert verdict.cause is Cause.POD_LIMIT
     assert verdict.summary.startswith("Pod shop/web-1")
 
 
