@@ -221,7 +221,7 @@ def test_a_bare_host_prints_and_stores_it(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines(cgroup="/system.slice/db.service")))
     bare.watch.tick()
     [record] = bare.printed
-    assert (record.outcome, record.cause, record.time) == ("Panicked", "SystemSliceLimit", WHEN)
+    assert (record.outcome, record.cause, record.time) == ("Panicked", "CgroupLimit", WHEN)
     assert bare.store.kills() == [record]
     assert status_of(bare.only()).visibility == "Host"
 
