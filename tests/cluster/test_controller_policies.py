@@ -64,6 +64,9 @@ def test_node_states_are_counted_and_the_worst_shown(harness: Harness) -> None:
                 "drifted": 1,
                 "refused": 1,
                 "unreachable": 1,
+                "overridden": 0,
+                "agentSilent": 0,
+                "unmanaged": 0,
                 "pending": 1,
                 "unsupported": 0,
             }

@@ -298,6 +298,7 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
         POLICY,
         {
             "MODE": "Audit",
+            "SUSPENDED": "false",
             "PRIORITY": "-5",
             "MATCHED": "7",
             "INSYNC": "1",

@@ -71,3 +71,8 @@ requests: {cpu: 20m, memory: 128Mi}
 limits: {memory: 256Mi}
 {{- end }}
 {{- end }}
+
+{{/* Label selector of the agents' pods, as the controller's option takes it. */}}
+{{- define "oomkeeper.agentSelector" -}}
+app.kubernetes.io/name={{ include "oomkeeper.name" . }},app.kubernetes.io/instance={{ .Release.Name }},app.kubernetes.io/component=agent
+{{- end }}

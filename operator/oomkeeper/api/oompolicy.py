@@ -174,7 +174,7 @@ class NodeCounts(ApiModel):
     matched: Count = 0
     """Nodes that the selector selects."""
     in_sync: Count = 0
-    """Nodes where every value of this policy is in force, or was overridden by another policy."""
+    """Nodes where every value of this policy is in force."""
     drifted: Count = 0
     """Nodes where a value differs: another process wrote it, or mode is Audit."""
     pending: Count = 0
@@ -183,8 +183,14 @@ class NodeCounts(ApiModel):
     """Nodes whose agent does not apply a value; the OOMNode states the reason."""
     unsupported: Count = 0
     """Nodes whose kernel does not have the setting."""
+    overridden: Count = 0
+    """Nodes where another policy sets a different value."""
     unreachable: Count = 0
-    """Nodes without a working agent."""
+    """Nodes that are not Ready."""
+    agent_silent: Count = 0
+    """Nodes whose agent's pod is not ready for more than a minute: it died, hangs or cannot start."""
+    unmanaged: Count = 0
+    """Nodes without an agent's pod."""
 
 
 class ExampleNode(ApiModel):
@@ -193,7 +199,7 @@ class ExampleNode(ApiModel):
     name: Name
     """Node."""
     state: Token
-    """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
+    """Its state: Drifted, Pending, Refused, Unsupported, Overridden, Unreachable, AgentSilent, Unmanaged."""
     message: Annotated[str, Field(max_length=512)] | None = None
     """Message from its OOMNode."""
 
@@ -293,7 +299,8 @@ class OOMPolicyStatus(ApiModel):
     observed_generation: Count | None = None
     """metadata.generation that this status was made from."""
     conditions: Conditions = ()
-    """Ready, Progressing, Degraded, Conflicted."""
+    """Ready: the values are in force; Progressing; Degraded; Conflicted; UnknownFields, only if the spec has
+    fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     example_nodes: Annotated[tuple[ExampleNode, ...], Field(max_length=10)] = ()
@@ -319,6 +326,7 @@ class OOMPolicy(ApiObject):
         status_writer="the controller",
         columns=(
             Column(name="Mode", path=".spec.mode", what="Enforce or Audit."),
+            Column(name="Suspended", path=".spec.suspend", type="boolean", what="Whether it is suspended."),
             Column(
                 name="Priority", path=".spec.priority", type="integer", what="Per sysctl, the highest wins."
             ),
@@ -329,7 +337,18 @@ class OOMPolicy(ApiObject):
                 type="integer",
                 what="Nodes where every value is in force.",
             ),
+            Column(
+                name="Overridden",
+                path=".status.nodes.overridden",
+                type="integer",
+                what="Nodes where another policy sets a different value.",
+            ),
             condition_column("Ready"),
+            Column(
+                name="Reason",
+                path='.status.conditions[?(@.type=="Ready")].reason',
+                what="Reason of the condition Ready.",
+            ),
             Column(
                 name="Kills(24h)",
                 path=".status.oom.kills",
@@ -349,6 +368,26 @@ class OOMPolicy(ApiObject):
                 path=".status.nodes.refused",
                 type="integer",
                 what="Nodes that refuse.",
+                wide=True,
+            ),
+            Column(
+                name="Silent",
+                path=".status.nodes.agentSilent",
+                type="integer",
+                what="Nodes whose agent is not ready.",
+                wide=True,
+            ),
+            Column(
+                name="Unmanaged",
+                path=".status.nodes.unmanaged",
+                type="integer",
+                what="Nodes without an agent.",
+                wide=True,
+            ),
+            Column(
+                name="Conflicted",
+                path='.status.conditions[?(@.type=="Conflicted")].status',
+                what="Status of the condition Conflicted.",
                 wide=True,
             ),
             Column(

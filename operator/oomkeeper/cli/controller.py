@@ -25,6 +25,11 @@ from .host import PATH, log_format_option
     show_default=True,
 )
 @click.option(
+    "--agent-selector",
+    metavar="LABELS",
+    help="Label selector of the agents' pods in that namespace; without it no agent is reported as silent.",
+)
+@click.option(
     "--liveness", metavar="URL", help="Serve a health endpoint, for example http://0.0.0.0:8080/healthz."
 )
 @click.option(
@@ -32,12 +37,18 @@ from .host import PATH, log_format_option
 )
 @log_format_option
 def command(
-    kubeconfig: Path | None, namespace: str, liveness: str | None, log_level: str, log_format: LogFormat
+    kubeconfig: Path | None,
+    namespace: str,
+    agent_selector: str | None,
+    liveness: str | None,
+    log_level: str,
+    log_format: LogFormat,
 ) -> int:
     """Run the cluster controller until SIGTERM (as the Deployment does)."""
     return start(
         kubeconfig=kubeconfig,
         namespace=namespace,
+        agent_selector=agent_selector,
         liveness=liveness,
         log_level=log_level,
         log_format=log_format,

@@ -19,6 +19,7 @@ from .session import open_session
 PAGE = 500
 _CONNECTIONS = 32
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=5)
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE = "application/merge-patch+json"
 
@@ -149,6 +150,26 @@ class APIClient:
                     )
                 answer = json.loads(text)
                 return answer if isinstance(answer, dict) else {}
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise APIError(status=0, what=what, message=f"{type(error).__name__}: {error}") from error
+
+    async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the events of a watch until the server ends it. Raises APIError."""
+        what = f"watch {path}"
+        try:
+            url = self._current().server.rstrip("/") + path
+            async with self._sessions[-1].get(url, params=query, timeout=_WATCH_TIMEOUT) as response:
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    raise APIError(
+                        status=response.status,
+                        what=what,
+                        message=_message(await response.text()),
+                        retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
+                    )
+                async for line in response.content:
+                    event = json.loads(line)
+                    if isinstance(event, dict):
+                        yield event
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise APIError(status=0, what=what, message=f"{type(error).__name__}: {error}") from error
 

@@ -20,7 +20,7 @@ from .cache import ClusterCache
 from .handlers import handlers
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
-from .reconciler import Reconciler
+from .reconciler import AgentSelector, Reconciler
 
 _log = get_logger(__name__)
 
@@ -35,6 +35,8 @@ class Options:
     kubeconfig: Path | None = None
     namespace: str | None = None
     """The operator's own namespace, which holds the incidents of host processes."""
+    agent_selector: str | None = None
+    """Label selector of the agents' pods in that namespace; None judges no agent."""
     liveness: str | None = None
     """URL for kopf's health endpoint, such as http://0.0.0.0:8080/healthz."""
 
@@ -48,7 +50,12 @@ async def run(options: Options) -> None:
     config()
     log_fewer_attempts()
     api = APIClient(find_config=config)
-    reconciler = Reconciler(api=api, cache=ClusterCache())
+    agents = (
+        AgentSelector(options.namespace, options.agent_selector)
+        if options.namespace and options.agent_selector
+        else None
+    )
+    reconciler = Reconciler(api=api, cache=ClusterCache(), agents=agents)
     try:
         restarts = Backoff()
         delay_seconds = 0.0

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl, ObservedSysctl
 
+from .agent_health import UNKNOWN, AgentHealth
 from .objects import Node, OOMNodeState, Policy
 from .oomscoreadj import adjustment_states
 
 SILENT_SECONDS = 60
 """How long a node without a Ready condition may leave the latest spec unanswered before it is Unreachable."""
 
-_WORST_FIRST = ("Refused", "Unsupported", "Drifted", "Pending", "InSync")
+_WORST_FIRST = ("Refused", "Unsupported", "Drifted", "Overridden", "Pending", "InSync")
 
 
 class NodeResult(NamedTuple):
@@ -19,7 +20,7 @@ class NodeResult(NamedTuple):
 
     node: str
     state: str
-    """InSync, Drifted, Pending, Refused, Unsupported, Unreachable."""
+    """InSync, Drifted, Pending, Refused, Unsupported, Overridden, Unreachable, AgentSilent, Unmanaged."""
     message: str
 
 
@@ -31,20 +32,24 @@ def node_result(
     desired: Sequence[DesiredSysctl],
     adjustments: Sequence[DesiredAdjustment] = (),
     unanswered_seconds: float,
+    agent: AgentHealth = UNKNOWN,
 ) -> NodeResult:
-    """Return the worst state of the policy's sysctls and entries on the node. Sysctls that another policy
-    decides there count for that policy.
+    """Return the worst state of the policy's sysctls and entries on the node. A sysctl that another policy
+    decides is in sync if that policy's value is the same and in force.
 
     `desired`, `adjustments`: what the node's OOMNode.spec holds; `unanswered_seconds`: since when the agent
-    has not reported on the present spec.
+    has not reported on the present spec; `agent`: health of the node's agent.
     """
     if node.ready is False:
         return NodeResult(node.name, "Unreachable", "the node is not Ready")
     decided = [entry for entry in desired if entry.policy == policy.name]
     audited = _audited_elsewhere(policy, state, decided=decided)
+    others = _decided_by_others(policy, desired)
     adjusts = policy.spec is not None and bool(policy.spec.oom_score_adjustments) and not policy.spec.suspend
-    if not decided and not audited and not adjusts:
-        return NodeResult(node.name, "InSync", "no sysctl of this policy is in effect here")
+    if not decided and not audited and not others and not adjusts:
+        return NodeResult(node.name, "InSync", "the policy sets nothing here")
+    if agent.state in ("AgentSilent", "Unmanaged"):
+        return NodeResult(node.name, agent.state, agent.message)
     # A status about an earlier spec says nothing about the present one.
     written = state is not None and (
         (state.spec.sysctls, state.spec.oom_score_adjustments) == (tuple(desired), tuple(adjustments))
@@ -58,6 +63,12 @@ def node_result(
             )
         return NodeResult(node.name, "Pending", "waiting for the node's agent")
     found = [_sysctl_state(entry, state.sysctls.get(entry.name)) for entry in decided] + audited
+    for entry, own_value in others:
+        if entry.value == own_value:
+            found.append(_sysctl_state(entry, state.sysctls.get(entry.name)))
+        else:
+            message = f"{entry.name} is {entry.value} by policy {entry.policy}, not {own_value}"
+            found.append(("Overridden", message))
     found += adjustment_states(policy, state, desired=adjustments)
     worst, message = min(found, key=lambda pair: _WORST_FIRST.index(pair[0]))
     return NodeResult(node.name, worst, message)
@@ -74,6 +85,15 @@ def _sysctl_state(entry: DesiredSysctl, report: ObservedSysctl | None) -> tuple[
     if report.state == "Audited":
         return "Drifted", message
     return (report.state, message) if report.state in _WORST_FIRST else ("Pending", message)
+
+
+def _decided_by_others(policy: Policy, desired: Sequence[DesiredSysctl]) -> list[tuple[DesiredSysctl, int]]:
+    """Return an enforcing policy's sysctls that another policy decides, with the policy's own values."""
+    if policy.spec is None or policy.spec.mode != "Enforce" or policy.spec.suspend:
+        return []
+    own = policy.spec.sysctls
+    others = (entry for entry in desired if entry.policy != policy.name)
+    return [(entry, own[entry.name]) for entry in others if entry.name in own]
 
 
 def _audited_elsewhere(

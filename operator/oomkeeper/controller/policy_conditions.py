@@ -8,8 +8,8 @@ from .node_result import NodeResult
 from .objects import Policy
 from .precedence import Override, OverrideCount
 
-WORST_FIRST = ("Refused", "Unsupported", "Drifted", "Unreachable", "Pending")
-_FAILED = ("Refused", "Unsupported", "Drifted", "Unreachable")
+_FAILED = ("Refused", "Unsupported", "Drifted", "AgentSilent", "Unreachable", "Unmanaged")
+WORST_FIRST = (*_FAILED, "Overridden", "Pending")
 _NAMED_OVERRIDES = 3
 
 
@@ -72,8 +72,8 @@ def _main_conditions(
 def _ready(matched: int, counts: Counter[str]) -> Condition:
     in_sync = matched - counts.total()
     if not matched:
-        return Condition("Ready", True, "NoNodesMatched", "spec.nodeSelector selects no Linux node")
-    message = f"{in_sync} of {matched} nodes match the policy"
+        return Condition("Ready", True, "NoNodesMatch", "spec.nodeSelector selects no Linux node")
+    message = f"every value is in force on {in_sync} of {matched} nodes"
     if in_sync == matched:
         return Condition("Ready", True, "InSync", message)
     worst = next(state for state in WORST_FIRST if counts[state])

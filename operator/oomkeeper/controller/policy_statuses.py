@@ -4,13 +4,14 @@ A kill changes the policies of its node, an OOMNode the policies that select it;
 everything. Each policy is recomputed at most every few seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from oomkeeper.reporting.fold import fold_summary
 from oomkeeper.reporting.incident import Incident
 from oomkeeper.resources.oompolicy import OOMPolicyStatus, OOMSummary
 
+from .agent_health import UNKNOWN, AgentHealth
 from .cache import ClusterCache
 from .node_result import NodeResult, node_result
 from .objects import Policy
@@ -42,8 +43,12 @@ class _Computed:
 class PolicyStatuses:
     """Keeps the results per policy and node."""
 
-    def __init__(self, cache: ClusterCache, *, interval_seconds: float) -> None:
-        """`interval_seconds`: shortest time between two computations of one policy."""
+    def __init__(
+        self, cache: ClusterCache, *, agents: Mapping[str, AgentHealth], interval_seconds: float
+    ) -> None:
+        """`agents`: node -> present health of its agent; `interval_seconds`: shortest time between two
+        computations of one policy."""
+        self._agents = agents
         self._cache = cache
         self._interval_seconds = interval_seconds
         self._resolution: Resolution | None = None
@@ -154,6 +159,7 @@ class PolicyStatuses:
             desired=self._resolution.desired[name],
             adjustments=self._resolution.adjustments[name],
             unanswered_seconds=self._unanswered.seconds(name, state=state, now=now),
+            agent=self._agents.get(name, UNKNOWN),
         )
 
 

@@ -8,13 +8,15 @@ nothing else. Changes are coalesced (coalescer.py), and only what they concern i
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
 
 from . import oomnode_spec, shared_kernel
+from .agent_health import AgentHealth, AgentHealths
+from .agent_pods import AgentPods
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
 from .coalescer import Coalescer, pause_seconds
@@ -38,6 +40,14 @@ _LONGEST_LIST_RETRY_SECONDS = 5.0
 """Between attempts of the first list: policies have no effect before it, and there is one controller only."""
 
 
+class AgentSelector(NamedTuple):
+    """Where the agents' pods are."""
+
+    namespace: str
+    labels: str
+    """Label selector."""
+
+
 class Reconciler:
     """Keeps the cache, and brings the API server in line with it."""
 
@@ -49,9 +59,10 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         stopwatch: Callable[[], float] = time.perf_counter,
+        agents: AgentSelector | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
-        takes."""
+        takes; `agents`: where the agents' pods are; without it no agent is judged."""
         self._api = api
         self._cache = cache
         self._clock = clock
@@ -69,7 +80,15 @@ class Reconciler:
         )
         self._resolution: Resolution | None = None
         self._host_kill_nodes: frozenset[str] = frozenset()
-        self._statuses = PolicyStatuses(cache, interval_seconds=OBJECT_INTERVAL_SECONDS)
+        self._agents: dict[str, AgentHealth] = {}
+        """Node -> health of its agent, where it is judged."""
+        self._healths = AgentHealths()
+        self._pods = (
+            AgentPods(api=api, namespace=agents.namespace, selector=agents.labels, changed=self._pod_changed)
+            if agents
+            else None
+        )
+        self._statuses = PolicyStatuses(cache, agents=self._agents, interval_seconds=OBJECT_INTERVAL_SECONDS)
         self._kills = 0
         """Number of changes of incidents."""
         self._reported: dict[str, tuple[int, float]] = {}
@@ -105,6 +124,9 @@ class Reconciler:
             self._statuses.kills_changed(record.node)
         self._coalescer.notify()
 
+    def _pod_changed(self, _node: str) -> None:
+        self._coalescer.notify()
+
     def _suspect_stale(self, kind: Kind) -> None:
         self._relists.suspect_stale(kind, now=self._clock())
         self._coalescer.notify()
@@ -135,6 +157,7 @@ class Reconciler:
 
     async def run(self) -> None:
         """Reconcile without end. Cancelling it also cancels the pending writes."""
+        following = asyncio.create_task(self._pods.follow(), name="agents' pods") if self._pods else None
         try:
             while True:
                 await self._coalescer.wait(at_most_seconds=self._idle_until() - self._clock())
@@ -142,6 +165,9 @@ class Reconciler:
                 self._ended = self._monotonic()
                 await asyncio.sleep(pause_seconds(computed_seconds=computed))
         finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
             await self._queue.close()
 
     def _idle_until(self) -> float:
@@ -156,6 +182,7 @@ class Reconciler:
             await self._relist(kinds, now=now)
         started = self._stopwatch()
         resolution = self._resolve()
+        self._judge_agents(resolution)
         plan = oomnode_spec.plan(
             nodes=self._cache.nodes,
             oomnodes=self._cache.oomnodes,
@@ -202,6 +229,19 @@ class Reconciler:
             self._statuses.resolved(self._resolution)
         return self._resolution
 
+    def _judge_agents(self, resolution: Resolution) -> None:
+        if self._pods is None or not self._pods.listed:
+            return
+        now = self._monotonic()
+        for node in resolution.desired:
+            health = self._healths.judge(node, self._pods.on_node(node), now=now)
+            if self._agents.get(node) != health:
+                self._agents[node] = health
+                self._statuses.node_changed(node)
+        for node in self._agents.keys() - resolution.desired.keys():
+            del self._agents[node]
+        self._healths.keep(resolution.desired)
+
     async def _relist(self, kinds: list[Kind], *, now: float) -> None:
         self._relists.listed(kinds, now=now)
         try:
@@ -222,6 +262,7 @@ class Reconciler:
             incidents=self._cache.incidents.values(),
             nodes=self._cache.nodes,
             oomnodes=self._cache.oomnodes,
+            agents=self._agents,
             namespaces=self._cache.namespaces,
             now=now,
         )

@@ -1,6 +1,7 @@
 """OOMReport.status: which incidents and nodes a report covers, and when it is refreshed."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from oomkeeper.reporting.incident import Incident
 from oomkeeper.resources.oomreport import OOMReportStatus
 from oomkeeper.resources.record import bounded
 
+from .agent_health import UNKNOWN, AgentHealth
 from .conditions import Condition, conditions
 from .objects import Namespace, Node, OOMNodeState, Report, is_empty, selects
 
@@ -23,6 +25,7 @@ def report_status(
     incidents: Iterable[Incident],
     nodes: Mapping[str, Node],
     oomnodes: Mapping[str, OOMNodeState],
+    agents: Mapping[str, AgentHealth] = MappingProxyType({}),
     namespaces: Mapping[str, Namespace],
     now: float,
 ) -> OOMReportStatus:
@@ -46,9 +49,7 @@ def report_status(
         for name in sorted(selected)
         if name in oomnodes
     ]
-    silent = [
-        name for name in sorted(selected) if name not in oomnodes or not oomnodes[name].observed_generation
-    ]
+    silent = [name for name in sorted(selected) if _is_silent(oomnodes.get(name), agents.get(name, UNKNOWN))]
     folded = fold_report(
         incidents=(
             incident for incident in incidents if _covers(spec, incident, nodes=nodes, namespaces=namespaces)
@@ -60,6 +61,12 @@ def report_status(
     )
     wanted = [Condition("Ready", True, "Refreshed", "status is up to date"), _complete(folded, silent=silent)]
     return _with_conditions(folded, report=report, wanted=wanted, now=now)
+
+
+def _is_silent(state: OOMNodeState | None, agent: AgentHealth) -> bool:
+    if agent.state in ("AgentSilent", "Unmanaged"):
+        return True
+    return state is None or not state.observed_generation
 
 
 def _with_conditions(
@@ -109,7 +116,7 @@ def _complete(folded: OOMReportStatus, *, silent: list[str]) -> Condition:
             f"{unattributed} kills not attributed, {lost} log records lost: see incompleteNodes",
         )
     if silent:
-        message = f"{len(silent)} nodes have no agent that has reported, such as {silent[0]}"
+        message = f"{len(silent)} nodes have no agent that reports, such as {silent[0]}"
         return Condition("Complete", False, "NodesSilent", message)
     return Condition("Complete", True, "AllAccounted", "every kill is attributed")
 

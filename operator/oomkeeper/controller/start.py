@@ -12,7 +12,13 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 def start(
-    *, kubeconfig: Path | None, namespace: str, liveness: str | None, log_level: str, log_format: LogFormat
+    *,
+    kubeconfig: Path | None,
+    namespace: str,
+    agent_selector: str | None,
+    liveness: str | None,
+    log_level: str,
+    log_format: LogFormat,
 ) -> int:
     """Run the controller until SIGTERM or SIGINT. Return the exit status. Imports nothing heavy before it
     runs: `oomkeeper controller --help` imports this module."""
@@ -33,7 +39,16 @@ def start(
         )
         return 2
     try:
-        asyncio.run(run(Options(kubeconfig=kubeconfig, namespace=namespace, liveness=liveness)))
+        asyncio.run(
+            run(
+                Options(
+                    kubeconfig=kubeconfig,
+                    namespace=namespace,
+                    agent_selector=agent_selector,
+                    liveness=liveness,
+                )
+            )
+        )
     except ApiConfigError as error:
         print(f"oomkeeper controller: {error}", file=sys.stderr)
         return 2

@@ -86,7 +86,7 @@ class NodeCounts(Record, frozen=True, kw_only=True):
     matched: int = 0
     """Nodes that the selector selects."""
     in_sync: int = 0
-    """Nodes where every value of this policy is in force, or was overridden by another policy."""
+    """Nodes where every value of this policy is in force."""
     drifted: int = 0
     """Nodes where a value differs: another process wrote it, or mode is Audit."""
     pending: int = 0
@@ -95,8 +95,14 @@ class NodeCounts(Record, frozen=True, kw_only=True):
     """Nodes whose agent does not apply a value; the OOMNode states the reason."""
     unsupported: int = 0
     """Nodes whose kernel does not have the setting."""
+    overridden: int = 0
+    """Nodes where another policy sets a different value."""
     unreachable: int = 0
-    """Nodes without a working agent."""
+    """Nodes that are not Ready."""
+    agent_silent: int = 0
+    """Nodes whose agent's pod is not ready for more than a minute: it died, hangs or cannot start."""
+    unmanaged: int = 0
+    """Nodes without an agent's pod."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "matched": Bound(minimum=0),
@@ -105,7 +111,10 @@ class NodeCounts(Record, frozen=True, kw_only=True):
         "pending": Bound(minimum=0),
         "refused": Bound(minimum=0),
         "unsupported": Bound(minimum=0),
+        "overridden": Bound(minimum=0),
         "unreachable": Bound(minimum=0),
+        "agent_silent": Bound(minimum=0),
+        "unmanaged": Bound(minimum=0),
     }
 
 
@@ -115,7 +124,7 @@ class ExampleNode(Record, frozen=True, kw_only=True):
     name: str
     """Node."""
     state: str
-    """Its state: Drifted, Pending, Refused, Unsupported, Unreachable, Audited."""
+    """Its state: Drifted, Pending, Refused, Unsupported, Overridden, Unreachable, AgentSilent, Unmanaged."""
     message: str | None = None
     """Message from its OOMNode."""
 
@@ -260,7 +269,8 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     observed_generation: int | None = None
     """metadata.generation that this status was made from."""
     conditions: tuple[Condition, ...] = ()
-    """Ready, Progressing, Degraded, Conflicted."""
+    """Ready: the values are in force; Progressing; Degraded; Conflicted; UnknownFields, only if the spec
+    has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     example_nodes: tuple[ExampleNode, ...] = ()

@@ -32,9 +32,11 @@ class FakeApi:
         self.objects: dict[str, Json] = {}
         self.requests: list[Request] = []
         self.refuse: Callable[[str, str], APIError | None] = lambda _method, _path: None
-        self.watch: Callable[[Kind, Mapping[str, Any]], None] = lambda _kind, _event: None
+        self.send: Callable[[Kind, Mapping[str, Any]], None] = lambda _kind, _event: None
         """Where watch events go, immediately."""
         self._version = 0
+        self._pods: dict[str, Json] = {}
+        self._pod_watches: list[asyncio.Queue[Json]] = []
 
     # What others do.
 
@@ -59,7 +61,25 @@ class FakeApi:
         """Return the requests that change something and whose path holds `part`."""
         return [one for one in self.requests if one.method != "GET" and part in one.path]
 
+    def set_pod(self, pod: Json) -> None:
+        """Create or change a pod of the operator's namespace."""
+        name = pod["metadata"]["name"]
+        self._pods[name] = pod
+        for events in self._pod_watches:
+            events.put_nowait({"type": "MODIFIED", "object": pod})
+
     # What the controller does: the interface of APIClient.
+
+    async def request(self, method: str, path: str, *, query: Mapping[str, str]) -> Mapping[str, Any]:
+        await self._begin(method, path, query)
+        return {"items": list(self._pods.values()), "metadata": {"resourceVersion": "1"}}
+
+    async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
+        await self._begin("GET", path, query)
+        events: asyncio.Queue[Json] = asyncio.Queue()
+        self._pod_watches.append(events)
+        while True:
+            yield await events.get()
 
     async def list(self, path: str) -> AsyncIterator[Mapping[str, Any]]:
         await self._begin("GET", path, {})
@@ -133,4 +153,4 @@ class FakeApi:
     def _notify(self, event: str, obj: Json) -> None:
         for kind in KINDS:
             if kind.name == obj["kind"] and kind.api_version == obj["apiVersion"]:
-                self.watch(kind, {"type": event, "object": copy.deepcopy(obj)})
+                self.send(kind, {"type": event, "object": copy.deepcopy(obj)})

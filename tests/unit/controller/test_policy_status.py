@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from oomkeeper.api.oompolicy import OOMPolicyStatus
+from oomkeeper.controller.agent_health import AgentHealth
 from oomkeeper.controller.conditions import Condition, conditions
 from oomkeeper.controller.node_result import NodeResult, node_result
 from oomkeeper.controller.objects import OOMNodeState, Policy
@@ -119,33 +120,72 @@ def test_node_without_report_is_pending_or_unreachable(
     assert found.state == stands
 
 
-def test_fully_overridden_node_is_in_sync() -> None:
-    desired = (entry(DUMPS, 1, "other"),)
+@pytest.mark.parametrize(
+    ("value", "actual", "state"), [(0, 0, "InSync"), (0, 60, "Drifted"), (1, 1, "Overridden")]
+)
+def test_sysctl_of_another_policy_is_in_sync_only_if_the_value_is_the_same_and_in_force(
+    value: int, actual: int, state: str
+) -> None:
+    desired = (entry(DUMPS, value, "other"),)
+    reported = observed(actual, desired=value, state="InSync" if actual == value else "Drifted")
     found = node_result(
         policy("p", sysctls={DUMPS: 0}),
         node=node("a"),
-        state=oomnode("a", sysctls=desired),
+        state=oomnode("a", sysctls=desired, reports={DUMPS: reported}),
         desired=desired,
         unanswered_seconds=0,
     )
-    assert found.state == "InSync"
+    assert found.state == state
+    if state == "Overridden":
+        assert found.message == f"{DUMPS} is 1 by policy other, not 0"
+
+
+@pytest.mark.parametrize("agent", [AgentHealth("AgentSilent", "why"), AgentHealth("Unmanaged", "why")])
+def test_node_without_working_agent_is_not_in_sync(agent: AgentHealth) -> None:
+    desired = (entry(DUMPS, 1, "p"),)
+    answered = oomnode("a", sysctls=desired, reports={DUMPS: observed(1)})
+    arguments: dict[str, Any] = {
+        "state": answered,
+        "desired": desired,
+        "unanswered_seconds": 0,
+        "agent": agent,
+    }
+    rule = policy("p", sysctls={DUMPS: 1})
+    assert node_result(rule, node=node("a"), **arguments) == ("a", agent.state, "why")
+    assert node_result(rule, node=node("a", ready=False), **arguments).state == "Unreachable"
+    status = status_of(rule, NodeResult("a", agent.state, "why"))
+    assert conditions_in(status)["Ready"] == ("False", f"Nodes{agent.state}")
+    assert conditions_in(status)["Degraded"] == ("True", f"Nodes{agent.state}")
+
+
+def test_overridden_policy_is_not_ready_and_not_degraded() -> None:
+    status = status_of(
+        policy("p", sysctls={DUMPS: 1}), NodeResult("a", "Overridden", "why"), NodeResult("b", "InSync", "")
+    )
+    assert conditions_in(status)["Ready"] == ("False", "NodesOverridden")
+    assert conditions_in(status)["Degraded"] == ("False", "AsExpected")
+    assert status["conditions"][0]["message"] == "every value is in force on 1 of 2 nodes"
+    assert (status["nodes"]["overridden"], status["nodes"]["inSync"]) == (1, 1)
 
 
 def test_counts_and_examples_show_the_worst_first() -> None:
     results = [
         NodeResult(f"{state}-{number}", state, "m" * 1000)
         for number in range(4)
-        for state in ("InSync", "Pending", "Drifted", "Refused", "Unsupported", "Unreachable")
+        for state in ("InSync", "Pending", "Drifted", "Refused", "Unsupported", "Unreachable", "Overridden")
     ]
     status = status_of(policy("p", sysctls={DUMPS: 1}), *results)
     assert status["nodes"] == {
-        "matched": 24,
+        "matched": 28,
         "inSync": 4,
         "pending": 4,
         "drifted": 4,
         "refused": 4,
         "unsupported": 4,
         "unreachable": 4,
+        "overridden": 4,
+        "agentSilent": 0,
+        "unmanaged": 0,
     }
     states = [example["state"] for example in status["exampleNodes"]]
     assert states == ["Refused"] * 4 + ["Unsupported"] * 4 + ["Drifted"] * 2
@@ -154,7 +194,7 @@ def test_counts_and_examples_show_the_worst_first() -> None:
 @pytest.mark.parametrize(
     ("results", "ready", "progressing", "degraded"),
     [
-        ([], ("True", "NoNodesMatched"), ("False", "UpToDate"), ("False", "AsExpected")),
+        ([], ("True", "NoNodesMatch"), ("False", "UpToDate"), ("False", "AsExpected")),
         (["InSync"], ("True", "InSync"), ("False", "UpToDate"), ("False", "AsExpected")),
         (
             ["InSync", "Pending"],

@@ -9,7 +9,7 @@ from typing import Any
 from oomkeeper.controller.apiclient import APIError
 from oomkeeper.controller.cache import ClusterCache
 from oomkeeper.controller.kinds import INCIDENT, NODE, OOM_NODE, POLICY, REPORT
-from oomkeeper.controller.reconciler import Reconciler
+from oomkeeper.controller.reconciler import AgentSelector, Reconciler
 from oomkeeper.model.times import format_time
 
 from .builders import ALLOCATING, DUMPS
@@ -22,8 +22,9 @@ START = 1_800_000_000.0
 class Cluster:
     """An API server and a controller that is running."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, *, agents: AgentSelector | None) -> None:
         self._loop = loop
+        self._agents = agents
         self.api = FakeApi(clock=loop.time)
 
     def start(self) -> None:
@@ -33,8 +34,9 @@ class Cluster:
             clock=self.now,
             monotonic=self._loop.time,
             stopwatch=self._loop.time,
+            agents=self._agents,
         )
-        self.api.watch = self.reconciler.handle_event
+        self.api.send = self.reconciler.handle_event
         self._task = asyncio.create_task(self._run())
 
     def now(self) -> float:
@@ -77,6 +79,15 @@ class Cluster:
         ]
         status = {"observedGeneration": obj["metadata"]["generation"], "sysctls": sysctls}
         self.api.put(OOM_NODE, node, status=status)
+
+    def agent_pod(self, node: str, *, ready: bool) -> None:
+        self.api.set_pod(
+            {
+                "metadata": {"name": f"agent-{node}", "uid": f"uid-agent-{node}"},
+                "spec": {"nodeName": node},
+                "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+            }
+        )
 
     def kill(self, name: str, *, node: str = "n0", count: int = 1, age_seconds: float = 0.0) -> None:
         now = format_time(self.now() - age_seconds)
@@ -123,9 +134,9 @@ class Cluster:
         return [obj["count"] for obj in self.api.objects.values() if obj["kind"] == "Event"]
 
 
-def play(scenario: Callable[[Cluster], Awaitable[None]]) -> None:
+def play(scenario: Callable[[Cluster], Awaitable[None]], *, agents: AgentSelector | None = None) -> None:
     async def main(loop: VirtualLoop) -> None:
-        cluster = Cluster(loop)
+        cluster = Cluster(loop, agents=agents)
         cluster.start()
         try:
             await scenario(cluster)
@@ -246,7 +257,7 @@ def test_changes_during_an_outage_arrive_after_it() -> None:
         cluster.policy("p", sysctls={DUMPS: 1})
         await asyncio.sleep(10)
         cluster.api.refuse = lambda _method, path: APIError(status=0, what=path, message="connection refused")
-        cluster.api.watch = lambda _kind, _event: None  # the watches are broken too
+        cluster.api.send = lambda _kind, _event: None  # the watches are broken too
         cluster.policy("p", sysctls={ALLOCATING: 1})
         cluster.api.remove(NODE, "n1")
         await asyncio.sleep(120)
@@ -339,6 +350,35 @@ def test_unknown_field_is_ignored_with_a_warning() -> None:
         assert "UnknownFields" not in {one["type"] for one in cluster.status("p")["conditions"]}
 
     play(scenario)
+
+
+def test_silent_agent_is_reported_within_two_minutes_and_costs_no_write_while_it_runs() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.agent_pod("n0", ready=True)
+        cluster.nodes(2)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        cluster.api.put(REPORT, "r", spec={"refreshInterval": "10s"})
+        await asyncio.sleep(10)
+        for node in ("n0", "n1"):
+            cluster.agent_reports(node)
+        await asyncio.sleep(100)
+        assert cluster.status("p")["nodes"]["inSync"] == 1
+        assert cluster.status("p")["nodes"]["unmanaged"] == 1
+        assert cluster.condition("p", "Ready") == ("False", "NodesUnmanaged")
+        cluster.agent_pod("n1", ready=True)
+        await asyncio.sleep(30)
+        assert cluster.condition("p", "Ready") == ("True", "InSync")
+        before = len(cluster.api.writes("/oompolicies/"))
+        await asyncio.sleep(600)
+        assert len(cluster.api.writes("/oompolicies/")) == before
+        cluster.agent_pod("n1", ready=False)
+        await asyncio.sleep(90)
+        assert cluster.condition("p", "Ready") == ("False", "NodesAgentSilent")
+        assert cluster.status("p")["exampleNodes"][0]["name"] == "n1"
+        conditions = cluster.api.objects[f"{REPORT.root}/r"]["status"]["conditions"]
+        assert [one["reason"] for one in conditions if one["type"] == "Complete"] == ["NodesSilent"]
+
+    play(scenario, agents=AgentSelector("ops", "a=b"))
 
 
 def test_sysctl_of_another_manager_is_removed() -> None:
