@@ -79,6 +79,21 @@ def await_reports(count: int) -> None:
         kmsg.close()
 
 
+def flood_kernel_log() -> None:
+    """Overwrite everything that is in the kernel log now."""
+    reader = KmsgReader(after_seq=-1)
+    oldest = next(iter(reader.read_available())).seq or 0
+    reader.close()
+    newest = KmsgReader.newest_seq() or 0
+    with Path("/dev/kmsg").open("wb", buffering=0) as log:
+        while oldest <= newest:
+            for number in range(500):
+                log.write(b"<14>oomkeeper test: flood %d " % number + b"x" * 900 + b"\n")
+            reader = KmsgReader(after_seq=-1)
+            oldest = next(iter(reader.read_available())).seq or 0
+            reader.close()
+
+
 class Cgroup:
     """A memory cgroup of our own."""
 
@@ -241,6 +256,11 @@ class Node:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, such as SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from oomkeeper.kernel.kmsg import KmsgReader
-from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, pids
+from tests.kernel.harness import MIB, Cgroup, Eater, Json, Node, flood_kernel_log, pids
 from tests.waiting import eventually
 
 KILLS = 70
@@ -126,3 +127,25 @@ def test_recreated_cgroup_starts_a_new_count(top: Cgroup, eater: Callable[..., E
     found = node.kills(below=top)
     assert sorted(pids(found)) == sorted(made)
     assert {kill["taskMemcg"] for kill in found} == {f"{top.path}/service"}
+
+
+def test_kills_are_recorded_although_the_log_was_overwritten(
+    top: Cgroup, eater: Callable[..., Eater], node: Node
+) -> None:
+    """The kernel's trace has what the log lost."""
+    cgroup = top.child("flooded", limit_bytes=4 * MIB)
+    node.start()
+    if "kernel tracing unavailable" in node.log_since():
+        pytest.skip("the kernel's trace cannot be read here")
+    node.signal(signal.SIGSTOP)
+    made = eater("maker").do("storm", procs=[cgroup.procs], count=15, bytes=8 * MIB)
+    flood_kernel_log()
+    node.signal(signal.SIGCONT)
+    found = eventually(lambda: len(node.kills(below=top)) >= len(made) and node.kills(below=top))
+    assert sorted(pids(found)) == sorted(made)
+    assert {kill["taskMemcg"] for kill in found} == {cgroup.path}
+    assert all(kill["confidence"] != "High" for kill in found)
+    account = node.status()["account"]
+    assert account["unattributed"] == 0
+    assert account["lostRecords"] > 0
+    assert account["vmstatOomKill"] == account["recorded"]

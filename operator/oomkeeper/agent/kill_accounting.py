@@ -27,7 +27,13 @@ class Account:
         boot: BootRow,
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
+        recover: Callable[[int], None] = lambda _missing: None,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
+        """`recover` is called when so many kills stay without a record, and may record some; `settled` when
+        every kill until now is recorded or unattributed."""
+        self._recover = recover
+        self._settled = settled
         self._store = store
         self._boot_id = boot.boot_id
         self._proc = proc
@@ -43,12 +49,16 @@ class Account:
         difference = max(0, counted - boot.vmstat_base - boot.recorded)
         if difference == boot.unattributed:
             self._difference = None
+            self._settled()
             return
         if difference > boot.unattributed:
             if self._difference is None or self._difference[0] != difference:
                 self._difference = (difference, self._clock())
             if self._clock() - self._difference[1] < SETTLE_SECONDS:
                 return
+            self._recover(difference - boot.unattributed)
+            boot = self._store.boot(self._boot_id) or boot
+            difference = max(0, counted - boot.vmstat_base - boot.recorded)
         self._difference = None
         self._store.set_unattributed(self._boot_id, difference)
 

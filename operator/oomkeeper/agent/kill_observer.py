@@ -103,6 +103,8 @@ class KillObserver:
         self._lines: list[_Line] = []
         self._open = False
         self._latest = (accounted_kills, 0.0)
+        self.logged: deque[int] = deque(maxlen=REMEMBERED)
+        """Pid of each kill line, for whoever takes them out."""
         self._candidates: dict[str, None] = {}
         self._summary: tuple[int | None, str | None] = (None, None)
         self._scan_from = 0.0
@@ -194,6 +196,8 @@ class KillObserver:
         victim = parse_killed(record.text)
         pid = victim.pid if victim is not None else None
         traced = self._traced_path(pid) if pid is not None else None
+        if pid is not None:
+            self.logged.append(pid)
         (reported_pid, reported_path), self._summary = self._summary, (None, None)
         if seq in self._skipped:
             return

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.oom_counters import CountedKills
 from oomkeeper.kernel.report import ReportAssembler
+from oomkeeper.kernel.tracefs.events import VictimMarked
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
@@ -24,6 +25,7 @@ from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
 from .incident_counts import count_kill
 from .kill_observer import KillObserver
+from .kill_of_trace import FROM_TRACE, kill_of_trace
 from .kill_record import record_of
 from .listener import LoopListener
 from .pods import PodTable
@@ -250,6 +252,41 @@ class KillRecorder:
             )
         if closed and settled:
             self._listener.kill_recorded(record)
+
+    def record_traced(self, victim: VictimMarked, *, path: str | None) -> None:
+        """Record a kill that the kernel traced and whose log records were lost. `path` is its cgroup."""
+        kill_id = f"{self._boot_id}-trace-{victim.time_ns}"
+        if self._store.kill(kill_id) is not None:
+            return
+        kill = kill_of_trace(victim, path=path)
+        subject: Subject | None = Subject(node=self._node, cgroup=path or "/")
+        if self._pods is not None:
+            subject = attribute(
+                kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
+            ).subject
+            if subject.pod is None and not self._shared.publishes(kill, found_here=path is not None):
+                subject = None
+        with self._store.transaction():
+            self._store.add_traced_kill(self._boot_id)
+            if subject is None:
+                return
+            when = rfc3339(time.time() - (time.monotonic_ns() - victim.time_ns) / 1e9)
+            record = record_of(
+                kill, kill_id=kill_id, when=when, subject=subject, facts=self._facts, inferred=FROM_TRACE
+            )
+            key = count_kill(
+                self._store,
+                record=record,
+                when=when,
+                subject=subject,
+                counted_in=None,
+                operator_namespace=self._namespace,
+            )
+            self._store.put_kill(
+                kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record
+            )
+        log.info("kill recorded from the trace", id=kill_id, victim_pid=victim.pid)
+        self._listener.kill_recorded(record)
 
     def _subject(
         self, kill: Kill, *, kill_id: str, found_here: bool, closed: bool

@@ -145,7 +145,15 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
-        self._account = Account(store=store, boot=boot, proc=host.proc, clock=clock)
+        self._tracing = KernelTracing(tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared)
+        self._account = Account(
+            store=store,
+            boot=boot,
+            proc=host.proc,
+            clock=clock,
+            recover=self._record_unlogged,
+            settled=self._tracing.settled,
+        )
         self._sysctl_enforcer = SysctlEnforcer(
             store=store,
             sysctls=Sysctls(root=host.proc / "sys"),
@@ -185,7 +193,7 @@ class NodeLoop:
         )
         self._reader: KmsgReader | None = None
         self._observes = open_log is None
-        self._tracing = KernelTracing(tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared)
+        self._trace_at = math.inf
         self._observer: KillObserverThread | None = None
         self._log_problem: str | None = None
         self._kubelet: KubeletFacts | None = None
@@ -341,11 +349,19 @@ class NodeLoop:
 
     def _observe(self) -> None:
         observer = self._recorder.observer
-        self._tracing.open()
-        observer.traced = self._tracing.cgroups
+        self._open_traces()
         observer.changed = lambda: self.post(KillsPlaced())
         self._recorder.observed = True
         self._observer = KillObserverThread(observer, reader=self._open_log(self._cursor))
+
+    def _open_traces(self) -> None:
+        self._tracing.open()
+        self._recorder.observer.traced = self._tracing.cgroups
+        self._trace_at = self._clock() + REOPEN_SECONDS
+
+    def _record_unlogged(self, missing: int) -> None:
+        for victim, path in self._tracing.take_unlogged(missing):
+            self._recorder.record_traced(victim, path=path)
 
     def _read_log(self) -> None:
         reader = self._reader
@@ -353,6 +369,7 @@ class NodeLoop:
             # In parts: a flood of the log must not keep the loop from everything else.
             batch = islice(reader.read_available(), BATCH_RECORDS)
             self._recorder.feed(batch, lost=lambda: reader.lost)
+        self._tracing.read(self._recorder.observer.logged)
 
     # -- what the clock brings
 
@@ -360,6 +377,8 @@ class NodeLoop:
         self._recorder.tick()
         self._panics.tick()
         self._account.settle()
+        if self._tracing.problem is not None and self._clock() >= self._trace_at:
+            self._open_traces()
         if self._visibility is not None:
             self._visibility.tick()
         now = self._clock()
@@ -405,6 +424,8 @@ class NodeLoop:
                 adjustments_problem=self._adjustment_enforcer.problem,
                 account=self._store.account(),
                 log_problem=self._log_problem,
+                trace_problem=self._tracing.problem,
+                lost_trace_records=self._tracing.lost,
                 panics=panics_of(self._store),
                 history=kill_history(self._store),
             )

@@ -27,6 +27,7 @@ def outcomes(view: "NodeView") -> dict[str, Outcome]:
         "Degraded": _degraded(view),
         "Persistent": _persistent(view),
         "KernelLogReadable": _log_readable(view),
+        "KillsTraced": _kills_traced(view),
         "Supported": _supported(view),
     }
 
@@ -75,6 +76,12 @@ def _log_readable(view: "NodeView") -> Outcome:
     if view.log_problem is not None:
         return Outcome("False", "Unreadable", view.log_problem)
     return Outcome("True", "Reading", "Every kernel log record is read with its sequence number.")
+
+
+def _kills_traced(view: "NodeView") -> Outcome:
+    if view.trace_problem is not None:
+        return Outcome("False", "TracingUnavailable", view.trace_problem)
+    return Outcome("True", "Recording", "Every kill is recorded by the kernel's trace as well.")
 
 
 def _supported(view: "NodeView") -> Outcome:

@@ -39,6 +39,9 @@ class NodeView:
     account: Account
     log_problem: str | None
     """Why the kernel log cannot be read; None where it can."""
+    trace_problem: str | None
+    """Why kills are not traced; None where they are."""
+    lost_trace_records: int
     panics: PanicNote
     history: KillHistory | None = None
 
@@ -68,6 +71,7 @@ def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> O
             recorded=account.recorded,
             unattributed=account.unattributed,
             lost_log_records=account.lost_records,
+            lost_trace_records=view.lost_trace_records,
             panics=view.panics.count,
             since=account.since,
         ),

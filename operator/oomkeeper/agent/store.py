@@ -217,6 +217,10 @@ class Store:
             self._db.execute("UPDATE boot SET recorded = recorded + ? WHERE boot_id = ?", (new, boot_id))
         return new
 
+    def add_traced_kill(self, boot_id: str) -> None:
+        """Add a kill that no log record reports to `recorded`."""
+        self._db.execute("UPDATE boot SET recorded = recorded + 1 WHERE boot_id = ?", (boot_id,))
+
     def kill_lines(self, boot_id: str) -> list[int]:
         """Log records with a killed process that are counted, of those that the cursor has not passed; in
         order."""

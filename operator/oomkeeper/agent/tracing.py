@@ -4,17 +4,21 @@ Without tracefs (not mounted and not mountable, locked down, another agent of th
 on a kernel without it; `problem` says why.
 """
 
+from collections import deque
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
+from oomkeeper.kernel.tracefs.events import VictimMarked
+from oomkeeper.kernel.tracefs.formats import TraceFormatError
 from oomkeeper.kernel.tracefs.instance import remove_instance
 from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
 from oomkeeper.logformat import get_logger
 
-from . import traced_cgroups
+from . import traced_cgroups, traced_kills
 from .shared_kernel import SharedKernel
 from .traced_cgroups import TracedCgroups
+from .traced_kills import TracedKills, UnloggedKills
 
 log = get_logger(__name__)
 
@@ -30,13 +34,16 @@ class KernelTracing:
         self._tracefs: Tracefs | None = None
         self.problem: str | None = None
         self.cgroups: TracedCgroups | None = None
+        self.kills: TracedKills | None = None
+        self._unlogged = UnloggedKills()
 
     def open(self) -> None:
-        """Open what is not open; sets `cgroups` or `problem`."""
+        """Open what is not open; sets `cgroups` and `kills`, or `problem`."""
         try:
             if self._tracefs is None:
                 self._tracefs = _find(self._where)
-            self.cgroups = TracedCgroups(
+            self.kills = self.kills or TracedKills(self._tracefs.root)
+            self.cgroups = self.cgroups or TracedCgroups(
                 self._tracefs.root, namespace=CgroupNamespace(self._hierarchy), shared=self._shared
             )
         except TracefsUnavailableError as error:
@@ -46,10 +53,47 @@ class KernelTracing:
             return
         self.problem = None
 
+    @property
+    def lost(self) -> int:
+        """Records of kills that were overwritten before they were read."""
+        return self.kills.lost if self.kills is not None else 0
+
+    def read(self, logged: deque[int]) -> None:
+        """Take the kills that were traced, and those that the log has."""
+        while logged:
+            self._unlogged.logged(logged.popleft())
+        if self.kills is None:
+            return
+        try:
+            self._unlogged.traced(self.kills.read())
+        except (OSError, TraceFormatError) as error:
+            log.warning("tracing of kills ended", error=error)
+            self.problem = str(error)
+            self.kills.close()
+            self.kills = None
+
+    def take_unlogged(self, missing: int) -> list[tuple[VictimMarked, str | None]]:
+        """Return kills without a line in the log, with their cgroups; at most `missing`."""
+        kills = self._unlogged.take(missing)
+        return [(kill, self._cgroup_of(kill)) for kill in kills]
+
+    def settled(self) -> None:
+        """Note that every kill until now is recorded or known to be missing."""
+        self._unlogged.settled()
+
+    def _cgroup_of(self, kill: VictimMarked) -> str | None:
+        if self.cgroups is None:
+            return None
+        try:
+            return self.cgroups.of_unlogged(kill.pid, time_ns=kill.time_ns)
+        except (OSError, TraceFormatError):
+            return None
+
     def close(self) -> None:
         """Stop reading; the instances stay and go on recording."""
-        if self.cgroups is not None:
-            self.cgroups.close()
+        for one in (self.kills, self.cgroups):
+            if one is not None:
+                one.close()
         if self._tracefs is not None:
             self._tracefs.close()
 
@@ -61,7 +105,8 @@ def remove_trace_instances(*, tracefs: Path | None) -> None:
     except TracefsUnavailableError:
         return  # then there are none
     try:
-        remove_instance(found.root, traced_cgroups.INSTANCE)
+        for name in (traced_kills.INSTANCE, traced_cgroups.INSTANCE):
+            remove_instance(found.root, name)
     except TracefsUnavailableError as error:
         log.warning("trace instance not removed", error=error)
     finally:

@@ -181,6 +181,8 @@ class Counters(ApiModel):
     """Of these, kills without a record."""
     lost_log_records: Count | None = None
     """Kernel log records that were overwritten before they could be read."""
+    lost_trace_records: Count | None = None
+    """Records of killed processes in the kernel's trace that were overwritten before they could be read."""
     panics: Count | None = None
     """OOM panics of this node found in pstore; the kernel does not count them as kills."""
     since: Timestamp | None = None
@@ -233,7 +235,7 @@ class OOMNodeStatus(ApiModel):
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: Conditions = ()
-    """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
+    """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported."""
 
 
 class OOMNode(ApiObject):

@@ -224,6 +224,8 @@ class Counters(Record, frozen=True, kw_only=True):
     """Of these, kills without a record."""
     lost_log_records: int | None = None
     """Kernel log records that were overwritten before they could be read."""
+    lost_trace_records: int | None = None
+    """Records of killed processes in the kernel's trace that were overwritten before they could be read."""
     panics: int | None = None
     """OOM panics of this node found in pstore; the kernel does not count them as kills."""
     since: str | None = None
@@ -234,6 +236,7 @@ class Counters(Record, frozen=True, kw_only=True):
         "recorded": Bound(minimum=0),
         "unattributed": Bound(minimum=0),
         "lost_log_records": Bound(minimum=0),
+        "lost_trace_records": Bound(minimum=0),
         "panics": Bound(minimum=0),
     }
 
@@ -291,7 +294,7 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: tuple[Condition, ...] = ()
-    """Applied, Degraded, Persistent, KernelLogReadable, Supported."""
+    """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "observed_generation": Bound(minimum=0),

@@ -40,6 +40,8 @@ VIEW = NodeView(
     adjustments_problem=None,
     account=Account(recorded=3, unattributed=1, lost_records=2, since="2026-01-01T00:00:00Z"),
     log_problem=None,
+    trace_problem=None,
+    lost_trace_records=0,
     panics=PanicNote(),
 )
 NOW = "2026-01-01T10:00:00.000000Z"
@@ -132,6 +134,7 @@ def test_the_account_adds_up() -> None:
         ({"sysctls": SysctlPass(persistent_problem="/etc: no")}, "Persistent", ("False", "DropInNotWritten")),
         ({"sysctls": SysctlPass(wants_persistence=True)}, "Persistent", ("True", "DropInWritten")),
         ({"log_problem": "/dev/kmsg: no"}, "KernelLogReadable", ("False", "Unreadable")),
+        ({"trace_problem": "tracefs: no"}, "KillsTraced", ("False", "TracingUnavailable")),
     ],
 )
 def test_each_outcome_is_a_condition_with_its_reason(changes, kind, expected) -> None:

@@ -201,6 +201,7 @@ NODE: dict[str, Any] = {
             "recorded": 11,
             "unattributed": 1,
             "lostLogRecords": 4,
+            "lostTraceRecords": 6,
             "panics": 1,
             "since": "2026-11-23T08:00:00Z",
         },

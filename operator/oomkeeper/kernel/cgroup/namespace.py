@@ -7,10 +7,10 @@ begins at the root.
 
 import os
 import posixpath
-from pathlib import Path
 
 from ..bounded_read import read_text
 from .hierarchy import CgroupHierarchy
+from .walk import walk_cgroups
 
 
 class CgroupNamespace:
@@ -35,10 +35,10 @@ class CgroupNamespace:
         /proc/self/cgroup shows of it. Empty where that is not found."""
         own = str(os.getpid())
         inside = (self.hierarchy.path_of(os.getpid()) or "/").rstrip("/")
-        for folder, _, _ in os.walk(self.hierarchy.mount):
+        for folder in walk_cgroups(self.hierarchy.mount):
             try:
-                if own in read_text(Path(folder) / "cgroup.procs").split():
-                    path = "/" + str(Path(folder).relative_to(self.hierarchy.mount))
+                if own in read_text(folder / "cgroup.procs").split():
+                    path = f"/{folder.relative_to(self.hierarchy.mount)}"
                     return path.removesuffix(inside) if path.endswith(inside) else ""
             except OSError:
                 continue

@@ -8,13 +8,13 @@ The kernel raises the counter before it prints `Killed process` (mm/oom_kill.c, 
 kill in the log is in the counter as well.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..bounded_read import read_text
+from ..bounded_read import read_bytes, read_text
 from .hierarchy import CgroupHierarchy
+from .walk import walk_cgroups
 
 REMEMBERED_CGROUPS = 8192
 """Cgroups with kills, most of them removed, before their counts are read anew."""
@@ -34,48 +34,42 @@ class OOMKillCounters:
     """Reads the counters of one hierarchy. Not for use by several threads at the same time."""
 
     def __init__(self, hierarchy: CgroupHierarchy) -> None:
-        self._mount = os.fsencode(hierarchy.mount) + b"/"
-        self._own = b"memory.events.local" if hierarchy.version == 2 else b"memory.oom_control"
-        self._sums: dict[bytes, CountedKills] | None = {} if _has_sums(hierarchy) else None
+        self._hierarchy = hierarchy
+        self._own = "memory.events.local" if hierarchy.version == 2 else "memory.oom_control"
+        self._has_sums = _has_sums(hierarchy)
+        self._sums: dict[Path, CountedKills] = {}
         self._latest: dict[str, CountedKills] = {}
 
     def read(self, path: str) -> CountedKills | None:
         """Return one cgroup's count; None where the cgroup is gone or this kernel does not count."""
-        folder = os.fsencode(path.lstrip("/"))
-        try:
-            inode = Path(os.fsdecode(self._mount + folder)).stat().st_ino
-        except OSError:
-            return None
-        return _count(self._mount + folder, self._own, inode)
+        return _count(self._hierarchy.folder(path), self._own)
 
     def read_all(self) -> dict[str, CountedKills]:
         """Return the count of every cgroup with kills, by path; of one that was removed, the last known.
 
         Costs one or two file reads per cgroup; on v2 only below cgroups with kills since the last call.
+        Leaves out what is beyond the bounds of walk.py.
         """
-        if len(self._latest) > REMEMBERED_CGROUPS:
+        if len(self._latest) > REMEMBERED_CGROUPS or len(self._sums) > REMEMBERED_CGROUPS:
             self._latest.clear()
-            if self._sums is not None:
-                self._sums.clear()
-        root = self.read("/")
-        if root is not None:
-            self._latest["/"] = root
-        self._read_below(self._mount)
+            self._sums.clear()
+        mount = self._hierarchy.mount
+        for folder in walk_cgroups(mount, descend=self._may_have_changed_below):
+            counted = _count(folder, self._own)
+            if counted is not None and counted.kills:
+                path = str(folder)[len(str(mount)) :]
+                self._latest[path or "/"] = counted
         return dict(self._latest)
 
-    def _read_below(self, folder: bytes) -> None:
-        for name, inode in _children(folder):
-            child = folder + name
-            if self._sums is not None:
-                now = _count(child, b"memory.events", inode)
-                if now is not None and now == self._sums.get(child):
-                    continue
-                if now is not None:
-                    self._sums[child] = now
-            counted = _count(child, self._own, inode)
-            if counted is not None and counted.kills:
-                self._latest["/" + os.fsdecode(child[len(self._mount) :])] = counted
-            self._read_below(child + b"/")
+    def _may_have_changed_below(self, folder: Path) -> bool:
+        if not self._has_sums:
+            return True
+        now = _count(folder, "memory.events")
+        if now is None:  # the root has no such file
+            return True
+        before = self._sums.get(folder)
+        self._sums[folder] = now
+        return now != before
 
 
 def known_kills(known: Mapping[str, CountedKills], path: str, inode: int) -> int:
@@ -96,26 +90,13 @@ def _has_sums(hierarchy: CgroupHierarchy) -> bool:
     return not any(" cgroup2 " in line and "memory_localevents" in line for line in mounts)
 
 
-def _count(folder: bytes, file: bytes, inode: int) -> CountedKills | None:
+def _count(folder: Path, file: str) -> CountedKills | None:
     try:
-        fd = os.open(folder + b"/" + file, os.O_RDONLY | os.O_CLOEXEC)
+        text = read_bytes(folder / file)
+        inode = folder.stat().st_ino
     except OSError:
         return None
-    try:
-        text = os.read(fd, 4096)
-    except OSError:  # removed in between
-        return None
-    finally:
-        os.close(fd)
     for line in text.splitlines():
         if line.startswith(_KEY) and line[len(_KEY) :].isdigit():
             return CountedKills(int(line[len(_KEY) :]), inode)
     return None
-
-
-def _children(folder: bytes) -> list[tuple[bytes, int]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [(one.name, one.inode()) for one in entries if one.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []

@@ -1,0 +1,126 @@
+"""OOM kills that the kernel traced, and which of them the kernel log lacks.
+
+The instance `oomkeeper` records every SIGKILL and every victim of the OOM killer. Its buffer is its own: what
+overwrites the kernel log, or the log's rate limit, does not touch it. A kill that vmstat counts and that no
+log line reports is recorded from here.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from oomkeeper.kernel.tracefs.events import SI_KERNEL, SIGKILL, SignalSent, TraceEvent, VictimMarked
+from oomkeeper.kernel.tracefs.instance import TraceInstance
+
+INSTANCE = "oomkeeper"
+BUFFER_KIB = 256
+"""For all CPUs together: some 3,500 signals between two readings, which are at most 5 s apart."""
+EVENTS = {"signal/signal_generate": f"sig == {SIGKILL}", "oom/mark_victim": None}
+GROUP_NS = 1_000_000_000
+"""With memory.oom.group the first victim is killed, and counted, once more with the others, all in one go."""
+REMEMBERED = 4096
+
+
+class TracedKills:
+    """Reads the instance. Used from the loop's thread."""
+
+    def __init__(self, tracefs: Path) -> None:
+        """Raises InstanceBusyError and TracefsUnavailableError."""
+        self._instance = TraceInstance(tracefs, INSTANCE, events=EVENTS, buffer_kib=BUFFER_KIB)
+        self._pairs = KillPairs()
+        self.lost = self._instance.lost()
+        """Records that were overwritten before they were read, since the instance was made."""
+
+    def read(self) -> list[VictimMarked]:
+        """Return the OOM kills since the last call. Raises OSError and TraceFormatError."""
+        events, complete_since = self._instance.read()
+        if complete_since is not None:
+            self.lost = self._instance.lost()
+        return self._pairs.take(events)
+
+    def close(self) -> None:
+        """Stop reading; the instance stays and goes on recording."""
+        self._instance.close()
+
+
+class KillPairs:
+    """Tells OOM kills from other SIGKILLs, and from victims that were dying anyway.
+
+    The OOM killer counts a kill, sends SIGKILL, and marks the victim (mm/oom_kill.c, __oom_kill_process()). A
+    process that is exiting already is marked without a signal, and not counted. A victim that is killed again
+    with its group gets the signal again, and is not marked again.
+    """
+
+    def __init__(self) -> None:
+        self._signalled: dict[int, SignalSent] = {}
+        self._marked: dict[int, VictimMarked] = {}
+
+    def take(self, events: Iterable[TraceEvent]) -> list[VictimMarked]:
+        """Return a victim for each kill that vmstat counts, in order."""
+        kills = []
+        for event in events:
+            if isinstance(event, SignalSent) and event.code == SI_KERNEL:
+                marked = self._marked.get(event.pid)
+                if (
+                    marked is not None
+                    and marked.by_pid == event.by_pid
+                    and event.time_ns - marked.time_ns < GROUP_NS
+                ):
+                    kills.append(marked._replace(time_ns=event.time_ns))
+                else:
+                    _keep(self._signalled, event.pid, event)
+            elif isinstance(event, VictimMarked):
+                sent = self._signalled.pop(event.pid, None)
+                if sent is not None and sent.by_pid == event.by_pid:
+                    kills.append(event)
+                    _keep(self._marked, event.pid, event)
+        return kills
+
+
+class UnloggedKills:
+    """Which traced kills have no line in the log. Both sides may come first."""
+
+    def __init__(self) -> None:
+        self._traced: deque[VictimMarked] = deque(maxlen=REMEMBERED)
+        self._logged: Counter[int] = Counter()
+
+    def traced(self, kills: Iterable[VictimMarked]) -> None:
+        """Take kills of the trace."""
+        for kill in kills:
+            if self._logged[kill.pid]:
+                self._logged[kill.pid] -= 1
+            else:
+                self._traced.append(kill)
+
+    def logged(self, pid: int) -> None:
+        """Take a `Killed process` line."""
+        for kill in self._traced:
+            if kill.pid == pid:
+                self._traced.remove(kill)
+                return
+        self._logged[pid] += 1
+
+    def take(self, missing: int) -> list[VictimMarked]:
+        """Return the kills without a line where they are at most `missing`; nothing where there are more, for
+        then it is open which of them are recorded already."""
+        if len(self._traced) > missing:
+            return []
+        kills = [*self._traced]
+        self._traced.clear()
+        return kills
+
+    def settled(self) -> None:
+        """Forget everything: each kill until now is recorded, or known to be missing."""
+        self._traced.clear()
+        self._logged.clear()
+
+
+_Event = TypeVar("_Event", bound=TraceEvent)
+
+
+def _keep(table: dict[int, _Event], pid: int, event: _Event) -> None:
+    table.pop(pid, None)
+    table[pid] = event
+    while len(table) > REMEMBERED:
+        del table[next(iter(table))]

@@ -1,0 +1,80 @@
+"""The account: vmstat's kills against those recorded, with what the trace adds."""
+
+from pathlib import Path
+
+from oomkeeper.agent.kill_accounting import SETTLE_SECONDS, Account
+from oomkeeper.agent.store import Store
+
+
+class Node:
+    """A kernel that counts kills, and an account of them."""
+
+    def __init__(self, folder: Path, *, in_trace: int = 0) -> None:
+        self._proc = folder
+        self.store = Store.open(folder / "state")
+        boot = self.store.start_boot(
+            boot_id="boot", since="2026-01-01T00:00:00Z", cursor=0, vmstat_base=0, counters={}
+        )
+        self.now = 0.0
+        self.asked: list[int] = []
+        self.settled = 0
+        self._in_trace = in_trace
+        self.count(0)
+        self.account = Account(
+            store=self.store,
+            boot=boot,
+            proc=folder,
+            clock=lambda: self.now,
+            recover=self._recover,
+            settled=self._settle,
+        )
+
+    def count(self, kills: int) -> None:
+        (self._proc / "vmstat").write_text(f"oom_kill {kills}\n")
+
+    def settle(self, *, after: float = 0.0) -> tuple[int, int]:
+        self.now += after
+        self.account.settle()
+        account = self.store.account()
+        return account.recorded, account.unattributed
+
+    def _recover(self, missing: int) -> None:
+        self.asked.append(missing)
+        for _ in range(min(missing, self._in_trace)):
+            self.store.add_traced_kill("boot")
+
+    def _settle(self) -> None:
+        self.settled += 1
+
+
+def test_kill_without_a_record_is_unattributed_after_a_while(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.count(1)
+    assert node.settle() == (0, 0)
+    assert node.account.open
+    assert node.settle(after=SETTLE_SECONDS) == (0, 1)
+
+
+def test_trace_is_asked_for_what_the_log_lacks(tmp_path: Path) -> None:
+    node = Node(tmp_path, in_trace=2)
+    node.count(3)
+    node.settle()
+    assert node.asked == []
+    assert node.settle(after=SETTLE_SECONDS) == (2, 1)
+    assert node.asked == [3]
+    node.count(4)
+    node.settle()
+    assert node.settle(after=SETTLE_SECONDS) == (3, 1)
+    assert node.asked == [3, 1]
+
+
+def test_account_is_settled_when_all_is_recorded_or_known_to_be_missing(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.settle()
+    assert node.settled == 1
+    node.count(1)
+    node.settle()
+    assert node.settled == 1
+    node.settle(after=SETTLE_SECONDS)
+    node.settle()
+    assert node.settled == 2
