@@ -108,6 +108,7 @@ def test_agent_mounts_only_documented_host_paths(renderer: Helm) -> None:
         "/var/lib/oomkeeper": False,
         "/sys/fs/cgroup": True,
         "/sys/fs": True,
+        "/sys/kernel": True,
         "/var/lib/systemd/pstore": True,
     }
     assert mounted() == fewer | {"/etc/sysctl.d": False}

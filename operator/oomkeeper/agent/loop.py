@@ -78,8 +78,7 @@ class HostPaths:
     cgroup: Path = Path("/sys/fs/cgroup")
     etc: Path = Path("/etc")
     kmsg: Path = Path("/dev/kmsg")
-    tracefs: Path | None = None
-    """None: the usual mount points."""
+    tracefs: Path = Path("/sys/kernel/tracing")
     pstore: Path = Path("/sys/fs/pstore")
     pstore_archive: Path = Path("/var/lib/systemd/pstore")
 
@@ -99,11 +98,13 @@ class NodeLoop:
         namespaces: NamespaceLabels = lambda _name: None,
         inbox: Inbox | None = None,
         open_log: Callable[[int], KmsgReader] | None = None,
+        keeps_traces: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`pods` None: a bare host. `open_log` opens the kernel log after a sequence number; given one, the
-        loop starts no thread that reads the real log.
+        loop starts no thread that reads the real log. `keeps_traces` False: the kernel stops tracing for
+        oomkeeper when the loop ends, as it must after an uninstall.
 
         Raises OSError where /proc is not there.
         """
@@ -193,6 +194,7 @@ class NodeLoop:
         )
         self._reader: KmsgReader | None = None
         self._observes = open_log is None
+        self._keeps_traces = keeps_traces
         self._trace_at = math.inf
         self._observer: KillObserverThread | None = None
         self._log_problem: str | None = None
@@ -241,7 +243,10 @@ class NodeLoop:
         self._report(incidents=True)
         if self._observer is not None:
             self._observer.stop()
-        self._tracing.close()
+        if self._keeps_traces:
+            self._tracing.close()
+        else:
+            self._tracing.remove()
         if self._reader is not None:
             self._reader.close()
 

@@ -99,6 +99,7 @@ class Agent:
             listener=StatusReporter(publisher),
             namespaces=namespaces.labels,
             inbox=self._inbox,
+            keeps_traces=False,
         )
         watch = ClusterWatch(
             config=config.api, node=config.node, post=loop.post, node_added=publisher.forget_status

@@ -26,8 +26,8 @@ log = get_logger(__name__)
 class KernelTracing:
     """Opens the instances of this agent."""
 
-    def __init__(self, *, tracefs: Path | None, hierarchy: CgroupHierarchy, shared: SharedKernel) -> None:
-        """`tracefs` None: the usual mount points."""
+    def __init__(self, *, tracefs: Path, hierarchy: CgroupHierarchy, shared: SharedKernel) -> None:
+        """`tracefs` is where the host mounts it."""
         self._where = tracefs
         self._hierarchy = hierarchy
         self._shared = shared
@@ -41,7 +41,7 @@ class KernelTracing:
         """Open what is not open; sets `cgroups` and `kills`, or `problem`."""
         try:
             if self._tracefs is None:
-                self._tracefs = _find(self._where)
+                self._tracefs = Tracefs.find(self._where)
             self.kills = self.kills or TracedKills(self._tracefs.root)
             self.cgroups = self.cgroups or TracedCgroups(
                 self._tracefs.root, namespace=CgroupNamespace(self._hierarchy), shared=self._shared
@@ -89,6 +89,13 @@ class KernelTracing:
         except (OSError, TraceFormatError):
             return None
 
+    def remove(self) -> None:
+        """Stop reading, and remove the instances from the kernel."""
+        tracing = self.kills is not None or self.cgroups is not None
+        self.close()
+        if tracing:
+            remove_trace_instances(tracefs=self._where)
+
     def close(self) -> None:
         """Stop reading; the instances stay and go on recording."""
         for one in (self.kills, self.cgroups):
@@ -98,10 +105,10 @@ class KernelTracing:
             self._tracefs.close()
 
 
-def remove_trace_instances(*, tracefs: Path | None) -> None:
+def remove_trace_instances(*, tracefs: Path) -> None:
     """Remove the instances from the kernel. One that a running agent reads stays."""
     try:
-        found = _find(tracefs)
+        found = Tracefs.find(tracefs)
     except TracefsUnavailableError:
         return  # then there are none
     try:
@@ -111,7 +118,3 @@ def remove_trace_instances(*, tracefs: Path | None) -> None:
         log.warning("trace instance not removed", error=error)
     finally:
         found.close()
-
-
-def _find(where: Path | None) -> Tracefs:
-    return Tracefs.find(*(() if where is None else (where,)))

@@ -32,6 +32,7 @@ _HOST_PATHS = {
     "cgroup": "/sys/fs/cgroup",
     "etc": "/etc",
     "kmsg": "/dev/kmsg",
+    "tracefs": "/sys/kernel/tracing",
     "pstore": "/sys/fs/pstore",
     "pstore-archive": "/var/lib/systemd/pstore",
 }

@@ -1,16 +1,15 @@
 """Where tracefs is.
 
-Usual mount points: /sys/kernel/tracing, and /sys/kernel/debug/tracing below debugfs. systemd mounts the first
-on every host; a small system may not. The mount can then be made for this process alone: fsopen(2) and
-fsmount(2) (since 5.2, CAP_SYS_ADMIN) give a file descriptor of a mount that is attached nowhere, so that the
-host's mount table does not change.
+systemd mounts it on /sys/kernel/tracing of every host; a small system may not. The mount can then be made for
+this process alone: fsopen(2) and fsmount(2) (since 5.2, CAP_SYS_ADMIN) give a file descriptor of a mount that
+is attached nowhere, so that the host's mount table does not change.
 """
 
 import ctypes
 import os
 from pathlib import Path
 
-MOUNT_POINTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+MOUNT_POINT = Path("/sys/kernel/tracing")
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 """System call numbers: since 5.2 the same on all architectures that this runs on."""
 _CLOEXEC = 1
@@ -31,17 +30,15 @@ class Tracefs:
         self._fd = fd
 
     @classmethod
-    def find(cls, *candidates: Path) -> "Tracefs":
-        """Return the first candidate (of MOUNT_POINTS without any) where tracefs is mounted, else a mount of
-        its own. Raises TracefsUnavailableError."""
-        for root in candidates or MOUNT_POINTS:
-            if (root / "instances").is_dir():
-                return cls(root)
+    def find(cls, mount_point: Path = MOUNT_POINT) -> "Tracefs":
+        """Return the mount at this place, or one of this process's own. Raises TracefsUnavailableError."""
+        if (mount_point / "instances").is_dir():
+            return cls(mount_point)
         try:
             fd = _mount()
         except OSError as error:
             raise TracefsUnavailableError(
-                f"tracefs is not mounted on /sys/kernel/tracing and cannot be mounted: {error.strerror}"
+                f"tracefs is not mounted on {mount_point} and cannot be mounted: {error.strerror}"
             ) from error
         return cls(Path(f"/proc/self/fd/{fd}"), fd=fd)
 
