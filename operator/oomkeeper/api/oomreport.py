@@ -33,6 +33,8 @@ class Totals(ApiModel):
 
     kills: Count = 0
     """Kills."""
+    without_incident: Count = 0
+    """Of these, kills whose incident is gone: dropped by a bound, or deleted with its namespace."""
     incidents: Count = 0
     """OOMIncidents with a kill in the window."""
     nodes: Count = 0

@@ -13,7 +13,7 @@ from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
 from oomkeeper.model.times import parse_time
 from oomkeeper.resources.meta import ObjectMeta
-from oomkeeper.resources.oomnode import Counters, OOMNodeSpec, OOMNodeStatus
+from oomkeeper.resources.oomnode import Counters, KillHistory, OOMNodeSpec, OOMNodeStatus
 from oomkeeper.resources.oompolicy import OOMPolicyStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
 from oomkeeper.resources.record import MalformedObjectError, Record, read
@@ -114,8 +114,16 @@ def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
         adjustments={(entry.policy, entry.name): entry for entry in status.oom_score_adjustments},
         boot_id=(status.kernel.boot_id if status.kernel else None) or None,
         counters=status.counters or Counters(),
+        history=_hours(status.history),
         malformed=bad_spec or bad_status,
     )
+
+
+def _hours(history: KillHistory | None) -> dict[int, int]:
+    first = parse_time(history.first_hour) if history else None
+    if history is None or first is None:
+        return {}
+    return {int(first) + index * 3600: kills for index, kills in enumerate(history.kills) if kills > 0}
 
 
 def decode_namespace(obj: Mapping[str, Any]) -> Namespace:

@@ -81,6 +81,8 @@ class OOMNodeState:
     """By policy and name of the entry."""
     boot_id: str | None
     counters: Counters
+    history: Mapping[int, int]
+    """Full hour, in seconds since the epoch -> kills recorded."""
     malformed: str | None = None
     """The problem, if spec or status could not be read."""
 

@@ -20,7 +20,7 @@ from .agent_pods import AgentPods
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
 from .coalescer import Coalescer, pause_seconds
-from .incident_ttl import expired
+from .incident_bounds import IncidentBounds, surplus
 from .kinds import KINDS, POLICY, REPORT, Kind, key_of
 from .objects import Node, OOMNodeState, Report
 from .policy_statuses import PolicyStatuses
@@ -60,6 +60,7 @@ class Reconciler:
         monotonic: Callable[[], float] = time.monotonic,
         stopwatch: Callable[[], float] = time.perf_counter,
         agents: AgentSelector | None = None,
+        bounds: IncidentBounds | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
         takes; `agents`: where the agents' pods are; without it no agent is judged."""
@@ -68,6 +69,7 @@ class Reconciler:
         self._clock = clock
         self._monotonic = monotonic
         self._stopwatch = stopwatch
+        self._bounds = bounds or IncidentBounds()
         self._coalescer = Coalescer()
         self._relists = RelistSchedule()
         self._queue = WriteQueue(clock=monotonic)
@@ -90,7 +92,7 @@ class Reconciler:
         )
         self._statuses = PolicyStatuses(cache, agents=self._agents, interval_seconds=OBJECT_INTERVAL_SECONDS)
         self._kills = 0
-        """Number of changes of incidents."""
+        """Number of changes of incidents and of nodes' kills."""
         self._reported: dict[str, tuple[int, float]] = {}
         """Report's uid -> `_kills` at its last refresh, and when that was."""
         self._expire_due = 0.0
@@ -119,6 +121,8 @@ class Reconciler:
             self._resolution = None
         elif isinstance(record, Node | OOMNodeState):
             self._statuses.node_changed(record.name)
+        if isinstance(record, OOMNodeState) and _history(change.before) != _history(change.after):
+            self._kills += 1
         if isinstance(record, Incident):
             self._kills += 1
             self._statuses.kills_changed(record.node)
@@ -202,7 +206,8 @@ class Reconciler:
             self._report(report, now=now)
         if now >= self._expire_due:
             self._expire_due = now + _EXPIRE_SECONDS
-            self._writer.delete_incidents(expired(self._cache.incidents.values(), now=now))
+            dropped = surplus(self._cache.incidents.values(), bounds=self._bounds, now=now)
+            self._writer.delete_incidents(dropped)
         computed = self._stopwatch() - started
         _log.debug(
             "run finished",
@@ -284,3 +289,7 @@ def _changes_resolution(change: Change) -> bool:
     if isinstance(before, OOMNodeState) and isinstance(after, OOMNodeState):
         return before.boot_id != after.boot_id
     return False
+
+
+def _history(record: object) -> object:
+    return record.history if isinstance(record, OOMNodeState) else None

@@ -11,7 +11,7 @@ from oomkeeper.api.selector import LabelSelector
 from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.reporting.fold import NodeAccount, fold_report
 from oomkeeper.reporting.incident import Incident
-from oomkeeper.resources.oomreport import OOMReportStatus
+from oomkeeper.resources.oomreport import OOMReportStatus, Totals
 from oomkeeper.resources.record import bounded
 
 from .agent_health import UNKNOWN, AgentHealth
@@ -45,6 +45,7 @@ def report_status(
             name=name,
             unattributed=oomnodes[name].counters.unattributed or 0,
             lost_log_records=oomnodes[name].counters.lost_log_records or 0,
+            history=oomnodes[name].history if is_empty(spec.namespace_selector) else {},
         )
         for name in sorted(selected)
         if name in oomnodes
@@ -106,8 +107,8 @@ def _selects(selector: LabelSelector | None, labels: Mapping[str, str] | None) -
 
 
 def _complete(folded: OOMReportStatus, *, silent: list[str]) -> Condition:
-    unattributed = folded.totals.unattributed if folded.totals else 0
-    lost = folded.totals.lost_log_records if folded.totals else 0
+    totals = folded.totals or Totals()
+    unattributed, lost = totals.unattributed, totals.lost_log_records
     if unattributed or lost:
         return Condition(
             "Complete",
@@ -118,7 +119,10 @@ def _complete(folded: OOMReportStatus, *, silent: list[str]) -> Condition:
     if silent:
         message = f"{len(silent)} nodes have no agent that reports, such as {silent[0]}"
         return Condition("Complete", False, "NodesSilent", message)
-    return Condition("Complete", True, "AllAccounted", "every kill is attributed")
+    message = "every kill is attributed"
+    if totals.without_incident:
+        message += f"; the incidents of {totals.without_incident} kills are gone"
+    return Condition("Complete", True, "AllAccounted", message)
 
 
 def next_refresh(report: Report) -> float:

@@ -7,7 +7,7 @@ Pure: incidents, node accounts and a time in; a record of the resource out. What
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -49,6 +49,8 @@ class NodeAccount:
     name: str
     unattributed: int = 0
     lost_log_records: int = 0
+    history: Mapping[int, int] = field(default_factory=dict)
+    """Full hour, in seconds since the epoch -> kills recorded; empty where only some of them are reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,18 @@ def fold_report(
     """Return OOMReport.status without observedGeneration and conditions. `now`: seconds since the epoch;
     `top`: entries per list."""
     start = now - window_seconds
+    incidents, accounts = list(incidents), list(accounts)
     counted = _count(incidents, start=start, end=now)
-    accounts = list(accounts)
+    unlisted = _without_incident(incidents, accounts, start=start)
     namespaces = _sums(counted, lambda incident: incident.namespace)
-    nodes = _sums(counted, lambda incident: incident.node)
+    nodes = _sums(counted, lambda incident: incident.node) + unlisted
     workloads = _sums(counted, lambda incident: incident.workload)
     status = OOMReportStatus(
         refresh_time=format_time(now),
         window_start=format_time(start),
         totals=Totals(
-            kills=sum(item.kills for item in counted),
+            kills=sum(item.kills for item in counted) + unlisted.total(),
+            without_incident=unlisted.total(),
             incidents=len(counted),
             nodes=len(nodes),
             workloads=len(workloads),
@@ -132,6 +136,23 @@ def _count(incidents: Iterable[Incident], *, start: float, end: float) -> list[_
         if placed:
             counted.append(_Counted(incident, sum(kills for _, kills in placed), placed))
     return counted
+
+
+def _without_incident(
+    incidents: Iterable[Incident], accounts: Iterable[NodeAccount], *, start: float
+) -> Counter[str]:
+    """Return the kills of each node that no incident holds any more: it was dropped by a bound, or deleted
+    with its namespace. Compared by the hour, in which nodes and incidents count the same kills."""
+    listed: Counter[tuple[str, int]] = Counter()
+    for incident in incidents:
+        for hour, kills in incident.history:
+            listed[incident.node, hour] += kills
+    missing: Counter[str] = Counter()
+    for account in accounts:
+        for hour, kills in account.history.items():
+            if hour + HOUR_SECONDS > start and kills > listed[account.name, hour]:
+                missing[account.name] += kills - listed[account.name, hour]
+    return missing
 
 
 def _sums(counted: Sequence[_Counted], of: Callable[[Incident], _Key]) -> Counter[_Key]:

@@ -37,6 +37,8 @@ class Totals(Record, frozen=True, kw_only=True):
 
     kills: int = 0
     """Kills."""
+    without_incident: int = 0
+    """Of these, kills whose incident is gone: dropped by a bound, or deleted with its namespace."""
     incidents: int = 0
     """OOMIncidents with a kill in the window."""
     nodes: int = 0
@@ -50,6 +52,7 @@ class Totals(Record, frozen=True, kw_only=True):
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "kills": Bound(minimum=0),
+        "without_incident": Bound(minimum=0),
         "incidents": Bound(minimum=0),
         "nodes": Bound(minimum=0),
         "workloads": Bound(minimum=0),

@@ -319,6 +319,7 @@ REPORT: dict[str, Any] = {
         "windowStart": "2026-11-16T09:00:00Z",
         "totals": {
             "kills": 10,
+            "withoutIncident": 1,
             "incidents": 4,
             "nodes": 2,
             "workloads": 3,

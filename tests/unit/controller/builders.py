@@ -97,6 +97,7 @@ def oomnode(
     owner: str | None = None,
     boot_id: str | None = None,
     unattributed: int = 0,
+    history: dict[int, int] | None = None,
 ) -> OOMNodeState:
     return OOMNodeState(
         name=name,
@@ -111,6 +112,7 @@ def oomnode(
         adjustments=adjusted or {},
         boot_id=boot_id,
         counters=Counters(unattributed=unattributed),
+        history=history or {},
     )
 
 

@@ -84,3 +84,23 @@ def test_report_is_due_when_new_changed_or_after_its_interval() -> None:
     assert next_refresh(
         report("r", invalid="no", status=oomreport.OOMReportStatus(observed_generation=1))
     ) == float("inf")
+
+
+def test_kills_of_a_deleted_namespace_count_in_a_report_over_all_namespaces() -> None:
+    hour = int((NOW - 60) // 3600 * 3600)
+    oomnodes = {"n": oomnode("n", history={hour: 12})}
+
+    def totals(**spec: Any) -> tuple[int, int]:
+        status = report_status(
+            report("r", **spec),
+            incidents=[incident(node="n", count=7)],
+            nodes={"n": node("n")},
+            oomnodes=oomnodes,
+            namespaces={"shop": Namespace(name="shop", uid="shop", version=1, labels={"team": "a"})},
+            now=NOW,
+        )
+        assert status.totals is not None
+        return status.totals.kills, status.totals.without_incident
+
+    assert totals() == (12, 5)
+    assert totals(namespaceSelector={"matchLabels": {"team": "a"}}) == (7, 0)

@@ -105,6 +105,7 @@ def test_an_incident_without_a_kill_in_the_window_is_none() -> None:
     status = fold(incident(kills=(2 * DAY,), history={2 * DAY: 5}))
     assert status["totals"] == {
         "kills": 0,
+        "withoutIncident": 0,
         "incidents": 0,
         "nodes": 0,
         "workloads": 0,
@@ -304,3 +305,23 @@ JSON = st.recursive(
 @given(st.fixed_dictionaries({"metadata": st.just({"name": "x", "uid": "u"}), "spec": JSON, "status": JSON}))
 def test_whatever_an_incident_holds_it_can_be_read_and_folded(obj: dict[str, Any]) -> None:
     fold(decode_incident(obj))
+
+
+def hours(**ages: int) -> dict[int, int]:
+    """Kills by the hour so many hours ago."""
+    return {int(NOW // HOUR * HOUR) - int(age[1:]) * HOUR: kills for age, kills in ages.items()}
+
+
+def test_kills_whose_incident_is_gone_stay_in_the_totals() -> None:
+    """As after `kubectl delete namespace`."""
+    kept = incident(node="a", history={2 * HOUR: 7})
+    account = NodeAccount(name="a", history=hours(h2=12, h3=7, h99=5))
+    status = fold(kept, accounts=(account,))
+    assert (status["totals"]["kills"], status["totals"]["withoutIncident"]) == (19, 12)
+    assert status["byNode"] == [{"name": "a", "kills": 19}]
+    assert sum(row["kills"] for row in status["byWorkload"]) == 7
+
+
+def test_node_that_has_not_reported_its_hours_yet_removes_nothing() -> None:
+    status = fold(incident(node="a", history={2 * HOUR: 7}), accounts=(NodeAccount(name="a"),))
+    assert (status["totals"]["kills"], status["totals"]["withoutIncident"]) == (7, 0)

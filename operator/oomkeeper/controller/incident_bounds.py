@@ -1,0 +1,40 @@
+"""Which OOMIncidents are deleted: those without a recent kill, and the oldest of too many.
+
+Their kills stay counted: each node publishes its kills by the hour (OOMNode.status.history), and reports take
+their totals from there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oomkeeper.reporting.incident import Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentBounds:
+    """How many incidents are kept, and for how long."""
+
+    ttl_seconds: float = 7 * 24 * 3600.0
+    """How long an incident stays after its last kill."""
+    per_namespace: int = 200
+    in_cluster: int = 5000
+
+
+def surplus(incidents: Iterable[Incident], *, bounds: IncidentBounds, now: float) -> list[Incident]:
+    """Return the incidents to delete, those with the oldest last kill first. `now`: seconds since the epoch.
+
+    An incident without a last kill is one that its agent is about to complete, and stays.
+    """
+    dropped: list[Incident] = []
+    kept = 0
+    namespaces: dict[str, int] = {}
+    for incident in sorted(incidents, key=lambda one: (-(one.last_seen or now), one.namespace, one.name)):
+        seen = incident.last_seen if incident.last_seen is not None else now
+        count = namespaces.get(incident.namespace, 0)
+        full = count >= bounds.per_namespace or kept >= bounds.in_cluster
+        if seen < now - bounds.ttl_seconds or (full and incident.last_seen is not None):
+            dropped.append(incident)
+            continue
+        namespaces[incident.namespace] = count + 1
+        kept += 1
+    return dropped[::-1]
