@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from oomkeeper.logformat import get_logger
 from .apiclient import APIClient
 from .cache import ClusterCache
 from .handlers import handlers
+from .incident_bounds import IncidentBounds
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
 from .reconciler import AgentSelector, Reconciler
@@ -37,6 +38,8 @@ class Options:
     """The operator's own namespace, which holds the incidents of host processes."""
     agent_selector: str | None = None
     """Label selector of the agents' pods in that namespace; None judges no agent."""
+    bounds: IncidentBounds = field(default_factory=IncidentBounds)
+    """Which incidents are kept."""
     liveness: str | None = None
     """URL for kopf's health endpoint, such as http://0.0.0.0:8080/healthz."""
 
@@ -55,7 +58,7 @@ async def run(options: Options) -> None:
         if options.namespace and options.agent_selector
         else None
     )
-    reconciler = Reconciler(api=api, cache=ClusterCache(), agents=agents)
+    reconciler = Reconciler(api=api, cache=ClusterCache(), agents=agents, bounds=options.bounds)
     try:
         restarts = Backoff()
         delay_seconds = 0.0

@@ -16,6 +16,9 @@ def start(
     kubeconfig: Path | None,
     namespace: str,
     agent_selector: str | None,
+    incident_ttl: str,
+    incidents_per_namespace: int,
+    incidents: int,
     liveness: str | None,
     log_level: str,
     log_format: LogFormat,
@@ -31,7 +34,10 @@ def start(
     configure_logging(level=getattr(logging, log_level.upper()), log_format=log_format)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
+        from oomkeeper.api.scalars import duration_seconds
+
         from .app import Options, run
+        from .incident_bounds import IncidentBounds
     except ModuleNotFoundError as error:
         print(
             f"oomkeeper controller: {error.name} is not installed: install oomkeeper[controller]",
@@ -39,12 +45,21 @@ def start(
         )
         return 2
     try:
+        ttl_seconds = duration_seconds(incident_ttl)
+    except ValueError as error:
+        print(f"oomkeeper controller: --incident-ttl: {error}", file=sys.stderr)
+        return 2
+    bounds = IncidentBounds(
+        ttl_seconds=ttl_seconds, per_namespace=incidents_per_namespace, in_cluster=incidents
+    )
+    try:
         asyncio.run(
             run(
                 Options(
                     kubeconfig=kubeconfig,
                     namespace=namespace,
                     agent_selector=agent_selector,
+                    bounds=bounds,
                     liveness=liveness,
                 )
             )
