@@ -68,7 +68,10 @@ def bounded(record: R) -> R:
     changes: dict[str, Any] = {}
     for name in record.__struct_fields__:
         value = getattr(record, name)
-        within = _within(value, record.BOUNDS.get(name, _UNBOUNDED))
+        bound = record.BOUNDS.get(name, _UNBOUNDED)
+        if bound is _UNBOUNDED and not isinstance(value, Record | tuple | dict):
+            continue
+        within = _within(value, bound)
         if within is not value:
             changes[name] = within
     return msgspec.structs.replace(record, **changes) if changes else record

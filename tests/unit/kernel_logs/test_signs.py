@@ -37,6 +37,11 @@ def signs_in(text: str) -> list[Sign]:
             "being 60.00% > 50.00% for > 20s with reclaim activity",
             "SystemdOomd",
         ),
+        (
+            "avril 16 21:08:50 systemd-oomd[93234]: Killed /user.slice/a.scope due to memory used",
+            "SystemdOomd",
+        ),
+        ("Jan 09 14:32:25 H systemd-oomd[70]: oomd attempting to kill 113 with KILL", "SystemdOomd"),
         ('Jun 20 03:23:46 h earlyoom[5]: sending SIGTERM to process 7 uid 0 "a": badness 9', "Earlyoom"),
         ("Jun 20 03:23:46 h nohang[8]: Sending SIGTERM to the victim", "Nohang"),
         ("user: warning: [2026-11-23T09:09:20Z]: [talos] OOM controller triggered", "TalosOOM"),
@@ -90,6 +95,11 @@ def test_line_number_in_large_log_is_that_of_the_file() -> None:
     log = noise * number + "Jun 20 03:23:46 h systemd[1]: a.service: Failed with result 'oom-kill'.\n" + noise
     (sign,) = signs_in(log)
     assert sign.line == number + 1
+
+
+def test_suppressed_slab_messages_are_no_suppressed_oom_reports() -> None:
+    signs = signs_in("[    1.000000] slab_out_of_memory: 72 callbacks suppressed\n")
+    assert all(sign.kind != "ReportsSuppressed" for sign in signs)
 
 
 def test_log_without_oom_has_no_signs() -> None:

@@ -175,6 +175,7 @@ def test_summary_of_vendor_without_constraint_is_read() -> None:
             b"Killed process 7 (a) total-vm:20000000kB, anon-rss:16477484kB, file-rss:4kB",
             (20000000, 16477484, 4),
         ),
+        (b"Killed process 7 (a), UID 1000, total-vm:9kB, anon-rss:8kB, file-rss:4kB", (9, 8, 4)),
         (b"Killed process 7 (a) total-vm:20000000kB, anon-rss:164774", (20000000, None, None)),
         (b"Killed process 7 (a) total-vm:20000000kB", (20000000, None, None)),
         (b"Killed process 7 (a) total-vm:200000", (None, None, None)),

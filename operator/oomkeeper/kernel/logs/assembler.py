@@ -12,6 +12,7 @@ from .broken_lines.line_kinds import (
     STATISTIC,
     TABLE_HEADER,
     TABLE_ROW,
+    TABLE_ROW_START,
     find_line,
 )
 from .broken_lines.run_on import RUN_ON_MIN_BYTES, split_run_on
@@ -110,7 +111,9 @@ class Assembler:
     def _line(self, line: bytes) -> None:
         if line[:1] == b"[" and not self._entries.active:
             # printk's stamp or a row of the task table: what follows does not apply to it.
-            if (frame := parse_dmesg(line)) is not None:
+            if TABLE_ROW_START.match(line):
+                self._bare(line)
+            elif (frame := parse_dmesg(line)) is not None:
                 self._begin(frame, len(line))
             else:
                 self._bare(line)
@@ -244,7 +247,9 @@ class Assembler:
         """Return True if the last line breaks off before words that usually begin a line: `Out of memory:`
         before `Killed process`."""
         text = self._out[self._last].text
-        return text.startswith((b"Memory cgroup", b"Out of")) or not text.strip()
+        if text[:1] in (b"M", b"O"):
+            return text.startswith((b"Memory cgroup", b"Out of"))
+        return not text or text.isspace()
 
     def _plain(self, text: bytes, width: int) -> None:
         if b"#0" in text:
@@ -255,7 +260,8 @@ class Assembler:
         self._last = len(self._out) - 1
         self._broken.begin(text, width)
         self._foreign_between = 0
-        self._note_columns(text)
+        if text[:1] == b"[":
+            self._note_columns(text)
 
     def _foreign(self, line: bytes) -> None:
         self._out.append(LogRecord(text=line[:RECORD_MAX_BYTES], kernel=False))

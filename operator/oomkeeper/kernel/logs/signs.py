@@ -37,13 +37,14 @@ _KINDS = (
     ),
     Kind(
         "ReportsSuppressed",
-        rb"(?:oom_kill_process|dump_header|out_of_memory): \d+ callbacks suppressed",
+        rb"(?<!\w)(?:oom_kill_process|dump_header|out_of_memory): \d+ callbacks suppressed",
         "The kernel suppressed OOM reports because of its rate limit: more OOM events happened than the log "
         "shows. `grep oom_kill /proc/vmstat` has the number of kills since boot.",
     ),
     Kind(
         "SystemdOomd",
-        rb"systemd-oomd(?:\[\d+\])?: (?:Killed|Marked)|systemd-oomd killed|due to memory pressure for /",
+        rb"systemd-oomd(?:\[\d+\])?: (?:Killed|Marked|oomd attempting to kill)"
+        rb"|systemd-oomd killed|due to memory pressure for /",
         "systemd-oomd killed a cgroup because of memory pressure; the kernel's OOM killer did not. For the "
         "reason run `journalctl -u systemd-oomd` and `oomctl`.",
     ),

@@ -15,7 +15,7 @@ from ...model.kill import Kill
 from ...model.log import LogRecord
 from .before import Before
 from .build import build
-from .event import Draft
+from .event import CHECK_EVERY, Draft
 from .killline import parse_killed
 from .kinds import HEADER_MARK, HEADS, Kind, kind_of
 from .oomkill import parse_summary
@@ -33,7 +33,6 @@ _MAX_LINE_BYTES = 4096
 _MAX_RECORD_BYTES = 1 << 16
 """printk() cuts a record at about 1 KiB, the reader of /dev/kmsg at 8; the kernel prints nothing longer, and
 long texts would make patterns slow."""
-_CHECK_EVERY = 4096
 _MAX_SECTION_LINES = 32768
 """Kernels before 4.2 print a line per CPU and zone; nothing but the task table is longer."""
 _COUNTERS = (b"memory: usage ", b"memory+swap: usage ", b"Memory cgroup stats for ")
@@ -65,13 +64,13 @@ class ReportAssembler:
         if not record.kernel:
             return _NONE
         text = record.text
-        if self._excerpt is not None and self._excerpt.is_echo(record):
-            return _NONE
         self._cached = None
         if len(text) > _MAX_LINE_BYTES:
             text = _bounded(text)
             record = record._replace(text=text)
         if text[:5] in HEADS or HEADER_MARK in text:
+            if self._excerpt is not None and self._excerpt.is_echo(record):
+                return _NONE
             kind = kind_of(text)
             if kind is not None:
                 closed = self._expire(kind, record) + self._take(kind, record)
@@ -86,10 +85,8 @@ class ReportAssembler:
                 self._forget_lost()
             return self._age(record.usec) if self._done is not None else _NONE
         caller = record.caller
-        if caller is None or caller == draft.caller or draft.caller is None:
-            draft.add_body(text)
-            if len(draft.body) % _CHECK_EVERY == 0 and not draft.truncated:
-                return self._check_stale(draft)
+        if (caller is None or caller == draft.caller or draft.caller is None) and draft.add_body(text):
+            return self._check_stale(draft)
         return _NONE
 
     def feed_all(self, records: Iterable[LogRecord]) -> Iterator[Kill]:
@@ -265,7 +262,7 @@ class ReportAssembler:
     def _check_stale(self, draft: Draft) -> tuple[Kill, ...]:
         """Close a report whose section has thousands of lines, unless it is the task table: the report was
         cut off."""
-        recent = draft.body[-_CHECK_EVERY:]
+        recent = draft.body[-CHECK_EVERY:]
         if sum(text[:1] == b"[" for text in recent) * 4 > len(recent):
             return _NONE
         if len(draft.body) < _MAX_SECTION_LINES:

@@ -13,6 +13,7 @@ from .tasks import rows_of
 MAX_EVENT_BYTES = 24 << 20
 """More than a table of 200,000 tasks needs; the rest of a longer event is left out, and `truncated` is
 set."""
+CHECK_EVERY = 4096
 _RECORD_BYTES = 60
 """Cost of a bytes object and its place in a list, besides the text."""
 
@@ -72,13 +73,15 @@ class Draft:
         self.sections.append(Section(kind, text, self.body))
         self._count(kind, text, usec, seq)
 
-    def add_body(self, text: bytes) -> None:
-        """Append a line to the section that is open."""
+    def add_body(self, text: bytes) -> bool:
+        """Append a line to the section that is open. Return True every `CHECK_EVERY` lines: it may be no
+        report any more."""
         self.size_bytes += len(text) + _RECORD_BYTES
         if self.size_bytes > MAX_EVENT_BYTES:
             self.truncated = True
-        else:
-            self.body.append(text)
+            return False
+        self.body.append(text)
+        return not len(self.body) & (CHECK_EVERY - 1)
 
     def add_kill(self, record: LogRecord) -> None:
         """Add a `Killed process` line."""

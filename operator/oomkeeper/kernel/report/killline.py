@@ -1,6 +1,7 @@
 """Parse the lines that name processes: chosen, killed, reaped, already exiting.
 
     Killed process 1, UID 27, (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB             el6's 2.6.32
+    Killed process 1 (x), UID 27, total-vm:1kB, anon-rss:1kB, file-rss:1kB             el7's 3.10
     Killed process 1 (x)                                                               2.6.32
     Killed process 1 (x) vsz:1kB, anon-rss:1kB, file-rss:1kB                           2.6.33 to 2.6.35
     Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB                      until 4.4
@@ -22,7 +23,7 @@ from .text import KIB, readable
 
 _KILLED = lazy(
     rb".*?Killed process (?P<pid>\d{1,20})(?:, UID (?P<old_uid>\d{1,20}),)? \((?P<comm>.{0,64})\),?"
-    rb" (?:total-vm|vsz):(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB"
+    rb"(?: UID (?P<el7_uid>\d{1,20}),)? (?:total-vm|vsz):(?P<vm>\d{1,20})kB, anon-rss:(?P<anon>\d{1,20})kB"
     rb"(?:, file-rss:(?P<file>\d{1,20})kB"
     rb"(?:, shmem-rss:(?P<shmem>\d{1,20})kB)?(?:, UID:(?P<uid>\d{1,20}))?"
     rb"(?: pgtables:(?P<pgtables>\d{1,20})kB)?"
@@ -34,7 +35,7 @@ _REAPED = lazy(rb"oom_reaper: reaped process (?P<pid>\d{1,20}) \((?P<comm>.{0,64
 _NAMED = lazy(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
 _CUT = lazy(
     rb".*?Killed process (?P<pid>\d{1,20})(?=[ ,])(?:, UID \d{1,20},)?(?: \((?P<comm>.{0,15}?)\)"
-    rb"(?:,? (?:total-vm|vsz):(?P<vm>\d{1,20})kB,?)?)?",
+    rb"(?:,?(?: UID \d{1,20},)? (?:total-vm|vsz):(?P<vm>\d{1,20})kB,?)?)?",
     re.DOTALL,
 )
 """A pid, comm or size at the very end may be truncated, and is not read."""
@@ -51,7 +52,7 @@ def parse_killed(text: bytes) -> Victim | None:
             return None
         return Victim(pid=int(cut["pid"]), comm=readable(cut["comm"] or b""), total_vm_bytes=_kib(cut["vm"]))
     group = match.group
-    uid = group("uid") or group("old_uid")
+    uid = group("uid") or group("old_uid") or group("el7_uid")
     return Victim(
         pid=int(group("pid")),
         comm=readable(group("comm")),

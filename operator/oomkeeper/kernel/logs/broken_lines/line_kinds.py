@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 from ...lazy import lazy
 
+_ROW_START = rb"\[ *\d+\] +\d+ +\d+ "
+TABLE_ROW_START = lazy(_ROW_START)
+"""How a row of the task table begins, and no stamp does."""
 KNOWN_START = lazy(
-    rb"\[ *\d+\] +\d+ +\d+ |\[ *pid *\]"
+    _ROW_START + rb"|\[ *pid *\]"
     rb"|(?:CPU: \d+ (?:UID|PID)|Pid: \d+, comm): "
     rb"|(?:Hardware name|Workqueue|Call Trace|Mem-Info|Call trace)\b"
     rb"|Node \d+ "

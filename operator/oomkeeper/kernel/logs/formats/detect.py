@@ -13,7 +13,7 @@ from .timestamps import MONTH, WORD
 
 _MAY_BEGIN = lazy(
     rb"[\[{\x1e<\d]|data: \{|kernel|[A-Z][a-z]{2} "
-    rb"|" + WORD + rb" (?:\d{4}-| ?\d|" + MONTH + rb" +\d)"
+    rb"|" + WORD + rb" (?:\d{4}-\d| ?\d{1,2} (?:\d{4} )?\d\d:|" + MONTH + rb" +\d{1,2} \d)"
     rb"|(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local|res)[\d ]*:"
 )
 """How a framed line begins, except those whose fields `|` or `: [` separates. Nearly all bare lines of a

@@ -1,0 +1,220 @@
+"""Verdicts claim nothing beyond the log."""
+
+import pytest
+
+from oomkeeper.diagnosis import diagnose
+from oomkeeper.diagnosis.whatif import scenarios
+from oomkeeper.kernel.cgroup.containers import parse_container
+from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.cause import Cause, Confidence, Level, Outcome, Remedy
+from oomkeeper.model.kill import Kill
+from oomkeeper.model.log import LogRecord
+from oomkeeper.reporting.kill_charts import kill_charts
+from oomkeeper.reporting.kill_record import kill_record
+
+ID = "46b3" + "0" * 60
+SIZES = "total-vm:9000kB, anon-rss:8000kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:40kB oom_score_adj:0"
+NODE_KILL = f"Out of memory: Killed process 7 (a) {SIZES}"
+MEMCG_KILL = f"Memory cgroup out of memory: Killed process 7 (a) {SIZES}"
+HEADER = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0"
+CPU = "CPU: 1 PID: 3 Comm: x Not tainted 5.4.0 #1"
+TITLE = "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+MEM_INFO = (
+    "Mem-Info:",
+    "active_anon:100 inactive_anon:10 isolated_anon:0",
+    " slab_reclaimable:5 slab_unreclaimable:5 free:127232",
+    "Node 0 DMA32 free:508928kB min:4096kB low:5000kB high:6000kB present:520000kB managed:519168kB",
+    "129792 pages RAM",
+)
+
+
+def event(*lines: str) -> Kill:
+    (kill,) = parse_records((LogRecord(line.encode()) for line in lines), excerpt=True)
+    return kill
+
+
+def _summary_line(oom: str, task: str) -> str:
+    return (
+        f"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg={oom},"
+        f"task_memcg={task},task=a,pid=7,uid=0"
+    )
+
+
+def _row(pid: int, name: str) -> str:
+    return f"[{pid:7d}]     0 {pid:5d}     2250     2000    40960        0             0 {name}"
+
+
+@pytest.mark.parametrize("gfp", ["0x0()", "0x0"])
+def test_page_fault_without_cgroup_evidence_is_unknown(gfp: str) -> None:
+    header = f"x invoked oom-killer: gfp_mask={gfp}, order=0, oom_score_adj=0"
+    verdict = diagnose(event(header, *MEM_INFO, NODE_KILL))
+    assert (verdict.cause, verdict.confidence) == (Cause.UNKNOWN, Confidence.LOW)
+    assert any("pagefault_out_of_memory" in sentence for sentence in verdict.uncertain)
+
+
+def test_page_fault_at_a_cgroup_limit_is_the_limit() -> None:
+    header = "x invoked oom-killer: gfp_mask=0x0(), order=0, oom_score_adj=0"
+    verdict = diagnose(event(header, _summary_line("/a", "/a"), MEMCG_KILL))
+    assert verdict.cause is Cause.CGROUP_LIMIT
+
+
+def test_share_of_unknown_total_is_not_shown() -> None:
+    kill = event(HEADER, *MEM_INFO[:3], NODE_KILL)
+    charts = kill_charts(kill_record(kill, diagnose(kill)))
+    bars = [bar for chart in charts if chart.title == "Memory breakdown" for bar in chart.bars]
+    assert bars
+    assert {(bar.share, bar.note) for bar in bars} == {(None, "")}
+
+
+@pytest.mark.parametrize("task", ["", "/worker"])
+@pytest.mark.parametrize("limit", [True, False])
+def test_unit_at_its_memory_max_is_a_cgroup_limit(task: str, limit: bool) -> None:
+    path = "/system.slice/postgresql.service"
+    usage = ["memory: usage 524288kB, limit 524288kB, failcnt 2"] if limit else []
+    verdict = diagnose(event(HEADER, *usage, _summary_line(path, path + task), MEMCG_KILL))
+    assert (verdict.cause, verdict.level) == (Cause.CGROUP_LIMIT, Level.OWN)
+    assert verdict.summary.startswith("Service postgresql.service reached its memory limit (MemoryMax)")
+    (advice,) = [item.message for item in verdict.advice if item.remedy is Remedy.FIT_LIMIT]
+    assert "systemctl set-property postgresql.service MemoryMax=" in advice
+    assert "systemReserved" not in "".join(item.message for item in verdict.advice)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/system.slice", "/kube-reserved", "/system-reserved.slice", "/podruntime.slice", "/x/system.slice"],
+)
+def test_slice_of_all_system_daemons_is_a_system_slice_limit(path: str) -> None:
+    verdict = diagnose(event(_summary_line(path, f"{path}/a.service"), MEMCG_KILL))
+    assert (verdict.cause, verdict.level) == (Cause.SYSTEM_SLICE_LIMIT, Level.SYSTEM_SLICE)
+
+
+@pytest.mark.parametrize(
+    ("path", "runtime", "command"),
+    [
+        (f"/docker/{ID}", "Docker", "docker update --memory"),
+        (f"/system.slice/docker-{ID}.scope", "Docker", "docker update --memory"),
+        (f"/machine.slice/libpod-{ID}.scope", "Podman", "podman update --memory"),
+        (f"/machine.slice/libpod-{ID}.scope/container", "Podman", "podman update --memory"),
+        (f"/libpod_parent/libpod-{ID}", "Podman", "podman update --memory"),
+        (f"/ecs/0123456789abcdef0123456789abcdef/{ID}", "ECS", "task definition"),
+        (f"/ecstasks.slice/ecstasks-0123.slice/docker-{ID}.scope", "ECS", "task definition"),
+        (f"/system.slice/nerdctl-{ID}.scope", "nerdctl", "nerdctl update --memory"),
+    ],
+)
+def test_container_outside_kubernetes_is_named_with_its_own_fix(
+    path: str, runtime: str, command: str
+) -> None:
+    usage = "memory: usage 524288kB, limit 524288kB, failcnt 2"
+    kill = event(HEADER, usage, _summary_line(path, path), MEMCG_KILL)
+    verdict = diagnose(kill)
+    assert kill_record(kill, verdict).container_id == ID
+    assert verdict.summary.startswith(f"{runtime} container {ID[:12]} reached its memory limit")
+    (advice,) = [item.message for item in verdict.advice if item.remedy is Remedy.FIT_LIMIT]
+    assert command in advice
+    assert "/sys/fs/cgroup" not in advice
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "", "/docker", "/docker/abc", f"/{ID}", "/user.slice/a.scope", "/ecs/x/y"]
+)
+def test_path_without_container_has_none(path: str) -> None:
+    assert parse_container(path) is None
+
+
+def test_boot_panic_without_processes_gets_advice_for_it() -> None:
+    for lines in (
+        (HEADER, *MEM_INFO, TITLE, "Out of memory and no killable processes..."),
+        (*MEM_INFO, TITLE),
+    ):
+        verdict = diagnose(event(*lines, "Kernel panic - not syncing: System is deadlocked on memory"))
+        assert (verdict.cause, verdict.outcome) == (Cause.NO_KILLABLE_PROCESS, Outcome.PANICKED)
+        assert "497 MiB of 507 MiB was free" in verdict.summary
+        assert "ran out of memory" not in verdict.summary
+        assert not any("-1000" in item.message for item in verdict.advice)
+
+
+def test_no_killable_process_with_full_zones_ran_out_of_memory() -> None:
+    full = [line.replace("free:508928kB", "free:1000kB") for line in MEM_INFO]
+    lines = (HEADER, *full, TITLE, _row(3, "x"), "Out of memory and no killable processes...")
+    verdict = diagnose(event(*lines))
+    assert verdict.summary.startswith("The node ran out of memory")
+    assert any("-1000" in item.message for item in verdict.advice)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ([_row(7, "a"), _row(3, "x")], True),
+        ([_row(7, "a"), _row(2, "x")], True),
+        ([_row(7, "a")], False),
+        ([_row(3, "x")], False),
+        ([], False),
+    ],
+)
+def test_what_if_needs_a_complete_table(rows: list[str], shown: bool) -> None:
+    kill = event(HEADER, CPU, *MEM_INFO, TITLE, *rows, NODE_KILL)
+    assert bool(scenarios(kill)) is shown
+
+
+def test_what_if_needs_a_known_cause() -> None:
+    header = "x invoked oom-killer: gfp_mask=0x0(), order=0, oom_score_adj=0"
+    assert scenarios(event(header, CPU, TITLE, _row(7, "a"), _row(3, "x"), NODE_KILL)) == ()
+
+
+def test_small_slab_cache_is_not_said_to_fill_the_kernel_memory() -> None:
+    mem_info = [line.replace("slab_unreclaimable:5", "slab_unreclaimable:100000") for line in MEM_INFO]
+    slab = (
+        "Unreclaimable slab info:",
+        "Name                      Used          Total",
+        "kmalloc-64  2000KB   2253KB",
+    )
+    verdict = diagnose(event(HEADER, *mem_info, *slab, NODE_KILL))
+    text = verdict.summary + "".join(item.message for item in verdict.advice)
+    assert "kernel memory" in text
+    assert "most of it (2.2 MiB)" not in text
+    assert "in slab cache kmalloc-64" not in text
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (" memory_max_write+0x1/0x2", "the limit was being lowered"),
+        (" mem_cgroup_resize_limit+0x1/0x2", "the limit was being lowered"),
+    ],
+)
+def test_lowered_limit_is_reported(function: str, words: str) -> None:
+    lines = (HEADER, CPU, "Call Trace:", function, _summary_line("/a", "/a"), MEMCG_KILL)
+    assert words in diagnose(event(*lines)).summary
+
+
+def test_swapoff_is_reported() -> None:
+    lines = (HEADER, CPU, "Call Trace:", " try_to_unuse+0x1/0x2", *MEM_INFO, NODE_KILL)
+    assert "swapoff" in diagnose(event(*lines)).summary
+
+
+def test_report_without_a_choice_says_that_no_process_was_chosen() -> None:
+    lines = (
+        HEADER,
+        CPU,
+        "Call Trace:",
+        " dump_header+0x1/0x2",
+        " out_of_memory+0x3/0x4",
+        " __alloc_pages+0x1/0x2",
+    )
+    verdict = diagnose(event(*lines))
+    assert verdict.outcome is Outcome.NO_VICTIM
+    assert any("no process was chosen" in sentence for sentence in verdict.uncertain)
+
+
+def test_oops_inside_a_report_is_reported() -> None:
+    lines = (HEADER, CPU, "BUG: unable to handle page fault for address: 0", *MEM_INFO, NODE_KILL)
+    assert any("oops" in sentence for sentence in diagnose(event(*lines)).uncertain)
+
+
+@pytest.mark.parametrize(
+    ("adj", "remark"), [(100, False), (200, False), (300, False), (1000, True), (987, True)]
+)
+def test_kubernetes_remark_is_left_out_for_values_of_a_desktop(adj: int, remark: bool) -> None:
+    line = MEMCG_KILL.replace("oom_score_adj:0", f"oom_score_adj:{adj}")
+    sentences = diagnose(event(line)).uncertain
+    assert any("Kubernetes" in sentence for sentence in sentences) is remark
