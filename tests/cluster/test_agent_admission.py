@@ -29,9 +29,6 @@ def chart(testbed_say: Say) -> Iterator[ChartHarness]:
         yield made
 
 
-POD_UID = "0a1b2c3d-1111-2222-3333-444455556666"
-
-
 class Writer:
     """A client with a token, writing what agents write."""
 
@@ -73,7 +70,7 @@ class Writer:
         node: str,
         subresource: str | None = None,
         namespace: str = "default",
-        of_pod: bool = True,
+        of_workload: bool = True,
         **metadata: Any,
     ) -> None:
         document: Json = {
@@ -82,7 +79,9 @@ class Writer:
             "metadata": {"name": name, "namespace": namespace, **metadata},
         }
         if subresource is None:
-            subject = {"pod": {"name": name, "uid": POD_UID}} if of_pod else {"cgroup": f"/of-{name}"}
+            subject = (
+                {"workload": {"kind": "Pod", "name": name}} if of_workload else {"cgroup": f"/of-{name}"}
+            )
             document["spec"] = {"nodeName": node, "cause": "CgroupLimit", **subject}
             return self._apply(document=document)
         return self._apply(f"--subresource={subresource}", document=document | {"status": {"count": 1}})
@@ -187,10 +186,10 @@ def test_what_others_put_on_an_incident_does_not_stop_its_agent(
     confined.harness.merge(path, {"metadata": {"finalizers": None}})
 
 
-def test_incident_without_a_pod_belongs_in_the_operators_namespace(agent_a: Writer) -> None:
+def test_incident_without_a_workload_belongs_in_the_operators_namespace(agent_a: Writer) -> None:
     why = f"belongs in the operator's namespace, {NAMESPACE}"
-    assert why in _forbidden(lambda: agent_a.incident("host", node="node-a", of_pod=False))
-    agent_a.incident("host", node="node-a", of_pod=False, namespace=NAMESPACE)
+    assert why in _forbidden(lambda: agent_a.incident("host", node="node-a", of_workload=False))
+    agent_a.incident("host", node="node-a", of_workload=False, namespace=NAMESPACE)
 
 
 def test_extra_patch_role_does_not_let_agent_write_the_spec_of_its_oomnode(
