@@ -18,7 +18,7 @@ _AS_LINES = (
 OF_EXAMPLES = (
     "examples/keep-defaults.yaml",
     "examples/kill-allocating-task.yaml",
-    "examples/report-cluster.yaml",
+    "examples/report-week.yaml",
 )
 """Examples for a user's cluster: none that selects nodes by labels that they may have."""
 

@@ -14,13 +14,13 @@ def show(harness: Harness, *, tell: Narrator) -> None:
     kubectl.show("get", "pods", f"--namespace={NAMESPACE}", empty_ok=False)
     # A crash loop keeps counting: wait for a moment at which the sums agree.
     total = eventually(
-        lambda: _report_agrees(harness), what="OOMReport cluster counts what the incidents count"
+        lambda: _report_agrees(harness), what="OOMReport week counts what the incidents count"
     )
     tell.say("Policies, nodes and the cluster's report:")
     kubectl.show("get", "oomp,oomn,oomr", empty_ok=False)
     tell.say("Every incident, with a one-sentence summary:")
     kubectl.show("get", "oomi", "--all-namespaces", "--output=wide", empty_ok=False)
-    tell.fact(total >= 5, f"OOMReport cluster counted {total} kills, the sum over all incidents")
+    tell.fact(total >= 5, f"OOMReport week counted {total} kills, the sum over all incidents")
 
     tell.step("One incident in full: what to do about it")
     [name] = [one["metadata"]["name"] for one in incidents(harness) if pod_of(one) == "pair"]
@@ -37,7 +37,7 @@ def show(harness: Harness, *, tell: Narrator) -> None:
 
 
 def _report_agrees(harness: Harness) -> int:
-    report = harness.kubectl.get("oomreport", "cluster").get("status", {}).get("totals", {}).get("kills", 0)
+    report = harness.kubectl.get("oomreport", "week").get("status", {}).get("totals", {}).get("kills", 0)
     counted = sum(
         one["status"]["count"]
         for one in harness.kubectl.items("oomincidents", "--all-namespaces")

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.cluster.chart_harness import Helm, HelmError, object_named, of_kind
+from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind
 
 from .values_page import PAGE, values_page
 
@@ -239,3 +240,12 @@ def test_every_value_has_a_meaning_unless_its_name_is_a_kubernetes_field() -> No
         "extraArgs", "extraEnv", "extraVolumes", "extraVolumeMounts", "updateStrategy", "minReadySeconds",
         "maxUnavailable", "window", "refreshInterval", "top",
     }  # fmt: skip
+
+
+def test_examples_do_not_collide_with_objects_of_the_chart(renderer: Helm) -> None:
+    owned = {(one["kind"], one["metadata"]["name"]) for one in renderer.rendered()}
+    examples = [
+        one for path in (ROOT / "examples").glob("*.yaml") for one in yaml.safe_load_all(path.read_text())
+    ]
+    assert examples
+    assert owned & {(one["kind"], one["metadata"]["name"]) for one in examples} == set()
