@@ -13,9 +13,7 @@ def show(harness: Harness, *, tell: Narrator) -> None:
     tell.say("What Kubernetes itself shows:")
     kubectl.show("get", "pods", f"--namespace={NAMESPACE}", empty_ok=False)
     # A crash loop keeps counting: wait for a moment at which the sums agree.
-    total = eventually(
-        lambda: _report_agrees(harness), what="OOMReport week counts what the incidents count"
-    )
+    total = eventually(lambda: _report_agrees(harness), what="OOMReport week counts what the incidents count")
     tell.say("Policies, nodes and the cluster's report:")
     kubectl.show("get", "oomp,oomn,oomr", empty_ok=False)
     tell.say("Every incident, with a one-sentence summary:")

@@ -147,7 +147,7 @@ def test_memory_is_bounded_over_long_stream() -> None:
         tracemalloc.stop()
         return most
 
-    assert peak(12) < peak(3) * 1.2 + 100_000
+    assert peak(4) < peak(1) * 1.2 + 100_000
 
 
 def test_overlong_line_is_cut_and_next_line_is_read() -> None:
