@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,6 +29,9 @@ lint: venv  ## run ruff, mypy --strict, import-linter, and check that generated 
 	$(BIN)/lint-imports
 	$(BIN)/python -m oomkeeper.api.generate --check
 	$(BIN)/python -m oomkeeper.api.document --check
+
+lint-workflows:  ## check the GitHub workflows with actionlint (needs Go)
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 format: venv  ## format the code with ruff
 	$(BIN)/ruff check --fix .
