@@ -1,4 +1,4 @@
-"""Bytes of a log on their way in: is it text at all, in which encoding, and how far along are we?"""
+"""Check that an input is text, convert its encoding, and report the progress of reading."""
 
 import codecs
 import io
@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from oomkeeper.model.units import bytes_text
+
 _HEAD_BYTES = 64 << 10
 _ENOUGH_BYTES = 1024
 _CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
-"""Control characters that no log is full of: all but tab, line feed, vertical tab, form feed, return and
+"""Control characters that are rare in logs: all but tab, line feed, vertical tab, form feed, return and
 escape.
 """
 _MOST_CONTROLS = 0.05
@@ -18,13 +20,13 @@ _MOST_CONTROLS = 0.05
 below 1 %.
 """
 _NUL_RUN = re.compile(rb"\0{64,}")
-"""What a file system leaves in a log file after a power cut; says nothing of the rest."""
+"""Left in a log file by the file system after a power failure; not evidence of binary data."""
 _PROGRESS_FROM_BYTES = 32 << 20
 _PROGRESS_EVERY_SECONDS = 0.5
 
 
 class BinaryFileError(Exception):
-    """The input is no text; the message says what it looks like and what to do."""
+    """The input is not text; the message states what it looks like and what to do."""
 
 
 class TextInput:
@@ -42,11 +44,12 @@ class TextInput:
 
     @property
     def head(self) -> bytes:
-        """The first bytes, which stay to be read; empty once they were."""
+        """The first bytes, which are not consumed; empty once they have been read."""
         return self._head or b""
 
     def read(self, size: int = 1 << 16, /) -> bytes:
-        """What one read gives, `size` bytes or a little more where an encoding swells; empty at the end."""
+        """Return the bytes of one read: `size`, or a little more where the encoding expands; empty at the
+        end."""
         data, self._head = self._head, None
         if not data:
             data = self._next(size)
@@ -55,7 +58,7 @@ class TextInput:
         return data
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """The same into `buffer`, never more than it holds."""
+        """Read the same into `buffer`, never more than fits."""
         if not self._head and self._decoder is None:
             size = self._raw.readinto(buffer) or 0
         else:
@@ -70,14 +73,14 @@ class TextInput:
         while data := self._raw.read(size):
             if self._decoder is None:
                 return data
-            # Half a character gives nothing yet, which must not read as the end.
+            # A partial character gives no text yet, which must not look like the end.
             if text := self._decoder.decode(data).encode("utf-8", "replace"):
                 return text
         return b""
 
     def _first(self) -> bytes:
         head = b""
-        # Enough to judge by and no more: the rest of a pipe need not have been written yet.
+        # Only as much as the check needs: the rest of a pipe may not have been written yet.
         while len(head) < _HEAD_BYTES and len(_NUL_RUN.sub(b"", head)) < _ENOUGH_BYTES:
             more = self._raw.read(_HEAD_BYTES - len(head))
             if not more:
@@ -93,7 +96,8 @@ class TextInput:
 def _check_text(name: str, head: bytes) -> None:
     if head.startswith(b"LPKSHHRH"):
         raise BinaryFileError(
-            f"{name}: is a systemd journal; give its text: journalctl --file={name} | oomkeeper explain -"
+            f"{name}: is a systemd journal; pipe its text instead: journalctl --file={name} | oomkeeper "
+            "explain -"
         )
     rest = _NUL_RUN.sub(b"", head)
     controls = len(rest) - len(rest.translate(None, _CONTROLS))
@@ -102,7 +106,7 @@ def _check_text(name: str, head: bytes) -> None:
 
 
 class Progress:
-    """One line on a terminal that is rewritten in place, for input large enough to be waited for."""
+    """One line on a terminal that is rewritten in place, for large inputs."""
 
     def __init__(self, stream: TextIO, total_bytes: int | None) -> None:
         self._stream, self._total = stream, total_bytes
@@ -118,15 +122,15 @@ class Progress:
         if now < self._next_at:
             return
         self._next_at = now + _PROGRESS_EVERY_SECONDS
-        part = f"{seen_bytes >> 20:,} MiB"
+        part = bytes_text(seen_bytes)
         if self._total:
-            part = f"{min(100, seen_bytes * 100 // self._total)} % of {self._total >> 20:,} MiB"
+            part = f"{min(100, seen_bytes * 100 // self._total)} % of {bytes_text(self._total)}"
         self._stream.write(f"\r\x1b[Kreading: {part}, {self.kills:,} OOM events so far")
         self._stream.flush()
         self._shown = True
 
     def clear(self) -> None:
-        """Take the line away before something else is printed."""
+        """Remove the line before something else is printed."""
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

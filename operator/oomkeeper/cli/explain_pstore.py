@@ -18,7 +18,7 @@ from .errors import BadInput
 from .explain_input import TextInput
 
 MAX_BYTES = 64 << 20
-"""More than all of a node's pstore; what is longer is no dump, whatever its first line says."""
+"""More than a node's whole pstore; anything longer is not a dump, whatever its first line is."""
 
 
 class PstoreLog:
@@ -31,7 +31,7 @@ class PstoreLog:
         self.what = folder
         self.counts = LogCounts()
         if not record_files(pstore=Path(folder), archive=Path(folder)):
-            raise BadInput(f"{folder}: Is a directory that holds no record of pstore (dmesg-*)")
+            raise BadInput(f"{folder}: Is a directory without pstore records (dmesg-*)")
 
     def records(self) -> Iterator[LogRecord]:
         for dump in read_dumps(pstore=Path(self.what), archive=Path(self.what)):
@@ -62,8 +62,8 @@ class PartsLog(PstoreLog):
             raise BadInput(f"{name}: {error.strerror or error}") from error
         if not is_dump(data[:200]):
             raise BadInput(
-                f"{name}: is no record of pstore; several files are explained together only where each "
-                "is one (its first line: Panic#1 Part1). Give one log, or: cat FILES | oomkeeper explain -"
+                f"{name}: is not a pstore record; several files are explained together only if each "
+                "is one (first line: Panic#1 Part1). Name one log, or: cat FILES | oomkeeper explain -"
             )
         return data if data.endswith(b"\n") else data + b"\n"
 
@@ -72,7 +72,7 @@ class PartsLog(PstoreLog):
 
 
 def in_log_order(stream: TextInput) -> TextInput | io.BytesIO:
-    """The stream; where its first line is a dump's heading, its parts in the log's order."""
+    """Return the stream; if its first line is a dump's heading, its parts in log order."""
     if not is_dump(stream.head):
         return stream
     data = b""

@@ -1,4 +1,4 @@
-"""Where `explain` reads from: a file, standard input, or this host's own kernel log."""
+"""The inputs of `explain`: a file, standard input, or this host's kernel log."""
 
 import os
 import sys
@@ -23,13 +23,13 @@ PROG = "oomkeeper explain"
 
 
 class LogSource(Protocol):
-    """Records of one log, and what is known of it once they are read."""
+    """Records of one log, and its counts once they are read."""
 
     what: str
-    """The log in words, for a sentence."""
+    """Name of the log in a sentence."""
     counts: LogCounts
     error: str | None
-    """Why reading ended before the log did; None where it did not."""
+    """Why reading ended before the end of the log; None if it did not."""
 
     def records(self) -> Iterator[LogRecord]: ...
 
@@ -41,22 +41,21 @@ class LogSource(Protocol):
         ...
 
     def dated(self, kill: Kill) -> Kill:
-        """The kill with the time of day, where the source can tell it."""
+        """Return the kill with wall-clock time, if the source knows it."""
         ...
 
     def found(self) -> None:
-        """Say that an event was found and is about to be printed."""
+        """Note that an event was found and is about to be printed."""
         ...
 
 
 def open_source(name: str | None) -> LogSource:
-    """The log called `name`, standard input for `-`, this host's own for None. Raises BadInput."""
+    """Open the log called `name`, standard input for `-`, this host's log for None. Raises BadInput."""
     return open_sources([] if name is None else [name])
 
 
 def open_sources(names: list[str]) -> LogSource:
-    """The same for several: the parts of what a kernel left in pstore, or the folder that holds them. Raises
-    BadInput."""
+    """Open several: the parts of a pstore dump, or the directory that has them. Raises BadInput."""
     if not names:
         return HostLog()
     if len(names) == 1 and not os.path.isdir(names[0]):  # noqa: PTH112 - see _plain_size
@@ -89,7 +88,7 @@ class TextLog:
         try:
             yield from read_relevant_records(self._stream(), counts=self.counts, tolerant=self._tolerant)
         except LogUnreadableError as error:
-            # What was read so far is worth explaining: a rotated .gz is often cut.
+            # What was read so far is explained: a rotated .gz is often incomplete.
             self.error = str(error)
         finally:
             self._progress.clear()
@@ -120,7 +119,7 @@ def _plain_size(name: str) -> int | None:
 
 
 def _stdin_waits() -> bool:
-    """Did somebody pipe or redirect a log without saying `-`? Looks without waiting or reading."""
+    """Return whether a log is piped or redirected although `-` is missing, without waiting or reading."""
     import fcntl
     import stat
     import struct
@@ -145,13 +144,11 @@ class HostLog:
     def __init__(self) -> None:
         self.what = "this host's kernel log"
         if _stdin_waits():
-            complain(
-                PROG, "this host's own kernel log is explained; '-' explains what stands in standard input"
-            )
+            complain(PROG, "explaining this host's kernel log; use - to explain standard input")
         self.counts = LogCounts()
         self.error: str | None = None
-        # printk stamps with the scheduler's clock, which starts at boot and stands still in suspend as
-        # CLOCK_MONOTONIC does (kernel/time/sched_clock.c); dmesg -T reckons the same way.
+        # printk uses the scheduler's clock, which starts at boot and stops in suspend like CLOCK_MONOTONIC
+        # (kernel/time/sched_clock.c); dmesg -T computes the same.
         self._booted_at = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def records(self) -> Iterator[LogRecord]:
@@ -178,7 +175,7 @@ class HostLog:
         import subprocess
 
         try:
-            # Raw, for the styled forms leave out who wrote a line.
+            # Raw, because the other formats do not show which facility wrote a line.
             done = subprocess.run(["dmesg", "--raw"], capture_output=True, check=False)
         except OSError as error:
             raise BadInput(
@@ -187,7 +184,7 @@ class HostLog:
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
             raise BadInput(
-                f"cannot read this host's kernel log: {why}; {said}; or name a log file, or - for stdin"
+                f"cannot read this host's kernel log: {why}; {said}; name a log file, or - for standard input"
             )
         yield from read_relevant_records(io.BytesIO(done.stdout), counts=self.counts)
 

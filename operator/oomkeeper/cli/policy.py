@@ -1,4 +1,4 @@
-"""An OOMPolicy read as what one host should have, without a controller in between."""
+"""Convert an OOMPolicy into the desired state of one host, without a controller."""
 
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.oomscoreadj.entry import parse_entry
@@ -7,9 +7,8 @@ from oomkeeper.resources.oomnode import DesiredSysctl
 
 
 def desired_of_policy(policy: OOMPolicy) -> Desired:
-    """The policy's sysctls and adjustments for the host it is applied on; a suspended policy asks for
-    nothing.
-    """
+    """Return the policy's sysctls and adjustments for the host that it is applied to; none of a suspended
+    policy."""
     spec = policy.spec
     if spec.suspend:
         return Desired()

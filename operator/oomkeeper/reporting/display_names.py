@@ -12,7 +12,7 @@ CAUSES: dict[str, tuple[str, str]] = {
     "PodLimit": (
         "Pod limit",
         "The pod as a whole reached its limit. Its containers, its tmpfs volumes and their kernel memory "
-        "count together.",
+        "count together. In a pod of one container, this is that container's limit.",
     ),
     "QOSLimit": (
         "QoS class limit",

@@ -161,10 +161,12 @@ def _top_users(kill: KillRecord) -> Chart:
         if not any(task.swap_bytes for task in kill.tasks)
         else "Resident and swapped memory"
     )
+    above = whole is not None and max(sizes, default=0) > whole
+    elsewhere = " More than all: file pages may be charged to another cgroup." if above else ""
     return Chart(
         title="Top memory users",
         bars=bars,
-        caption=f"{shown}{usage} of each process; a full bar is {of}, {bytes_text(whole)}.",
+        caption=f"{shown}{usage} of each process; a full bar is {of}, {bytes_text(whole)}.{elsewhere}",
     )
 
 

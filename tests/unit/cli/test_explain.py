@@ -100,7 +100,7 @@ def _bad_inputs(folder: Path) -> list[tuple[str, list[str], str]]:
         ("unreadable", ["/proc/self/mem"], "/proc/self/mem: Input/output error"),
         ("output", ["-o", "yaml"], "'yaml' is not one of 'text'"),
         ("option", ["--frob"], "No such option '--frob'"),
-        ("two-files", [str(folder / "x.journal"), str(folder / "zeros")], "is no record of pstore"),
+        ("two-files", [str(folder / "x.journal"), str(folder / "zeros")], "is not a pstore record"),
     ]
 
 

@@ -37,7 +37,7 @@ def test_a_forgotten_dash_is_pointed_out() -> None:
     done = oomkeeper("explain", "--output", "json", stdin=POD_LOG.read_bytes())
 
     assert done.returncode == 0
-    assert b"'-' explains what stands in standard input" in done.stderr
+    assert b"use - to explain standard input" in done.stderr
 
 
 @pytest.fixture

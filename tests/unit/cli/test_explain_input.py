@@ -93,7 +93,7 @@ def test_progress_shows_on_a_terminal_for_large_input_only_and_goes_away() -> No
 
     progress.kills = 3
     progress(1 << 28)
-    assert "25 % of 1,024 MiB, 3 OOM events so far" in terminal.getvalue()
+    assert "25 % of 1024 MiB, 3 OOM events so far" in terminal.getvalue()
 
     progress.clear()
     assert terminal.getvalue().endswith("\r\x1b[K")

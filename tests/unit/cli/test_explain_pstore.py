@@ -62,13 +62,13 @@ def test_several_files_that_are_no_parts_are_refused(records: list[Path], tmp_pa
     (tmp_path / "kern.log").write_text("Jan  1 00:00:00 host kernel: x\n")
     done = oomkeeper("explain", records[0], tmp_path / "kern.log")
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"kern.log: is no record of pstore" in done.stderr
+    assert b"kern.log: is not a pstore record" in done.stderr
 
 
 def test_a_folder_without_records_is_refused_for_what_it_is(tmp_path: Path) -> None:
     done = oomkeeper("explain", tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"Is a directory that holds no record of pstore (dmesg-*)" in done.stderr
+    assert b"Is a directory without pstore records (dmesg-*)" in done.stderr
 
 
 def test_a_real_dump_of_two_parts_of_which_the_cut_goes_through_a_report() -> None:

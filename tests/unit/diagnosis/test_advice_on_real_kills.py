@@ -72,9 +72,15 @@ def test_what_was_swapped_out_counts_towards_the_new_limit() -> None:
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        ("java", "The JVM used 159 MiB of 160 MiB. Keep its heap at or below 120 MiB"),
+        ("java", "The JVM used 159 MiB of 160 MiB (without file pages). Keep its heap at or below 120 MiB"),
         ("node", "`--max-old-space-size=120` (MiB, in NODE_OPTIONS)"),
-        ("go", "telegraf, a Go program, used 95.6 MiB of 96 MiB. Set `GOMEMLIMIT=86MiB`, 90 % of the limit"),
+        (
+            "go",
+            (
+                "telegraf, a Go program, used 95.6 MiB of 96 MiB (without file pages). Set "
+                "`GOMEMLIMIT=86MiB`, 90 % of the limit"
+            ),
+        ),
     ],
 )
 def test_a_runtime_gets_the_figure_to_set(log: str, said: str) -> None:

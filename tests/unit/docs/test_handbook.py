@@ -87,7 +87,7 @@ def test_omitted_document_line_lets_cgroup_causes_be_named() -> None:
 def test_document_remedies_have_figures() -> None:
     (_, own), _, (_, node), (_, numa) = judged(SEED)
     own_advice = {item.remedy: item.message for item in own.advice}
-    assert "memhog alone uses 80 MiB (>99 % of the limit)" in own_advice[Remedy.FIND_LEAK]
+    assert "memhog alone uses 81.5 MiB (all of the limit)" in own_advice[Remedy.FIND_LEAK]
     assert "from 80 MiB to about 96 MiB" in own_advice[Remedy.FIT_LIMIT]
     assert "21.8 MiB below" in {item.remedy: item.message for item in node.advice}[Remedy.GROW_NODE]
     # 34068 kB free of 866920 kB, minimum 32016 kB: as printed.

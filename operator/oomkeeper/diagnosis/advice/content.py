@@ -4,7 +4,7 @@ from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ...model.escaping import printable
 from ...model.units import bytes_text, share_text
-from ..case import NO_SHORTAGE, Case, anonymous_bytes, resident_bytes
+from ..case import NO_SHORTAGE, Case, resident_bytes
 from ..children import outside_children_bytes
 from ..contributors import managed_bytes
 
@@ -114,8 +114,11 @@ def find_leak(case: Case) -> Advice | None:
         return None
     many = f"{count} processes named {printable(comm)} use" if count > 1 else f"{printable(comm)} alone uses"
     whole = "the limit" if case.scope is Scope.MEMCG else "the node's memory and swap"
-    # A limit does not count swap, and each process counts the shared pages that it maps.
+    # A limit does not count swap, file pages may be charged to another cgroup, and each process counts the
+    # shared pages that it maps.
     share = f" ({share_text(held / total)} of {whole})" if held <= total else ""
+    if held > total and count == 1 and not any(task.swapents_pages for task in case.kill.tasks):
+        share = f" (all of {whole})"
     swap = (
         ", including swap"
         if any(task.swapents_pages for task in case.kill.tasks if task.comm == comm)
@@ -132,8 +135,8 @@ def find_leak(case: Case) -> Advice | None:
 
 
 def _holder(case: Case) -> tuple[str, int, int] | None:
-    """Return (comm, bytes, processes) of the name whose processes use most; a single process where it has
-    nearly all of that."""
+    """Return (comm, resident and swapped bytes, processes) of the name whose processes use most; a single
+    process where it has nearly all of that."""
     names: dict[str, int] = {}
     pages: dict[str, int] = {}
     largest: dict[str, int] = {}
@@ -151,25 +154,12 @@ def _holder(case: Case) -> tuple[str, int, int] | None:
         most, single = pages[comm], largest[comm]
         alone = single >= most * _NEARLY_ALL
         held = (single if alone else most) * case.kill.memory.page_size_bytes
-        return comm, _own(case, comm, held) if alone else held, 1 if alone else names[comm]
+        return comm, held, 1 if alone else names[comm]
     victim = case.victim
     if victim is None:
         return None
-    resident = anonymous_bytes(victim) if case.scope is Scope.MEMCG else resident_bytes(victim)
+    resident = resident_bytes(victim)
     return (victim.comm, resident, 1) if resident is not None else None
-
-
-def _own(case: Case, comm: str, held_bytes: int) -> int:
-    """Return the bytes of a victim that used most of a cgroup without file pages, which may be charged to
-    another cgroup."""
-    victim = case.victim
-    if case.scope is not Scope.MEMCG or victim is None or victim.comm != comm:
-        return held_bytes
-    anonymous = anonymous_bytes(victim)
-    row = next((task for task in case.kill.tasks if task.pid == victim.pid), None)
-    if anonymous is None or row is None:
-        return held_bytes
-    return min(held_bytes, anonymous + (row.swapents_pages or 0) * case.kill.memory.page_size_bytes)
 
 
 def _total(case: Case) -> int | None:

@@ -61,7 +61,8 @@ def _holder(case: Case) -> _Holder | None:
 
 def _held(holder: _Holder, what: str) -> str:
     if holder.processes == 1:
-        return f"{what} used {bytes_text(holder.held_bytes)} of {bytes_text(holder.limit_bytes)}."
+        used, limit = bytes_text(holder.held_bytes), bytes_text(holder.limit_bytes)
+        return f"{what} used {used} of {limit} (without file pages)."
     return (
         f"{holder.processes} processes named {printable(holder.comm)} used {bytes_text(holder.held_bytes)} "
         f"of {bytes_text(holder.limit_bytes)}."
