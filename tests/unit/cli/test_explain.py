@@ -26,7 +26,7 @@ POD_UID = "94c5c068-ea6a-4fa3-862b-454dd90036ef"
 SUMMARY = "reached its memory limit of 40 MiB"
 
 
-def test_a_real_kill_becomes_the_contracts_json() -> None:
+def test_real_kill_is_printed_as_the_contracts_json() -> None:
     done = oomkeeper("explain", POD_LOG, "--output", "json")
     document = json.loads(done.stdout)
 
@@ -47,7 +47,7 @@ def test_a_real_kill_becomes_the_contracts_json() -> None:
 @pytest.mark.parametrize(
     ("output", "start"), [("text", "━━ OOM kill"), ("markdown", "## OOM kill"), ("html", "<!DOCTYPE html>")]
 )
-def test_the_other_forms_say_the_same_sentence(output: str, start: str) -> None:
+def test_every_format_has_the_summary(output: str, start: str) -> None:
     done = oomkeeper("explain", POD_LOG, "--output", output)
     text = done.stdout.decode("utf-8")
 
@@ -67,7 +67,7 @@ def test_standard_input_compressed_files_and_utf16_read_the_same(tmp_path: Path)
     assert oomkeeper("explain", tmp_path / "log.txt", "-o", "json").stdout == expected
 
 
-def test_a_log_without_an_oom_is_no_error() -> None:
+def test_log_without_an_oom_is_not_an_error() -> None:
     calm = b"[    1.000000] usb 1-1: new device\n"
 
     done = oomkeeper("explain", "-", "-o", "json", stdin=calm)
@@ -119,7 +119,7 @@ def test_bad_input_is_one_line_on_stderr_and_exit_2(case: int, output: str, tmp_
     assert done.stderr.decode().rstrip("\n").isprintable()
 
 
-def test_what_a_cut_archive_still_holds_is_explained_before_the_complaint(tmp_path: Path) -> None:
+def test_truncated_archive_is_explained_before_the_error(tmp_path: Path) -> None:
     noise = "".join(f"[ 2000.{number:06d}] eth0: {os.urandom(12).hex()}\n" for number in range(20_000))
     whole = gzip.compress(POD_LOG.read_bytes() + noise.encode())
     (tmp_path / "rotated.gz").write_bytes(whole[: len(whole) // 2])
@@ -131,14 +131,14 @@ def test_what_a_cut_archive_still_holds_is_explained_before_the_complaint(tmp_pa
     assert b"rotated.gz" in done.stderr
 
 
-def test_holes_that_a_power_cut_left_in_a_log_are_no_binary_file() -> None:
+def test_nul_holes_do_not_make_a_log_binary() -> None:
     done = oomkeeper("explain", "-", "-o", "json", stdin=bytes(4096) + b"\n" + POD_LOG.read_bytes())
 
     assert done.returncode == 0
     assert len(json.loads(done.stdout)["kills"]) == 1
 
 
-def test_a_reader_that_goes_away_is_no_error_to_shout_about() -> None:
+def test_closed_pipe_prints_no_error() -> None:
     script = f'"{sys.executable}" -m oomkeeper explain - | head -c 20; echo " ${{PIPESTATUS[0]}}"'
     done = subprocess.run(
         ["bash", "-c", script],
@@ -153,7 +153,7 @@ def test_a_reader_that_goes_away_is_no_error_to_shout_about() -> None:
     assert done.stdout.endswith(b" 141\n")
 
 
-def test_a_full_disk_is_said_in_one_line() -> None:
+def test_full_disk_is_reported_in_one_line() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "oomkeeper", "explain", str(POD_LOG)],
@@ -168,7 +168,7 @@ def test_a_full_disk_is_said_in_one_line() -> None:
     assert done.stderr == b"oomkeeper explain: No space left on device\n"
 
 
-def test_ctrl_c_ends_it_with_130_and_without_a_traceback() -> None:
+def test_ctrl_c_exits_130_without_a_traceback() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "oomkeeper", "explain", "-", "-o", "text"],
         stdin=subprocess.PIPE,
@@ -212,13 +212,13 @@ def _on_a_terminal(*words: str, **env: str) -> str:
     return shown.decode("utf-8")
 
 
-def test_colour_is_for_terminals_that_want_it() -> None:
+def test_colour_needs_a_terminal_that_supports_it() -> None:
     assert "\x1b[" in _on_a_terminal("explain", str(POD_LOG))
     assert "\x1b[" not in _on_a_terminal("explain", str(POD_LOG), NO_COLOR="1")
     assert b"\x1b[" not in oomkeeper("explain", POD_LOG).stdout
 
 
-def test_the_page_fits_the_terminals_columns() -> None:
+def test_page_fits_the_terminals_columns() -> None:
     page = _on_a_terminal("explain", str(POD_LOG), NO_COLOR="1", COLUMNS="70")
 
     prose = [line for line in page.splitlines() if "kubepods" not in line and "08bc4fb3652f42" not in line]
@@ -226,7 +226,7 @@ def test_the_page_fits_the_terminals_columns() -> None:
 
 
 @pytest.mark.parametrize("env", [{"LANG": "C"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}])
-def test_a_terminal_without_utf8_gets_ascii(env: dict[str, str]) -> None:
+def test_terminal_without_utf8_gets_ascii(env: dict[str, str]) -> None:
     done = oomkeeper("explain", POD_LOG, env=environment(**env))
 
     assert done.returncode == 0
@@ -246,7 +246,7 @@ def test_files_are_utf8_whatever_the_locale(output: str) -> None:
     assert "тест" in ascii_locale.stdout.decode("utf-8")
 
 
-def test_a_hostile_comm_comes_out_escaped_in_every_form() -> None:
+def test_hostile_comm_is_escaped_in_every_format() -> None:
     log = (
         POD_LOG.read_bytes()
         .replace(b"(tail)", b"(\x1b[2J<i>\xff\x07)")
@@ -262,9 +262,7 @@ def test_a_hostile_comm_comes_out_escaped_in_every_form() -> None:
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus of real logs at {CORPUS}")
 @pytest.mark.parametrize("log", sorted(CORPUS.glob("*.log")), ids=lambda log: log.name[:3])
-def test_every_real_log_gives_the_contract_and_four_clean_forms(
-    log: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_every_real_log_renders_in_all_formats(log: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     status = main(["explain", str(log), "-o", "json"])
     stdout, stderr = capfdbinary.readouterr()
     document = json.loads(stdout)

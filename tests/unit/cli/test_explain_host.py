@@ -23,7 +23,7 @@ def _readable() -> bool:
 
 
 @pytest.mark.skipif(not _readable(), reason="/dev/kmsg may not be read here")
-def test_the_hosts_log_is_read_from_its_oldest_record_and_dated_by_the_clock() -> None:
+def test_host_log_is_read_from_its_oldest_record_with_wall_clock_times() -> None:
     done = oomkeeper("explain", "--output", "json")
     document = json.loads(done.stdout)
 
@@ -33,7 +33,7 @@ def test_the_hosts_log_is_read_from_its_oldest_record_and_dated_by_the_clock() -
 
 
 @pytest.mark.skipif(not _readable(), reason="/dev/kmsg may not be read here")
-def test_a_forgotten_dash_is_pointed_out() -> None:
+def test_missing_dash_for_standard_input_is_reported() -> None:
     done = oomkeeper("explain", "--output", "json", stdin=POD_LOG.read_bytes())
 
     assert done.returncode == 0
@@ -56,7 +56,7 @@ def _dmesg(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_kmsg")
-def test_where_kmsg_is_closed_dmesg_is_asked(
+def test_dmesg_is_used_without_access_to_kmsg(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     _dmesg(tmp_path, f"cat '{POD_LOG}'", monkeypatch)
@@ -77,7 +77,7 @@ def test_where_kmsg_is_closed_dmesg_is_asked(
         ("exit 3", "exit 3"),
     ],
 )
-def test_where_both_are_closed_one_line_says_why_and_what_to_do(
+def test_no_access_to_any_log_is_reported_in_one_line(
     script: str,
     said: str,
     tmp_path: Path,
@@ -96,7 +96,7 @@ def test_where_both_are_closed_one_line_says_why_and_what_to_do(
 
 
 @pytest.mark.usefixtures("no_kmsg")
-def test_a_host_without_dmesg_is_told_so(
+def test_missing_dmesg_is_reported(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     def missing(*_: object, **__: object) -> None:

@@ -33,7 +33,7 @@ TEXT = "[    1.000000] usb 1-1: Gerät ☃ 𝄞\n" * 300
 
 @pytest.mark.parametrize("step", [1, 3, 4096])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
-def test_text_arrives_as_utf8_however_it_is_cut(encoding: str, step: int) -> None:
+def test_text_is_read_as_utf8_in_blocks_of_any_size(encoding: str, step: int) -> None:
     data = TEXT.encode(encoding)
     if encoding == "utf-16-be":
         data = b"\xfe\xff" + data
@@ -43,7 +43,7 @@ def test_text_arrives_as_utf8_however_it_is_cut(encoding: str, step: int) -> Non
 
 @pytest.mark.parametrize("room", [7, 1000, 1 << 18])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_a_buffer_gets_no_more_than_it_holds_though_an_encoding_swells(encoding: str, room: int) -> None:
+def test_buffer_is_not_overrun_by_an_expanding_encoding(encoding: str, room: int) -> None:
     text = "内存不足 " * (600 if room < 1000 else 100_000)
     stream = TextInput("log", io.BytesIO(text.encode(encoding)), progress=lambda _: None)  # type: ignore[arg-type]
     buffer = bytearray(room)
@@ -55,7 +55,7 @@ def test_a_buffer_gets_no_more_than_it_holds_though_an_encoding_swells(encoding:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "gbk", "shift_jis"])
-def test_text_in_an_old_encoding_is_text(encoding: str) -> None:
+def test_text_in_a_legacy_encoding_is_accepted(encoding: str) -> None:
     data = ("内存不足 メモリ" if encoding != "latin-1" else "Speicher für").encode(encoding) * 500
 
     assert read_all(data) == data
@@ -70,12 +70,12 @@ def test_text_in_an_old_encoding_is_text(encoding: str) -> None:
         b"PK\x03\x04\x14\x00\x08\x08\x08\x00",
     ],
 )
-def test_what_is_no_text_is_refused_before_anything_is_read_from_it(data: bytes) -> None:
+def test_binary_input_is_rejected_before_it_is_read(data: bytes) -> None:
     with pytest.raises(BinaryFileError, match=r"^log: is a binary file"):
         read_all(data)
 
 
-def test_an_empty_input_is_empty_text() -> None:
+def test_empty_input_is_accepted() -> None:
     assert read_all(b"") == b""
 
 
@@ -84,7 +84,7 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_progress_shows_on_a_terminal_for_large_input_only_and_goes_away() -> None:
+def test_progress_is_shown_on_a_terminal_for_large_input_only() -> None:
     terminal = _Terminal()
     progress = Progress(terminal, 1 << 30)
 
@@ -99,7 +99,7 @@ def test_progress_shows_on_a_terminal_for_large_input_only_and_goes_away() -> No
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
-def test_progress_is_silent_where_stderr_is_a_file() -> None:
+def test_progress_is_silent_without_a_terminal() -> None:
     file = io.StringIO()
 
     Progress(file, None)(1 << 40)

@@ -14,21 +14,21 @@ from .running import POD_LOG, environment, oomkeeper
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
-def test_without_a_verb_every_verb_is_listed(words: list[str]) -> None:
+def test_help_lists_every_verb(words: list[str]) -> None:
     done = oomkeeper(*words)
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert all(f"  {verb} ".encode() in done.stdout for verb in VERBS)
 
 
-def test_the_version_is_the_packages() -> None:
+def test_version_is_the_packages() -> None:
     assert oomkeeper("--version").stdout.decode() == f"oomkeeper {__version__}\n"
 
 
 @pytest.mark.parametrize(
     "words", [["frob"], ["--frob"], ["explain", "--outpu", "json"], ["kills", "--frob"], [""]]
 )
-def test_a_wrong_command_line_is_one_line_on_stderr_and_exit_2(words: list[str]) -> None:
+def test_wrong_command_line_is_one_line_on_stderr_and_exit_2(words: list[str]) -> None:
     done = oomkeeper(*words)
 
     assert (done.returncode, done.stdout) == (2, b"")
@@ -90,7 +90,7 @@ def test_completion_works_in_a_real_bash(tmp_path: Path) -> None:
     assert done.stdout.split() == [b"status"], done.stderr.decode()
 
 
-def test_the_plugin_explains_a_log_and_points_to_kubectl_for_the_rest() -> None:
+def test_plugin_explains_a_log_and_refers_to_kubectl() -> None:
     run = "import sys; from oomkeeper.cli.kubectl_oom import main; sys.exit(main())"
 
     def plugin(*words: str) -> "subprocess.CompletedProcess[bytes]":
@@ -109,7 +109,7 @@ def test_the_plugin_explains_a_log_and_points_to_kubectl_for_the_rest() -> None:
     assert unknown.stderr.startswith(b"kubectl oom: unknown verb 'doctor'")
 
 
-def test_explain_imports_nothing_that_it_does_not_need() -> None:
+def test_explain_does_not_import_unneeded_modules() -> None:
     program = (
         "import sys\n"
         "from oomkeeper.cli.main import main\n"

@@ -42,25 +42,25 @@ def corpus(number: str) -> Path:
 # Fit the limit
 
 
-def test_the_new_limit_is_a_fifth_above_what_was_used_and_comes_with_its_command() -> None:
+def test_new_limit_is_usage_plus_20_percent_with_its_command() -> None:
     message = advice(DATA / "6.18-v1-go.kmsg")[Remedy.FIT_LIMIT]
     assert "from 96 MiB to about 120 MiB: usage at the limit (96 MiB) plus 20 %, rounded up." in message
     assert message.endswith("`echo 120M > /sys/fs/cgroup/memory/oomkeeper-try/memory.limit_in_bytes`")
 
 
-def test_a_containers_limit_is_not_to_be_set_behind_kubelets_back() -> None:
+def test_container_limit_advice_has_no_cgroup_command() -> None:
     for name in ("6.18-v1-container.log", "6.18-v1-pod.log"):
         assert "echo" not in advice(REPORTS / name)[Remedy.FIT_LIMIT]
 
 
-def test_a_cgroup_with_a_shells_words_for_a_name_gets_no_command() -> None:
+def test_cgroup_named_like_a_shell_command_gets_no_command() -> None:
     text = (DATA / "6.18-v1-go.kmsg").read_bytes().replace(b"/oomkeeper-try", b"/$(reboot)")
     (kill,) = parse_records(read_records(io.BytesIO(text)))
     (message,) = [one.message for one in diagnose(kill).advice if one.remedy is Remedy.FIT_LIMIT]
     assert "To change it now" not in message
 
 
-def test_what_was_swapped_out_counts_towards_the_new_limit() -> None:
+def test_swapped_out_memory_counts_towards_the_new_limit() -> None:
     message = advice(corpus("023"))[Remedy.FIT_LIMIT]
     assert "usage at the limit (512 MiB) and swapped-out memory (2020 MiB) plus 20 %" in message
     assert "to about 3072 MiB" in message
@@ -83,25 +83,25 @@ def test_what_was_swapped_out_counts_towards_the_new_limit() -> None:
         ),
     ],
 )
-def test_a_runtime_gets_the_figure_to_set(log: str, said: str) -> None:
+def test_runtime_advice_has_the_value_to_set(log: str, said: str) -> None:
     assert said in advice(DATA / f"6.18-v1-{log}.kmsg")[Remedy.LOWER_HEAP]
 
 
-def test_python_workers_are_counted_against_what_the_limit_has_room_for() -> None:
+def test_python_advice_counts_the_workers_that_fit() -> None:
     message = advice(DATA / "6.18-v1-python-workers.kmsg")[Remedy.LOWER_HEAP]
     # The fourth had just been forked, and their parent holds little.
     assert message.startswith("3 processes named python3 used 64 MiB of 64 MiB. At up to 21.3 MiB each")
     assert "room for 2 workers" in message
 
 
-def test_a_program_of_no_known_runtime_gets_no_figure_for_a_heap() -> None:
+def test_unknown_program_gets_no_heap_advice() -> None:
     assert Remedy.LOWER_HEAP not in advice(REPORTS / "6.18-v1-own.log")
 
 
 # What filled the memory
 
 
-def test_a_memory_volume_gets_a_size_limit_that_leaves_room_for_the_rest() -> None:
+def test_memory_volume_advice_leaves_room_for_other_usage() -> None:
     (verdict,) = verdicts(REPORTS / "6.18-v1-tmpfs.log")
     (message,) = [one.message for one in verdict.advice if one.remedy is Remedy.MOVE_TMPFS]
     found = re.search(r"sizeLimit of at most ([\d.]+) MiB", message)
@@ -114,9 +114,7 @@ def test_a_memory_volume_gets_a_size_limit_that_leaves_room_for_the_rest() -> No
     ("number", "said"),
     [("016", "set memory.high to about 25.6 MiB"), ("019", "lower vm.dirty_bytes below 512 MiB")],
 )
-def test_a_writer_faster_than_its_storage_is_slowed_down_as_its_cgroup_version_can(
-    number: str, said: str
-) -> None:
+def test_slow_storage_advice_depends_on_the_cgroup_version(number: str, said: str) -> None:
     with_cache = [one for one in verdicts(corpus(number)) if one.contributors]
     messages = [item.message for item in with_cache[0].advice if item.remedy is Remedy.SLOW_STORAGE]
     assert messages
@@ -126,7 +124,7 @@ def test_a_writer_faster_than_its_storage_is_slowed_down_as_its_cgroup_version_c
 # The node, its NUMA nodes, zones and free blocks
 
 
-def test_a_full_node_is_told_its_shortfall_with_and_without_swap() -> None:
+def test_node_advice_has_the_shortfall_with_and_without_swap() -> None:
     plain = advice(DATA / "6.1-v2-global.log")[Remedy.GROW_NODE]
     assert plain.startswith(
         "Free memory was 108 KiB below the zones' min watermarks; the largest process, test2"
@@ -138,13 +136,13 @@ def test_a_full_node_is_told_its_shortfall_with_and_without_swap() -> None:
 
 
 @pytest.mark.parametrize("log", ["numa-policy", "numa-cpuset"])
-def test_the_numa_node_that_was_full_is_named_with_what_others_had(log: str) -> None:
+def test_numa_advice_names_the_full_node_and_free_memory_elsewhere(log: str) -> None:
     message = advice(DATA / f"6.1-v2-{log}.log")[Remedy.SPREAD_NUMA]
     assert "Node 1 had 1.2 MiB free of 220 MiB (min watermark 1.2 MiB)." in message
     assert re.search(r"22[58] MiB was free elsewhere", message)
 
 
-def test_a_full_zone_below_a_free_movable_one_is_not_blamed_on_highmem() -> None:
+def test_full_zone_beside_free_movable_memory_is_not_blamed_on_highmem() -> None:
     (verdict,) = verdicts(DATA / "6.1-v2-zone.log")
     assert verdict.cause is Cause.ZONE_MEMORY
     (message,) = [one.message for one in verdict.advice if one.remedy is Remedy.GROW_NODE]
@@ -153,7 +151,7 @@ def test_a_full_zone_below_a_free_movable_one_is_not_blamed_on_highmem() -> None
     assert "highmem" not in message
 
 
-def test_fragmentation_names_the_largest_block_and_a_value_for_min_free_kbytes() -> None:
+def test_fragmentation_advice_has_the_largest_block_and_min_free_kbytes() -> None:
     message = advice(DATA / "6.1-v2-fragmentation.log")[Remedy.COMPACT_MEMORY]
     assert (
         "requested 16 KiB in one block (order 2), and the largest free block it could use was 8 KiB"
@@ -166,14 +164,14 @@ def test_fragmentation_names_the_largest_block_and_a_value_for_min_free_kbytes()
 # All of it
 
 
-def test_every_remedy_says_which_of_the_classic_ones_it_makes_concrete() -> None:
+def test_every_remedy_maps_to_a_classic_remedy_or_none() -> None:
     assert set(REMEDY_OF) == set(Remedy)
     assert {one for one in REMEDY_OF.values() if one is not None} == CLASSIC
     assert all(REMEDY_OF[one] is one for one in CLASSIC)
 
 
 @pytest.mark.parametrize("log", sorted(path.name for path in DATA.iterdir()))
-def test_advice_is_a_printable_sentence_and_each_remedy_comes_once(log: str) -> None:
+def test_advice_is_printable_and_each_remedy_occurs_once(log: str) -> None:
     for verdict in verdicts(DATA / log):
         remedies = [item.remedy for item in verdict.advice]
         assert remedies
@@ -190,7 +188,7 @@ def lab(case: str, *, kernel: str = "6.1-v2") -> dict[Remedy, str]:
     return {item.remedy: item.message for item in diagnose(kill).advice}
 
 
-def test_a_cache_is_named_where_slab_is_most_of_the_kernels_memory() -> None:
+def test_slab_cache_is_named_if_slab_is_most_of_kernel_memory() -> None:
     message = lab("slab-node")[Remedy.FREE_KERNEL_MEMORY]
     assert re.match(
         r"\d+ MiB \(\d+ %\) is kernel memory, most of it \(\d+ MiB\) in slab cache kmalloc-", message
@@ -205,13 +203,13 @@ def test_page_tables_are_not_blamed_on_a_slab_cache() -> None:
     assert "slab" not in message
 
 
-def test_memory_that_no_counter_explains_is_said_to_be_that() -> None:
+def test_unaccounted_memory_is_reported() -> None:
     message = lab("pipes-node")[Remedy.FREE_KERNEL_MEMORY]
     assert re.match(r"\d+ MiB \(\d+ %\) is not accounted for by any counter", message)
 
 
 @pytest.mark.parametrize("kernel", ["5.10-v2", "6.1-v2"])
-def test_nodes_are_taken_from_the_zones_where_a_panic_left_their_list_out(kernel: str) -> None:
+def test_numa_nodes_of_a_panic_are_taken_from_the_zones(kernel: str) -> None:
     message = lab("panic2-mbind", kernel=kernel)[Remedy.SPREAD_NUMA]
     assert re.search(r"Node 1 had [\d.]+ MiB free of \d+ MiB \(min watermark [\d.]+ MiB\)", message)
     assert "( of" not in message
@@ -219,7 +217,7 @@ def test_nodes_are_taken_from_the_zones_where_a_panic_left_their_list_out(kernel
     assert "cpuset.mems" in message
 
 
-def test_a_kernel_before_4_3_prints_order_0_for_sysrq() -> None:
+def test_sysrq_is_recognised_on_kernels_that_print_order_0() -> None:
     [recording] = [one for one in load("5.10-v1") if one.name == "sysrq"]
     log = recording.log.replace(b"order=-1", b"order=0")
     verdicts = [diagnose(kill) for kill in parse_records(read_records(io.BytesIO(log)))]

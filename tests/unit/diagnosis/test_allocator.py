@@ -25,7 +25,7 @@ def cause(kill: Kill) -> tuple[Cause, Confidence]:
     return verdict.cause, verdict.confidence
 
 
-def test_every_zone_below_its_minimum_is_a_shortage_of_the_node() -> None:
+def test_every_zone_below_its_minimum_is_node_memory() -> None:
     verdict = diagnose(global_kill(zone("DMA32", 20_000, 30_000), zone("Normal", 40_000, 50_000)))
     assert (verdict.cause, verdict.confidence, verdict.level) == (Cause.NODE_MEMORY, Confidence.HIGH, None)
     assert verdict.limit_bytes is None
@@ -33,27 +33,27 @@ def test_every_zone_below_its_minimum_is_a_shortage_of_the_node() -> None:
     assert "19.5 MiB" in grow.message
 
 
-def test_the_reserve_for_lower_zones_counts_as_used() -> None:
+def test_lowmem_reserve_counts_as_used() -> None:
     reserve = (0, 0, 9000, 9000)
     kill = global_kill(zone("DMA32", 60_000, 30_000, reserve_pages=reserve), zone("Normal", 40_000, 50_000))
     assert cause(kill) == (Cause.NODE_MEMORY, Confidence.HIGH)
 
 
-def test_the_highatomic_reserve_is_not_free_for_others() -> None:
+def test_highatomic_reserve_is_not_usable() -> None:
     assert cause(global_kill(zone("Normal", 40_000, 38_000, reserved_highatomic=4096)))[1] is Confidence.HIGH
 
 
-def test_a_zone_between_min_and_low_is_a_shortage_with_less_confidence() -> None:
+def test_zone_between_min_and_low_lowers_the_confidence() -> None:
     assert cause(global_kill(zone("Normal", 52_000, 50_000))) == (Cause.NODE_MEMORY, Confidence.MEDIUM)
 
 
-def test_free_memory_above_the_marks_at_order_0_leaves_little_confidence() -> None:
+def test_free_memory_above_the_marks_gives_low_confidence() -> None:
     verdict = diagnose(global_kill(zone("Normal", 500_000, 50_000)))
     assert (verdict.cause, verdict.confidence) == (Cause.NODE_MEMORY, Confidence.LOW)
     assert verdict.uncertain
 
 
-def test_a_full_low_zone_beside_a_free_high_one_is_a_shortage_of_the_zone() -> None:
+def test_full_low_zone_beside_a_free_high_zone_is_zone_memory() -> None:
     zones = (zone("Normal", 4_300, 7_732), zone("HighMem", 1_048_740, 512))
     verdict = diagnose(global_kill(*zones, gfp="0x101cc0(GFP_USER|__GFP_WRITE)"))
     assert (verdict.cause, verdict.confidence) == (Cause.ZONE_MEMORY, Confidence.HIGH)
@@ -61,14 +61,14 @@ def test_a_full_low_zone_beside_a_free_high_one_is_a_shortage_of_the_zone() -> N
     assert cause(global_kill(*zones))[0] is Cause.NODE_MEMORY  # a request that may use HighMem
 
 
-def test_cma_is_out_of_reach_of_what_cannot_be_moved() -> None:
+def test_unmovable_request_cannot_use_cma() -> None:
     zones = (zone("Normal", 613_120, 91_584, free_cma=523_776),)
     assert cause(global_kill(*zones, gfp=KERNEL))[0] is Cause.ZONE_MEMORY
     assert "CMA" in diagnose(global_kill(*zones, gfp=KERNEL)).summary
     assert cause(global_kill(*zones))[0] is Cause.NODE_MEMORY
 
 
-def test_a_zone_that_kernels_since_6_1_leave_out_still_counts() -> None:
+def test_zone_omitted_by_6_1_still_counts() -> None:
     pages = {"free": 300_000, "active_anon": 1}
     zones = (zone("DMA32", 20_000, 30_000),)
     assert (
@@ -77,20 +77,20 @@ def test_a_zone_that_kernels_since_6_1_leave_out_still_counts() -> None:
     )
 
 
-def test_a_missing_header_does_not_hide_that_the_request_was_confined() -> None:
+def test_missing_header_does_not_hide_a_restricted_request() -> None:
     verdict = diagnose(global_kill(zone("Normal", 4_300, 7_732), zone("HighMem", 1_048_740, 512), gfp=None))
     assert (verdict.cause, verdict.confidence) == (Cause.ZONE_MEMORY, Confidence.MEDIUM)
     assert verdict.uncertain
 
 
-def test_no_block_of_the_order_though_much_is_free_is_fragmentation() -> None:
+def test_free_memory_without_a_large_block_is_fragmentation() -> None:
     verdict = diagnose(global_kill(zone("Normal", 106_384, 40_864, buddy=SMALL_BLOCKS), gfp=KERNEL, order=3))
     assert (verdict.cause, verdict.confidence) == (Cause.FRAGMENTATION, Confidence.HIGH)
     assert "32 KiB (order 3)" in verdict.summary
     assert [advice.remedy for advice in verdict.advice] == [Remedy.COMPACT_MEMORY]
 
 
-def test_a_tiny_zone_just_above_its_mark_has_no_room_for_a_block_of_the_order() -> None:
+def test_zone_just_above_its_mark_has_no_room_for_a_block() -> None:
     whole = (BuddyBlock(free=1, size_bytes=64 * KIB, types="U"),)
     dma = zone("DMA", 1_216, 32, reserve_pages=(0, 290, 290, 290), buddy=whole)
     full = zone("DMA32", 106_384, 40_864, buddy=SMALL_BLOCKS)
@@ -111,21 +111,21 @@ def test_a_tiny_zone_just_above_its_mark_has_no_room_for_a_block_of_the_order() 
         ("", KERNEL, Cause.NODE_MEMORY),
     ],
 )
-def test_which_blocks_count(types: str, gfp: str, expected: Cause) -> None:
+def test_usable_block_types(types: str, gfp: str, expected: Cause) -> None:
     blocks = (BuddyBlock(free=1, size_bytes=64 * KIB, types=types),)
     assert cause(global_kill(zone("Normal", 106_384, 40_864, buddy=blocks), gfp=gfp, order=3))[0] is expected
 
 
-def test_without_free_lists_fragmentation_is_not_claimed() -> None:
+def test_fragmentation_needs_the_free_lists() -> None:
     assert cause(global_kill(zone("Normal", 106_384, 40_864), gfp=KERNEL, order=3))[0] is Cause.NODE_MEMORY
 
 
-def test_a_shortage_at_a_higher_order_stays_a_shortage() -> None:
+def test_shortage_at_a_higher_order_is_not_fragmentation() -> None:
     kill = global_kill(zone("Normal", 30_000, 40_864, buddy=SMALL_BLOCKS), gfp=KERNEL, order=3)
     assert cause(kill)[0] is Cause.NODE_MEMORY
 
 
-def test_the_kernels_own_word_on_numa_is_taken() -> None:
+def test_printed_numa_constraint_decides() -> None:
     full = zone("Normal", 10_000, 20_000, node=1)
     policy = global_kill(full, constraint="CONSTRAINT_MEMORY_POLICY", nodemask="1", mems_allowed="0-1")
     cpuset = global_kill(full, constraint="CONSTRAINT_CPUSET", mems_allowed="1")
@@ -135,13 +135,13 @@ def test_the_kernels_own_word_on_numa_is_taken() -> None:
     assert diagnose(policy).advice[-1].remedy is Remedy.SPREAD_NUMA
 
 
-def test_an_excerpt_with_some_of_the_zones_is_judged_with_less_confidence() -> None:
+def test_excerpt_with_some_zones_lowers_the_confidence() -> None:
     verdict = diagnose(global_kill(zone("DMA32", 22_324, 44_676), mem_info_pages={}))
     assert (verdict.cause, verdict.confidence) == (Cause.NODE_MEMORY, Confidence.MEDIUM)
     assert "every zone in the log" in verdict.summary
 
 
-def test_free_memory_outside_the_nodes_allowed_is_told() -> None:
+def test_free_memory_outside_the_allowed_nodes_is_reported() -> None:
     kill = global_kill(
         zone("DMA32", 34_068, 32_016, node=1),
         constraint="CONSTRAINT_MEMORY_POLICY",
@@ -152,7 +152,7 @@ def test_free_memory_outside_the_nodes_allowed_is_told() -> None:
     assert "850 MiB was free elsewhere" in diagnose(kill).summary
 
 
-def test_old_kernels_give_numa_away_by_the_nodes_allowed() -> None:
+def test_allowed_nodes_decide_on_kernels_without_a_constraint() -> None:
     kill = global_kill(zone("Normal", 10_000, 20_000), constraint=None, nodemask=None, mems_allowed="0")
     assert cause(kill)[0] is Cause.NODE_MEMORY
     assert diagnose(kill, node=node((0, 1))).cause is Cause.NUMA_CPUSET
@@ -160,7 +160,7 @@ def test_old_kernels_give_numa_away_by_the_nodes_allowed() -> None:
     assert diagnose(bound, node=node((0, 1))).cause is Cause.NUMA_MEMORY_POLICY
 
 
-def test_a_node_with_huge_pages_of_two_sizes_is_still_one_node() -> None:
+def test_node_with_huge_pages_of_two_sizes_counts_once() -> None:
     kill = global_kill(zone("Normal", 10_000, 20_000), constraint=None, nodemask=None)
     huge = tuple(HugePages(node=0, total=0, free=0, size_bytes=size) for size in (2 * MIB, 1024 * MIB))
     facts = MemoryFacts(zones=kill.memory.zones, huge_pages=huge)
@@ -175,19 +175,19 @@ def test_a_node_with_huge_pages_of_two_sizes_is_still_one_node() -> None:
     assert diagnose(both).cause is Cause.NODE_MEMORY
 
 
-def test_a_kill_line_alone_says_so() -> None:
+def test_kill_line_alone_is_node_memory_with_low_confidence() -> None:
     verdict = diagnose(Kill(scope=global_kill().scope, victims=(VICTIM,), kill_lines=1))
     assert (verdict.cause, verdict.confidence) == (Cause.NODE_MEMORY, Confidence.LOW)
     assert verdict.uncertain
 
 
-def test_a_cut_report_with_nothing_in_it_is_not_guessed_at() -> None:
+def test_empty_report_is_unknown() -> None:
     verdict = diagnose(Kill(scope=global_kill().scope, complete=False))
     assert verdict.cause is Cause.UNKNOWN
     assert len(verdict.uncertain) == 2
 
 
-def test_a_slab_cache_that_filled_the_node_is_named_first() -> None:
+def test_slab_cache_that_filled_the_node_is_named() -> None:
     slab = SlabCache(name="kmemleak_object", used_bytes=800 * MIB, total_bytes=900 * MIB)
     facts = MemoryFacts(
         zones=(zone("Normal", 10_000, 20_000),),
@@ -208,7 +208,7 @@ def test_a_slab_cache_that_filled_the_node_is_named_first() -> None:
     assert "most of it (900 MiB) in slab cache kmemleak_object" in advice
 
 
-def test_a_cache_that_is_the_largest_is_not_said_to_hold_all_of_the_kernels_memory() -> None:
+def test_largest_cache_is_not_reported_as_all_kernel_memory() -> None:
     facts = MemoryFacts(
         mem_info_pages={"active_anon": 1000, "slab_reclaimable": 200_000, "slab_unreclaimable": 200_000},
         ram_pages=500_000,
@@ -231,15 +231,13 @@ def _two_nodes(*huge_nodes: int) -> MemoryFacts:
     )
 
 
-def test_lines_of_huge_pages_that_leave_out_nodes_do_not_count_them() -> None:
+def test_filtered_huge_page_lines_do_not_list_all_nodes() -> None:
     assert nodes_with_memory(_two_nodes(0, 1), None) == {0, 1}
     assert nodes_with_memory(_two_nodes(1), None) is None
 
 
 @pytest.mark.parametrize(("shown", "unaccounted"), [((0, 1), True), ((1,), False)])
-def test_huge_pages_of_a_node_that_is_not_shown_are_not_called_unexplained(
-    shown: tuple[int, ...], unaccounted: bool
-) -> None:
+def test_huge_pages_of_a_hidden_node_are_not_unaccounted(shown: tuple[int, ...], unaccounted: bool) -> None:
     kill = Kill(
         scope=global_kill().scope,
         constraint="CONSTRAINT_CPUSET",
@@ -252,12 +250,12 @@ def test_huge_pages_of_a_node_that_is_not_shown_are_not_called_unexplained(
     assert (ContributorName.UNACCOUNTED in names) is unaccounted
 
 
-def test_sysrq_is_told_by_its_call_trace_where_the_kernel_prints_order_0() -> None:
+def test_sysrq_is_recognised_by_its_call_trace() -> None:
     asked = global_kill(zone("Normal", 900_000, 20_000))._replace(sysrq=True)
     assert cause(asked) == (Cause.MANUAL_TRIGGER, Confidence.HIGH)
 
 
-def test_memory_that_no_counter_explains_is_shown() -> None:
+def test_unaccounted_memory_is_a_contributor() -> None:
     facts = MemoryFacts(
         mem_info_pages={"active_anon": 100_000, "free": 1000}, ram_pages=500_000, reserved_pages=100_000
     )
@@ -278,7 +276,7 @@ def test_memory_that_no_counter_explains_is_shown() -> None:
         ("0x0()", "Normal", False),
     ],
 )
-def test_the_zones_a_request_may_use(gfp: str, highest: str, movable: bool) -> None:
+def test_zones_of_a_request(gfp: str, highest: str, movable: bool) -> None:
     request = parse_request(gfp)
     assert request is not None
     assert (request.highest_zone, request.movable) == (highest, movable)

@@ -33,7 +33,7 @@ def memory(
         (memory(counter(0.13, 0.13)), BindingCounter.MEMORY, 0.13),
     ],
 )
-def test_the_counter_nearest_to_its_limit_binds(
+def test_counter_nearest_to_its_limit_binds(
     facts: MemoryFacts, counter_name: BindingCounter, limit_mib: float
 ) -> None:
     verdict = diagnose(memcg_kill("/a", "/a", memory=facts))
@@ -41,7 +41,7 @@ def test_the_counter_nearest_to_its_limit_binds(
     assert verdict.confidence is Confidence.HIGH
 
 
-def test_a_counter_that_never_refused_does_not_bind() -> None:
+def test_counter_without_failed_charges_does_not_bind() -> None:
     never = Counter(usage_bytes=80 * MIB, limit_bytes=80 * MIB, failcnt=0)
     for facts, expected in (
         (memory(never, counter(80, 80)), BindingCounter.MEMORY_SWAP),
@@ -50,20 +50,20 @@ def test_a_counter_that_never_refused_does_not_bind() -> None:
         assert diagnose(memcg_kill("/a", "/a", memory=facts)).binding_counter is expected
 
 
-def test_a_cgroup_without_a_limit_cannot_have_met_it() -> None:
+def test_cgroup_without_a_limit_is_uncertain() -> None:
     verdict = diagnose(memcg_kill("/a", "/a", memory=memory(counter(40, None))))
     assert (verdict.binding_counter, verdict.limit_bytes, verdict.usage_bytes) == (None, None, 40 * MIB)
     assert verdict.confidence is Confidence.MEDIUM
     assert verdict.uncertain
 
 
-def test_a_usage_far_below_the_limit_is_reported_as_such() -> None:
+def test_usage_far_below_the_limit_is_uncertain() -> None:
     verdict = diagnose(memcg_kill("/a", "/a", memory=memory(counter(100, 800))))
     assert verdict.limit_bytes == 800 * MIB
     assert any("below the limit" in sentence for sentence in verdict.uncertain)
 
 
-def test_without_the_memory_line_the_limit_follows_from_memory_and_swap_where_nothing_is_swapped() -> None:
+def test_limit_follows_from_memory_and_swap_usage_without_the_memory_line() -> None:
     facts = memory(None, counter(64, None))
     known = diagnose(memcg_kill("/a", "/a", memory=facts, tasks=(task(42, 60),)))
     assert known.limit_bytes == 64 * MIB
@@ -72,7 +72,7 @@ def test_without_the_memory_line_the_limit_follows_from_memory_and_swap_where_no
     assert swapped.limit_bytes is None
 
 
-def test_swap_is_a_contributor_where_memory_and_swap_binds() -> None:
+def test_swap_is_a_contributor_if_memory_and_swap_binds() -> None:
     facts = MemoryFacts(
         memory=counter(300, 310), memory_swap=counter(600, 600), stats_bytes={"cache": 0, "rss": 300 * MIB}
     )
@@ -80,7 +80,7 @@ def test_swap_is_a_contributor_where_memory_and_swap_binds() -> None:
     assert parts == {ContributorName.SWAP: 300 * MIB, ContributorName.ANONYMOUS: 300 * MIB}
 
 
-def test_one_limit_for_memory_and_for_both_is_called_the_memory_limit() -> None:
+def test_equal_memory_and_memsw_limit_is_called_the_memory_limit() -> None:
     verdict = diagnose(memcg_kill("/a", "/a", memory=memory(counter(80, 80), counter(80, 80))))
     assert "reached its memory limit of 80 MiB (memory+swap has the same limit)" in verdict.summary
     [fit] = [one.message for one in verdict.advice if one.remedy is Remedy.FIT_LIMIT]
@@ -90,7 +90,7 @@ def test_one_limit_for_memory_and_for_both_is_called_the_memory_limit() -> None:
     assert "reached its memory+swap limit of 100 MiB;" in apart.summary
 
 
-def test_a_kernel_memory_limit_is_the_file_to_raise() -> None:
+def test_kernel_memory_limit_advice_names_its_file() -> None:
     verdict = diagnose(
         memcg_kill("/a", "/a", memory=memory(counter(100, 300), counter(200, None), counter(50, 50)))
     )

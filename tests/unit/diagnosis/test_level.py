@@ -54,7 +54,7 @@ def test_levels(limit: str | None, task: str | None, cause: Cause, level: Level)
     assert (verdict.cause, verdict.level) == (cause, level)
 
 
-def test_what_is_not_known_is_said_and_lowers_the_confidence() -> None:
+def test_missing_path_lowers_the_confidence() -> None:
     sure = diagnose(memcg_kill("/a", "/a"))
     unsure = diagnose(memcg_kill("/a", None))
     assert (sure.confidence, sure.uncertain) == (Confidence.HIGH, ())
@@ -62,5 +62,5 @@ def test_what_is_not_known_is_said_and_lowers_the_confidence() -> None:
     assert any("/a" in sentence for sentence in unsure.uncertain)
 
 
-def test_the_summary_names_the_pod_by_its_uid_where_nobody_knows_its_name() -> None:
+def test_summary_names_the_pod_by_uid_without_its_name() -> None:
     assert UID in diagnose(memcg_kill(POD_PATH, CONTAINER_PATH)).summary

@@ -72,7 +72,7 @@ def test_pod_limit_that_differs_from_the_containers_is_the_pods() -> None:
     assert verdict.summary.startswith("Pod shop/web-1")
 
 
-def test_in_a_pod_of_several_containers_the_one_that_used_most_is_named() -> None:
+def test_summary_names_the_container_that_used_most() -> None:
     other = "ef" * 32
     facts = MemoryFacts(
         memory=counter(80, 80),
@@ -89,7 +89,7 @@ def test_in_a_pod_of_several_containers_the_one_that_used_most_is_named() -> Non
     assert "killed memhog (pid 42, 81 MiB resident) in its container app" in verdict.summary
 
 
-def test_what_no_container_is_charged_for_is_taken_for_a_memory_volume() -> None:
+def test_memory_charged_to_no_container_gets_volume_advice() -> None:
     facts = MemoryFacts(
         memory=counter(80, 80),
         stats_bytes={"cache": 0, "rss": 0},
@@ -100,19 +100,19 @@ def test_what_no_container_is_charged_for_is_taken_for_a_memory_volume() -> None
     )
 
 
-def test_the_sandbox_is_never_blamed() -> None:
+def test_sandbox_is_not_blamed() -> None:
     kill = memcg_kill(POD_PATH, f"{POD_PATH}/{'12' * 32}", victims=(victim("pause", 0, -998),))
     assert "sandbox" in diagnose(kill, pod=pod(container())).summary
 
 
-def test_a_container_is_found_by_its_id() -> None:
+def test_container_is_found_by_its_id() -> None:
     verdict = diagnose(
         memcg_kill(CONTAINER_PATH, CONTAINER_PATH), pod=pod(container("a", cid="0" * 64), container("b"))
     )
     assert verdict.summary.startswith("Container b of pod shop/web-1 reached its memory limit of 80 MiB")
 
 
-def test_an_unknown_container_is_named_by_its_id() -> None:
+def test_unknown_container_is_named_by_its_id() -> None:
     summary = diagnose(memcg_kill(CONTAINER_PATH, CONTAINER_PATH)).summary
     assert summary.startswith(f"Container {CID[:12]} of pod ")
 
@@ -120,21 +120,21 @@ def test_an_unknown_container_is_named_by_its_id() -> None:
 # Outcomes
 
 
-def test_a_whole_group_killed() -> None:
+def test_whole_group_killed() -> None:
     kill = memcg_kill("/a", "/a", victims=(VICTIM, VICTIM._replace(pid=43)), oom_group="/a")
     verdict = diagnose(kill)
     assert verdict.outcome is Outcome.KILLED_GROUP
     assert "all 2 processes of the group" in verdict.summary
 
 
-def test_a_panic_keeps_the_cause_that_led_to_it() -> None:
+def test_panic_keeps_the_cause_of_the_shortage() -> None:
     panic = "Out of memory: compulsory panic_on_oom is enabled"
     verdict = diagnose(memcg_kill("/a", "/a", victims=())._replace(panic=panic))
     assert (verdict.outcome, verdict.cause) == (Outcome.PANICKED, Cause.CGROUP_LIMIT)
     assert panic in verdict.summary
 
 
-def test_nothing_killable() -> None:
+def test_no_killable_process() -> None:
     verdict = diagnose(Kill(scope=Scope.GLOBAL, no_killable=True, panic="System is deadlocked on memory"))
     assert (verdict.cause, verdict.outcome) == (Cause.NO_KILLABLE_PROCESS, Outcome.PANICKED)
     within = diagnose(memcg_kill("/a", None, victims=())._replace(no_killable=True))
@@ -145,20 +145,20 @@ def test_nothing_killable() -> None:
     )
 
 
-def test_a_victim_that_was_exiting_already_is_no_kill() -> None:
+def test_victim_that_was_already_exiting_is_not_a_kill() -> None:
     verdict = diagnose(memcg_kill("/a", "/a", victims=())._replace(already_exiting=(42,)))
     assert verdict.outcome is Outcome.NO_VICTIM
     assert "exiting" in verdict.summary
 
 
-def test_a_kill_asked_for_by_hand() -> None:
+def test_kill_requested_by_sysrq() -> None:
     kill = global_kill(zone("Normal", 900_000, 1000))._replace(invoker=invoker(order=-1))
     verdict = diagnose(kill)
     assert (verdict.cause, verdict.confidence) == (Cause.MANUAL_TRIGGER, Confidence.HIGH)
     assert list(remedies(verdict)) == [Remedy.CHECK_TRIGGER]
 
 
-def test_a_constraint_that_the_kernel_does_not_have_is_a_policy_of_others() -> None:
+def test_unknown_constraint_is_an_external_policy() -> None:
     kill = memcg_kill("/a", "/a", memory=MemoryFacts(memory=counter(40, None)))._replace(
         constraint="CONSTRAINT_BPF_PSI_MEM",
     )
@@ -171,19 +171,19 @@ def test_a_constraint_that_the_kernel_does_not_have_is_a_policy_of_others() -> N
     assert list(remedies(verdict)) == [Remedy.CHECK_TRIGGER]
 
 
-def test_lost_records_are_said_and_lower_the_confidence() -> None:
+def test_lost_records_are_reported_and_lower_the_confidence() -> None:
     verdict = diagnose(memcg_kill("/a", "/a")._replace(lost_before=9))
     assert verdict.confidence is Confidence.MEDIUM
     assert any("9 log records" in sentence for sentence in verdict.uncertain)
 
 
-def test_a_bare_kill_line_hints_at_the_qos_class() -> None:
+def test_kill_line_alone_hints_at_the_qos_class() -> None:
     verdict = diagnose(Kill(scope=Scope.MEMCG, victims=(victim("app", 80, 1000),), kill_lines=1))
     assert verdict.cause is Cause.UNKNOWN_CGROUP_LIMIT
     assert any("BestEffort" in sentence for sentence in verdict.uncertain)
 
 
-def test_where_no_cgroup_is_named_the_victims_part_of_the_usage_is_told() -> None:
+def test_victims_part_of_the_usage_is_reported_without_a_cgroup_name() -> None:
     alone = diagnose(memcg_kill(None, None))
     shared = diagnose(memcg_kill(None, None, victims=(victim("main", 43),)))
     assert any("alone" in sentence for sentence in alone.uncertain)
@@ -232,7 +232,7 @@ def test_pages_in_the_swap_cache_are_anonymous_memory_too() -> None:
     assert (part.name, part.bytes) == (ContributorName.ANONYMOUS, 78 * MIB)
 
 
-def test_the_shared_memory_of_old_v1_kernels_follows_from_the_lru_lists() -> None:
+def test_shared_memory_of_old_v1_kernels_follows_from_the_lru_lists() -> None:
     facts = stats(cache=50, rss=20, active_anon=40, inactive_anon=20)
     parts = {
         part.name: part.bytes // MIB for part in diagnose(memcg_kill("/a", "/a", memory=facts)).contributors
@@ -249,18 +249,18 @@ def test_the_shared_memory_of_old_v1_kernels_follows_from_the_lru_lists() -> Non
         (stats(anon=40, slab=30), Remedy.FREE_KERNEL_MEMORY),
     ],
 )
-def test_advice_by_what_filled_the_memory(facts: MemoryFacts, remedy: Remedy) -> None:
+def test_advice_depends_on_the_memory_breakdown(facts: MemoryFacts, remedy: Remedy) -> None:
     assert remedy in remedies(diagnose(memcg_kill("/a", "/a", memory=facts)))
     plain = remedies(diagnose(memcg_kill("/a", "/a", memory=stats(anon=79))))
     assert remedy not in plain
 
 
-def test_a_larger_limit_is_no_help_against_slow_storage() -> None:
+def test_slow_storage_gets_no_larger_limit() -> None:
     facts = stats(anon=5, file=70, file_dirty=70)
     assert Remedy.FIT_LIMIT not in remedies(diagnose(memcg_kill("/a", "/a", memory=facts)))
 
 
-def test_the_new_limit_counts_what_was_swapped_out() -> None:
+def test_new_limit_includes_swapped_out_memory() -> None:
     plain = remedies(diagnose(memcg_kill("/a", "/a")))[Remedy.FIT_LIMIT]
     facts = MemoryFacts(memory=counter(80, 80), swap=counter(40, None))
     swapped = remedies(diagnose(memcg_kill("/a", "/a", memory=facts)))[Remedy.FIT_LIMIT]
@@ -269,11 +269,11 @@ def test_the_new_limit_counts_what_was_swapped_out() -> None:
     assert "swapped-out memory (40 MiB)" in swapped
 
 
-def test_no_limit_is_advised_where_none_was_seen() -> None:
+def test_unknown_limit_gets_no_limit_advice() -> None:
     assert Remedy.FIT_LIMIT not in remedies(diagnose(memcg_kill("/a", "/a", memory=MemoryFacts())))
 
 
-def test_one_process_with_most_of_the_memory_is_pointed_out() -> None:
+def test_process_with_most_of_the_memory_is_named() -> None:
     table = (task(42, 70), task(43, 5, comm="other"))
     assert (
         "memhog alone uses 70 MiB (88 % of the limit)"
@@ -283,20 +283,20 @@ def test_one_process_with_most_of_the_memory_is_pointed_out() -> None:
     assert Remedy.FIND_LEAK not in remedies(diagnose(memcg_kill("/a", "/a", tasks=spread)))
 
 
-def test_a_small_namesake_does_not_share_the_blame() -> None:
+def test_small_process_of_the_same_name_is_not_counted() -> None:
     small = remedies(diagnose(memcg_kill("/a", "/a", tasks=(task(42, 70), task(43, 1)))))[Remedy.FIND_LEAK]
     equal = remedies(diagnose(memcg_kill("/a", "/a", tasks=(task(42, 40), task(43, 38)))))[Remedy.FIND_LEAK]
     assert small.startswith("memhog alone uses 70 MiB")
     assert equal.startswith("2 processes named memhog use 78 MiB")
 
 
-def test_a_jvm_gets_a_figure_for_its_heap() -> None:
+def test_jvm_advice_has_a_heap_size() -> None:
     kill = memcg_kill(CONTAINER_PATH, CONTAINER_PATH, victims=(victim("java", 78),))
     assert "at or below 60 MiB" in remedies(diagnose(kill))[Remedy.LOWER_HEAP]
     assert Remedy.LOWER_HEAP not in remedies(diagnose(memcg_kill(CONTAINER_PATH, CONTAINER_PATH)))
 
 
-def test_who_died_for_its_oom_score_adj_is_told() -> None:
+def test_victim_of_its_oom_score_adj_is_reported() -> None:
     table = (task(42, 5, comm="test1", adj=1000), task(43, 70, comm="test2"))
     kill = memcg_kill("/a", "/a", victims=(victim("test1", 5, 1000),), tasks=table)
     assert "it used 5 MiB, test2 (pid 43) used 70 MiB" in remedies(diagnose(kill))[Remedy.LOWER_OOM_SCORE_ADJ]
@@ -304,7 +304,7 @@ def test_who_died_for_its_oom_score_adj_is_told() -> None:
     assert Remedy.LOWER_OOM_SCORE_ADJ not in remedies(diagnose(equal))
 
 
-def test_a_pod_above_its_request_on_a_full_node_is_told_so() -> None:
+def test_container_above_its_request_on_a_full_node_is_reported() -> None:
     kill = global_kill(zone("Normal", 1000, 2000))._replace(task_memcg=CONTAINER_PATH)
     assert (
         "used 80 MiB and requests 40 MiB"
@@ -317,7 +317,7 @@ def test_a_pod_above_its_request_on_a_full_node_is_told_so() -> None:
 # Words
 
 
-def test_a_hostile_name_cannot_break_the_sentence() -> None:
+def test_hostile_name_cannot_break_the_summary() -> None:
     verdict = diagnose(memcg_kill("/a\nb", "/a\nb", victims=(victim("x\n\x1b[2J", 80),)))
     assert verdict.summary.isprintable()
     assert all(advice.message.isprintable() for advice in verdict.advice)
@@ -325,5 +325,5 @@ def test_a_hostile_name_cannot_break_the_sentence() -> None:
 
 @given(st.integers(min_value=1, max_value=1 << 45))
 @settings(deadline=None)
-def test_a_rounded_size_is_never_smaller_and_not_much_larger(number: int) -> None:
+def test_rounded_size_is_never_smaller_and_not_much_larger(number: int) -> None:
     assert number <= round_up(number) <= number + max(MIB, number // 8)

@@ -50,7 +50,7 @@ def ring(*runs: tuple[float, int, int | None], comm: str = "app") -> list[dict[s
     return kills[::-1]
 
 
-def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
+def test_growth_of_a_real_leak_is_in_the_incidents_advice() -> None:
     subject = Subject(node="n", cgroup="/oomkeeper-try")
     incident = new_incident(subject, cause="CgroupLimit", operator_namespace="ops")
     with LEAK.open("rb") as stream:
@@ -77,7 +77,7 @@ def test_a_real_leak_is_told_with_its_pace_in_the_incident() -> None:
     OOMIncident.model_validate_json(json.dumps(document))
 
 
-def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_people() -> None:
+def test_explain_shows_growth_below_its_overview_in_every_format() -> None:
     with LEAK.open("rb") as stream:
         kills = [kill_record(kill, diagnose(kill)) for kill in parse_records(read_records(stream))]
     said = "/oomkeeper-try: python3 filled its limit of 40 MiB 4 times"
@@ -87,7 +87,7 @@ def test_explain_tells_the_pace_of_a_leak_below_its_table_in_every_form_for_peop
     assert "filled its limit" not in "".join(text_pages(kills[:2], width=100))
 
 
-def test_a_container_that_starts_again_is_known_by_its_pod() -> None:
+def test_restarted_container_is_recognised_by_its_pod() -> None:
     overview = Overview()
     with (REPORTS / "6.18-v1-storm.log").open("rb") as stream:
         kill = next(iter(parse_records(read_records(stream))))
@@ -109,7 +109,7 @@ def test_a_container_that_starts_again_is_known_by_its_pod() -> None:
     ]
 
 
-def test_a_storm_of_kills_is_no_growth() -> None:
+def test_storm_of_kills_is_not_growth() -> None:
     overview = Overview()
     with (REPORTS / "6.18-v1-storm.log").open("rb") as stream:
         for kill in parse_records(read_records(stream)):
@@ -118,7 +118,7 @@ def test_a_storm_of_kills_is_no_growth() -> None:
     assert overview.growth() == []
 
 
-def test_a_limit_raised_and_met_again_is_said_so() -> None:
+def test_limit_that_was_raised_and_reached_again_is_reported() -> None:
     said = growth_sentence(typed(ring((0, 500, 512), (3600, 505, 512), (10_800, 1010, 1024))))
     assert said is not None
     assert (
@@ -129,7 +129,7 @@ def test_a_limit_raised_and_met_again_is_said_so() -> None:
     assert "at least 8.4 MiB per minute" in said
 
 
-def test_without_a_limit_the_peaks_are_compared() -> None:
+def test_peaks_are_compared_without_a_limit() -> None:
     said = growth_sentence(typed(ring((0, 200, None), (600, 300, None), (4000, 500, None))))
     assert said == (
         "app used 200 MiB, 300 MiB, 500 MiB at its last 3 kills: within 67 min its peak grew by 300 MiB "
@@ -154,19 +154,19 @@ def test_without_a_limit_the_peaks_are_compared() -> None:
         [{**kill, "time": "yesterday"} for kill in ring((0, 40, 40), (60, 40, 40), (120, 40, 40))],
     ],
 )
-def test_kills_that_show_no_growth_say_nothing(kills: list[dict[str, Any]]) -> None:
+def test_kills_without_growth_give_no_sentence(kills: list[dict[str, Any]]) -> None:
     assert growth_sentence(typed(kills)) is None
     advice = (AdviceItem(remedy="FitLimit", message="x"),)
     assert with_growth(advice, typed(kills), cause="CgroupLimit") == advice
 
 
-def test_a_kill_asked_for_by_hand_shows_no_leak() -> None:
+def test_requested_kill_shows_no_leak() -> None:
     kills = typed(ring((0, 40, 40), (60, 40, 40), (120, 40, 40)))
     assert with_growth([], kills, cause="ManualTrigger") == ()
     assert [item.remedy for item in with_growth([], kills, cause="PodLimit")] == ["FindLeak"]
 
 
-def test_a_hostile_name_is_escaped() -> None:
+def test_hostile_name_is_escaped() -> None:
     said = growth_sentence(typed(ring((0, 40, 40), (60, 40, 40), (120, 40, 40), comm="x\n\x1b[2J")))
     assert said is not None
     assert said.isprintable()

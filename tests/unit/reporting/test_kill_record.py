@@ -129,11 +129,11 @@ EMPTY_DIAGNOSIS = Diagnosis(
         pytest.param(Kill(), EMPTY_DIAGNOSIS, id="nothing-known"),
     ],
 )
-def test_every_kill_has_the_contracts_keys_and_types(kill: Kill, diagnosis: Diagnosis) -> None:
+def test_every_record_has_the_contracts_keys_and_types(kill: Kill, diagnosis: Diagnosis) -> None:
     assert_contract(document(kill, diagnosis))
 
 
-def test_a_containers_kill_carries_what_the_log_said() -> None:
+def test_record_has_the_values_of_the_log() -> None:
     kill = document(KILL, DIAGNOSIS)
 
     assert kill["victims"] == [
@@ -178,7 +178,7 @@ def test_a_containers_kill_carries_what_the_log_said() -> None:
         pytest.param("/", CONTAINER_PATH, POD_UID, CONTAINER_ID, id="a-victim-that-had-left-its-cgroup"),
     ],
 )
-def test_pod_and_container_come_from_the_cgroup_paths(
+def test_pod_and_container_are_read_from_the_cgroup_paths(
     task_memcg: str | None, oom_memcg: str | None, pod: str | None, container: str | None
 ) -> None:
     kill = document(KILL._replace(task_memcg=task_memcg, oom_memcg=oom_memcg), DIAGNOSIS)
@@ -205,7 +205,7 @@ def test_time_is_rfc3339_else_seconds_since_boot_else_null(
     assert kill_time(KILL._replace(usec=usec, wall=wall)) == time
 
 
-def test_no_text_of_the_object_holds_a_control_character_or_a_lone_surrogate() -> None:
+def test_record_has_no_control_character_or_lone_surrogate() -> None:
     def texts(value: object) -> list[str]:
         if isinstance(value, str):
             return [value]
@@ -220,7 +220,7 @@ def test_no_text_of_the_object_holds_a_control_character_or_a_lone_surrogate() -
     assert kill["taskMemcg"].endswith(r"/x\x9b31m")
 
 
-def test_a_victim_that_only_the_oom_kill_line_names_is_still_a_victim() -> None:
+def test_victim_named_only_by_the_oom_kill_line_is_kept() -> None:
     cut = KILL._replace(victims=(), kill_lines=0)
 
     victim = document(cut, DIAGNOSIS)["victims"][0]
@@ -229,13 +229,13 @@ def test_a_victim_that_only_the_oom_kill_line_names_is_still_a_victim() -> None:
     assert victim["anonRssBytes"] is None
 
 
-def test_a_panic_makes_no_victim_of_the_chosen_task() -> None:
+def test_chosen_task_of_a_panic_is_not_a_victim() -> None:
     panicked = DIAGNOSIS._replace(outcome=Outcome.PANICKED)
 
     assert document(KILL._replace(victims=(), kill_lines=0), panicked)["victims"] == []
 
 
-def test_the_task_table_is_cut_to_the_largest_and_the_rest_is_counted() -> None:
+def test_task_table_keeps_the_largest_and_counts_the_rest() -> None:
     tasks = tuple(task(pid, f"t{pid}", rss_mib=pid) for pid in range(1, 200))
 
     kill = document(KILL._replace(tasks=tasks), DIAGNOSIS)
@@ -244,7 +244,7 @@ def test_the_task_table_is_cut_to_the_largest_and_the_rest_is_counted() -> None:
     assert kill["taskCount"] == 199
 
 
-def test_task_sizes_use_the_kernels_own_page_size() -> None:
+def test_task_sizes_use_the_kernels_page_size() -> None:
     memory = MemoryFacts(page_size_bytes=65536)
 
     kill = document(KILL._replace(memory=memory, tasks=(task(1, "a", rss_mib=1),)), DIAGNOSIS)

@@ -59,7 +59,7 @@ def _raw_hostile() -> KillRecord:
 HOSTILES = [pytest.param(ESCAPED_HOSTILE, id="escaped"), pytest.param(_raw_hostile(), id="raw")]
 
 
-def test_a_page_says_what_why_who_how_much_and_what_to_do() -> None:
+def test_text_page_has_cause_victims_sizes_and_advice() -> None:
     page = render_text([CONTAINER], width=100)
 
     for said in (
@@ -79,7 +79,7 @@ def test_a_page_says_what_why_who_how_much_and_what_to_do() -> None:
         assert said in page, said
 
 
-def test_a_page_on_the_node_shows_free_memory_against_the_watermark() -> None:
+def test_page_of_a_node_shows_free_memory_and_watermarks() -> None:
     page = render_text([GLOBAL], width=100)
 
     assert re.search(r"node 0 Normal .* 36 MiB free, min 37 MiB +at or below min", page)
@@ -87,7 +87,7 @@ def test_a_page_on_the_node_shows_free_memory_against_the_watermark() -> None:
     assert "0 B free of 1024 MiB" in page
 
 
-def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
+def test_zone_shows_the_memory_that_the_request_could_use() -> None:
     zones = (
         Zone(
             node=0,
@@ -108,7 +108,7 @@ def test_a_zone_is_shown_by_what_the_request_could_use_of_it() -> None:
     assert re.search(r"node 0 Movable +500 MiB free +not usable here$", page, re.MULTILINE)
 
 
-def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
+def test_incomplete_report_is_reported_unless_the_verdict_does() -> None:
     cut = replace(CONTAINER, complete=False, uncertain=(), lost_before=2)
 
     page = render_text([cut])
@@ -118,7 +118,7 @@ def test_a_cut_report_is_called_so_where_the_verdict_does_not_say_it() -> None:
     assert "The report is incomplete" not in render_text([replace(CONTAINER, complete=False)])
 
 
-def test_what_went_through_a_store_reads_the_same() -> None:
+def test_stored_record_renders_the_same() -> None:
     stored = read(KillRecord, encode(CONTAINER))
 
     assert render_text([stored]) == render_text([CONTAINER])
@@ -148,14 +148,14 @@ def test_record_of_another_version_is_still_shown() -> None:
 
 @pytest.mark.parametrize("kill", HOSTILES)
 @pytest.mark.parametrize("unicode", [True, False])
-def test_text_of_a_kill_never_reaches_the_terminal_as_a_control(kill: KillRecord, unicode: bool) -> None:
+def test_record_text_cannot_add_control_characters(kill: KillRecord, unicode: bool) -> None:
     page = render_text([kill, kill], width=80, unicode=unicode)
 
     assert all(char == "\n" or char.isprintable() for char in page)
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
-def test_colour_adds_only_its_own_sequences(kill: KillRecord) -> None:
+def test_colour_only_adds_its_own_sequences(kill: KillRecord) -> None:
     plain = render_text([kill], width=80)
     coloured = render_text([kill], width=80, colour=True)
 
@@ -163,7 +163,7 @@ def test_colour_adds_only_its_own_sequences(kill: KillRecord) -> None:
     assert re.sub(r"\x1b\[[0-9;]+m", "", coloured) == plain
 
 
-def test_without_utf8_nothing_but_ascii_comes_out() -> None:
+def test_output_without_utf8_is_ascii() -> None:
     page = render_text([ESCAPED_HOSTILE, GLOBAL], width=80, unicode=False)
 
     assert page.isascii()
@@ -178,7 +178,7 @@ def test_lines_fit_the_terminal_unless_a_path_or_id_would_break(width: int) -> N
         assert cells(line) <= width or longest_word > 15, line
 
 
-def test_wide_characters_keep_the_bars_in_line() -> None:
+def test_wide_characters_keep_bars_aligned() -> None:
     page = render_text([ESCAPED_HOSTILE], width=120)
 
     rows = [line for line in page.splitlines() if re.search(r"\((811|7)\) +[█▏▎▍▌▋▊▉]", line)]
@@ -187,7 +187,7 @@ def test_wide_characters_keep_the_bars_in_line() -> None:
     assert len(starts) == 1
 
 
-def test_a_lone_kill_has_no_number_and_several_end_in_a_table() -> None:
+def test_only_several_kills_are_numbered_and_summarised() -> None:
     assert "1. OOM kill" not in render_text([CONTAINER])
 
     several = render_text([CONTAINER, GLOBAL, CONTAINER])
@@ -198,7 +198,7 @@ def test_a_lone_kill_has_no_number_and_several_end_in_a_table() -> None:
     assert re.search(rf"^ +2  Container limit +pod {POD_UID[:20]}.+ java ", several, re.MULTILINE)
 
 
-def test_pages_come_while_the_kills_still_come() -> None:
+def test_pages_are_yielded_as_kills_arrive() -> None:
     def kills() -> Any:
         yield CONTAINER
         yield CONTAINER
@@ -207,7 +207,7 @@ def test_pages_come_while_the_kills_still_come() -> None:
     assert "1. OOM kill" in next(text_pages(kills()))
 
 
-def test_an_overview_of_a_storm_is_bounded_and_complete() -> None:
+def test_overview_of_a_storm_is_bounded_and_complete() -> None:
     overview = Overview()
     for number in range(15_000):
         overview.add(replace(CONTAINER, pod_uid=None, container_id=f"{number:012d}"))
@@ -235,7 +235,7 @@ class _Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
-def test_html_has_no_tag_that_a_kill_brought(kill: KillRecord) -> None:
+def test_html_has_no_tag_from_a_record(kill: KillRecord) -> None:
     summary = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     evil = replace(kill, summary=summary, cause="<script>")
     tags = _Tags()
@@ -246,7 +246,7 @@ def test_html_has_no_tag_that_a_kill_brought(kill: KillRecord) -> None:
     assert "<script>alert(1)</script>" in tags.text
 
 
-def test_html_loads_nothing_from_anywhere() -> None:
+def test_html_makes_no_requests() -> None:
     page = render_html([CONTAINER, GLOBAL])
 
     assert "default-src 'none'" in page
@@ -256,7 +256,7 @@ def test_html_loads_nothing_from_anywhere() -> None:
     assert page.count('class="chart"') == 7
 
 
-def test_on_a_telephone_every_figure_of_the_html_has_its_name_and_none_is_off_the_screen() -> None:
+def test_html_on_a_phone_labels_every_value_and_fits_the_screen() -> None:
     page = render_html([CONTAINER, GLOBAL])
 
     assert "@media (max-width: 720px)" in page
@@ -268,7 +268,7 @@ def test_on_a_telephone_every_figure_of_the_html_has_its_name_and_none_is_off_th
     assert not re.search(r"min-width: \d{3,}px|overflow-x", page)
 
 
-def test_html_says_so_where_nothing_was_found() -> None:
+def test_html_reports_that_nothing_was_found() -> None:
     assert "No OOM event was found." in render_html([])
 
 
@@ -292,13 +292,13 @@ def test_markdown_text_stays_text(text: str, escaped: str | None) -> None:
         assert not re.search(r"(?<!\\)[_*`\[\]<>|~&$]", escape(text))
 
 
-def test_a_code_span_ends_where_it_should() -> None:
+def test_code_span_ends_at_its_fence() -> None:
     assert code("a`b|c") == "``a`b\\|c``"
     assert code("`") == "`` ` ``"
 
 
 @pytest.mark.parametrize("kill", HOSTILES)
-def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: KillRecord) -> None:
+def test_markdown_of_a_hostile_record_keeps_its_tables(kill: KillRecord) -> None:
     markdown_it = pytest.importorskip("markdown_it")
     html = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(render_markdown([kill]))
     tags = _Tags()
@@ -310,7 +310,7 @@ def test_markdown_of_a_hostile_kill_keeps_its_tables_whole(kill: KillRecord) -> 
 
 
 @pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
-def test_a_name_of_blanks_on_a_header_that_was_cut_short_is_shown(
+def test_name_of_blanks_on_a_short_header_is_shown(
     render: Callable[[list[KillRecord]], str],
 ) -> None:
     (kill,) = parse_records([LogRecord(text=b"    invoked oom-killer:")])

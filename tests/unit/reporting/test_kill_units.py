@@ -28,7 +28,7 @@ from oomkeeper.model.units import bytes_text, count_text, share_text
         (None, "unknown"),
     ],
 )
-def test_bytes_have_a_binary_unit_and_digits_enough_to_compare(size: int | None, text: str) -> None:
+def test_bytes_have_a_binary_unit_and_enough_digits(size: int | None, text: str) -> None:
     assert bytes_text(size) == text
 
 
@@ -44,9 +44,9 @@ def test_bytes_have_a_binary_unit_and_digits_enough_to_compare(size: int | None,
         (1.2, "120 %"),
     ],
 )
-def test_something_is_never_nothing_and_less_than_all_never_all(share: float, text: str) -> None:
+def test_share_never_rounds_to_0_or_100(share: float, text: str) -> None:
     assert share_text(share) == text
 
 
-def test_a_count_agrees_with_its_noun() -> None:
+def test_count_agrees_with_its_noun() -> None:
     assert [count_text(count, "kill") for count in (0, 1, 12000)] == ["0 kills", "1 kill", "12,000 kills"]

@@ -51,7 +51,7 @@ def _agrees(kill: Kill) -> bool:
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
-def test_the_score_chooses_whom_the_kernel_chose_in_our_own_logs(path: Path) -> None:
+def test_score_predicts_the_victims_of_our_own_logs(path: Path) -> None:
     for number, kill in _comparable(path):
         if kill.invoker is not None and "allocating" in path.name:
             continue
@@ -59,7 +59,7 @@ def test_the_score_chooses_whom_the_kernel_chose_in_our_own_logs(path: Path) -> 
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus of public logs at {CORPUS.name}")
-def test_the_score_chooses_whom_the_kernel_chose_in_public_logs_but_for_five_that_are_explained() -> None:
+def test_score_predicts_the_victims_of_public_logs_with_five_explained_exceptions() -> None:
     verdicts = {
         (path.name, number): _agrees(kill)
         for path in sorted(CORPUS.glob("*.log"))
@@ -70,7 +70,7 @@ def test_the_score_chooses_whom_the_kernel_chose_in_public_logs_but_for_five_tha
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus of public logs at {CORPUS.name}")
-def test_a_log_that_does_not_tell_enough_is_not_guessed_at() -> None:
+def test_log_without_enough_evidence_gives_no_prediction() -> None:
     [(_, kill)] = _comparable(CORPUS / "014-lkml-5.x-kubepods-pod-pause-killed-abridged.log")
     assert not rank(kill).known
     assert rank(kill).chosen is None

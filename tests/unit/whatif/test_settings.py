@@ -33,35 +33,35 @@ def _cpuset() -> Kill:
         (machine(SMALL, BIG, invoker=SYSRQ, release="4.1.0"), 2, Outcome.PANICKED),
     ],
 )
-def test_panic_on_oom_1_spares_a_limited_shortage_and_2_only_sysrq(
+def test_panic_on_oom_1_ignores_limited_shortages_and_2_only_sysrq(
     kill: Kill, panic_on_oom: int, outcome: Outcome
 ) -> None:
     assert simulate(kill, Settings(panic_on_oom=panic_on_oom)).outcome is outcome
 
 
-def test_the_allocating_task_dies_in_a_shortage_of_the_machine() -> None:
+def test_allocating_task_is_killed_in_a_global_oom() -> None:
     outlook = simulate(machine(SMALL, BIG), Settings(kill_allocating_task=True))
     assert outlook.victim_name == "asks (10)"
 
 
-def test_a_cgroups_limit_knows_no_allocating_task() -> None:
+def test_allocating_task_does_not_matter_at_a_cgroup_limit() -> None:
     outlook = simulate(cgroup(SMALL, BIG, limit_pages=1010), Settings(kill_allocating_task=True))
     assert outlook.victim_name == "hog (11)"
 
 
-def test_an_allocating_task_that_may_not_be_killed_leaves_it_to_the_score() -> None:
+def test_exempt_allocating_task_leaves_the_choice_to_the_score() -> None:
     exempt = row(10, "asks", 10, adj=-1000)
     assert simulate(machine(exempt, BIG), Settings(kill_allocating_task=True)).victim_name == "hog (11)"
     sysrq = machine(SMALL, BIG, invoker=SYSRQ)
     assert simulate(sysrq, Settings(kill_allocating_task=True)).victim_name == "hog (11)"
 
 
-def test_a_panic_comes_before_any_kill() -> None:
+def test_panic_takes_precedence_over_a_kill() -> None:
     outlook = simulate(machine(SMALL, BIG), Settings(kill_allocating_task=True, panic_on_oom=1))
     assert (outlook.outcome, outlook.victim) == (Outcome.PANICKED, None)
 
 
-def test_an_adjustment_names_a_pid_or_every_task_of_a_comm() -> None:
+def test_adjustment_names_a_pid_or_every_task_of_a_comm() -> None:
     kill = machine(SMALL, BIG, row(12, "hog", 900), row(13, "other", 800))
     by_pid = simulate(kill, Settings(adjustments=(("11", -1000),)))
     by_comm = simulate(kill, Settings(adjustments=(("hog", -1000),)))
@@ -69,24 +69,24 @@ def test_an_adjustment_names_a_pid_or_every_task_of_a_comm() -> None:
     assert simulate(kill, Settings(adjustments=(("absent", 1),))).unmatched == ("absent",)
 
 
-def test_the_last_of_two_adjustments_of_one_task_counts() -> None:
+def test_last_adjustment_of_a_task_applies() -> None:
     outlook = simulate(machine(SMALL, BIG), Settings(adjustments=(("hog", -1000), ("11", 0))))
     assert outlook.victim_name == "hog (11)"
 
 
-def test_with_everybody_exempt_the_machine_panics_and_a_cgroup_does_not() -> None:
+def test_all_exempt_panics_the_machine_but_not_a_cgroup() -> None:
     exempt = Settings(adjustments=(("asks", -1000), ("hog", -1000)))
     assert simulate(machine(SMALL, BIG), exempt).outcome is Outcome.PANICKED
     assert simulate(cgroup(SMALL, BIG, limit_pages=1010), exempt).outcome is Outcome.NO_VICTIM
     assert simulate(machine(SMALL, BIG, invoker=SYSRQ), exempt).outcome is Outcome.NO_VICTIM
 
 
-def test_without_a_table_nothing_is_claimed_and_no_scenario_offered() -> None:
+def test_no_task_table_gives_no_outcome_and_no_scenarios() -> None:
     kill = machine(invoker=None)
     assert simulate(kill, Settings()).outcome is None
     assert scenarios(kill) == ()
 
 
-def test_a_policy_of_a_bpf_program_is_not_predicted() -> None:
+def test_external_policy_is_not_predicted() -> None:
     kill = cgroup(SMALL, BIG, limit_pages=1010, constraint="CONSTRAINT_BPF_PSI_MEM")
     assert simulate(kill, Settings(panic_on_oom=0)).outcome is None

@@ -12,7 +12,7 @@ LOG = Path(__file__).resolve().parents[1] / "report" / "data" / "6.18-v1-adj.log
 """A real kill of kernel 6.18: `test1` with oom_score_adj 1000 died beside an equally large `test`."""
 
 
-def test_it_says_who_died_and_that_the_score_agrees() -> None:
+def test_recorded_victim_and_agreement_are_printed() -> None:
     done = oomkeeper("simulate", LOG)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.decode().split())
@@ -34,7 +34,7 @@ def test_other_values_choose_another_victim() -> None:
     }
 
 
-def test_panic_on_oom_2_panics_on_a_mere_cgroup_limit() -> None:
+def test_panic_on_oom_2_panics_at_a_cgroup_limit() -> None:
     done = oomkeeper("simulate", LOG, "--panic-on-oom", "2")
     assert b"the kernel panics" in done.stdout
 
@@ -52,13 +52,13 @@ def test_panic_on_oom_2_panics_on_a_mere_cgroup_limit() -> None:
         ("--top", "0"),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_exit_2(words: tuple[str, ...]) -> None:
+def test_wrong_setting_is_one_line_and_exit_2(words: tuple[str, ...]) -> None:
     done = oomkeeper("simulate", LOG, *words)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_log_without_a_table_says_so() -> None:
+def test_log_without_a_task_table_is_reported() -> None:
     text = "\n".join(
         line
         for line in LOG.read_text(errors="replace").splitlines()
@@ -69,14 +69,14 @@ def test_a_log_without_a_table_says_so() -> None:
     assert b"1 event without a task table" in done.stdout
 
 
-def test_a_file_that_is_not_there_is_one_line_and_exit_2() -> None:
+def test_missing_file_is_one_line_and_exit_2() -> None:
     done = oomkeeper("simulate", "no-such-file")
     assert (done.returncode, done.stdout) == (2, b"")
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("output", ["text", "markdown", "html"])
-def test_the_page_of_explain_answers_what_other_settings_make_of_it(output: str) -> None:
+def test_explain_page_has_the_what_if_section(output: str) -> None:
     done = oomkeeper("explain", LOG, "--output", output)
     text = done.stdout.decode()
     assert re.search(r"(^#* *|>|^ +)What if(</h2>|$)", text, re.MULTILINE)
