@@ -13,7 +13,7 @@ from .meminfo import read_meminfo
 def read_node_facts(
     *, proc: Path = Path("/proc"), sys: Path = Path("/sys"), cgroup_root: Path = Path("/sys/fs/cgroup")
 ) -> NodeFacts:
-    """Kernel release, boot id, memory and NUMA layout. Raises OSError where /proc is not there."""
+    """Return kernel release, boot id, memory and NUMA layout. Raises OSError if /proc is missing."""
     meminfo = read_meminfo(proc=proc)
     return NodeFacts(
         kernel_release=read_text(proc / "sys/kernel/osrelease").strip(),
@@ -35,7 +35,7 @@ def _read_or(path: Path, default: str) -> str:
 
 
 def parse_id_list(text: str) -> tuple[int, ...]:
-    """A kernel id list: `0-2,5` -> (0, 1, 2, 5). Raises ValueError on anything else."""
+    """Parse a kernel id list: `0-2,5` -> (0, 1, 2, 5). Raises ValueError for anything else."""
     ids: list[int] = []
     for part in text.strip().split(","):
         if part:

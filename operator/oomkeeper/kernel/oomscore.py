@@ -1,4 +1,4 @@
-"""oom_score_adj of one process, read and written so that it is that process and no later one of its pid.
+"""Read and write oom_score_adj of one process, and never of a later process with the same pid.
 
 A pid and a start time name a process for ever. The folder /proc/<pid>, once open, stays with its process:
 what is read and written by way of it fails when the process is gone (fs/proc/base.c, proc_pid_make_inode()).
@@ -24,7 +24,7 @@ CAP_SYS_RESOURCE = 24
 
 
 class ProcessId(NamedTuple):
-    """One process for ever."""
+    """One process, also after its pid was reused."""
 
     pid: int
     start_time: int
@@ -33,7 +33,7 @@ class ProcessId(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process as one look found it."""
+    """The state of a process at one time."""
 
     id: ProcessId
     parent: int
@@ -43,7 +43,7 @@ class Process:
 
 
 class OomScoreError(Exception):
-    """The kernel did not take a value."""
+    """The kernel refused a value."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class OomScoreError(Exception):
 
 
 def read_process(pid: int, *, proc: Path = Path("/proc")) -> Process | None:
-    """One look at a process; None when it is gone."""
+    """Return the state of a process; None if it is gone."""
     try:
         with _folder(pid, proc=proc) as folder:
             fields = _stat(folder)
@@ -68,7 +68,7 @@ def read_process(pid: int, *, proc: Path = Path("/proc")) -> Process | None:
 
 
 def write_adj(process: ProcessId, value: int, *, proc: Path = Path("/proc")) -> bool:
-    """Set it. False when the process is gone. Raises OomScoreError."""
+    """Set oom_score_adj; return False if the process is gone. Raises OomScoreError."""
     try:
         with _folder(process.pid, proc=proc) as folder:
             if int(_stat(folder)[19]) != process.start_time:
@@ -106,7 +106,7 @@ def _not_permitted(error: OSError) -> OomScoreError:
 
 
 def has_capability(number: int, *, proc: Path = Path("/proc")) -> bool:
-    """Whether this process has it in effect."""
+    """Return True if this process has the capability in effect."""
     try:
         lines = read_text(proc / "self" / "status").splitlines()
     except OSError:
@@ -125,7 +125,7 @@ def _folder(pid: int, *, proc: Path) -> Iterator[int]:
 
 
 def _stat(folder: int) -> list[bytes]:
-    """Fields from the state on: comm before it may hold anything, a parenthesis too."""
+    """Return the fields from the state on: the comm before it may contain anything, even a parenthesis."""
     return _read(folder, "stat").rpartition(b")")[2].split()
 
 

@@ -218,3 +218,34 @@ def test_kubernetes_remark_is_left_out_for_values_of_a_desktop(adj: int, remark:
     line = MEMCG_KILL.replace("oom_score_adj:0", f"oom_score_adj:{adj}")
     sentences = diagnose(event(line)).uncertain
     assert any("Kubernetes" in sentence for sentence in sentences) is remark
+
+
+def test_ram_of_a_virtual_machine_is_no_heap_and_no_tmpfs() -> None:
+    kill = "Memory cgroup out of memory: Killed process 7 (qemu-system-x86) total-vm:16000000kB, "
+    sizes = "anon-rss:100000kB, file-rss:0kB, shmem-rss:12058624kB, UID:0 pgtables:40kB oom_score_adj:0"
+    stats = "Memory cgroup stats for /machine.slice/a.scope:"
+    usage = "memory: usage 12582912kB, limit 12582912kB, failcnt 2"
+    lines = (HEADER, usage, stats, "anon 102400000", "file 12348030976", "shmem 12348030976", kill + sizes)
+    messages = [item.message for item in diagnose(event(*lines)).advice]
+    assert any("guest's RAM" in message for message in messages)
+    assert not any("heap" in message or "tmpfs" in message for message in messages)
+
+
+def _kubepods(qos: str) -> str:
+    return f"/kubepods/{qos}/pod84c5437e-0000-1111-2222-333344445555/{ID}"
+
+
+@pytest.mark.parametrize(("qos", "said"), [("besteffort", True), ("burstable", False)])
+def test_pod_without_a_limit_is_named_at_a_shared_shortage(qos: str, said: bool) -> None:
+    line = (
+        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,"
+        f"task_memcg={_kubepods(qos)},task=a,pid=7,uid=0"
+    )
+    messages = [item.message for item in diagnose(event(line, NODE_KILL)).advice]
+    assert any("neither a memory request nor a limit" in message for message in messages) is said
+
+
+def test_command_for_the_name_of_a_pod_is_printed_if_only_its_uid_is_known() -> None:
+    path = _kubepods("burstable")
+    sentences = diagnose(event(_summary_line(path, path), MEMCG_KILL)).uncertain
+    assert any("grep 84c5437e-0000-1111-2222-333344445555" in sentence for sentence in sentences)

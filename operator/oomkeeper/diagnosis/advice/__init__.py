@@ -20,6 +20,7 @@ _RULES: tuple[Callable[[Case], Advice | None], ...] = (
     allocator.spread_numa,
     allocator.compact_memory,
     node.grow_node,
+    node.set_missing_limit,
     node.match_requests,
     allocator.lower_oom_score_adj,
 )

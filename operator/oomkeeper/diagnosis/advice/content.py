@@ -7,6 +7,7 @@ from ...model.units import bytes_text, share_text
 from ..case import NO_SHORTAGE, Case, resident_bytes
 from ..children import outside_children_bytes
 from ..contributors import managed_bytes
+from .guest import fit_guest, is_guest
 
 _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
@@ -26,6 +27,9 @@ def move_tmpfs(case: Case) -> Advice | None:
         return None
     if share < _TMPFS_SHARE:
         return _left_behind(case)
+    victim = case.victim
+    if victim is not None and is_guest(victim.comm) and victim.shmem_rss_bytes:
+        return None  # the guest's RAM; find_leak() explains it
     shared = case.size(ContributorName.SHARED_MEMORY)
     return Advice(
         remedy=Remedy.MOVE_TMPFS,
@@ -112,6 +116,8 @@ def find_leak(case: Case) -> Advice | None:
     comm, held, count = holder
     if held < total * _LEAK_SHARE:
         return None
+    if is_guest(comm):
+        return fit_guest(case, comm, held)
     many = f"{count} processes named {printable(comm)} use" if count > 1 else f"{printable(comm)} alone uses"
     whole = "the limit" if case.scope is Scope.MEMCG else "the node's memory and swap"
     # A limit does not count swap, file pages may be charged to another cgroup, and each process counts the

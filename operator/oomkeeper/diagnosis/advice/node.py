@@ -6,6 +6,7 @@ from ...model.escaping import printable
 from ...model.units import bytes_text, share_text
 from ..case import Case
 from ..contributors import managed_bytes
+from ..names import pod_name
 from ..zones import HIGHER_ZONES
 
 _HUGE_SHARE = 0.3
@@ -108,6 +109,25 @@ def _first_upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+_SHARED_CAUSES = frozenset({Cause.NODE_MEMORY, Cause.NODE_ALLOCATABLE_LIMIT, Cause.QOS_LIMIT})
+
+
+def set_missing_limit(case: Case) -> Advice | None:
+    """Point to a pod without any request and limit, whose memory is only bounded by the node."""
+    cgroup = case.victim_cgroup
+    if case.cause not in _SHARED_CAUSES or cgroup is None or cgroup.qos != "BestEffort":
+        return None
+    name = pod_name(case)
+    return Advice(
+        remedy=Remedy.MATCH_REQUESTS,
+        message=(
+            f"{_first_upper(name)} has neither a memory request nor a limit (QoS class BestEffort): it "
+            "can use all memory of the node, and the kernel kills its processes first. Set "
+            "resources.requests.memory and resources.limits.memory in the pod spec."
+        ),
+    )
+
+
 def match_requests(case: Case) -> Advice | None:
     """Point to a container on a full node that uses more than it requests."""
     if case.cause is not Cause.NODE_MEMORY or case.pod is None or case.victim is None:
@@ -117,7 +137,7 @@ def match_requests(case: Case) -> Advice | None:
         return None
     used = case.victim.anon_rss_bytes + (case.victim.shmem_rss_bytes or 0)
     asked = container.request_bytes or 0
-    if used <= asked:
+    if used <= asked or set_missing_limit(case) is not None:
         return None
     return Advice(
         remedy=Remedy.MATCH_REQUESTS,

@@ -1,4 +1,4 @@
-"""The first lines of a report: who asked for memory, on which kernel, and where the task may allocate.
+"""Parse the first lines of a report: who asked for memory, on which kernel, and where the task may allocate.
 
 x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0     since 2.6.36; names since 4.6
 x invoked oom-killer: gfp_mask=0x280da, order=0, oom_adj=0, oom_score_adj=0    el6's 2.6.32
@@ -26,7 +26,7 @@ _HEADER = lazy(
     re.DOTALL,
 )
 _REST = lazy(rb"(?:\s*\.\.\.)?\s*|,.*|\n.*", re.DOTALL)
-"""After the fields comes nothing, a field that is new or cut, or (BPF) a line of its own."""
+"""After the fields: nothing, an unknown or truncated field, or (BPF) a separate line."""
 _CPUSET = lazy(rb".* cpuset=(?P<cpuset>.*) mems_allowed=(?P<mems>[\d,-]+)\s*", re.DOTALL)
 _CPU = lazy(rb"CPU: \d{1,20} (?:UID: \d{1,20} )?PID: (?P<pid>\d{1,20}) Comm: ", re.DOTALL)
 _PID = lazy(rb"Pid: (?P<pid>\d{1,20}), comm: ", re.DOTALL)
@@ -40,7 +40,7 @@ _CPU_LINE_BYTES = 512
 
 
 class Header(NamedTuple):
-    """What the header line says."""
+    """The fields of the header line."""
 
     comm: bytes
     gfp: str | None
@@ -51,8 +51,8 @@ class Header(NamedTuple):
 
 @lru_cache(maxsize=8)
 def parse_header(text: bytes) -> Header | None:
-    """The header of a report, or None where the line only looks like one. The source document's own spelling
-    `invoked oom:` is taken too."""
+    """Return the header of a report, or None if the line only looks like one. Also accepts the spelling
+    `invoked oom:`."""
     match = _HEADER.match(text)
     if match is None:
         return None
@@ -78,7 +78,7 @@ def _escaped(comm: bytes) -> bool:
 
 
 def invoker_of(header: Header, pid: int | None) -> Invoker:
-    """The header and the pid of the `CPU:` line as the model's record."""
+    """Return the model's record of the header and the pid of the `CPU:` line."""
     return Invoker(
         comm=readable(header.comm),
         pid=pid,
@@ -89,13 +89,13 @@ def invoker_of(header: Header, pid: int | None) -> Invoker:
 
 
 def parse_cpuset(text: bytes) -> tuple[str, str] | None:
-    """(cpuset, mems_allowed) of the separate line that kernels before 5.0 print."""
+    """Return (cpuset, mems_allowed) of the separate line that kernels before 5.0 print."""
     match = _CPUSET.fullmatch(text)
     return (readable(match["cpuset"]), readable(match["mems"])) if match else None
 
 
 def parse_cpu_line(text: bytes) -> tuple[int, str | None] | None:
-    """(pid of the invoker, kernel release) of the line that dump_stack() prints first."""
+    """Return (pid of the invoker, kernel release) of the line that dump_stack() prints first."""
     text = text[:_CPU_LINE_BYTES]
     match = _CPU.match(text) or _PID.match(text)
     if match is None:

@@ -1,4 +1,4 @@
-"""Which line of an OOM report is this? Decided by a dictionary look-up on the first five bytes.
+"""Classify the lines of an OOM report by a dictionary look-up of the first five bytes.
 
 Every line that can start or end an event begins with fixed text, except the header, which begins with the
 comm of the allocating task. Anchoring at the start is what keeps text that a process controls (comm, file
@@ -40,7 +40,7 @@ class Kind(IntEnum):
     SYSRQ = auto()
     """`sysrq: Manual OOM execution` (drivers/tty/sysrq.c): the next report was requested by hand."""
     CONTEXT = auto()
-    """A line that belongs to a report, and proves no kill by itself."""
+    """A line of a report that proves no kill by itself."""
 
 
 _MEMCG_HEADS = (b"Memory cgroup stats for ", b"Memory cgroup min protection ")
@@ -105,13 +105,13 @@ _FIXED: dict[bytes, tuple[bytes, Kind]] = {
 }
 
 HEADS = frozenset(_FIXED) | {b"Memor", b"Out o", b"Kerne", b"Tasks", b"memor"}
-"""The first five bytes of every known line but the header, for callers that must be quick."""
+"""The first five bytes of every known line except the header, for callers that must be fast."""
 HEADER_MARK = b"invoked oom"
 """Without the blank before it, which is much slower to search: a table is full of blanks."""
 
 
 def kind_of(text: bytes) -> Kind | None:
-    """The kind of a record's text, or None where it is no line that an event hangs on. Constant time."""
+    """Return the kind of a record's text, or None if the line does not affect an event. Constant time."""
     if HEADER_MARK in text and parse_header(text) is not None:
         # Before all others: a comm may begin like any of them.
         return Kind.HEADER

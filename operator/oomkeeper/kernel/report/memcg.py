@@ -1,4 +1,4 @@
-"""A memory cgroup's counters and statistics as mem_cgroup_print_oom_meminfo() prints them.
+"""Parse a memory cgroup's counters and statistics as mem_cgroup_print_oom_meminfo() prints them.
 
     memory: usage 81920kB, limit 81920kB, failcnt 30                both hierarchies
     memory+swap: usage 0kB, limit 9007199254740988kB, failcnt 0     cgroup v1
@@ -26,7 +26,7 @@ _COUNTER = lazy(
 _LINE_STATS = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?P<stats>(?: \w+:\d{1,20}[kK]B)+)\s*", re.DOTALL)
 _LINE_STAT = lazy(rb"(\w+):(\d{1,20})[kK]B")
 _BLOCK_HEAD = lazy(rb"Memory cgroup stats for (?P<path>.*?):(?: \w+:\d.*)?\s*", re.DOTALL)
-"""Without its colon the path was cut."""
+"""Without the colon the path was truncated."""
 _NAME_TEXT = rb"[a-z][a-z0-9_]*(?:\([a-z]+\))?"
 _NAME = lazy(_NAME_TEXT)
 _BLOCK_STAT = lazy(rb"^[ \t]*(" + _NAME_TEXT + rb") (\d{1,20})[ \t\r]*$", re.MULTILINE)
@@ -41,7 +41,7 @@ _EVENTS = lazy(r"(?:total_)?(?:pg|workingset_|zswpin|zswpout|zswpwb|swpin_|swpou
 
 
 def parse_counter(text: bytes) -> tuple[str, Counter] | None:
-    """("memory" | "memory+swap" | "kmem" | "swap", its counter), or None where the line is garbled."""
+    """Return ("memory" | "memory+swap" | "kmem" | "swap", its counter), or None if the line is damaged."""
     match = _COUNTER.match(text)
     if match is None:
         return None
@@ -55,7 +55,7 @@ def parse_counter(text: bytes) -> tuple[str, Counter] | None:
 
 
 def parse_line_stats(text: bytes) -> tuple[str, dict[str, int]] | None:
-    """(path, statistics in bytes) of a v1 line that holds them all."""
+    """Return (path, statistics in bytes) of a v1 line, or None for another line."""
     match = _LINE_STATS.fullmatch(text)
     if match is None:
         return None
@@ -65,13 +65,13 @@ def parse_line_stats(text: bytes) -> tuple[str, dict[str, int]] | None:
 
 
 def parse_block_head(text: bytes) -> str | None:
-    """The path of a `Memory cgroup stats for /x:` line that a block follows."""
+    """Return the path of a `Memory cgroup stats for /x:` line that a block follows."""
     match = _BLOCK_HEAD.fullmatch(text)
     return readable(match["path"]) if match else None
 
 
 def parse_block_stats(block: bytes) -> dict[str, int]:
-    """Statistics in bytes from `name value` lines; lines that are none are passed over."""
+    """Return the statistics in bytes of `name value` lines; other lines are skipped."""
     words = block.split()
     values = words[1::2]
     known = _known_block(block.translate(None, b"0123456789"), tuple(words[::2]), len(values))
@@ -90,8 +90,8 @@ def parse_block_stats(block: bytes) -> dict[str, int]:
 def _known_block(
     skeleton: bytes, names: tuple[bytes, ...], values: int
 ) -> tuple[Callable[[Sequence[bytes]], tuple[bytes, ...]], tuple[str, ...]] | None:
-    """Of a block that has a statistic on each line: where among its values the sizes are, and their names.
-    `skeleton` is the block without its digits. A kernel prints the same names each time."""
+    """Return (getter of the sizes among the values, their names) for a block with a statistic on each line,
+    else None. `skeleton` is the block without its digits. A kernel always prints the same names."""
     if not len(names) == len(set(names)) == values or not all(map(_NAME.fullmatch, names)):
         return None
     if skeleton.split(b"\n") != [name + b" " for name in names]:
@@ -103,6 +103,6 @@ def _known_block(
 
 @lru_cache(maxsize=1024)
 def _size_name(name: bytes) -> str | None:
-    """The name as text, or None for one that counts events."""
+    """Return the name as text, or None if it counts events."""
     text = name.decode()
     return None if _EVENTS.match(text) else text

@@ -1,4 +1,4 @@
-"""The summary line of a report, printed since 5.0 (ef8444ea01d7) and by el8's 4.18.
+"""Parse the summary line of a report, printed since 5.0 (ef8444ea01d7) and by el8's 4.18.
 
     oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,oom_memcg=B,task_memcg=V,task=T,pid=P,uid=U
     oom-kill:constraint=C,nodemask=N,cpuset=S,mems_allowed=M,global_oom,task_memcg=V,task=T,pid=P,uid=U
@@ -25,7 +25,7 @@ _COMM_BYTES = 15
 
 
 class Summary(NamedTuple):
-    """What the line says; None for what it lacks, and for what its end was cut off."""
+    """The fields of the line; None for missing and truncated ones."""
 
     constraint: str | None
     nodemask: str | None
@@ -41,7 +41,7 @@ class Summary(NamedTuple):
 
 @lru_cache(maxsize=8)
 def parse_summary(text: bytes) -> Summary | None:
-    """Read the line; one that was cut gives what is left of it."""
+    """Parse the line, which may be truncated; return None for another line."""
     front = _FRONT.match(text)
     if front is None:
         return None
@@ -95,7 +95,7 @@ def _split_memcg(body: bytes) -> tuple[bytes, bytes, bool]:
 
 
 def _split_paths(text: bytes, *, global_oom: bool, whole: bool) -> tuple[str | None, str | None]:
-    """B and V. The one that runs into the end of a line that was cut is not known: half of a container's path
+    """Return (B, V). A path at the end of a truncated line is unknown: the first half of a container's path
     is its pod's."""
     if not text:
         return None, None

@@ -1,4 +1,5 @@
-"""What show_mem() (mm/show_mem.c, before 6.4 mm/page_alloc.c) prints of the page allocator after `Mem-Info:`.
+"""Parse the page allocator's state, which show_mem() prints after `Mem-Info:` (mm/show_mem.c; before 6.4
+mm/page_alloc.c).
 
 Nodes that the allocation may not use are left out: those outside the cpuset since 2.6.39, those outside the
 memory policy since 4.11 (9af744d74317); zones that it may not use since 6.1 (974f4367dd31). So a line's
@@ -35,7 +36,8 @@ _PAGES = lazy(
 
 
 class ShowMem:
-    """Collects the lines of one dump. The first dump of an event counts: a second one is somebody else's."""
+    """Collects the lines of one dump. Only the first dump of an event counts: a second one has another
+    source."""
 
     def __init__(self) -> None:
         self.counts_pages: dict[str, int] = {}
@@ -49,7 +51,7 @@ class ShowMem:
         self.totals_pages: dict[bytes, int] = {}
 
     def take(self, line: bytes) -> bool:
-        """Read one line; False where it is none of show_mem()'s."""
+        """Read one line; return False if show_mem() does not print it."""
         reader = _READERS.get(line[:4])
         if reader is not None:
             return reader(self, line)
@@ -132,7 +134,7 @@ class ShowMem:
         return True
 
     def zones(self) -> tuple[Zone, ...]:
-        """The zones in the order printed, each with its reserve and its free lists."""
+        """Return the zones in the order printed, each with its reserve and its free lists."""
         return tuple(
             Zone(
                 node=key[0],
@@ -145,7 +147,7 @@ class ShowMem:
         )
 
     def page_size_bytes(self) -> int | None:
-        """The smallest block of a buddy line."""
+        """Return the size of the smallest block of a buddy line, or None without one."""
         return next((lists.smallest_bytes for lists in self._buddies.values()), None)
 
 
@@ -156,16 +158,16 @@ _READERS: dict[bytes, Callable[[ShowMem, bytes], bool]] = {
     **dict.fromkeys((b"Free", b"Tota"), ShowMem._swap),
     b"huge": ShowMem._huge,
 }
-"""By the first four bytes of a line."""
+"""First four bytes of a line -> its reader."""
 
 
 class FreeLists(LazySequence[BuddyBlock]):
-    """The blocks of a buddy line: they explain failures of higher orders, which are few."""
+    """The blocks of a buddy line, parsed at first use: only failures of higher orders need them."""
 
     __slots__ = ("_line", "smallest_bytes")
 
     def __init__(self, line: bytes) -> None:
-        """`line` has one block at least."""
+        """Take a line with at least one block."""
         super().__init__()
         first = _BLOCK.search(line)
         assert first is not None
@@ -178,8 +180,8 @@ class FreeLists(LazySequence[BuddyBlock]):
 
 
 class Fields(Mapping[str, int]):
-    """The sizes of a line in bytes; of a name that comes twice the first counts. Read when first looked at:
-    a node's own line tells nothing that most verdicts need."""
+    """The sizes of a line in bytes, parsed at first use: most verdicts do not need them. The first value of a
+    repeated name counts."""
 
     __slots__ = ("_line", "_read")
 
@@ -196,7 +198,7 @@ class Fields(Mapping[str, int]):
         return self._fields()[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As a dict's."""
+        """Return the value of `name`, or `default`."""
         return self._fields().get(name, default)
 
     def __iter__(self) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""`Unreclaimable slab info:`, printed since 4.15 (852d8be0ad8b) when unreclaimable slab outweighs every page
-on the LRU lists (should_dump_unreclaim_slab()): its mere presence says that the kernel's own caches fill the
-node.
+"""Parse `Unreclaimable slab info:`, printed since 4.15 (852d8be0ad8b) when unreclaimable slab outweighs every
+page on the LRU lists (should_dump_unreclaim_slab()): its mere presence says that the kernel's own caches fill
+the node.
 
     Name                      Used          Total
     kmemleak_object       878221KB     879281KB
@@ -15,12 +15,12 @@ _ROW = lazy(rb"(\S.*?)\s+(\d{1,20})KB\s+(\d{1,20})KB\s*")
 
 
 def is_slab_title(line: bytes) -> bool:
-    """True for the line that announces the table."""
+    """Return True for the title of the table."""
     return line.startswith(b"Unreclaimable slab info:")
 
 
 def parse_slab_row(line: bytes) -> SlabCache | None:
-    """One cache, or None where the line is no row (the column names, or the end of the table)."""
+    """Return one cache, or None if the line is not a row (the column names, or the end of the table)."""
     match = _ROW.fullmatch(line) if len(line) <= _ROW_BYTES else None
     if match is None:
         return None
