@@ -132,7 +132,8 @@ class OOMReportStatus(ApiModel):
     observed_generation: Count | None = None
     """metadata.generation that this status was made from."""
     conditions: Conditions = ()
-    """Ready; Complete: no node's kill record has gaps."""
+    """Ready; ClocksAgree: no node's clock is off by a minute or more; Complete: no node's kill
+    record has gaps."""
     refresh_time: Timestamp | None = None
     """When the counts were made."""
     window_start: Timestamp | None = None

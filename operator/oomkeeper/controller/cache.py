@@ -4,12 +4,13 @@ Fed by kopf's watches and by the controller's own lists (relist.py). An object o
 state of itself, so watches and lists may interleave in any order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
 
+from .clock_skew import corrected
 from .kinds import INCIDENT, KINDS, NAMESPACE, NODE, OOM_NODE, POLICY, REPORT, Kind, Record, key_of
 from .objects import Namespace, Node, OOMNodeState, Policy, Report, with_last_valid_spec
 
@@ -47,6 +48,10 @@ class ClusterCache:
     @property
     def incidents(self) -> dict[str, Incident]:
         return self._records[INCIDENT.name]  # type: ignore[return-value]
+
+    def corrected_incidents(self) -> Iterator[Incident]:
+        """Yield the incidents with their times by the API server's clock (clock_skew.py)."""
+        return (corrected(incident, self.nodes) for incident in self.incidents.values())
 
     @property
     def reports(self) -> dict[str, Report]:

@@ -12,6 +12,7 @@ from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
 from oomkeeper.model.times import parse_time
+from oomkeeper.reporting.incident import status_written_at
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomnode import Counters, KillHistory, OOMNodeSpec, OOMNodeStatus
 from oomkeeper.resources.oompolicy import OOMPolicyStatus
@@ -27,6 +28,7 @@ _Record = TypeVar("_Record", bound=Record)
 class _NodeCondition(Record, frozen=True, kw_only=True):
     type: str
     status: str
+    last_heartbeat_time: str | None = None
 
 
 class _NodeInfo(Record, frozen=True, kw_only=True):
@@ -91,7 +93,20 @@ def decode_node(obj: Mapping[str, Any]) -> Node:
         linux=system == "linux",
         ready=ready[0] == "True" if ready else None,
         boot_id=status.node_info.boot_id or None,
+        clock_skew_seconds=_clock_skew_seconds(obj, status),
     )
+
+
+def _clock_skew_seconds(obj: Mapping[str, Any], status: _NodeStatus) -> int:
+    """Return kubelet's time of its last heartbeat minus the API server's time of that write."""
+    heartbeats = (parse_time(condition.last_heartbeat_time) for condition in status.conditions)
+    heartbeat = max((time for time in heartbeats if time is not None), default=None)
+    written = status_written_at(obj, manager="kubelet")
+    if heartbeat is None or written is None:
+        return 0
+    skew = heartbeat - written
+    # In whole minutes, so that a jitter of seconds is no change of the node.
+    return round(skew / 60) * 60 if abs(skew) >= 60 else 0
 
 
 def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:

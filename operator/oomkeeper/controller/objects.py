@@ -59,6 +59,8 @@ class Node:
     ready: bool | None
     """The Ready condition; None if the node has none (yet)."""
     boot_id: str | None
+    clock_skew_seconds: int = 0
+    """The node's clock minus the API server's, in whole minutes; 0 if below a minute or unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ class PolicyStatuses:
             if policy is None or now < computed.computed_at + self._wait_seconds(computed):
                 continue
             if by_node is None:
-                by_node = _by_node(self._cache.incidents.values())
+                by_node = _by_node(self._cache.corrected_incidents())
             matched = self._resolution.matched.get(name, ())
             # Policies that select the same nodes share one count.
             if matched not in summaries:

@@ -206,7 +206,7 @@ class Reconciler:
             self._report(report, now=now)
         if now >= self._expire_due:
             self._expire_due = now + _EXPIRE_SECONDS
-            dropped = surplus(self._cache.incidents.values(), bounds=self._bounds, now=now)
+            dropped = surplus(self._cache.corrected_incidents(), bounds=self._bounds, now=now)
             self._writer.delete_incidents(dropped)
         computed = self._stopwatch() - started
         _log.debug(
@@ -264,7 +264,7 @@ class Reconciler:
         self._reported[report.uid] = (self._kills, now)
         status = report_status(
             report,
-            incidents=self._cache.incidents.values(),
+            incidents=self._cache.corrected_incidents(),
             nodes=self._cache.nodes,
             oomnodes=self._cache.oomnodes,
             agents=self._agents,

@@ -15,6 +15,7 @@ from oomkeeper.resources.oomreport import OOMReportStatus, Totals
 from oomkeeper.resources.record import bounded
 
 from .agent_health import UNKNOWN, AgentHealth
+from .clock_skew import skewed_nodes
 from .conditions import Condition, conditions
 from .objects import Namespace, Node, OOMNodeState, Report, is_empty, selects
 
@@ -60,7 +61,11 @@ def report_status(
         now=now,
         top=spec.top,
     )
-    wanted = [Condition("Ready", True, "Refreshed", "status is up to date"), _complete(folded, silent=silent)]
+    wanted = [
+        Condition("Ready", True, "Refreshed", "status is up to date"),
+        _complete(folded, silent=silent),
+        _clocks(nodes),
+    ]
     return _with_conditions(folded, report=report, wanted=wanted, now=now)
 
 
@@ -123,6 +128,12 @@ def _complete(folded: OOMReportStatus, *, silent: list[str]) -> Condition:
     if totals.without_incident:
         message += f"; the incidents of {totals.without_incident} kills are gone"
     return Condition("Complete", True, "AllAccounted", message)
+
+
+def _clocks(nodes: Mapping[str, Node]) -> Condition:
+    if skewed := skewed_nodes(nodes):
+        return Condition("ClocksAgree", False, "NodesSkewed", skewed)
+    return Condition("ClocksAgree", True, "AsExpected", "no node's clock is known to be wrong")
 
 
 def next_refresh(report: Report) -> float:

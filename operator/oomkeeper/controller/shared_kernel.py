@@ -10,16 +10,19 @@ from .objects import Node, OOMNodeState
 
 
 def boot_ids(nodes: Mapping[str, Node], oomnodes: Mapping[str, OOMNodeState]) -> dict[str, str]:
-    """Return the kernel's boot id per node, where known.
+    """Return the kernel's boot id per node, where kubelet and agent agree on it.
 
-    The agent's value counts before kubelet's, which dates from kubelet's start.
+    Every agent may write any boot id into its own OOMNode, so that alone must not make two nodes share a
+    kernel: what is decided for one would apply to the other. kubelet reports the boot id in the Node, to
+    which the agent cannot write. If the two differ (for some seconds after a boot, or because the agent's is
+    forged), the node counts as having a kernel of its own.
     """
     found = {}
     for name, node in nodes.items():
         state = oomnodes.get(name)
-        boot_id = (state.boot_id if state else None) or node.boot_id
-        if boot_id:
-            found[name] = boot_id
+        reported = state.boot_id if state else None
+        if node.boot_id and (reported is None or reported == node.boot_id):
+            found[name] = node.boot_id
     return found
 
 

@@ -144,7 +144,7 @@ class Writer:
     def events(self, *, now: float) -> None:
         """Apply the Events that are out of date."""
         keep, counts = set(), {}
-        for incident in self._cache.incidents.values():
+        for incident in self._cache.corrected_incidents():
             for pod in pod_events.pods_of(incident):
                 subject = (incident.uid, pod.uid if pod else "")
                 published = self._published_counts.get(subject)

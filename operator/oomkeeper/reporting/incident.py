@@ -63,6 +63,8 @@ class Incident:
     """Times of the last kills, newest first."""
     history: tuple[tuple[int, int], ...]
     """(full hour, kills)."""
+    written_at: float | None = field(default=None, compare=False)
+    """When the status was written, by the API server's clock; no kill was later."""
     malformed: str | None = None
     """The problem, if a part of the object could not be read; that part counts as absent."""
 
@@ -95,8 +97,24 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         limit_bytes=evidence.limit_bytes if evidence else None,
         kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
         history=_history(status.history),
+        written_at=status_written_at(obj),
         malformed=no_metadata or no_spec or no_status,
     )
+
+
+def status_written_at(obj: Mapping[str, Any], *, manager: str | None = None) -> float | None:
+    """Return when a manager (None: any) last changed the status, by the API server's clock; None if unknown.
+    The source is metadata.managedFields, which the API server writes."""
+    metadata = obj.get("metadata")
+    entries = metadata.get("managedFields") if isinstance(metadata, Mapping) else None
+    times = [
+        parse_time(entry.get("time"))
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, Mapping)
+        and entry.get("subresource") == "status"
+        and (manager is None or entry.get("manager") == manager)
+    ]
+    return max((time for time in times if time is not None), default=None)
 
 
 R = TypeVar("R", bound=Record)

@@ -186,7 +186,8 @@ class OOMReportStatus(Record, frozen=True, kw_only=True):
     observed_generation: int | None = None
     """metadata.generation that this status was made from."""
     conditions: tuple[Condition, ...] = ()
-    """Ready; Complete: no node's kill record has gaps."""
+    """Ready; ClocksAgree: no node's clock is off by a minute or more; Complete: no node's kill record has
+    gaps."""
     refresh_time: str | None = None
     """When the counts were made."""
     window_start: str | None = None

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from oomkeeper.controller.apiclient import APIError
 from oomkeeper.controller.cache import ClusterCache
 from oomkeeper.controller.kinds import INCIDENT, NODE, OOM_NODE, POLICY, REPORT
@@ -62,6 +64,15 @@ class Cluster:
         status = {"conditions": [{"type": "Ready", "status": str(ready)}]}
         self.api.put(NODE, name, labels=labels, status=status)
 
+    def clock_behind(self, name: str, *, seconds: int) -> None:
+        """kubelet writes a heartbeat by a clock that is behind."""
+        obj = self.api.objects[f"{NODE.root}/{name}"]
+        heartbeat = format_time(self.now() - seconds)
+        condition = {"type": "Ready", "status": "True", "lastHeartbeatTime": heartbeat}
+        written = {"manager": "kubelet", "subresource": "status", "time": format_time(self.now())}
+        obj["metadata"]["managedFields"] = [written]
+        self.api.put(NODE, name, status={"conditions": [condition]})
+
     def policy(self, name: str, **spec: Any) -> None:
         self.api.put(POLICY, name, spec=spec)
 
@@ -90,7 +101,8 @@ class Cluster:
         )
 
     def kill(self, name: str, *, node: str = "n0", count: int = 1, age_seconds: float = 0.0) -> None:
-        now = format_time(self.now() - age_seconds)
+        time = self.now() - age_seconds
+        now = format_time(time)
         self.api.put(
             INCIDENT,
             name,
@@ -107,7 +119,7 @@ class Cluster:
                 "firstSeen": now,
                 "lastSeen": now,
                 "kills": [{"id": str(count), "time": now, "pod": "web-1", "podUID": "u"}],
-                "history": [{"hour": format_time(self.now() // 3600 * 3600), "kills": count}],
+                "history": [{"hour": format_time(time // 3600 * 3600), "kills": count}],
             },
         )
 
@@ -379,6 +391,27 @@ def test_silent_agent_is_reported_within_two_minutes_and_costs_no_write_while_it
         assert [one["reason"] for one in conditions if one["type"] == "Complete"] == ["NodesSilent"]
 
     play(scenario, agents=AgentSelector("ops", "a=b"))
+
+
+@pytest.mark.parametrize("behind_seconds", [3000, 8 * 86400])
+def test_kill_of_a_node_whose_clock_is_behind_is_published_and_kept(behind_seconds: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        cluster.api.put(REPORT, "r", spec={"refreshInterval": "10s"})
+        cluster.clock_behind("n0", seconds=behind_seconds)
+        await asyncio.sleep(10)
+        cluster.kill("web", age_seconds=behind_seconds)
+        await asyncio.sleep(1000)
+        assert INCIDENT.path(name="web", namespace="shop") in cluster.api.objects
+        assert cluster.event_counts() == [1]
+        assert cluster.status("p")["oom"]["kills"] == 1
+        status = cluster.api.objects[f"{REPORT.root}/r"]["status"]
+        assert status["totals"]["kills"] == 1
+        (clocks,) = [one for one in status["conditions"] if one["type"] == "ClocksAgree"]
+        assert (clocks["status"], clocks["reason"]) == ("False", "NodesSkewed")
+
+    play(scenario)
 
 
 def test_sysctl_of_another_manager_is_removed() -> None:
