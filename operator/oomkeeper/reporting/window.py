@@ -1,10 +1,9 @@
-"""How many kills of an incident fall into a span of time, and when.
+"""Count the kills of an incident within a time window.
 
 An OOMIncident keeps exact times of its last ten kills and one number per full hour for seven days. Together
-they say how many kills a window holds: exactly, except in the one hour that the window's start cuts, and
-there only for an incident with more kills since than the ring holds; those are counted, for a kill too many
-is better than a kill lost.
-"""
+they give the number of kills in a window: exactly, except in the one hour that contains the window's start,
+and there only for an incident with more kills since then than the exact times; those are counted, because one
+kill too many is better than a lost one."""
 
 from collections.abc import Iterator, Mapping
 

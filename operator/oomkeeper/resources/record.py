@@ -1,7 +1,10 @@
 """Reading and writing of the generated records; the one place where bounds are applied."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from functools import cache
+from operator import is_
+from types import NoneType, UnionType
+from typing import Any, ClassVar, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -66,10 +69,9 @@ def bounded(record: R) -> R:
     """Return the record with every field within its bound: strings and lists lose their end, numbers are
     moved to the nearest allowed one. One field too long, and the API server would refuse the whole object."""
     changes: dict[str, Any] = {}
-    for name in record.__struct_fields__:
+    for name, bound in _checked(type(record)):
         value = getattr(record, name)
-        bound = record.BOUNDS.get(name, _UNBOUNDED)
-        if bound is _UNBOUNDED and not isinstance(value, Record | tuple | dict):
+        if value is None:
             continue
         within = _within(value, bound)
         if within is not value:
@@ -77,16 +79,32 @@ def bounded(record: R) -> R:
     return msgspec.structs.replace(record, **changes) if changes else record
 
 
+@cache
+def _checked(kind: type[Record]) -> tuple[tuple[str, Bound], ...]:
+    """Return the fields that a bound can change: those with one of their own, and those that hold records."""
+    return tuple(
+        (field.name, kind.BOUNDS.get(field.name, _UNBOUNDED))
+        for field in msgspec.structs.fields(kind)
+        if field.name in kind.BOUNDS or not _is_scalar(field.type)
+    )
+
+
+def _is_scalar(kind: Any) -> bool:
+    if get_origin(kind) in (Union, UnionType):
+        return all(map(_is_scalar, get_args(kind)))
+    return kind in (str, int, float, bool, NoneType)
+
+
 _UNBOUNDED = Bound()
 
 
 def _within(value: Any, bound: Bound) -> Any:
-    """The value itself where it is within the bound already."""
-    if isinstance(value, Record):
-        return bounded(value)
+    """Return the value itself where it is within the bound already."""
     if isinstance(value, str):
         too_long = bound.max_length is not None and len(value) > bound.max_length
         return value[: bound.max_length] if too_long else value
+    if isinstance(value, Record):
+        return bounded(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -94,9 +112,9 @@ def _within(value: Any, bound: Bound) -> Any:
             return bound.minimum
         return bound.maximum if bound.maximum is not None and value > bound.maximum else value
     if isinstance(value, tuple):
-        items = tuple(_within(item, bound) for item in value[: bound.max_items])
-        same = len(items) == len(value) and all(a is b for a, b in zip(items, value, strict=True))
-        return value if same else items
+        items = [_within(item, bound) for item in value[: bound.max_items]]
+        same = len(items) == len(value) and all(map(is_, items, value))
+        return value if same else tuple(items)
     if isinstance(value, dict):
         entries = {key: _within(item, bound) for key, item in list(value.items())[: bound.max_items]}
         same = len(entries) == len(value) and all(entries[key] is value[key] for key in value)

@@ -19,10 +19,11 @@ from oomkeeper.model.memory import Zone
 from oomkeeper.reporting.explanation_html import render_html
 from oomkeeper.reporting.explanation_markdown import code, escape, render_markdown
 from oomkeeper.reporting.explanation_text import render_text, text_pages
+from oomkeeper.reporting.inline_code import code_parts
 from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
 from oomkeeper.reporting.kill_record import kill_record
 from oomkeeper.reporting.terminal_drawing import cells
-from oomkeeper.resources.killrecord import KillRecord
+from oomkeeper.resources.killrecord import Advice, KillRecord
 from oomkeeper.resources.record import read
 
 from .kill_samples import (
@@ -266,6 +267,59 @@ def test_html_on_a_phone_labels_every_value_and_fits_the_screen() -> None:
     assert "<text" not in page
     assert '<span class="value">512 MiB of 512 MiB <span class="note hot">100 % reached</span>' in page
     assert not re.search(r"min-width: \d{3,}px|overflow-x", page)
+
+
+COMMAND = "systemctl set-property a-b.service MemoryMax=96M"
+
+
+def _with_command() -> KillRecord:
+    return replace(CONTAINER, advice=(Advice(remedy="FitLimit", message=f"To change it now: `{COMMAND}`"),))
+
+
+def test_html_shows_commands_and_settings_as_code_with_unbroken_words() -> None:
+    page = render_html([_with_command(), GLOBAL])
+
+    words = "".join(f'<span class="word">{word}</span> ' for word in COMMAND.split(" ")).rstrip()
+    assert f"To change it now: <code>{words}</code>" in page
+    assert re.search(r'data-column="setting"><code><span class="word">vm.panic_on_oom=1</span></code>', page)
+
+
+def test_markdown_shows_commands_as_code_spans() -> None:
+    assert f"To change it now: `{COMMAND}`" in render_markdown([_with_command()])
+
+
+def test_numbers_are_right_aligned_in_every_format() -> None:
+    tables = render_markdown([CONTAINER])
+    assert "|---|---:|---:|---:|---:|---:|---:|---:|" in tables
+
+    text = render_text([replace(CONTAINER, victims=(CONTAINER.victims[0],) * 2)], width=120).splitlines()
+    header = next(line for line in text if "resident" in line and "anonymous" in line)
+    row = text[text.index(header) + 1]
+    assert header.index("resident") + len("resident") == row.index("MiB") + len("MiB")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("run `a b` now", [("run ", False), ("a b", True), (" now", False)]),
+        ("no code", [("no code", False)]),
+        ("one ` backtick", [("one ` backtick", False)]),
+        ("`a` and ` more", [("a", True), (" and ` more", False)]),
+        ("", []),
+    ],
+)
+def test_code_is_marked_by_pairs_of_backticks(text: str, parts: list[tuple[str, bool]]) -> None:
+    assert [tuple(part) for part in code_parts(text)] == parts
+
+
+def test_row_of_the_overview_counts_all_victims_of_one_place() -> None:
+    overview = Overview()
+    for number in range(40):
+        victim = replace(CONTAINER.victims[0], comm=f"worker-{number}")
+        overview.add(replace(CONTAINER, victims=(victim,)))
+
+    [row] = overview.rows()
+    assert (row[0], row[3]) == ("40", "worker-0 and 39 others")
 
 
 def test_html_reports_that_nothing_was_found() -> None:
