@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.publisher import Publisher
+from oomkeeper.agent.kube.client import ApiClient
+from oomkeeper.agent.publisher import Publisher, PublisherThread
 from oomkeeper.agent.store import Store
 from oomkeeper.cli.agent import api_config
 from oomkeeper.resources.meta import ObjectMeta
@@ -36,13 +37,15 @@ def test_incident_of_a_missing_namespace_is_dropped_and_the_next_one_published(
     for space in ("never-made", "terminating", living):
         with store.transaction():
             store.put_incident(space, _incident(space))
-    publisher = Publisher(config=api_config(harness.plane.kubeconfig), state_dir=tmp_path, node="node-p")
+    client = ApiClient(api_config(harness.plane.kubeconfig))
+    publisher = PublisherThread(Publisher(client=client, store=store, node="node-p"))
     publisher.start()
     try:
-        publisher.incidents_changed()
+        publisher.wake()
         eventually(lambda: not store.unpublished())
     finally:
         publisher.stop(wait_seconds=10)
+        client.close()
         store.close()
     assert only_incident(harness, living)["status"]["count"] == 1
 

@@ -19,6 +19,7 @@ from .messages import (
     PodsListed,
 )
 from .pods import Pod, decode_pod
+from .records import DesiredNote
 
 log = get_logger(__name__)
 
@@ -86,7 +87,10 @@ class ClusterWatch:
         if kind == "ADDED":
             self._node_added()
             self._read_node()
-        self._post(DesiredChanged(parse_desired(obj)))
+        desired = parse_desired(obj)
+        spec = obj.get("spec")
+        note = DesiredNote(generation=desired.generation, spec=spec if isinstance(spec, dict) else {})
+        self._post(DesiredChanged(desired, stored_as=note))
 
     def pods_listed(self, pods: list[Pod]) -> None:
         """Handle the list of this node's pods."""

@@ -1,10 +1,12 @@
 """A kill added to the incident of its subject and cause, in the store."""
 
 from oomkeeper.resources.killrecord import RecordedKill
+from oomkeeper.resources.oomincident import HourCount
 
 from .attribution import Subject
-from .incidents import add_kill, incident_key, new_incident
-from .kill_history import count_in_hour
+from .clock import full_hour, rfc3339
+from .incidents import add_kill, incident_key, new_incident, remove_kill, status_of
+from .kill_history import add_hours, count_in_hour
 from .store import Store
 
 
@@ -16,17 +18,36 @@ def count_kill(
     subject: Subject,
     counted_in: str | None,
     operator_namespace: str,
+    wall: float,
 ) -> str:
     """Add the kill to its incident, or renew its part there (`counted_in`: the incident that has it already).
 
-    Returns the incident's key. Call it within a transaction.
+    `wall` is the time now. Returns the incident's key. Call it within a transaction.
     """
     key = counted_in or incident_key(subject, cause=record.cause)
     before = store.incident(key)
     incident = before or new_incident(subject, cause=record.cause, operator_namespace=operator_namespace)
-    incident = add_kill(incident, record=record, time=when, subject=subject, new=counted_in is None)
+    incident = add_kill(
+        incident,
+        record=record,
+        time=when,
+        subject=subject,
+        new=counted_in is None,
+        now=max(when, rfc3339(wall)),
+    )
     if incident != before:
         store.put_incident(key, incident)
     if counted_in is None:
         count_in_hour(store, when)
     return key
+
+
+def uncount_kill(store: Store, *, key: str, kill_id: str, when: str) -> None:
+    """Take a kill out of its incident, for it belongs to another one. Call it within a transaction."""
+    add_hours(store, [HourCount(hour=full_hour(when), kills=-1)])
+    incident = store.incident(key)
+    if incident is None:
+        return
+    without = remove_kill(incident, kill_id=kill_id, time=when)
+    if status_of(without).count or not store.drop_unpublished(key):
+        store.put_incident(key, without)

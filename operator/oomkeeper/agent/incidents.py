@@ -5,7 +5,7 @@ bounds of the custom resource when it is published."""
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -131,11 +131,20 @@ def _dns_name(text: str) -> str:
 
 
 def add_kill(
-    incident: OOMIncident, *, record: RecordedKill, time: str, subject: Subject, new: bool
+    incident: OOMIncident,
+    *,
+    record: RecordedKill,
+    time: str,
+    subject: Subject,
+    new: bool,
+    now: str | None = None,
 ) -> OOMIncident:
     """Return the incident with one kill more, or with a renewed record of a kill that it counts already
-    (`new` False). Times only move forward: a replay of the log renews nothing older."""
+    (`new` False). Times only move forward: a replay of the log renews nothing older. `now` bounds the
+    times."""
     status = status_of(incident)
+    if now is not None:
+        status = bound_times(status, now=now, to=min(now, time))
     if new:
         status = replace(
             status,
@@ -157,6 +166,60 @@ def add_kill(
         status = _describe(status, record, subject=subject)
         status = replace(status, conditions=(_evidence_condition(status, record, time=time),))
     return with_status(incident, status)
+
+
+def remove_kill(incident: OOMIncident, *, kill_id: str, time: str) -> OOMIncident:
+    """Return the incident without a kill that is counted elsewhere now."""
+    status = status_of(incident)
+    count = max(0, (status.count or 0) - 1)
+    hours = {entry.hour: entry.kills for entry in status.history}
+    hours[full_hour(time)] = hours.get(full_hour(time), 0) - 1
+    status = replace(
+        status,
+        count=count,
+        history=_history({hour: kills for hour, kills in hours.items() if kills > 0}),
+        kills=tuple(kill for kill in status.kills if kill.id != kill_id),
+    )
+    if count == 0:
+        status = replace(status, summary="No kill: all were attributed to their pods later.", advice=())
+    return with_status(incident, status)
+
+
+def redate_kills(incident: OOMIncident, changes: Mapping[str, tuple[str, str]]) -> OOMIncident:
+    """Return the incident with other times of some kills: id -> (time before, time after)."""
+    status = status_of(incident)
+    hours = {entry.hour: entry.kills for entry in status.history}
+    for before, after in changes.values():
+        hours[full_hour(before)] = hours.get(full_hour(before), 0) - 1
+        hours[full_hour(after)] = hours.get(full_hour(after), 0) + 1
+    kills = [replace(kill, time=changes[kill.id][1]) if kill.id in changes else kill for kill in status.kills]
+    kills.sort(key=lambda kill: kill.time, reverse=True)
+    moved = dict(changes.values())
+    first, last = status.first_seen or "", status.last_seen or ""
+    return with_status(
+        incident,
+        replace(
+            status,
+            kills=tuple(kills),
+            history=_history({hour: count for hour, count in hours.items() if count > 0}),
+            first_seen=moved.get(first, status.first_seen),
+            last_seen=kills[0].time if kills else moved.get(last, status.last_seen),
+        ),
+    )
+
+
+def bound_times(status: OOMIncidentStatus, *, now: str, to: str) -> OOMIncidentStatus:
+    """Return the status with times after `now` moved to another time: the clock of an earlier boot was wrong,
+    and such a kill would stay the last one for years."""
+    last = status.last_seen
+    if last is None or last <= now:
+        return status
+    return replace(
+        status,
+        last_seen=to,
+        first_seen=min(status.first_seen or to, to),
+        kills=tuple(kill if kill.time <= now else replace(kill, time=to) for kill in status.kills),
+    )
 
 
 def merge_older(incident: OOMIncident, older: OOMIncident) -> OOMIncident:

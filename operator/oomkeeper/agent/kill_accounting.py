@@ -75,15 +75,21 @@ def open_boot(
     hierarchy: CgroupHierarchy,
     proc: Path = Path("/proc"),
     kmsg: Path = Path("/dev/kmsg"),
+    wall: Callable[[], float] = time.time,
 ) -> BootRow:
-    """This boot's row in the store: where an earlier run left it, else from now on.
+    """Return this boot's row in the store.
 
-    The log's end, the kernel's count and the cgroups' counts are taken so that no kill lies between them. An
-    unreadable log starts at -1, so that all it holds is read once it can be.
-    """
+    Where an earlier run of this boot left it; on a node that an earlier boot is known of, from the beginning
+    of the boot, so that kills before the agent's start are recorded or, where the log has lost them,
+    unattributed; with a new state, from now on.
+
+    For the latter the log's end, the kernel's count and the cgroups' counts are taken so that no kill lies
+    between them. An unreadable log starts at -1, so that all it holds is read once it can be."""
     known = store.boot(boot_id)
     if known is not None:
         return known
+    if store.knows_a_boot:
+        return store.start_boot(boot_id=boot_id, since=rfc3339(wall()), cursor=-1, vmstat_base=0, counters={})
     while True:
         before = read_oom_kills(proc=proc) or 0
         # A kill is counted before it is printed: give a line on its way the time to arrive.
@@ -98,7 +104,7 @@ def open_boot(
     cursor = -1 if newest is None else newest
     return store.start_boot(
         boot_id=boot_id,
-        since=rfc3339(time.time()),
+        since=rfc3339(wall()),
         cursor=cursor,
         vmstat_base=before,
         counters=counters,

@@ -22,11 +22,11 @@ def count_in_hour(store: Store, time: str) -> None:
 
 
 def add_hours(store: Store, hours: Iterable[HourCount]) -> None:
-    """Add kills to their hours, within a transaction."""
+    """Add kills to their hours (or take them out, where negative), within a transaction."""
     kills = store.note(HISTORY_NOTE, dict[int, int]) or {}
     for one in hours:
         hour = int(parse_rfc3339(one.hour)) // _HOUR_SECONDS
-        kills[hour] = kills.get(hour, 0) + one.kills
+        kills[hour] = max(0, kills.get(hour, 0) + one.kills)
     last = max(kills, default=0)
     store.put_note(HISTORY_NOTE, {hour: count for hour, count in kills.items() if hour > last - HOURS})
 

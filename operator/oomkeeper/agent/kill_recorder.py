@@ -3,10 +3,9 @@
 A kill is stored the moment its `Killed process` line is there, and renewed when the event turns out to hold
 more (the other victims of memory.oom.group). What makes it countable once is in the store: the log records
 already counted, the incident a kill was counted in, and a cursor that never passes an event still open or a
-kill still waiting for its pod.
+kill that waits for its cgroup or container. A kill whose pod is not known is stored (late_attribution.py).
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,11 +26,12 @@ from .incident_counts import count_kill
 from .kill_observer import KillObserver
 from .kill_of_trace import FROM_TRACE, kill_of_trace
 from .kill_record import record_of
+from .late_attribution import PATIENCE_SECONDS, LateAttribution
 from .listener import LoopListener
 from .pods import PodTable
 from .rate_limited_kills import RateLimitedKills, placed_lines
 from .shared_kernel import SharedKernel
-from .store import BootRow, KillRow, Store
+from .store import BootRow, KillRow, Store, UnidentifiedKill
 
 log = get_logger(__name__)
 
@@ -39,11 +39,8 @@ SETTLE_SECONDS = 0.25
 """A decided event is closed when the kernel has printed nothing more for this long."""
 UNDECIDED_SECONDS = 20.0
 """A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
-PATIENCE_SECONDS = {"cgroup": 3.0, "pod": 15.0, "container": 60.0, "workload": math.inf}
-"""How long a kill waits before it is published as it is: without a report, for the proof of its cgroup; for
-its pod to appear in the API; for the container's id in the status of a known pod. kubelet may write the ids
-only once all containers of the pod have been started, which a node short of CPU takes its time for. A
-workload is waited for until the API server has answered: without it nothing can be published."""
+CGROUP_SECONDS = 3.0
+"""How long a kill without a report waits for the proof of its cgroup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,12 @@ class KillRecorder:
         operator_namespace: str,
         listener: LoopListener,
         shared: SharedKernel,
+        late: LateAttribution | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`pods` None: a bare host, where no pod is waited for. `listener` is given each kill's record once,
-        when its event is closed and its subject settled."""
+        when its event is closed and its subject settled. `late` takes the kills whose pod is not known."""
         self._store = store
         self._facts = facts
         self._node = node
@@ -83,7 +82,9 @@ class KillRecorder:
         self._namespace = operator_namespace
         self._listener = listener
         self._shared = shared
+        self._late = late
         self._clock = clock
+        self._wall = wall
         self._assembler = ReportAssembler()
         explained = store.counters(boot.boot_id)
         self._counters = CgroupKillCounters(
@@ -189,7 +190,8 @@ class KillRecorder:
         ).waiting_for
 
     def _overdue(self, waiting: _Waiting, missing: str) -> bool:
-        return self._clock() - waiting.since >= PATIENCE_SECONDS[missing]
+        limit = CGROUP_SECONDS if missing == "cgroup" else PATIENCE_SECONDS[missing]
+        return self._clock() - waiting.since >= limit
 
     def _move_cursor(self) -> None:
         open_seqs = [waiting.kill.first_seq for waiting in self._waiting.values()]
@@ -219,7 +221,7 @@ class KillRecorder:
             with self._store.transaction():
                 self._note(kill, kill_id=kill_id)
             return
-        when = stored.time if stored else rfc3339(_wall(kill))
+        when = stored.time if stored else rfc3339(self._time_of(kill))
         record = record_of(
             kill, kill_id=kill_id, when=when, subject=subject, facts=self._facts, inferred=inferred
         )
@@ -233,6 +235,7 @@ class KillRecorder:
                     subject=subject,
                     counted_in=stored.incident if stored else None,
                     operator_namespace=self._namespace,
+                    wall=self._wall(),
                 )
                 if settled
                 else None
@@ -240,6 +243,14 @@ class KillRecorder:
             self._store.put_kill(
                 kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record
             )
+            if (
+                self._late is not None
+                and subject.pod_uid is not None
+                and (subject.pod is None or not settled)
+            ):
+                self._late.add(
+                    kill_id, UnidentifiedKill(pod_uid=subject.pod_uid, kill=kill, inferred=inferred)
+                )
         if stored is None:
             log.info(
                 "kill recorded",
@@ -260,31 +271,43 @@ class KillRecorder:
             return
         kill = kill_of_trace(victim, path=path)
         subject: Subject | None = Subject(node=self._node, cgroup=path or "/")
+        waits = False
         if self._pods is not None:
-            subject = attribute(
+            attribution = attribute(
                 kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
-            ).subject
+            )
+            subject = attribution.subject
+            waits = attribution.waiting_for in ("pod", "workload") and self._late is not None
             if subject.pod is None and not self._shared.publishes(kill, found_here=path is not None):
                 subject = None
         with self._store.transaction():
             self._store.add_traced_kill(self._boot_id)
             if subject is None:
                 return
-            when = rfc3339(time.time() - (time.monotonic_ns() - victim.time_ns) / 1e9)
+            when = rfc3339(self._wall() - (time.monotonic_ns() - victim.time_ns) / 1e9)
             record = record_of(
                 kill, kill_id=kill_id, when=when, subject=subject, facts=self._facts, inferred=FROM_TRACE
             )
-            key = count_kill(
-                self._store,
-                record=record,
-                when=when,
-                subject=subject,
-                counted_in=None,
-                operator_namespace=self._namespace,
+            key = (
+                None
+                if waits
+                else count_kill(
+                    self._store,
+                    record=record,
+                    when=when,
+                    subject=subject,
+                    counted_in=None,
+                    operator_namespace=self._namespace,
+                    wall=self._wall(),
+                )
             )
             self._store.put_kill(
                 kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record
             )
+            if waits and self._late is not None and subject.pod_uid is not None:
+                self._late.add(
+                    kill_id, UnidentifiedKill(pod_uid=subject.pod_uid, kill=kill, inferred=FROM_TRACE)
+                )
         log.info("kill recorded from the trace", id=kill_id, victim_pid=victim.pid)
         self._listener.kill_recorded(record)
 
@@ -307,6 +330,9 @@ class KillRecorder:
             if subject.pod is None and not self._shared.publishes(kill, found_here=found_here):
                 self._waiting.pop(kill_id, None)
                 return None, True
+            if missing in ("pod", "workload") and self._late is not None:
+                self._waiting.pop(kill_id, None)
+                return subject, False
             if missing is not None and self._wait(kill, kill_id=kill_id, missing=missing, closed=closed):
                 return subject, False
         self._waiting.pop(kill_id, None)
@@ -366,6 +392,12 @@ class KillRecorder:
         if (left := self._counters.prune()) is not None:
             self._store.keep_counters(self._boot_id, left)
 
+    def _time_of(self, kill: Kill) -> float:
+        """Return when the kernel printed the kill, in seconds since the epoch."""
+        if kill.usec is None:
+            return self._wall()
+        return wall_of_kernel_time(kill.usec, now=self._wall(), uptime=self._clock())
+
     def _complete(self, kill: Kill, *, kill_id: str, stored: KillRow | None) -> tuple[Kill, str | None]:
         """The kill with the cgroups that its own records do not name, and a sentence on how they were
         found."""
@@ -376,7 +408,3 @@ class KillRecorder:
         if said is not None:
             self._explain(kill, found_here=True)
         return kill, said
-
-
-def _wall(kill: Kill) -> float:
-    return wall_of_kernel_time(kill.usec) if kill.usec is not None else time.time()

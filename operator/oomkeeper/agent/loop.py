@@ -4,31 +4,28 @@ the store.
 `oomkeeper node` runs it alone; `oomkeeper agent` (service.py) posts the node's pods and OOMNode into it and
 takes what it found to the API server. Nothing here talks to the API server."""
 
-import math
 import select
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.facts import read_node_facts
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
-from oomkeeper.kernel.meminfo import read_node_memory
-from oomkeeper.kernel.sysctl import Sysctls
-from oomkeeper.logformat import get_logger
-from oomkeeper.resources.oomnode import ObservedAdjustment, ObservedSysctl
+from oomkeeper.kernel.kmsg import KmsgReader
 
 from .adoption import adopt_incidents
+from .clock_steps import ClockSteps, seconds_since_boot
+from .database import StateUnwritableError
 from .desired import Desired
+from .enforcement import Enforcement
+from .health import Health
+from .host_paths import HostPaths
 from .inbox import Inbox
 from .kill_accounting import Account, open_boot
 from .kill_history import kill_history
-from .kill_observer_thread import KillObserverThread
 from .kill_recorder import KillRecorder
-from .kubelet import KubeletFacts, KubeletFinder
+from .late_attribution import LateAttribution
 from .listener import LoopListener
+from .log_follower import LogFollower, OpenLog
 from .messages import (
     DesiredChanged,
     IncidentsListed,
@@ -39,48 +36,20 @@ from .messages import (
     NodeRead,
     PodChanged,
     PodsListed,
+    PublishingChanged,
     Stop,
     WorkloadFound,
 )
+from .node_pods import NodePods
 from .nodestatus import NodeView
-from .oomscoreadj.enforcer import OomScoreAdjEnforcer
-from .oomscoreadj.targets import NamespaceLabels, Targets
+from .oomscoreadj.targets import NamespaceLabels
 from .panics import PanicWatch, panics_of
-from .pods import Pod, PodTable
+from .pods import PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
-from .sysctl_enforcer import SysctlEnforcer, SysctlPass
-from .tracing import KernelTracing, remove_trace_instances
+from .tracing import KernelTracing
+from .upkeep import Upkeep
 from .visibility import Visibility
-
-log = get_logger(__name__)
-
-ENFORCE_SECONDS = 5.0
-"""Between two looks at the sysctls: /proc/sys notifies no one when it is written."""
-REOPEN_SECONDS = 10.0
-"""Between two attempts to open an unreadable kernel log."""
-ADJUST_SPACING_SECONDS = 0.5
-"""Least time between two looks at the processes, however fast the node's pods change."""
-ABSENT_SECONDS = 30.0
-"""After this time without an OOMNode, no policy sets anything on this node."""
-
-BATCH_RECORDS = 2000
-SYSCTLS_NOTE = "observed sysctls"
-"""Name in the store of the last pass's ObservedSysctls, for `oomkeeper status`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostPaths:
-    """Where the host's files are, seen from this process."""
-
-    proc: Path = Path("/proc")
-    sys: Path = Path("/sys")
-    cgroup: Path = Path("/sys/fs/cgroup")
-    etc: Path = Path("/etc")
-    kmsg: Path = Path("/dev/kmsg")
-    tracefs: Path = Path("/sys/kernel/tracing")
-    pstore: Path = Path("/sys/fs/pstore")
-    pstore_archive: Path = Path("/var/lib/systemd/pstore")
 
 
 class NodeLoop:
@@ -97,30 +66,63 @@ class NodeLoop:
         listener: LoopListener,
         namespaces: NamespaceLabels = lambda _name: None,
         inbox: Inbox | None = None,
-        open_log: Callable[[int], KmsgReader] | None = None,
+        health: Health | None = None,
+        open_log: OpenLog | None = None,
         keeps_traces: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        since_boot: Callable[[], float] = seconds_since_boot,
     ) -> None:
         """`pods` None: a bare host. `open_log` opens the kernel log after a sequence number; given one, the
         loop starts no thread that reads the real log. `keeps_traces` False: the kernel stops tracing for
-        oomkeeper when the loop ends, as it must after an uninstall.
+        oomkeeper when the loop is stopped, as it must after an uninstall.
 
-        Raises OSError where /proc is not there.
+        Raises OSError where /proc is not there, StateUnwritableError where the disk does not take the state.
         """
         self.facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
         self._store = store
         self._listener = listener
-        self._pods = pods
         self._clock = clock
         self._inbox = inbox or Inbox()
-        self._open_log = open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq))
+        self._health = health or Health(clock=clock)
+        self._kubelet_version: str | None = None
+        self._stopping = False
+        self._poller = select.poll()
+        self._poller.register(self._inbox.fileno(), select.POLLIN)
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
         boot = open_boot(
-            store, boot_id=self.facts.boot_id, hierarchy=hierarchy, proc=host.proc, kmsg=host.kmsg
+            store,
+            boot_id=self.facts.boot_id,
+            hierarchy=hierarchy,
+            proc=host.proc,
+            kmsg=host.kmsg,
+            wall=wall,
         )
-        self._cursor = boot.cursor
         self._shared = SharedKernel.detect(proc=host.proc, in_cluster=pods is not None)
+        self._pods: NodePods | None = None
+        self._late: LateAttribution | None = None
+        self._visibility: Visibility | None = None
+        if pods is not None:
+            self._pods = NodePods(table=pods, store=store)
+            self._late = LateAttribution(
+                store=store,
+                facts=self.facts,
+                node=node,
+                pods=pods,
+                operator_namespace=operator_namespace,
+                node_container=self._shared.container_id,
+                clock=clock,
+                wall=wall,
+            )
+            self._visibility = Visibility(
+                store=store,
+                node=node,
+                pods=pods,
+                operator_namespace=operator_namespace,
+                since=boot.since,
+                clock=clock,
+                wall=wall,
+            )
         self._recorder = KillRecorder(
             store=store,
             facts=self.facts,
@@ -131,6 +133,18 @@ class NodeLoop:
             operator_namespace=operator_namespace,
             listener=listener,
             shared=self._shared,
+            late=self._late,
+            clock=clock,
+            wall=wall,
+        )
+        self._tracing = KernelTracing(tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared)
+        self._keeps_traces = keeps_traces
+        self._log = LogFollower(
+            recorder=self._recorder,
+            tracing=self._tracing,
+            open_log=open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq)),
+            cursor=boot.cursor,
+            observe=None if open_log is not None else lambda: self.post(KillsPlaced()),
             clock=clock,
         )
         self._panics = PanicWatch(
@@ -146,7 +160,6 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
-        self._tracing = KernelTracing(tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared)
         self._account = Account(
             store=store,
             boot=boot,
@@ -155,61 +168,21 @@ class NodeLoop:
             recover=self._record_unlogged,
             settled=self._tracing.settled,
         )
-        self._sysctl_enforcer = SysctlEnforcer(
+        self._clock_steps = ClockSteps(
+            store=store, boot_id=self.facts.boot_id, wall=wall, since_boot=since_boot
+        )
+        self._upkeep = Upkeep(store=store, clock=clock, wall=wall)
+        self._enforcement = Enforcement(
             store=store,
-            sysctls=Sysctls(root=host.proc / "sys"),
             boot_id=self.facts.boot_id,
-            memory=lambda: read_node_memory(proc=host.proc),
-            etc=host.etc,
+            host=host,
+            hierarchy=hierarchy,
+            pods=pods,
+            shared=self._shared,
+            namespaces=namespaces,
             clock=clock,
             wall=wall,
         )
-        self._adjustment_enforcer = OomScoreAdjEnforcer(
-            store=store,
-            targets=Targets(
-                hierarchy=hierarchy,
-                cgroup_root=host.cgroup,
-                pods=pods,
-                proc=host.proc,
-                namespaces=namespaces,
-                clock=clock,
-            ),
-            boot_id=self.facts.boot_id,
-            proc=host.proc,
-            clock=clock,
-        )
-        self._kubelets = KubeletFinder(proc=host.proc, clock=clock)
-        self._visibility = (
-            Visibility(
-                store=store,
-                node=node,
-                pods=pods,
-                operator_namespace=operator_namespace,
-                since=boot.since,
-                clock=clock,
-                wall=wall,
-            )
-            if pods is not None
-            else None
-        )
-        self._reader: KmsgReader | None = None
-        self._observes = open_log is None
-        self._keeps_traces = keeps_traces
-        self._trace_at = math.inf
-        self._observer: KillObserverThread | None = None
-        self._log_problem: str | None = None
-        self._kubelet: KubeletFacts | None = None
-        self._kubelet_version: str | None = None
-        self._desired: Desired | None = None
-        """None until it is known: nothing is applied, and nothing released, before."""
-        self._absent_since: float | None = None
-        self._sysctl_pass = SysctlPass()
-        self._adjusted: tuple[ObservedAdjustment, ...] = ()
-        self._reopen_at = self._enforce_at = -math.inf
-        self._adjust_at, self._adjusted_at = math.inf, -math.inf
-        self._stopping = False
-        self._poller = select.poll()
-        self._poller.register(self._inbox.fileno(), select.POLLIN)
 
     def post(self, message: Message) -> None:
         """Have a message handled in the loop's thread. Safe from any thread and from a signal handler."""
@@ -220,241 +193,133 @@ class NodeLoop:
         self.post(Stop())
 
     def run(self) -> None:
-        """Run until `stop`."""
+        """Run until `stop`. Raises StateUnwritableError, and StateReloadedError (runner.py)."""
         while not self._stopping:
             self.step(wait_seconds=self.wait_seconds())
         self.finish()
 
     def step(self, *, wait_seconds: float = 0.0) -> None:
         """Wait for the kernel log or a message, handle what is there, and do what is due."""
-        self._reopen_log()
+        self._log.reopen(self._poller)
         changes = self._store.changes
         self._poller.poll(max(0, int(wait_seconds * 1000) + 1) if wait_seconds else 0)
+        self._upkeep.tick()
+        self._clock_steps.check()
         self._handle_messages()
-        self._read_log()
-        self._do_what_is_due()
+        self._log.read()
+        self._recorder.tick()
+        self._panics.tick()
+        self._account.settle()
+        if self._visibility is not None:
+            self._visibility.tick()
+        if self._late is not None:
+            self._late.retry()
+        if self._enforcement.tick():
+            if self._pods is not None:
+                self._pods.sweep(now=self._clock())
+            self._report()
         if self._store.changes != changes:
-            self._report(incidents=True)
+            self._listener.incidents_changed()
+            self._report()
+        self._health.beat(log_problem=self._log.problem, state_problem=self._store.problem)
 
     def finish(self) -> None:
-        """Store what has been read and release the log."""
+        """Store what has been read."""
         self.step()
         self._recorder.finish()
-        self._report(incidents=True)
-        if self._observer is not None:
-            self._observer.stop()
-        if self._keeps_traces:
-            self._tracing.close()
-        else:
+        self._listener.incidents_changed()
+        self._report()
+
+    def close(self) -> None:
+        """Release the kernel log and its traces."""
+        self._log.close()
+        if self._stopping and not self._keeps_traces:
             self._tracing.remove()
-        if self._reader is not None:
-            self._reader.close()
-
-    def wait_seconds(self) -> float:
-        """Return the time until something is due without a message or a log record."""
-        now = self._clock()
-        waits = [ENFORCE_SECONDS, self._panics.deadline()]
-        if self._desired is not None:
-            waits.append(min(self._enforce_at, self._adjust_at) - now)
-        if self._absent_since is not None:
-            waits.append(self._absent_since + ABSENT_SECONDS - now)
-        deadline = self._recorder.deadline()
-        if deadline is not None:
-            waits.append(deadline)
-        if self._account.open or (self._visibility is not None and self._visibility.waiting()):
-            waits.append(0.5)
-        return max(0.0, min(waits))
-
-    # -- messages
-
-    def _handle_messages(self) -> None:
-        for message in self._inbox.drain():
-            self._handle(message)
-
-    def _handle(self, message: Message) -> None:
-        match message:
-            case DesiredChanged(desired):
-                self._absent_since = None
-                self._set_desired(desired)
-            case NodeObjectMissing():
-                self._absent_since = self._clock() if self._absent_since is None else self._absent_since
-            case NodeRead(version, k3s_arguments):
-                self._kubelet_version = version
-                self._kubelets.k3s_arguments = k3s_arguments
-                self._report()
-            case PodsListed(pods):
-                self._replace_pods(pods)
-            case PodChanged(pod, deleted):
-                self._put_pod(pod, deleted=deleted)
-            case NamespacesChanged():
-                self._adjust_soon()
-            case WorkloadFound():
-                self._recorder.retry_waiting()
-            case IncidentsListed(incidents, adopted):
-                adopt_incidents(self._store, incidents)
-                adopted.set()
-            case KillsPlaced():
-                self._recorder.retry_waiting()
-            case Stop():
-                self._stopping = True
-
-    def _set_desired(self, desired: Desired) -> None:
-        if desired == self._desired:
-            return  # such as after our own write of the status
-        self._desired = desired
-        self._shared.publishes_host_kills = desired.host_kills
-        self._enforce_at = -math.inf
-
-    def _replace_pods(self, pods: Sequence[Pod]) -> None:
-        assert self._pods is not None
-        self._pods.replace([*pods], now=self._clock())
-        for pod in pods:
-            self._check_visibility(pod)
-        self._pods_changed()
-
-    def _put_pod(self, pod: Pod, *, deleted: bool) -> None:
-        assert self._pods is not None
-        self._pods.put(pod)
-        if deleted:
-            self._pods.remove(pod.facts.uid, now=self._clock())
-        self._pods_changed()
-        self._check_visibility(pod)
-
-    def _check_visibility(self, pod: Pod) -> None:
-        if self._visibility is not None:
-            self._visibility.pod_changed(pod)
-
-    def _pods_changed(self) -> None:
-        """Kills may find their pods now, and new containers need adjusting."""
-        self._recorder.retry_waiting()
-        self._adjust_soon()
-
-    def _adjust_soon(self) -> None:
-        if self._desired is not None and self._desired.adjustments:
-            self._adjust_at = min(self._adjust_at, self._adjusted_at + ADJUST_SPACING_SECONDS)
-
-    # -- the kernel log
-
-    def _reopen_log(self) -> None:
-        now = self._clock()
-        if self._reader is not None or now < self._reopen_at:
-            return
-        try:
-            self._reader = self._open_log(self._cursor)
-        except KmsgUnreadableError as error:
-            if self._log_problem is None:
-                log.warning("kernel log unreadable", error=error)
-            self._log_problem = str(error)
-            self._reopen_at = now + REOPEN_SECONDS
-            return
-        self._log_problem = None
-        if self._observes:
-            self._observe()
-        self._poller.register(self._reader.fileno(), select.POLLIN)
-
-    def _observe(self) -> None:
-        observer = self._recorder.observer
-        self._open_traces()
-        observer.changed = lambda: self.post(KillsPlaced())
-        self._recorder.observed = True
-        self._observer = KillObserverThread(observer, reader=self._open_log(self._cursor))
-
-    def _open_traces(self) -> None:
-        self._tracing.open()
-        self._recorder.observer.traced = self._tracing.cgroups
-        self._trace_at = self._clock() + REOPEN_SECONDS
+        else:
+            self._tracing.close()
 
     def _record_unlogged(self, missing: int) -> None:
         for victim, path in self._tracing.take_unlogged(missing):
             self._recorder.record_traced(victim, path=path)
 
-    def _read_log(self) -> None:
-        reader = self._reader
-        if reader is not None:
-            # In parts: a flood of the log must not keep the loop from everything else.
-            batch = islice(reader.read_available(), BATCH_RECORDS)
-            self._recorder.feed(batch, lost=lambda: reader.lost)
-        self._tracing.read(self._recorder.observer.logged)
+    def wait_seconds(self) -> float:
+        """Return the time until something is due without a message or a log record."""
+        waits = [self._enforcement.wait_seconds(), self._panics.deadline()]
+        deadline = self._recorder.deadline()
+        if deadline is not None:
+            waits.append(deadline)
+        if self._account.open or (self._visibility is not None and self._visibility.waiting()):
+            waits.append(0.5)
+        if self._late is not None and self._late.waiting:
+            waits.append(1.0)
+        return max(0.0, min(waits))
 
-    # -- what the clock brings
+    def _handle_messages(self) -> None:
+        for message in self._inbox.drain():
+            try:
+                self._handle(message)
+            except StateUnwritableError:
+                self._inbox.post(message)  # for the loop that is built after this one
+                raise
 
-    def _do_what_is_due(self) -> None:
-        self._recorder.tick()
-        self._panics.tick()
-        self._account.settle()
-        if self._tracing.problem is not None and self._clock() >= self._trace_at:
-            self._open_traces()
-        if self._visibility is not None:
-            self._visibility.tick()
-        now = self._clock()
-        if self._absent_since is not None and now - self._absent_since >= ABSENT_SECONDS:
-            self._absent_since = None
-            self._set_desired(Desired())
-        if self._desired is None:
-            return
-        if now >= self._enforce_at:
-            self._enforce_at = now + ENFORCE_SECONDS
-            self._enforce(self._desired)
-            if self._pods is not None:
-                self._pods.sweep(now=now)
-        elif now >= self._adjust_at:
-            self._adjust(self._desired)
+    def _handle(self, message: Message) -> None:
+        match message:
+            case DesiredChanged(desired, stored_as):
+                self._enforcement.set_desired(desired, stored_as=stored_as)
+            case NodeObjectMissing():
+                self._enforcement.note_absence()
+            case NodeRead(version, k3s_arguments):
+                self._kubelet_version = version
+                self._enforcement.kubelets.k3s_arguments = k3s_arguments
+                self._report()
+            case PodsListed(pods):
+                assert self._pods is not None
+                self._pods.replace(pods, now=self._clock())
+                for pod in pods:
+                    self._pod_changed(pod.facts.uid)
+            case PodChanged(pod, deleted):
+                assert self._pods is not None
+                self._pods.put(pod, deleted=deleted, now=self._clock())
+                self._pod_changed(pod.facts.uid)
+            case NamespacesChanged():
+                self._enforcement.adjust_soon()
+            case IncidentsListed(incidents, adopted):
+                adopt_incidents(self._store, incidents)
+                adopted.set()
+            case KillsPlaced() | WorkloadFound():
+                self._recorder.retry_waiting()
+            case PublishingChanged():
+                self._report()
+            case Stop():
+                self._stopping = True
 
-    def _enforce(self, desired: Desired) -> None:
-        self._kubelet = self._kubelets.look()
-        self._sysctl_pass = self._sysctl_enforcer.reconcile(
-            desired, kubelet=self._kubelets.recent(), kubelet_expected=self._pods is not None
-        )
-        self._store.put_note(SYSCTLS_NOTE, self._sysctl_pass.statuses)
-        self._adjust(desired)
+    def _pod_changed(self, uid: str) -> None:
+        """Kills may find their pod now, kubelet may report one, and new containers need adjusting."""
+        assert self._pods is not None
+        self._recorder.retry_waiting()
+        pod = self._pods.table.find(uid)
+        if self._visibility is not None and pod is not None:
+            self._visibility.pod_changed(pod)
+        self._enforcement.adjust_soon()
 
-    def _adjust(self, desired: Desired) -> None:
-        self._adjusted = self._adjustment_enforcer.reconcile(
-            desired.adjustments, host=self._shared.owns_host_processes
-        )
-        self._adjusted_at, self._adjust_at = self._clock(), math.inf
-        self._report()
-
-    def _report(self, *, incidents: bool = False) -> None:
-        if incidents:
-            self._listener.incidents_changed()
+    def _report(self) -> None:
+        enforcement = self._enforcement
         self._listener.node_changed(
             NodeView(
                 facts=self.facts,
-                kubelet=self._kubelet,
+                kubelet=enforcement.kubelet,
                 kubelet_version=self._kubelet_version,
-                desired=self._desired or Desired(),
-                sysctls=self._sysctl_pass,
-                adjustments=self._adjusted,
-                adjustments_problem=self._adjustment_enforcer.problem,
+                desired=enforcement.desired or Desired(),
+                sysctls=enforcement.sysctls,
+                adjustments=enforcement.adjustments,
+                adjustments_problem=enforcement.adjustments_problem,
                 account=self._store.account(),
-                log_problem=self._log_problem,
+                log_problem=self._log.problem,
                 trace_problem=self._tracing.problem,
                 lost_trace_records=self._tracing.lost,
                 panics=panics_of(self._store),
                 history=kill_history(self._store),
+                state_problem=self._store.problem,
+                state_dropped=self._store.dropped,
             )
         )
-
-
-def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
-    """Restore every sysctl and oom_score_adj that an earlier run changed; return sysctl -> value now in
-    force."""
-    hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
-    facts = read_node_facts(proc=host.proc, sys=host.sys, cgroup_root=host.cgroup)
-    targets = Targets(hierarchy=hierarchy, cgroup_root=host.cgroup, pods=None, proc=host.proc)
-    OomScoreAdjEnforcer(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
-    enforcer = SysctlEnforcer(
-        store=store,
-        sysctls=Sysctls(root=host.proc / "sys"),
-        boot_id=facts.boot_id,
-        memory=lambda: read_node_memory(proc=host.proc),
-        etc=host.etc,
-    )
-    restored = enforcer.restore()
-    remove_trace_instances(tracefs=host.tracefs)
-    # What is restored is no longer desired either; what could not be restored stays visible.
-    held = store.sysctls()
-    observed = store.note(SYSCTLS_NOTE, tuple[ObservedSysctl, ...]) or ()
-    store.put_note(SYSCTLS_NOTE, [one for one in observed if one.name in held])
-    return restored

@@ -8,6 +8,7 @@ from oomkeeper.resources.oomincident import OOMIncident
 
 from .desired import Desired
 from .pods import Pod
+from .records import DesiredNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class DesiredChanged:
     """The node's OOMNode (or a policy file) asks for this now."""
 
     desired: Desired
+    stored_as: DesiredNote | None = None
+    """What is stored of the OOMNode, for a start without the API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ class KillsPlaced:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishingChanged:
+    """The API server rejects a document, or takes it now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the loop after what has been read is stored."""
 
@@ -85,5 +93,6 @@ Message = (
     | WorkloadFound
     | IncidentsListed
     | KillsPlaced
+    | PublishingChanged
     | Stop
 )

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .nodestatus import NodeView
 
 
+MAX_SKEW_SECONDS = 30.0
+"""A node's clock that is further from the API server's is reported."""
+
+
 class Outcome(NamedTuple):
     """One condition without its times."""
 
@@ -29,6 +33,8 @@ def outcomes(view: "NodeView") -> dict[str, Outcome]:
         "KernelLogReadable": _log_readable(view),
         "KillsTraced": _kills_traced(view),
         "Supported": _supported(view),
+        "StateStored": _state_stored(view),
+        "ClockInSync": _clock_in_sync(view),
     }
 
 
@@ -61,6 +67,13 @@ def _degraded(view: "NodeView") -> Outcome:
         return Outcome("True", "AdjustmentsNotApplied", _first_adjustment(failing))
     if view.adjustments_problem is not None:
         return Outcome("True", "AdjustmentsNotApplied", view.adjustments_problem)
+    if view.rejections.number:
+        return Outcome(
+            "True",
+            "DocumentsRejected",
+            f"The API server rejects {view.rejections.number} OOMIncidents, for example "
+            f"{view.rejections.example}",
+        )
     return Outcome("False", "AsExpected", "All desired values are in force.")
 
 
@@ -89,6 +102,35 @@ def _supported(view: "NodeView") -> Outcome:
     if missing:
         return Outcome("False", "SysctlMissing", f"This kernel does not have {_names(missing)}.")
     return Outcome("True", "Supported", "This kernel has every desired sysctl.")
+
+
+def _state_stored(view: "NodeView") -> Outcome:
+    if view.state_problem is None:
+        return Outcome("True", "OnDisk", "The agent's state is on disk.")
+    dropped = f"; {view.state_dropped} records dropped" if view.state_dropped else ""
+    return Outcome(
+        "False",
+        "InMemory",
+        f"The agent's state is kept in memory until the disk takes it{dropped}: {view.state_problem}",
+    )
+
+
+def _clock_in_sync(view: "NodeView") -> Outcome:
+    skew = view.clock_skew_seconds
+    if skew is None:
+        return Outcome("Unknown", "NotCompared", "The API server's clock has not been seen yet.")
+    if abs(skew) < MAX_SKEW_SECONDS:
+        return Outcome(
+            "True", "InSync", f"The node's clock is within {MAX_SKEW_SECONDS:.0f} s of the API server's."
+        )
+    side = "behind" if skew > 0 else "ahead of"
+    # In steps, so that a slewed clock is not a new status each time.
+    seconds = round(abs(skew) / MAX_SKEW_SECONDS) * MAX_SKEW_SECONDS
+    return Outcome(
+        "False",
+        "Skewed",
+        f"The node's clock is about {seconds:.0f} s {side} the API server's: times of kills are off by that.",
+    )
 
 
 def _sysctls_not_applied(view: "NodeView") -> list[ObservedSysctl]:

@@ -19,6 +19,7 @@ from oomkeeper.resources.oomnode import KubeletFacts as KubeletStatus
 from .desired import Desired
 from .kubelet import KubeletFacts
 from .node_conditions import outcomes
+from .publisher import NO_REJECTIONS, Rejections
 from .records import PanicNote
 from .store import Account
 from .sysctl_enforcer import SysctlPass
@@ -44,6 +45,14 @@ class NodeView:
     lost_trace_records: int
     panics: PanicNote
     history: KillHistory | None = None
+    state_problem: str | None = None
+    """Why the state is not on disk; None where it is."""
+    state_dropped: int = 0
+    """Rows dropped from the state in memory."""
+    rejections: Rejections = NO_REJECTIONS
+    """Documents that the API server does not take."""
+    clock_skew_seconds: float | None = None
+    """The API server's clock minus the node's; None where it is not known."""
 
 
 def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> OOMNodeStatus:

@@ -175,6 +175,7 @@ class PanicWatch:
                 subject=subject,
                 counted_in=None,
                 operator_namespace=self._namespace,
+                wall=self._wall(),
             )
             self._store.put_kill(
                 kill_id=record.id,

@@ -5,7 +5,7 @@ by its uid; only a mirror pod, which stands for a static pod of this node, is al
 manifest, and never in place of a pod that has the hash as its uid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from oomkeeper.model.pod import ContainerFacts, PodFacts
@@ -160,7 +160,7 @@ class PodTable:
         """Manifest hash -> uid of the mirror pod."""
         self._gone: dict[str, float] = {}
         self.synced = False
-        """True once the API server's list is known."""
+        """Whether the API server has listed the pods; until then they are those of an earlier run."""
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -190,18 +190,25 @@ class PodTable:
             self.put(pod)
         self.synced = True
 
+    def restore(self, pods: Iterable[Pod]) -> None:
+        """Add what an earlier run of the agent knew, without being a list of the API server's."""
+        for pod in pods:
+            if pod.facts.uid not in self._pods:
+                self.put(pod)
+
     def remove(self, uid: str, *, now: float) -> None:
         """Note that a pod was deleted."""
         if uid in self._pods:
             self._gone.setdefault(uid, now)
 
-    def sweep(self, *, now: float) -> None:
-        """Forget what was deleted long ago."""
-        for uid, since in list(self._gone.items()):
-            if now - since > KEEP_DELETED_SECONDS:
-                del self._gone[uid]
-                self._pods.pop(uid, None)
+    def sweep(self, *, now: float) -> list[str]:
+        """Forget pods that were deleted KEEP_DELETED_SECONDS ago; return their uids."""
+        gone = [uid for uid, since in self._gone.items() if now - since > KEEP_DELETED_SECONDS]
+        for uid in gone:
+            del self._gone[uid]
+            self._pods.pop(uid, None)
         self._static = {hash_: uid for hash_, uid in self._static.items() if uid in self._pods}
+        return gone
 
     def find(self, cgroup_uid: str) -> Pod | None:
         """Return the pod whose cgroup carries this uid or manifest hash."""

@@ -1,6 +1,8 @@
 """What the agent stores for itself, beside the resources: decoded with type checks, unknown fields
 ignored."""
 
+from typing import Any
+
 import msgspec
 
 from oomkeeper.resources.oomnode import LastPanic
@@ -37,3 +39,17 @@ class PanicNote(StoredRecord, frozen=True, kw_only=True):
     """Identities of the records that are counted, oldest first."""
     count: int = 0
     last: LastPanic | None = None
+
+
+class ClockOffset(StoredRecord, frozen=True, kw_only=True):
+    """The clock's distance from the time since boot, with which the kills of a boot are dated."""
+
+    boot: str
+    seconds: float
+
+
+class DesiredNote(StoredRecord, frozen=True, kw_only=True):
+    """The OOMNode as the API server had it last."""
+
+    generation: int | None = None
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)

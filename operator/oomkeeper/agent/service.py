@@ -1,12 +1,12 @@
 """`oomkeeper agent`: the node's loop joined with the API server.
 
 Threads: the loop (this thread), two watches (this node's OOMNode, this node's pods), the publisher. They
-share nothing but messages and the store. The API server may be away for hours: the loop keeps the last
-desired state in force and stores what it records."""
+share nothing but messages and the store. The API server may be away for hours, also when the agent starts:
+the loop keeps the last desired state in force and stores what it records."""
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oomkeeper.connection.config import ApiConfig
@@ -14,23 +14,28 @@ from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNodeStatus
-from oomkeeper.resources.record import read
+from oomkeeper.resources.record import MalformedObjectError, read
 
 from .adoption import ADOPTED_NOTE
 from .clock import rfc3339
 from .cluster_watch import ClusterWatch
+from .database import hold_state
+from .health import Health, HealthServer
+from .host_paths import HostPaths
 from .inbox import Inbox
 from .kube.client import ApiClient, decode_object, resource_path
 from .kube.errors import ApiError
 from .kube.reflector import NEWEST
 from .listener import LoopListener
-from .loop import HostPaths, NodeLoop
-from .messages import IncidentsListed, NamespacesChanged, Stop, WorkloadFound
+from .loop import NodeLoop
+from .messages import IncidentsListed, NamespacesChanged, PublishingChanged, Stop, WorkloadFound
 from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
 from .pods import PodTable
-from .publisher import Publisher
-from .store import Store, hold_state
+from .publisher import Publisher, PublisherThread
+from .recovery import open_state
+from .runner import run_on_state
+from .store import Store
 from .workloads import WorkloadResolver
 
 log = get_logger(__name__)
@@ -46,23 +51,38 @@ class AgentConfig:
     namespace: str
     """The operator's own namespace: incidents of host processes go there."""
     host: HostPaths
+    health_port: int | None = None
+    """Port of the probes; None for none."""
 
 
 class StatusReporter(LoopListener):
     """Hands what the loop found to the publisher."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, *, publisher: Publisher, thread: PublisherThread, client: ApiClient) -> None:
         self._publisher = publisher
+        self._thread = thread
+        self._client = client
         self._status: OOMNodeStatus | None = None
 
     def incidents_changed(self) -> None:
         """Wake the publisher."""
-        self._publisher.incidents_changed()
+        self._thread.wake()
+
+    def node_added(self) -> None:
+        """Write the status in full: the OOMNode may be another object than before."""
+        self._publisher.forget_status()
+        self._thread.wake()
 
     def node_changed(self, view: NodeView) -> None:
         """Offer the node's status as it is now."""
+        view = replace(
+            view,
+            rejections=self._publisher.rejections,
+            clock_skew_seconds=self._client.clock_skew_seconds,
+        )
         self._status = build_status(view, before=self._status, now=rfc3339(time.time()))
         self._publisher.offer_status(self._status)
+        self._thread.wake()
 
 
 class Agent:
@@ -73,55 +93,78 @@ class Agent:
         self._inbox = Inbox()
 
     def run(self) -> None:
-        """Run until `stop`. Raises StateError where another agent holds the state folder."""
+        """Run until `stop`. Raises StateError where another agent holds the state folder, and
+        HealthPortError."""
+        health = Health()
+        server = (
+            HealthServer(health, port=self._config.health_port)
+            if self._config.health_port is not None
+            else None
+        )
+        # The lock first: nothing in the folder is changed before.
         with hold_state(self._config.state_dir):
-            store = Store.open(self._config.state_dir)
+            store = open_state(self._config.state_dir)
             try:
-                self._run(store)
+                if server is not None:
+                    server.start()
+                self._run(store, health=health)
             finally:
+                if server is not None:
+                    server.stop()
                 store.close()
 
     def stop(self) -> None:
         """End `run`. Safe from a signal handler."""
         self._inbox.post(Stop())
 
-    def _run(self, store: Store) -> None:
+    def _run(self, store: Store, *, health: Health) -> None:
         config = self._config
-        publisher = Publisher(config=config.api, state_dir=config.state_dir, node=config.node)
-        namespaces = NamespaceCache(config=config.api, changed=lambda: self._inbox.post(NamespacesChanged()))
-        workloads = WorkloadResolver(config=config.api, changed=lambda: self._inbox.post(WorkloadFound()))
-        loop = NodeLoop(
+        client = ApiClient(config.api)
+        publisher = Publisher(
+            client=client,
             store=store,
             node=config.node,
-            host=config.host,
-            pods=PodTable(workload_of=workloads.workload),
-            operator_namespace=config.namespace,
-            listener=StatusReporter(publisher),
-            namespaces=namespaces.labels,
-            inbox=self._inbox,
-            keeps_traces=False,
+            rejections_changed=lambda: self._inbox.post(PublishingChanged()),
         )
+        thread = PublisherThread(publisher)
+        namespaces = NamespaceCache(config=config.api, changed=lambda: self._inbox.post(NamespacesChanged()))
+        reporter = StatusReporter(publisher=publisher, thread=thread, client=client)
         watch = ClusterWatch(
-            config=config.api, node=config.node, post=loop.post, node_added=publisher.forget_status
-        )
-        log.info(
-            "agent started",
+            config=config.api,
             node=config.node,
-            kernel=loop.facts.kernel_release,
-            boot=loop.facts.boot_id,
+            post=self._inbox.post,
+            node_added=reporter.node_added,
         )
+        workloads = WorkloadResolver(config=config.api, changed=lambda: self._inbox.post(WorkloadFound()))
+        pods = PodTable(workload_of=workloads.workload)
+
+        def build() -> NodeLoop:
+            return NodeLoop(
+                store=store,
+                node=config.node,
+                host=config.host,
+                pods=pods,
+                operator_namespace=config.namespace,
+                listener=reporter,
+                namespaces=namespaces.labels,
+                inbox=self._inbox,
+                health=health,
+                keeps_traces=False,
+            )
+
+        log.info("agent started", node=config.node, state=store.path)
         watch.start()
         if store.note(ADOPTED_NOTE, bool):
-            publisher.start()
+            thread.start()
         else:
-            threading.Thread(target=self._adopt, args=(publisher,), name="adopt", daemon=True).start()
-        loop.run()
+            threading.Thread(target=self._adopt, args=(thread,), name="adopt", daemon=True).start()
+        run_on_state(store, build)
         watch.stop()
-        if publisher.is_alive():
-            publisher.stop(wait_seconds=3.0)
+        thread.stop(wait_seconds=3.0)
+        client.close()
         log.info("agent stopped", node=config.node)
 
-    def _adopt(self, publisher: Publisher) -> None:
+    def _adopt(self, thread: PublisherThread) -> None:
         """With a new state, have the loop take over this node's incidents in the cluster, then publish."""
         client = ApiClient(self._config.api)
         backoff = Backoff()
@@ -140,6 +183,17 @@ class Agent:
                 time.sleep(wait)
         client.close()
         adopted = threading.Event()
-        self._inbox.post(IncidentsListed([read(OOMIncident, item) for item in items], adopted))
+        self._inbox.post(IncidentsListed(_readable(items), adopted))
         adopted.wait()
-        publisher.start()
+        thread.start()
+
+
+def _readable(items: list[dict[str, object]]) -> list[OOMIncident]:
+    """Return the incidents that have the shape of one."""
+    incidents = []
+    for item in items:
+        try:
+            incidents.append(read(OOMIncident, item))
+        except MalformedObjectError as error:
+            log.error("incident not adopted", error=error)
+    return incidents

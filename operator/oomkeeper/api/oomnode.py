@@ -235,7 +235,8 @@ class OOMNodeStatus(ApiModel):
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: Conditions = ()
-    """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported."""
+    """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported, StateStored,
+    ClockInSync."""
 
 
 class OOMNode(ApiObject):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from oomkeeper.agent.health import HealthPortError
 from oomkeeper.agent.service import Agent, AgentConfig
 from oomkeeper.agent.store import StateError
 from oomkeeper.connection.config import ApiConfig, ApiConfigError
@@ -35,6 +36,12 @@ from .host import PATH, host_path_options, host_paths, log_format_option, state_
     type=PATH,
     help="API server and credentials; default: the pod's service account.",
 )
+@click.option(
+    "--health-port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    help="Serve /healthz and /readyz for kubelet's probes on this port; default: none.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @log_format_option
 @state_dir_option
@@ -43,6 +50,7 @@ def command(
     node_name: str | None,
     namespace: str,
     kubeconfig: Path | None,
+    health_port: int | None,
     verbose: bool,
     log_format: LogFormat,
     state_dir: Path,
@@ -60,14 +68,15 @@ def command(
                 state_dir=state_dir,
                 namespace=namespace,
                 host=host_paths(paths),
+                health_port=health_port,
             )
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda _number, _frame: agent.stop())
         threading.excepthook = lambda failure: _fail(failure, agent)
         agent.run()
         return FAILED if _failed else 0
-    except (ApiConfigError, StateError) as error:
+    except (ApiConfigError, HealthPortError, StateError) as error:
         raise BadInput(str(error)) from error
 
 

@@ -11,7 +11,7 @@ from oomkeeper.logformat import LOG_FORMATS
 from oomkeeper.model.names import STATE_DIR
 
 if TYPE_CHECKING:
-    from oomkeeper.agent.loop import HostPaths
+    from oomkeeper.agent.host_paths import HostPaths
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -75,7 +75,7 @@ def host_path_options(command: _F) -> _F:
 
 def host_paths(paths: dict[str, Path]) -> "HostPaths":
     """Return the values of `host_path_options`."""
-    from oomkeeper.agent.loop import HostPaths
+    from oomkeeper.agent.host_paths import HostPaths
 
     return HostPaths(**paths)
 

@@ -9,11 +9,17 @@ from pathlib import Path
 import click
 from msgspec.json import encode
 
+from oomkeeper.agent.database import DATABASE_NAME, StateError, hold_state
 from oomkeeper.agent.desired import Desired
+from oomkeeper.agent.host_paths import HostPaths
+from oomkeeper.agent.inbox import Inbox
 from oomkeeper.agent.listener import LoopListener
-from oomkeeper.agent.loop import HostPaths, NodeLoop, restore_node
-from oomkeeper.agent.messages import DesiredChanged
-from oomkeeper.agent.store import StateError, Store, hold_state
+from oomkeeper.agent.loop import NodeLoop
+from oomkeeper.agent.messages import DesiredChanged, Stop
+from oomkeeper.agent.recovery import open_state
+from oomkeeper.agent.restore import restore_node
+from oomkeeper.agent.runner import run_on_state
+from oomkeeper.agent.store import Store
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.logformat import LogFormat, configure_logging
 from oomkeeper.resources.killrecord import RecordedKill
@@ -21,6 +27,8 @@ from oomkeeper.resources.killrecord import RecordedKill
 from .errors import BadInput, complain
 from .host import FILE, host_path_options, host_paths, log_format_option, output_option, state_dir_option
 from .output import JSON, TEXT, write_kills
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @click.command
@@ -46,26 +54,24 @@ def command(
     output: str,
     **paths: Path,
 ) -> int:
-    """Enforce a policy's sysctls and record OOM kills on this host until SIGTERM or SIGINT, without a
+    """Enforce a policy's sysctls and record OOM kills on this host until SIGTERM, SIGINT or SIGHUP, without a
     cluster.
 
     Bad input ends it before anything is changed.
     """
     configure_logging(level=logging.INFO if verbose else logging.WARNING, log_format=log_format)
-    desired = _desired(policy) if policy else None
+    desired = _desired(policy) if policy is not None else None
     host = host_paths(paths)
     restore_only = restore and desired is None
     try:
-        if restore_only:
-            store = Store.open(state_dir, create=False)
-            with hold_state(state_dir):
-                _restore(store, host)
-            store.close()
-            return 0
-        KmsgReader(path=host.kmsg).close()
+        if restore_only and not (state_dir / DATABASE_NAME).exists():
+            raise StateError(f"{state_dir}: no state database, so there is nothing to restore")
+        if not restore_only:
+            KmsgReader(path=host.kmsg).close()
         with hold_state(state_dir):
-            store = Store.open(state_dir)
-            _watch(store=store, host=host, desired=desired, output=output, state_dir=state_dir)
+            store = open_state(state_dir)
+            if not restore_only:
+                _watch(store=store, host=host, desired=desired, output=output, state_dir=state_dir)
             if restore:
                 _restore(store, host)
             store.close()
@@ -75,28 +81,36 @@ def command(
 
 
 def _watch(*, store: Store, host: HostPaths, desired: Desired | None, output: str, state_dir: Path) -> None:
-    loop = NodeLoop(
-        store=store,
-        node=_host_name(host),
-        host=host,
-        pods=None,
-        operator_namespace="oomkeeper-system",
-        listener=_KillPrinter(output),
-    )
-    if desired is not None:
-        loop.post(DesiredChanged(desired))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: loop.stop())
+    inbox = Inbox()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda _number, _frame: inbox.post(Stop()))
+
+    def build() -> NodeLoop:
+        loop = NodeLoop(
+            store=store,
+            node=_host_name(host),
+            host=host,
+            pods=None,
+            operator_namespace="oomkeeper-system",
+            listener=_KillPrinter(output),
+            inbox=inbox,
+        )
+        if desired is not None:
+            loop.post(DesiredChanged(desired))
+        return loop
+
     complain(
         "oomkeeper node",
         f"watching the kernel log; state in {state_dir}"
         + (f"; enforcing {len(desired.sysctls)} sysctls" if desired is not None else ""),
     )
-    loop.run()
+    run_on_state(store, build)
 
 
 def _desired(path: str) -> Desired:
     """Return what a policy file sets on this host. nodeSelector and rollout only matter in a cluster."""
+    if not path:
+        raise BadInput("--policy is empty: write the path of a policy file")
     from oomkeeper.api.policyfile import PolicyFileError, load_policy
 
     from .policy import desired_of_policy

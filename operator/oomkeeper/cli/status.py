@@ -6,7 +6,7 @@ import click
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from oomkeeper.agent.loop import SYSCTLS_NOTE
+from oomkeeper.agent.enforcement import SYSCTLS_NOTE
 from oomkeeper.agent.store import Account, StateError, Store
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls
 from oomkeeper.model.policy import SysctlState

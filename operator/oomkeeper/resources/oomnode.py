@@ -294,7 +294,7 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: tuple[Condition, ...] = ()
-    """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported."""
+    """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported, StateStored, ClockInSync."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "observed_generation": Bound(minimum=0),

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oomkeeper.agent.host_paths import HostPaths
+from oomkeeper.agent.inbox import Inbox
 from oomkeeper.agent.incidents import status_of
 from oomkeeper.agent.listener import LoopListener
-from oomkeeper.agent.loop import HostPaths, NodeLoop
+from oomkeeper.agent.loop import NodeLoop
 from oomkeeper.agent.nodestatus import NodeView
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.store import Store
@@ -23,6 +25,7 @@ class FakeLog:
 
     def __init__(self) -> None:
         self.records: list[LogRecord] = []
+        self.first = 0
         self.readable = True
         self.kills = 0
 
@@ -30,6 +33,10 @@ class FakeLog:
         seq = len(self.records)
         stamp = seq * 1000 if usec is None else usec
         self.records.append(LogRecord(text.encode(), usec=stamp, seq=seq))
+
+    def forget(self) -> None:
+        """Overwrite every record, as the ring buffer does in time."""
+        self.first = len(self.records)
 
     def kill(self, cgroup: str, *, pid: int = 4711, usec: int | None = None) -> None:
         """A kill with its report, at the limit of the victim's own cgroup."""
@@ -52,7 +59,7 @@ class FakeReader:
         if not log.readable:
             raise KmsgUnreadableError("/dev/kmsg: Operation not permitted")
         self._log = log
-        self._next = after_seq + 1
+        self._next = max(after_seq + 1, log.first)
         self._pipe = os.pipe()
         self.lost = 0
 
@@ -119,6 +126,13 @@ class LoopHarness:
     def start(self) -> None:
         """Start the agent's loop."""
         self.count_kills()
+        self.store = self.open_store()
+        self.listener = Recording()
+        self.inbox = Inbox()
+        self.build()
+
+    def build(self) -> None:
+        """Build a loop on the open store, with the inbox of the one before."""
         host = HostPaths(
             proc=self.folder / "proc",
             sys=self.folder / "sys",
@@ -128,8 +142,6 @@ class LoopHarness:
             pstore=self.folder / "pstore",
             pstore_archive=self.folder / "archive",
         )
-        self.store = self.open_store()
-        self.listener = Recording()
         self.loop = NodeLoop(
             store=self.store,
             node="node-a",
@@ -137,9 +149,11 @@ class LoopHarness:
             pods=PodTable() if self.in_cluster else None,
             operator_namespace="ops",
             listener=self.listener,
+            inbox=self.inbox,
             open_log=lambda seq: FakeReader(self.log, seq),  # type: ignore[arg-type, return-value]
             clock=lambda: self.now,
             wall=lambda: self.wall,
+            since_boot=lambda: self.now,
         )
 
     def open_store(self) -> Store:
@@ -164,7 +178,7 @@ class LoopHarness:
         (self.folder / "cgroup" / "memory" / "memory.usage_in_bytes").write_text("0")
 
     def pass_seconds(self, seconds: float, *, step: float = 1.0) -> None:
-        """Let time pass, with a look in each `step` seconds."""
+        """Let time pass, with a look in each `step` seconds, as if on a quiet disk."""
         self.count_kills()
         until = self.now + seconds
         while self.now < until:

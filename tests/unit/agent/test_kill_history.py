@@ -31,6 +31,7 @@ def count(store: Store, kill_id: str, when: str, *, counted_in: str | None = Non
             subject=HOST,
             counted_in=counted_in,
             operator_namespace="ops",
+            wall=1_800_000_000.0,
         )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.desired import Desired
-from oomkeeper.agent.loop import ABSENT_SECONDS, ENFORCE_SECONDS, REOPEN_SECONDS
+from oomkeeper.agent.enforcement import ABSENT_SECONDS, ENFORCE_SECONDS
+from oomkeeper.agent.log_follower import REOPEN_SECONDS
 from oomkeeper.agent.messages import (
     DesiredChanged,
     NodeObjectMissing,

@@ -9,6 +9,7 @@ from msgspec.structs import replace as changed
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.kubelet import KubeletFacts
 from oomkeeper.agent.nodestatus import NodeView, build_status
+from oomkeeper.agent.publisher import Rejections
 from oomkeeper.agent.records import PanicNote
 from oomkeeper.agent.store import Account
 from oomkeeper.agent.sysctl_enforcer import SysctlPass
@@ -183,3 +184,37 @@ def test_the_last_panic_is_told_and_may_have_ended_a_boot_that_nobody_watched() 
     built = document(status(replace(VIEW, panics=PanicNote(seen=("x",), count=2, last=last))))
     assert built["counters"]["panics"] == 2
     assert built["lastPanic"] == {"time": NOW, "cause": "PodLimit", "message": "m" * 1024}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "expected", "said"),
+    [
+        ({}, "StateStored", ("True", "OnDisk"), "on disk"),
+        (
+            {"state_problem": "disk full", "state_dropped": 7},
+            "StateStored",
+            ("False", "InMemory"),
+            "7 records",
+        ),
+        ({}, "Degraded", ("False", "AsExpected"), "in force"),
+        (
+            {"rejections": Rejections(2, "shop/x: 422 denied")},
+            "Degraded",
+            ("True", "DocumentsRejected"),
+            "2 OOMIncidents, for example shop/x: 422 denied",
+        ),
+        ({}, "ClockInSync", ("Unknown", "NotCompared"), "not been seen"),
+        ({"clock_skew_seconds": -3.0}, "ClockInSync", ("True", "InSync"), "within 30 s"),
+        ({"clock_skew_seconds": 3000.0}, "ClockInSync", ("False", "Skewed"), "about 3000 s behind"),
+        ({"clock_skew_seconds": -86400.0}, "ClockInSync", ("False", "Skewed"), "ahead of"),
+    ],
+)
+def test_problem_of_the_agent_itself_is_a_condition(changes, kind, expected, said) -> None:
+    built = status(replace(VIEW, **changes))
+    assert conditions(built)[kind] == expected
+    assert said in next(one.message for one in built.conditions if one.type == kind)
+
+
+def test_every_condition_has_room_in_the_resource() -> None:
+    built = status()
+    assert len(document(built)["conditions"]) == len(built.conditions)

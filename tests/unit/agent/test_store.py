@@ -127,7 +127,7 @@ def test_one_agent_at_a_time_holds_a_state_folder(tmp_path: Path) -> None:
 
 
 def test_what_is_no_state_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no state of oomkeeper"):
+    with pytest.raises(StateError, match="no state database"):
         Store.open(tmp_path, create=False)
     (tmp_path / DATABASE_NAME).write_bytes(b"not a database at all" * 100)
     with pytest.raises(StateError, match=DATABASE_NAME):
@@ -136,7 +136,7 @@ def test_what_is_no_state_is_named(tmp_path: Path) -> None:
     Store.open(newer).close()
     with sqlite3.connect(newer / DATABASE_NAME) as database:
         database.execute("PRAGMA user_version=99")
-    with pytest.raises(StateError, match="another release"):
+    with pytest.raises(StateError, match="newer release"):
         Store.open(newer)
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from oomkeeper.agent.kill_recorder import PATIENCE_SECONDS, KillRecorder
+from oomkeeper.agent.kill_recorder import KillRecorder
+from oomkeeper.agent.late_attribution import PATIENCE_SECONDS
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.shared_kernel import SharedKernel

@@ -48,6 +48,11 @@ class ApiClient:
         self._watching: urllib3.BaseHTTPResponse | None = None
         self._aborted = False
 
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """The server's clock minus this process's, by the Date of the last answer; None before the first."""
+        return self._transport.clock_skew_seconds
+
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """Return one object. Raises ApiError."""
         return self._object("GET", path, query=query)

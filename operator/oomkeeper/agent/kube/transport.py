@@ -6,6 +6,7 @@ Every request here may be sent twice: reading changes nothing and applying is id
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -39,6 +40,7 @@ class Transport:
         self._credentials = Credentials(config)
         self._manager = _pool_manager(config, credentials=self._credentials)
         self._pool = self._manager.connection_from_url(config.server)
+        self.clock_skew_seconds: float | None = None
 
     def close(self) -> None:
         """Close all connections."""
@@ -65,6 +67,7 @@ class Transport:
             response = self._send(
                 method, path, query=query, body=body, content_type=content_type, read_seconds=read_seconds
             )
+            self._compare_clocks(response)
             if response.status >= 300:
                 raise error_of_answer(response, what=what)
             yield response
@@ -117,6 +120,12 @@ class Transport:
                 continue
             return response
         raise AssertionError("the second attempt returns or raises")
+
+    def _compare_clocks(self, response: urllib3.BaseHTTPResponse) -> None:
+        date = parsedate_tz(response.headers.get("Date") or "")
+        if date is not None:
+            # The header has whole seconds.
+            self.clock_skew_seconds = mktime_tz(date) + 0.5 - time.time()
 
     def _renewed(self, refused: str | None) -> bool:
         """Return whether the credential is another one now that the server has refused it."""

@@ -109,10 +109,6 @@ class Targets:
                 reason="NoPods",
                 message="podSelector needs a cluster: this host has no pods",
             )
-        if not self._pods.synced:
-            return _Selected(
-                complete=False, reason="PodsUnknown", message="the node's pods are not listed yet"
-            )
         containers: dict[str, Pod] = {}
         unknown: set[str] = set()
         for pod in self._pods.all():
@@ -130,6 +126,14 @@ class Targets:
                 unknown.add(pod.facts.namespace)
             elif inside:
                 containers |= dict.fromkeys(running, pod)
+        if not self._pods.synced:
+            # Pods of an earlier run: what they name is adjusted, and nothing is restored.
+            return _Selected(
+                containers=containers,
+                complete=False,
+                reason="PodsUnknown",
+                message="the API server has not listed this node's pods since the agent started",
+            )
         if unknown:
             return _Selected(
                 containers=containers,

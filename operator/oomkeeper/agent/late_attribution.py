@@ -1,0 +1,146 @@
+"""Attribute kills whose pod was not known when they were recorded: while the API server was away, or the
+pod's watch was behind.
+
+Such a kill is in the store with everything that the kernel reported. It is not counted before the node's pods
+were listed once; if its pod is not among them, it is counted as a kill of its cgroup. When the pod becomes
+known later, the kill is moved to the pod's incident."""
+
+import math
+import time
+from collections.abc import Callable
+
+from oomkeeper.logformat import get_logger
+from oomkeeper.model.node import NodeFacts
+
+from .attribution import Subject, attribute
+from .incident_counts import count_kill, uncount_kill
+from .kill_record import record_of
+from .pods import PodTable
+from .store import Store, UnidentifiedKill
+
+log = get_logger(__name__)
+
+PATIENCE_SECONDS = {"pod": 15.0, "container": 60.0, "workload": math.inf}
+"""How long a kill waits, once the node's pods are known, for its pod to appear in the API, or for the
+container's id in the status of a known pod. kubelet may write the ids only once all containers of the pod
+have been started, which takes its time on a node short of CPU. A
+workload is waited for until the API server has answered: without it nothing can be published."""
+MAX_KILLS = 1000
+"""Kills without a known pod that are kept; beyond them the oldest stay with their cgroup."""
+
+
+class LateAttribution:
+    """Used from the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        facts: NodeFacts,
+        node: str,
+        pods: PodTable,
+        operator_namespace: str,
+        node_container: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._node = node
+        self._pods = pods
+        self._namespace = operator_namespace
+        self._node_container = node_container
+        self._clock = clock
+        self._wall = wall
+        self._kills = store.unidentified()
+        self._since: dict[str, float] = {}
+        """Kill -> when its pod was first looked for among the listed ones."""
+
+    def add(self, kill_id: str, kill: UnidentifiedKill) -> None:
+        """Keep a kill whose pod is not known. Call it within the transaction that stores the kill."""
+        self._kills.pop(kill_id, None)
+        self._kills[kill_id] = kill
+        self._store.put_unidentified(kill_id, kill)
+        while len(self._kills) > MAX_KILLS:
+            self._drop(next(iter(self._kills)))
+
+    def retry(self) -> None:
+        """Count what can be attributed now, or has waited long enough."""
+        for kill_id, kill in list(self._kills.items()):
+            stored = self._store.kill(kill_id)
+            if stored is None:
+                self._drop(kill_id)  # too old: the incident stays as it is
+                continue
+            found = attribute(
+                kill.kill, node=self._node, pods=self._pods, node_container=self._node_container
+            )
+            if found.subject.pod is None and stored.incident is not None:
+                continue
+            if found.waiting_for is not None and not self._overdue(kill_id, found.waiting_for):
+                continue
+            self._count(kill_id, kill, subject=found.subject, counted_in=stored.incident, when=stored.time)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a kill waits for a time to pass."""
+        return bool(self._since)
+
+    def _overdue(self, kill_id: str, missing: str) -> bool:
+        if not self._pods.synced:
+            return False
+        since = self._since.setdefault(kill_id, self._clock())
+        return self._clock() - since >= PATIENCE_SECONDS[missing]
+
+    def _count(
+        self,
+        kill_id: str,
+        kill: UnidentifiedKill,
+        *,
+        subject: Subject,
+        counted_in: str | None,
+        when: str,
+    ) -> None:
+        record = record_of(
+            kill.kill,
+            kill_id=kill_id,
+            when=when,
+            subject=subject,
+            facts=self._facts,
+            inferred=kill.inferred,
+        )
+        with self._store.transaction():
+            if counted_in is not None:
+                uncount_kill(self._store, key=counted_in, kill_id=kill_id, when=when)
+                self._store.release_kill(kill_id)
+            key = count_kill(
+                self._store,
+                record=record,
+                when=when,
+                subject=subject,
+                counted_in=None,
+                operator_namespace=self._namespace,
+                wall=self._wall(),
+            )
+            self._store.put_kill(
+                kill_id=kill_id,
+                incident=key,
+                container_id=subject.container_id,
+                time=when,
+                record=record,
+            )
+            if subject.pod is not None:
+                self._drop(kill_id)
+        self._since.pop(kill_id, None)
+        log.info(
+            "kill attributed",
+            id=kill_id,
+            namespace=subject.pod.facts.namespace if subject.pod else None,
+            pod=subject.pod.facts.name if subject.pod else None,
+            container=subject.container,
+            moved=counted_in is not None,
+        )
+
+    def _drop(self, kill_id: str) -> None:
+        self._kills.pop(kill_id, None)
+        self._since.pop(kill_id, None)
+        self._store.drop_unidentified(kill_id)

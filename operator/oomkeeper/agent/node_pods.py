@@ -1,0 +1,38 @@
+"""The node's pods, kept in the store as well: after a restart without the API server, kills still find their
+pods."""
+
+from collections.abc import Sequence
+
+from .pods import Pod, PodTable
+from .store import Store
+
+
+class NodePods:
+    """The pod table and its copy in the store. Used from the loop's thread."""
+
+    def __init__(self, *, table: PodTable, store: Store) -> None:
+        self.table = table
+        self._store = store
+        if not table.synced:
+            table.restore(store.pods())
+
+    def replace(self, pods: Sequence[Pod], *, now: float) -> None:
+        """Take the API server's list."""
+        self.table.replace([*pods], now=now)
+        with self._store.transaction():
+            for pod in self.table.all():
+                self._store.put_pod(pod)
+
+    def put(self, pod: Pod, *, deleted: bool, now: float) -> None:
+        """Take one change."""
+        self.table.put(pod)
+        if deleted:
+            self.table.remove(pod.facts.uid, now=now)
+        known = self.table.find(pod.facts.uid)
+        if known is not None:
+            self._store.put_pod(known)
+
+    def sweep(self, *, now: float) -> None:
+        """Forget pods that were deleted a while ago."""
+        for uid in self.table.sweep(now=now):
+            self._store.drop_pod(uid)
