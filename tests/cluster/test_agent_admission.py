@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
+from oomkeeper.agent.attribution import Subject
+from oomkeeper.agent.incidents import new_incident
+from oomkeeper.resources.oomincident import WorkloadReference
+from oomkeeper.resources.record import to_document
 from tests.testbed.cache import Say
 from tests.testbed.errors import KubectlError
+from tests.unit.agent.pod_samples import pod
 from tests.waiting import eventually
 
 from .chart_harness import NAMESPACE, RELEASE, ChartHarness, chart_on_an_api_server
@@ -50,6 +55,9 @@ class Writer:
             "--field-manager=oomkeeper-agent",
         )
         self._kubectl(*head, *arguments, "-f", "-", document=document)
+
+    def apply(self, document: Json) -> None:
+        self._apply(document=document)
 
     def node_status(self, node: str, **metadata: Any) -> None:
         document: Json = {
@@ -149,7 +157,7 @@ OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1", "bloc
         ({"finalizers": ["example.com/stay"]}, "an agent sets no finalizers"),
         ({"ownerReferences": [OWNER]}, "an agent sets no ownerReferences"),
         ({"annotations": {"note": "x" * 200_000}}, "an agent sets no annotations"),
-        ({"labels": {"team": "other"}}, "an agent sets the labels oomkeeper.dev/node"),
+        ({"labels": {"team": "other"}}, "an agent sets labels that begin with oomkeeper.dev/"),
         ({"labels": {"oomkeeper.dev/node": "node-b"}}, "the label oomkeeper.dev/node must be node-a"),
     ],
 )
@@ -159,14 +167,21 @@ def test_agent_creates_incidents_of_its_own_shape_alone(agent_a: Writer, metadat
     assert why in _forbidden(lambda: agent_a.incident("on-node-a", node="node-a", **metadata))
 
 
-def test_labels_that_agents_set_are_accepted(agent_a: Writer) -> None:
-    labels = {
-        "oomkeeper.dev/node": "node-a",
-        "oomkeeper.dev/cause": "CgroupLimit",
-        "oomkeeper.dev/workload": "x",
-        "app.kubernetes.io/managed-by": "oomkeeper",
+@pytest.mark.parametrize("kind", ["workload", "cgroup"])
+def test_incident_as_the_agent_makes_it_is_accepted(agent_a: Writer, kind: str) -> None:
+    """With the agent's own code: a field or label more must not be refused only in a cluster."""
+    subjects = {
+        "workload": Subject(
+            node="node-a",
+            pod=pod(namespace="default"),
+            workload=WorkloadReference(kind="Deployment", name="web"),
+            container="app",
+        ),
+        "cgroup": Subject(node="node-a", cgroup="/system.slice/sshd.service"),
     }
-    agent_a.incident("labelled", node="node-a", labels=labels)
+    made = new_incident(subjects[kind], cause="CgroupLimit", operator_namespace=NAMESPACE)
+    document = to_document(made)
+    agent_a.apply({key: value for key, value in document.items() if key != "status"})
 
 
 def test_what_others_put_on_an_incident_does_not_stop_its_agent(

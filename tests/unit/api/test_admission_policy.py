@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
-from oomkeeper.resources.oomincident import OOMIncidentSpec
+from oomkeeper.agent.attribution import Subject
+from oomkeeper.agent.incidents import new_incident
+from oomkeeper.resources.oomincident import OOMIncidentSpec, WorkloadReference
+from tests.unit.agent.pod_samples import pod
 
 POLICY = Path(__file__).parents[3] / "charts" / "oomkeeper" / "templates" / "agent-admission.yaml"
 
@@ -13,3 +16,15 @@ def test_every_field_of_an_incident_that_the_policy_names_exists() -> None:
     named = set(re.findall(r"\b(?:o|object|oldObject)\.spec\.(\w+)", POLICY.read_text()))
     assert named == {"nodeName", "workload"}
     assert named <= set(OOMIncidentSpec.__struct_encode_fields__)
+
+
+def test_labels_that_the_agent_sets_are_among_those_that_the_policy_permits() -> None:
+    subject = Subject(
+        node="node-a", pod=pod(), workload=WorkloadReference(kind="Deployment", name="web"), container="app"
+    )
+    labels = new_incident(subject, cause="CgroupLimit", operator_namespace="ops").metadata.labels or {}
+    text = POLICY.read_text()
+    [prefix] = re.findall(r"key\.startsWith\('([^']+)'\)", text)
+    exact = set(re.findall(r"key == '([^']+)'", text))
+    assert len(labels) >= 4
+    assert all(key.startswith(prefix) or key in exact for key in labels)
