@@ -131,21 +131,25 @@ class LoopHarness:
         self.inbox = Inbox()
         self.build()
 
-    def build(self) -> None:
-        """Build a loop on the open store, with the inbox of the one before."""
-        host = HostPaths(
+    def paths(self) -> HostPaths:
+        """Where the files of this host are."""
+        return HostPaths(
             proc=self.folder / "proc",
             sys=self.folder / "sys",
             cgroup=self.folder / "cgroup",
             etc=self.folder / "etc",
             kmsg=self.folder / "nowhere",
+            tracefs=self.folder / "tracefs",
             pstore=self.folder / "pstore",
             pstore_archive=self.folder / "archive",
         )
+
+    def build(self) -> None:
+        """Build a loop on the open store, with the inbox of the one before."""
         self.loop = NodeLoop(
             store=self.store,
             node="node-a",
-            host=host,
+            host=self.paths(),
             pods=PodTable() if self.in_cluster else None,
             operator_namespace="ops",
             listener=self.listener,
