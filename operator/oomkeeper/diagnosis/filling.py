@@ -31,5 +31,7 @@ def filled(case: Case) -> str:
     cache = case.largest_slab()
     # Only unreclaimable caches are listed, which may be a small part of the kernel memory.
     if top.name is ContributorName.KERNEL_SLAB and cache is not None and cache.total_bytes * 2 >= top.bytes:
-        detail = f" ({bytes_text(cache.total_bytes)} in slab cache {printable(cache.name)})"
+        held, all_of_it = bytes_text(cache.total_bytes), bytes_text(top.bytes)
+        amount = "all" if held == all_of_it else held
+        detail = f" ({amount} in slab cache {printable(cache.name)})"
     return f", {bytes_text(top.bytes)}{share} of it {phrase}{detail}"

@@ -71,5 +71,9 @@ def limit_phrase(case: Case, what: str = "its memory limit") -> str:
         what = what.replace("memory limit", "kernel memory limit")
     if limit is None:
         return what + (f" (usage {bytes_text(usage)})" if usage is not None else "")
-    used = f" (usage {bytes_text(usage)})" if usage is not None and usage != limit else ""
+    used = (
+        f" (usage {bytes_text(usage)})"
+        if bytes_text(usage, missing=bytes_text(limit)) != bytes_text(limit)
+        else ""
+    )
     return f"{what} of {bytes_text(limit)}{used}{also}"

@@ -30,7 +30,13 @@ _SHARED = frozenset(
 
 def summarize(case: Case) -> str:
     """Return the summary of a case: one sentence without markup."""
+    if case.cause is Cause.UNKNOWN and _victim_unknown(case):
+        return "The log does not show what ran out of memory or which process was killed."
     return f"{_WHY[case.cause](case)}{_circumstance(case)}; {_what_came(case)}."
+
+
+def _victim_unknown(case: Case) -> bool:
+    return case.outcome is Outcome.NO_VICTIM and not case.kill.already_exiting and not case.kill.no_killable
 
 
 def _circumstance(case: Case) -> str:

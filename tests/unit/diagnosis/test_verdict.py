@@ -8,7 +8,7 @@ from oomkeeper.diagnosis import diagnose
 from oomkeeper.model.cause import Cause, Confidence, ContributorName, Level, Outcome, Remedy, Scope
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill, Victim
-from oomkeeper.model.memory import MemoryFacts
+from oomkeeper.model.memory import Counter, MemoryFacts
 from oomkeeper.model.units import round_up
 
 from .material import (
@@ -267,6 +267,22 @@ def test_new_limit_includes_swapped_out_memory() -> None:
     assert "from 80 MiB to about 96 MiB" in plain
     assert "from 80 MiB to about 144 MiB" in swapped
     assert "swapped-out memory (40 MiB)" in swapped
+
+
+def test_swap_of_the_task_table_counts_without_swap_counters() -> None:
+    table = (task(42, 70, swap_mib=40),)
+    message = remedies(diagnose(memcg_kill("/a", "/a", tasks=table)))[Remedy.FIT_LIMIT]
+    assert "from 80 MiB to about 144 MiB" in message
+    assert "swapped-out memory (40 MiB)" in message
+
+
+def test_summary_does_not_repeat_itself() -> None:
+    facts = MemoryFacts(memory=Counter(80 * MIB - 4096, 80 * MIB))
+    assert "usage" not in diagnose(memcg_kill("/a", "/a", memory=facts)).summary
+    lower = MemoryFacts(memory=Counter(79 * MIB, 80 * MIB))
+    assert "(usage 79 MiB)" in diagnose(memcg_kill("/a", "/a", memory=lower)).summary
+    nothing = diagnose(Kill(header_seen=True, complete=False)).summary
+    assert nothing == "The log does not show what ran out of memory or which process was killed."
 
 
 def test_unknown_limit_gets_no_limit_advice() -> None:

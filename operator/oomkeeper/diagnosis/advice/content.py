@@ -13,6 +13,8 @@ _TMPFS_SHARE = 0.3
 _DIRTY_SHARE = 0.5
 _LEAK_SHARE = 0.5
 _NEARLY_ALL = 0.95
+_FILE_PAGES_ELSEWHERE = 1.5
+"""Resident memory beyond this part of the limit is not only file pages charged to another cgroup."""
 _HEADROOM = 0.2
 _LITTLE = 0.1
 _FILES_AT_MOST = 0.8
@@ -123,7 +125,8 @@ def find_leak(case: Case) -> Advice | None:
     # A limit does not count swap, file pages may be charged to another cgroup, and each process counts the
     # shared pages that it maps.
     share = f" ({share_text(held / total)} of {whole})" if held <= total else ""
-    if held > total and count == 1 and not any(task.swapents_pages for task in case.kill.tasks):
+    swapped = any(task.swapents_pages for task in case.kill.tasks)
+    if total < held <= total * _FILE_PAGES_ELSEWHERE and count == 1 and not swapped:
         share = f" (all of {whole})"
     swap = (
         ", including swap"

@@ -78,12 +78,15 @@ def _set_property(path: str, unit: str) -> str:
 
 
 def _swapped_bytes(case: Case) -> int:
-    """Return swapped-out bytes: cgroup v2 counts swap alone, v1 memory and swap together."""
+    """Return swapped-out bytes: cgroup v2 counts swap alone, v1 memory and swap together. Without either
+    counter (v1 with swapaccount=0, an excerpt) the task table shows the swap of each process."""
     memory = case.kill.memory
     if memory.swap is not None:
         return memory.swap.usage_bytes
-    if memory.memory_swap is None or memory.memory is None or case.binding.counter in _WITHOUT_SWAP:
+    if memory.memory is None or case.binding.counter in _WITHOUT_SWAP:
         return 0
+    if memory.memory_swap is None:
+        return sum(task.swapents_pages or 0 for task in case.kill.tasks) * memory.page_size_bytes
     return max(0, memory.memory_swap.usage_bytes - memory.memory.usage_bytes)
 
 
