@@ -16,7 +16,8 @@ from .kill_charts import Chart, comm_text, kill_charts, task_name
 
 
 class Explanation(NamedTuple):
-    """Everything shown for one kill. All text is printable; only advice has markup, `code` in backticks."""
+    """Everything shown for one kill. All text is printable. Advice and uncertainties may have `code` in
+    backticks."""
 
     title: str
     when: str

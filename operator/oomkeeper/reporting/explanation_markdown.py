@@ -120,7 +120,7 @@ def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
     if page.uncertain:
         yield f"### {UNCERTAIN_TITLE}"
         yield ""
-        yield from (f"- {escape(sentence)}" for sentence in page.uncertain)
+        yield from (f"- {prose(sentence)}" for sentence in page.uncertain)
         yield ""
     if page.details:
         yield "<details><summary>Details</summary>"
