@@ -75,9 +75,8 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
         uncertain.append(shared)
     if pod is None and (cgroup := case.victim_cgroup) is not None and cgroup.pod_uid is not None:
         uncertain.append(
-            "The log has the pod's uid, not its name. While the pod exists, this prints its name: `kubectl "
-            "get pods -A -o custom-columns=NS:.metadata.namespace,NAME:.metadata.name,UID:.metadata.uid | "
-            f"grep {cgroup.pod_uid}`"
+            "The log has the pod's uid, not its name. While the pod exists, this prints its name above its "
+            f"uid: `kubectl get pods -A -o yaml | grep -B 20 'uid: {cgroup.pod_uid}'`"
         )
     if case.is_sandbox:
         uncertain.append(

@@ -248,4 +248,4 @@ def test_pod_without_a_limit_is_named_at_a_shared_shortage(qos: str, said: bool)
 def test_command_for_the_name_of_a_pod_is_printed_if_only_its_uid_is_known() -> None:
     path = _kubepods("burstable")
     sentences = diagnose(event(_summary_line(path, path), MEMCG_KILL)).uncertain
-    assert any("grep 84c5437e-0000-1111-2222-333344445555" in sentence for sentence in sentences)
+    assert any("uid: 84c5437e-0000-1111-2222-333344445555" in sentence for sentence in sentences)

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oomkeeper.kernel.logs.formats import dmesg as dmesg_format
+from oomkeeper.kernel.logs.formats.syslog import parse_other_program, parse_syslog
 from tests.unit.kernel_logs.conftest import records_of
 from tests.unit.kernel_logs.formats import (
     BOOT,
@@ -252,3 +253,32 @@ def test_usual_stamp_is_read_as_the_general_pattern_reads_it(line: bytes) -> Non
     if usual is not None:
         assert general is not None
         assert (usual.end(), usual[1] + b"." + usual[2], usual[3]) == (general.end(), general[1], general[4])
+
+
+_tag_parts = st.lists(
+    st.sampled_from(
+        [
+            b"kernel",
+            b"app",
+            b"kern.warn",
+            b"[7]",
+            b"[-]",
+            b":",
+            b" ",
+            b"|",
+            b"warning|app[7]|",
+            b"[    1.000000] x",
+        ]
+    ),
+    max_size=8,
+).map(b"".join)
+
+
+@settings(max_examples=2000)
+@given(_tag_parts)
+@example(b"host app[7]: x")
+def test_line_of_other_program_is_read_as_by_the_general_parser(rest: bytes) -> None:
+    line = b"Nov 23 09:09:20 " + rest
+    quick = parse_other_program(line)
+    assert quick is None or quick == parse_syslog(line)
+    assert rest != b"host app[7]: x" or quick is not None

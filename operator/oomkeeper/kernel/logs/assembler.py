@@ -24,6 +24,7 @@ from .formats.frame import Frame, Kind
 from .formats.journal_export import ExportReader
 from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
+from .formats.syslog import parse_other_program
 from .line_blocks import clean
 from .tolerant.reading import TolerantReading
 
@@ -117,6 +118,9 @@ class Assembler:
                 self._begin(frame, len(line))
             else:
                 self._bare(line)
+            return
+        if not self._entries.active and (frame := parse_other_program(line)) is not None:
+            self._begin(frame, len(line))
             return
         line = strip_quote(line)
         if not line or line.isspace():

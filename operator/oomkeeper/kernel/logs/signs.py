@@ -94,6 +94,20 @@ _ANY = lazy(b"|".join(b"(" + kind.pattern + b")" for kind in _KINDS))
 _WORDING = lazy(
     rb"\boom[-_ ]?kill|\bOOM\b|out of memory|killed process \d|memory cgroup.{0,40}limit", re.IGNORECASE
 )
+_WORDS = (
+    b"oom",
+    b"OOM",
+    b"emory",
+    b"EMORY",
+    b"kill",
+    b"Kill",
+    b"KILL",
+    b"SIG",
+    b"page alloc",
+    b"suppressed",
+    b"ontainerStatus",
+)
+"""One of them is in every line that the patterns match; a search for fixed bytes is much faster."""
 
 
 class Sign(NamedTuple):
@@ -116,6 +130,11 @@ class Signs:
     def see(self, line: bytes, number: int) -> None:
         """Examine one line that is not part of an OOM report."""
         text = line[:4096]
+        for word in _WORDS:
+            if word in text:
+                break
+        else:
+            return
         found = _ANY.search(text)
         if found is not None and found.lastindex is not None:
             kind = _KINDS[found.lastindex - 1]

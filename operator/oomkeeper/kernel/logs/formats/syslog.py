@@ -16,6 +16,8 @@ journal_json.py), and so does /dev/kmsg.
 
 import re
 
+from oomkeeper.model.log import LogRecord
+
 from ...facility import LEVELS, split_priority
 from ...lazy import lazy
 from .dmesg import parse_dmesg
@@ -41,7 +43,23 @@ _OTHER_HOST = lazy(rb"[^\s]*[^\s:] (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )"
 _PRIORITY = lazy(rb"<(\d{1,3})>")
 _RFC5424 = lazy(rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?")
 _ANY_TAG = lazy(rb"(?:\S+ )?[\w@./()-]+\[\d+\]: |[\w@./()-]+: ")
+_OTHER_PROGRAM = lazy(
+    rb"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) [^\s:|]+ (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )"
+)
 _BARE_TAG = lazy(rb"kernel(?:\[-\])?: ?")
+
+
+def parse_other_program(line: bytes) -> Frame | None:
+    """Return the frame of the most frequent line of a syslog, `Nov 23 09:09:20 host tag[pid]: `, or None.
+
+    The same as `parse_syslog` returns for it, in a third of the time
+    (test_line_of_other_program_is_read_as_by_the_general_parser).
+    """
+    found = _OTHER_PROGRAM.match(line)
+    if found is None or b"|" in line:
+        return None
+    record = LogRecord(line[found.end() :], None, normalise(found[1]), kernel=False)
+    return Frame(record, Kind.SYSLOG, found.end())
 
 
 def parse_syslog(line: bytes) -> Frame | None:
@@ -71,7 +89,7 @@ def parse_syslog(line: bytes) -> Frame | None:
 
 def _tagged(line: bytes, dated: re.Match[bytes], *, level: int | None, kernel: bool) -> Frame:
     wall = normalise(dated[1])
-    if piped := parse_euleros(line, dated.end(), wall=wall, kernel=kernel):
+    if b"|" in line and (piped := parse_euleros(line, dated.end(), wall=wall, kernel=kernel)):
         return piped
     tag = _SELECTED_TAG.match(line, dated.end()) or _KERNEL_TAG.match(line, dated.end())
     if (
@@ -88,7 +106,7 @@ def _tagged(line: bytes, dated: re.Match[bytes], *, level: int | None, kernel: b
         host = _OTHER_HOST.match(line, dated.end())
         frame = syslog_frame(line, host.end() if host else dated.end(), wall=wall, level=level, kernel=False)
         unknown = host is None and _ANY_TAG.match(line, dated.end()) is None
-        return frame._replace(unknown_writer=unknown)
+        return frame._replace(unknown_writer=True) if unknown else frame
     *_, facility, name = tag.groups()
     if facility is not None:
         kernel = kernel and facility == b"kern"

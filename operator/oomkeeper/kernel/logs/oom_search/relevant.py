@@ -46,11 +46,11 @@ _NEAR_NEEDLES = (
 """Searched only near a report: they show that it continues where the two needles were cut or broken."""
 _REAPER = b"oom_reaper: "
 _KILLS = (b"ut of memory: Kill", b"Killed process ")
-ALWAYS_BYTES = 1024 * 1024
+ALWAYS_BYTES = 512 * 1024
 """The beginning of a log is read in full: a pasted report needs no search, and its counts are exact."""
 AHEAD_BYTES = 2 * 1024 * 1024
 """Read in full after a match in an open report: more than the longest report, with 20,000 tasks."""
-AFTER_BYTES = 64 * 1024
+AFTER_BYTES = 16 * 1024
 """Read in full after the kill that ends a report: the lines that belong to it follow soon, and the next kill,
 report or panic is found by itself."""
 
