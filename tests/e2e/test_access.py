@@ -57,7 +57,7 @@ def test_agent_token_cannot_forge_incident_of_another_node(cluster: Cluster, spa
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "OOMIncident",
         "metadata": {"name": "forged"},
-        "spec": {"nodeName": other, "cause": "NodeMemory", "cgroup": "/forged"},
+        "spec": {"nodeName": other, "cause": "NodeMemory", "workload": {"kind": "Pod", "name": "forged"}},
     }
     with pytest.raises(ApiException) as caught:
         api.create_namespaced_custom_object(GROUP, VERSION, space, "oomincidents", forged)

@@ -34,7 +34,7 @@ def test_value_written_by_restarted_kubelet_is_corrected_counted_and_attributed(
         assert cluster.value(node, PANIC) == mine
         kind.restart_kubelet(node)
         drifted = eventually(lambda: (one := cluster.sysctls(node)[PANIC]).get("driftCount") == 1 and one)
-        assert "kubelet (started again" in drifted["suspectedWriter"]
+        assert "kubelet (restarted" in drifted["suspectedWriter"]
         assert drifted["lastDriftTime"]
         assert (drifted["state"], drifted["actual"]) == ("InSync", mine)
         assert cluster.value(node, PANIC) == mine
