@@ -276,8 +276,17 @@ def _recent_kill(
         pod=facts.name if facts else None,
         pod_uid=facts.uid if facts else None,
         container_id=subject.container_id,
+        started_at=_started_at(subject) or (known.started_at if known else None),
         visibility=visibility,
     )
+
+
+def _started_at(subject: Subject) -> str | None:
+    """Return when the killed container started; None while kubelet has not reported it."""
+    if subject.pod is None or subject.container_id is None:
+        return None
+    state = subject.pod.states.get(subject.container_id)
+    return state.started_at if state is not None else None
 
 
 def _describe(status: OOMIncidentStatus, record: RecordedKill, *, subject: Subject) -> OOMIncidentStatus:
@@ -415,7 +424,9 @@ def with_visibility(
     before = next((kill for kill in status.kills if kill.id == kill_id), None)
     if before is None or before.visibility == Visibility.REPORTED:
         return incident
-    kills = tuple(replace(kill, visibility=visibility) if kill is before else kill for kill in status.kills)
+    started_at = before.started_at or (state.started_at if state is not None else None)
+    decided = replace(before, visibility=visibility, started_at=started_at)
+    kills = tuple(decided if kill is before else kill for kill in status.kills)
     status = replace(status, kills=kills, visibility=_visibility(kills))
     if state is not None and kills[0].id == kill_id:
         evidence = status.evidence or Evidence()

@@ -73,7 +73,9 @@ class Spec(_Part):
 
 
 class Running(_Part):
-    """ContainerStateRunning: that it is there is what matters."""
+    """ContainerStateRunning."""
+
+    started_at: str | None = None
 
 
 class Terminated(_Part):
@@ -82,6 +84,7 @@ class Terminated(_Part):
     reason: str | None = None
     exit_code: int | None = None
     container_id: str | None = msgspec.field(name="containerID", default=None)
+    started_at: str | None = None
     finished_at: str | None = None
 
 

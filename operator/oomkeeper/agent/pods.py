@@ -39,6 +39,7 @@ class ContainerState:
     reason: str | None = None
     exit_code: int | None = None
     finished_at: str | None = None
+    started_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +128,12 @@ def _container(
 
 def _state(container: str, state: State | None) -> ContainerState:
     terminated = state.terminated if state is not None else None
+    running = state.running if state is not None else None
+    begun = running or terminated
     return ContainerState(
         container=container,
-        running=state is not None and state.running is not None,
+        running=running is not None,
+        started_at=begun.started_at if begun is not None else None,
         reason=terminated.reason if terminated is not None else None,
         exit_code=terminated.exit_code if terminated is not None else None,
         finished_at=terminated.finished_at if terminated is not None else None,

@@ -199,6 +199,8 @@ class RecentKill(ApiModel):
     """metadata.uid of the victim's pod."""
     container_id: Annotated[str, Field(max_length=128)] | None = None
     """Container id given by the runtime."""
+    started_at: Timestamp | None = None
+    """When the container started, as kubelet reports it."""
     visibility: Visibility | None = None
     """Where this kill was reported, as in status.visibility."""
 

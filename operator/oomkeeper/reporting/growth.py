@@ -35,14 +35,16 @@ class _Peak(NamedTuple):
     pid: int
     held_bytes: int
     limit_bytes: int | None
+    started_seconds: float | None
+    """When its container started; None where that is not known."""
 
 
 def growth_sentence(kills: Sequence[RecentKill]) -> str | None:
     """Return how a process grew over its last kills (newest first); None where they do not show growth.
 
     Only runs of one comm count: at least three, each another process, each at least 5 s after the one before.
-    The growth rate is a lower bound, because it includes the time until the process was started again.
-    """
+    The growth rate is a lower bound: it is measured from the start of the container, so that back-off does
+    not count, or where that is not known from the kill before."""
     comm = (kills[0].comm or "") if kills else ""
     peaks = sorted(peak for kill in kills if kill.comm == comm and (peak := _peak(kill)))
     if not comm or len(peaks) < _MIN_KILLS or len({peak.pid for peak in peaks}) < len(peaks):
@@ -82,7 +84,8 @@ def _peak(kill: RecentKill) -> _Peak | None:
     seconds = _seconds(kill.time)
     if seconds is None or kill.pid is None or not kill.anon_rss_bytes:
         return None
-    return _Peak(seconds, kill.pid, kill.anon_rss_bytes, kill.limit_bytes)
+    started = parse_time(kill.started_at) if kill.started_at else None
+    return _Peak(seconds, kill.pid, kill.anon_rss_bytes, kill.limit_bytes, started)
 
 
 def _seconds(time: str) -> float | None:
@@ -99,7 +102,7 @@ def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> 
         return None
     if any(peak.held_bytes < limit * _FILLED for peak, limit in zip(peaks, limits, strict=True)):
         return None
-    pace = min(peak.held_bytes / gap for peak, gap in zip(peaks[1:], apart, strict=True))
+    pace = min(after.held_bytes / _growing_seconds(before, after) for before, after in pairwise(peaks))
     even = max(apart) <= min(apart) * _EVEN
     raised = limits[-1] > limits[0]
     met = (
@@ -113,6 +116,14 @@ def _limit_filled(comm: str, peaks: Sequence[_Peak], apart: Sequence[float]) -> 
         f"{met}, {_between(apart)} apart{evenly}: it grows by at least {_pace(pace)}. If this is a leak, a "
         "higher limit only delays the next kill."
     )
+
+
+def _growing_seconds(before: _Peak, after: _Peak) -> float:
+    """Return how long the second process grew at most. kubelet reports starts in whole seconds."""
+    started = after.started_seconds
+    if started is None or not before.seconds - 1 <= started < after.seconds:
+        started = before.seconds
+    return max(1.0, after.seconds - started)
 
 
 def _peak_grows(comm: str, peaks: Sequence[_Peak]) -> str | None:

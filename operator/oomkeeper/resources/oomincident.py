@@ -207,6 +207,8 @@ class RecentKill(Record, frozen=True, kw_only=True):
     """metadata.uid of the victim's pod."""
     container_id: str | None = None
     """Container id given by the runtime."""
+    started_at: str | None = None
+    """When the container started, as kubelet reports it."""
     visibility: str | None = None
     """Where this kill was reported, as in status.visibility."""
 

@@ -186,3 +186,13 @@ def test_statuses_of_before_the_watch_began_are_no_news(harness: Harness) -> Non
     harness.see(over(IDS[1], at="yesterday"))
     harness.pass_seconds(EVIDENCE_SECONDS + 1)
     assert harness.said() == {}
+
+
+def test_start_of_the_killed_container_is_taken_from_its_status(harness: Harness) -> None:
+    key = harness.record("k1", IDS[0])
+    terminated = ended(IDS[0])
+    terminated["terminated"]["startedAt"] = "2026-01-01T09:59:00Z"
+    harness.see(pod(status("app", now=terminated, container_id=IDS[0])))
+    incident = harness.store.incident(key)
+    assert incident is not None
+    assert [kill.started_at for kill in status_of(incident).kills] == ["2026-01-01T09:59:00Z"]

@@ -283,6 +283,7 @@ INCIDENT: dict[str, Any] = {
                 "pod": "web-1",
                 "podUID": "0b5e6b1e-2222-4333-8444-555566667777",
                 "containerID": "a" * 64,
+                "startedAt": "2026-01-01T00:00:00Z",
                 "visibility": "Reported",
             }
         ],

@@ -14,6 +14,7 @@ from oomkeeper.api.oomincident import OOMIncident
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.kernel.logs.reader import read_records
 from oomkeeper.kernel.report import parse_records
+from oomkeeper.model.times import format_time
 from oomkeeper.reporting.explanation_html import html_parts
 from oomkeeper.reporting.explanation_markdown import markdown_pages
 from oomkeeper.reporting.explanation_text import text_pages
@@ -170,3 +171,22 @@ def test_hostile_name_is_escaped() -> None:
     said = growth_sentence(typed(ring((0, 40, 40), (60, 40, 40), (120, 40, 40), comm="x\n\x1b[2J")))
     assert said is not None
     assert said.isprintable()
+
+
+def test_growth_rate_does_not_count_the_time_in_back_off() -> None:
+    """60 MiB a minute: each run fills 40 MiB in 40 s and then waits for its restart, longer each time."""
+    runs = [(40, 0), (140, 100), (300, 260), (600, 560)]
+    kills = typed(ring(*((at, 40, 40) for at, _ in runs)))
+    without = growth_sentence(kills)
+    starts = [format_time(START.timestamp() + started) for _, started in reversed(runs)]
+    said = growth_sentence([replace(one, started_at=at) for one, at in zip(kills, starts, strict=True)])
+    assert said is not None
+    assert "it grows by at least 1 MiB per second" in said
+    # Without the starts, only the time between kills is known.
+    assert "it grows by at least 8 MiB per minute" in (without or "")
+
+
+def test_start_that_cannot_be_is_not_believed() -> None:
+    kills = typed(ring((0, 40, 40), (60, 40, 40), (120, 40, 40)))
+    forged = [replace(one, started_at="2031-01-01T00:00:00Z") for one in kills]
+    assert growth_sentence(forged) == growth_sentence(kills)
