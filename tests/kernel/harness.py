@@ -81,17 +81,24 @@ def await_reports(count: int) -> None:
 
 def flood_kernel_log() -> None:
     """Overwrite everything that is in the kernel log now."""
-    reader = KmsgReader(after_seq=-1)
-    oldest = next(iter(reader.read_available())).seq or 0
-    reader.close()
     newest = KmsgReader.newest_seq() or 0
-    with Path("/dev/kmsg").open("wb", buffering=0) as log:
-        while oldest <= newest:
-            for number in range(500):
-                log.write(b"<14>oomkeeper test: flood %d " % number + b"x" * 900 + b"\n")
-            reader = KmsgReader(after_seq=-1)
-            oldest = next(iter(reader.read_available())).seq or 0
-            reader.close()
+    for _ in range(2000):
+        if _oldest_seq() > newest:
+            return
+        for _ in range(20):
+            # Each open file may write so many records in 5 s (kernel/printk/printk.c, devkmsg_write()).
+            with Path("/dev/kmsg").open("wb", buffering=0) as log:
+                for _ in range(10):
+                    log.write(b"<14>oomkeeper test: flood " + b"x" * 900 + b"\n")
+    raise AssertionError("the kernel log could not be overwritten")
+
+
+def _oldest_seq() -> int:
+    reader = KmsgReader(after_seq=-1)
+    try:
+        return next((record.seq for record in reader.read_available() if record.seq is not None), 0)
+    finally:
+        reader.close()
 
 
 class Cgroup:
@@ -211,6 +218,7 @@ class Eater:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
@@ -272,10 +280,21 @@ class Node:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now, or ran last."""
+        assert self._process is not None
+        return self._process.pid
+
+    def all_kills(self) -> list[Json]:
+        """Stored kills of all processes."""
+        document = json.loads(oomkeeper("kills", "--state-dir", self.state, "--output", "json").stdout)
+        kills: list[Json] = document["kills"]
+        return kills
+
     def kills(self, *, below: Cgroup) -> list[Json]:
         """Stored kills of processes below a cgroup."""
-        document = json.loads(oomkeeper("kills", "--state-dir", self.state, "--output", "json").stdout)
-        return [kill for kill in document["kills"] if _is_below(kill, below)]
+        return [kill for kill in self.all_kills() if _is_below(kill, below)]
 
     def status(self) -> Json:
         done = oomkeeper("status", "--state-dir", self.state, "--output", "json")

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from oomkeeper.kernel.tracefs.events import CLONE_THREAD, CgroupJoined, ProcessMade, SignalSent, TraceEvent
 from oomkeeper.kernel.tracefs.instance import InstanceBusyError, TraceInstance, remove_instance
 from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
-from tests.kernel.harness import Cgroup
+from tests.kernel.harness import MIB, Cgroup, Eater, Node, oomkeeper, pids
+from tests.waiting import eventually
 
 Make = Callable[[Mapping[str, str | None]], TraceInstance]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -118,3 +120,37 @@ def test_missing_event_is_named(tracefs: Tracefs) -> None:
     with pytest.raises(TracefsUnavailableError, match="this kernel does not have it"):
         TraceInstance(tracefs.root, name, events={"oom/none": None}, buffer_kib=16)
     assert not remove_instance(tracefs.root, name)
+
+
+def test_second_agent_of_a_kernel_works_without_the_trace(
+    top: Cgroup, eater: Callable[..., Eater], node: Node, tmp_path: Path
+) -> None:
+    cgroup = top.child("shared", limit_bytes=4 * MIB)
+    (tmp_path / "second").mkdir()
+    second = Node(tmp_path / "second")
+    node.start()
+    eventually(lambda: "kernel tracing" not in node.log_since())
+    second.start()
+    try:
+        eventually(lambda: "another agent of this kernel reads it" in second.log_since())
+        made = eater("maker").do("storm", procs=[cgroup.procs], count=3, bytes=8 * MIB)
+        for one in (node, second):
+            found = eventually(lambda one=one: len(one.kills(below=top)) >= 3 and one.kills(below=top))
+            assert sorted(pids(found)) == sorted(made)
+    finally:
+        second.kill()
+
+
+def test_restore_removes_the_instances(tracefs: Tracefs, node: Node) -> None:
+    def instances() -> set[str]:
+        return {one.name for one in (tracefs.root / "instances").iterdir()} & {
+            "oomkeeper",
+            "oomkeeper-cgroups",
+        }
+
+    node.start()
+    eventually(lambda: len(instances()) == 2)
+    node.kill()
+    assert len(instances()) == 2
+    assert oomkeeper("node", "--restore", "--state-dir", node.state, "--etc", node.etc).returncode == 0
+    assert instances() == set()

@@ -213,7 +213,7 @@ class KillObserver:
             self._candidates[path] = None
             while len(self._candidates) > MOST_CANDIDATES:
                 del self._candidates[next(iter(self._candidates))]
-        if record.usec is not None:
+        if record.usec is not None and traced is None:
             self._usecs.append(record.usec)
             if len(self._usecs) == STORM_KILLS and self._usecs[-1] - self._usecs[0] < STORM_USEC:
                 self._storm_until = self._clock() + STORM_SECONDS

@@ -73,8 +73,10 @@ class KillPairs:
             elif isinstance(event, VictimMarked):
                 sent = self._signalled.pop(event.pid, None)
                 if sent is not None and sent.by_pid == event.by_pid:
-                    kills.append(event)
-                    _keep(self._marked, event.pid, event)
+                    # Before 6.8 the mark has no name, but the signal has.
+                    victim = event if event.comm is not None else event._replace(comm=sent.comm)
+                    kills.append(victim)
+                    _keep(self._marked, event.pid, victim)
         return kills
 
 

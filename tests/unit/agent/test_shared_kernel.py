@@ -14,6 +14,7 @@ from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.shared_kernel import has_kernel_pids, in_some_container, path_inside
+from oomkeeper.kernel.tracefs.events import VictimMarked
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.node import NodeFacts
 
@@ -101,6 +102,9 @@ class SharedNode:
         (self._mount.parents[1] / "vmstat").write_text(f"oom_kill {self._kills}\n")
         self._recorder.feed(records, lost=lambda: 0)
         self._recorder.finish()
+
+    def record_traced(self, victim: VictimMarked, *, path: str | None) -> None:
+        self._recorder.record_traced(victim, path=path)
 
     @property
     def published(self) -> dict[str, int]:
@@ -224,6 +228,20 @@ def test_a_report_explains_the_counter_of_a_nodes_own_cgroup(nodes: tuple[Shared
     nodes[1].count("/system.slice/sshd.service", 1)
     records = [*log.full(f"/docker/{SECOND}/system.slice/sshd.service"), log.bare()]
     assert show(nodes, records) == [{}, {f"/docker/{SECOND}/system.slice/sshd.service": 1}]
+
+
+def test_kill_that_only_the_trace_has_is_counted_once_by_every_node(
+    nodes: tuple[SharedNode, SharedNode],
+) -> None:
+    victim = VictimMarked(5_000_000, 50, 4711, b"tail", 0, 60000, 48000, 0, 0, 140, 0)
+    for _ in range(2):
+        nodes[1].record_traced(victim, path=app_cgroup(SECOND))
+    assert (nodes[1].recorded, nodes[1].published) == (1, {"web-1": 1})
+    (kill,) = nodes[1].store.kills()
+    assert (kill.victims[0].pid, kill.victims[0].comm, kill.task_memcg) == (4711, "tail", app_cgroup(SECOND))
+    assert any("trace" in sentence for sentence in kill.uncertain)
+    nodes[0].record_traced(victim, path=None)
+    assert (nodes[0].recorded, nodes[0].published) == (1, {})
 
 
 def test_paths_of_the_log_are_told_from_the_nodes_own() -> None:

@@ -85,6 +85,6 @@ def test_kill_of_the_trace_has_the_victims_memory() -> None:
     assert (kill.usec, kill.task_memcg, kill.kill_lines, kill.complete) == (5000, "/a", 1, False)
 
 
-def test_kill_of_an_old_kernels_trace_is_a_pid() -> None:
-    kill = kill_of_trace(marked(5, 7), path=None)
-    assert kill.victims == (Victim(pid=7, comm=""),)
+def test_kill_of_an_old_kernels_trace_has_the_name_that_the_signal_has() -> None:
+    (victim,) = KillPairs().take([sent(4, 7), marked(5, 7)])
+    assert kill_of_trace(victim, path=None).victims == (Victim(pid=7, comm="a"),)

@@ -5,7 +5,6 @@ this process alone: fsopen(2) and fsmount(2) (since 5.2, CAP_SYS_ADMIN) give a f
 is attached nowhere, so that the host's mount table does not change.
 """
 
-import ctypes
 import os
 from pathlib import Path
 
@@ -59,6 +58,8 @@ def _mount() -> int:
 
 
 def _syscall(number: int, *arguments: int | bytes | None) -> int:
+    import ctypes  # a megabyte, which most nodes never need
+
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     passed = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
