@@ -77,7 +77,7 @@ def decode_pod(data: bytes) -> Pod:
             qos=status.qos_class or "",
             labels=meta.labels or {},
             containers=tuple(containers),
-            limit_bytes=_memory(status.resources, "limits") or _memory(spec.resources, "limits"),
+            limit_bytes=_pod_limit(spec, status),
         ),
         states=states,
     )
@@ -145,6 +145,13 @@ def _memory(resources: Resources | None, part: str) -> int | None:
     if resources is not None:
         amounts = resources.limits if part == "limits" else resources.requests
     return quantity_bytes(amounts.memory) if amounts is not None else None
+
+
+def _pod_limit(spec: Spec, status: Status) -> int | None:
+    """Return the limit set on the pod itself; of an in-place resize the one in force. kubelet also reports
+    the sum of the containers' limits in status.resources, which is no limit of the pod's own."""
+    own = _memory(spec.resources, "limits")
+    return None if own is None else _memory(status.resources, "limits") or own
 
 
 def _bare_id(container_id: str | None) -> str:

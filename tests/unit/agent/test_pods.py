@@ -151,6 +151,12 @@ def test_limit_in_force_wins_over_the_one_asked_for() -> None:
     assert pod().facts.containers[0].limit_bytes == 64 << 20
 
 
+def test_sum_that_kubelet_reports_is_no_limit_of_the_pods_own() -> None:
+    obj = pod_object()
+    obj["status"]["resources"] = {"limits": {"memory": "64Mi"}}
+    assert parse_pod(obj).facts.limit_bytes is None
+
+
 def test_resize_of_the_pods_own_limit_that_is_in_force_wins() -> None:
     obj = pod_object()
     obj["spec"]["resources"] = {"limits": {"memory": "128Mi"}}
