@@ -1,17 +1,18 @@
-"""Time as the records carry it."""
+"""Times in the agent's records."""
 
 import time
-from datetime import UTC, datetime
 
+from oomkeeper.model.times import format_time_micro, parse_time
 
-def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC with microseconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+rfc3339 = format_time_micro
 
 
 def parse_rfc3339(text: str) -> float:
-    """Seconds since the epoch. Raises ValueError."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    """Parse RFC 3339 into seconds since the epoch. Raises ValueError."""
+    seconds = parse_time(text)
+    if seconds is None:
+        raise ValueError(f"not an RFC 3339 time: {text!r}")
+    return seconds
 
 
 def wall_of_kernel_time(usec: int, *, now: float | None = None, uptime: float | None = None) -> float:

@@ -15,6 +15,7 @@ from oomkeeper.kernel.logs.signs import Sign
 from oomkeeper.kernel.logs.tolerant.reading import TolerantReading
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.log import LogRecord
+from oomkeeper.model.times import format_time
 
 from .errors import BadInput, complain
 from .explain_input import BinaryFileError, Progress, TextInput
@@ -194,8 +195,7 @@ class HostLog:
     def dated(self, kill: Kill) -> Kill:
         if kill.usec is None or kill.wall is not None:
             return kill
-        moment = time.gmtime(self._booted_at + kill.usec / 1_000_000)
-        return kill._replace(wall=time.strftime("%Y-%m-%dT%H:%M:%SZ", moment))
+        return kill._replace(wall=format_time(self._booted_at + kill.usec / 1_000_000))
 
     def found(self) -> None:
         return

@@ -42,11 +42,6 @@ class Formula(NamedTuple):
         return self.release < (4, 17)
 
     @property
-    def sacrifices_child(self) -> bool:
-        """A child with its own memory may be killed instead of the chosen task."""
-        return self.release < (5, 1)
-
-    @property
     def last_of_equals(self) -> bool:
         """Among equal points the last in the table is chosen, else the first."""
         return self.release >= (5, 3)
