@@ -303,6 +303,8 @@ class OOMPolicyStatus(ApiModel):
     fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
+    drifts: Count = 0
+    """Times that another process changed a value of this policy on its nodes, as their agents counted."""
     example_nodes: Annotated[tuple[ExampleNode, ...], Field(max_length=10)] = ()
     """At most 10 nodes where the policy is not in force, worst first."""
     overridden: Annotated[tuple[Overridden, ...], Field(max_length=32)] = ()
@@ -362,6 +364,12 @@ class OOMPolicy(ApiObject):
                 type="integer",
                 what="Nodes that differ.",
                 wide=True,
+            ),
+            Column(
+                name="Drifts",
+                path=".status.drifts",
+                type="integer",
+                what="Times that another process changed a value.",
             ),
             Column(
                 name="Refused",

@@ -36,6 +36,7 @@ class Facts(NamedTuple):
     overrides: Mapping[Override, OverrideCount]
     oom: OOMSummary
     adjustments: tuple[AdjustmentTotals, ...] = ()
+    drifts: int = 0
 
 
 def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatus:
@@ -68,6 +69,7 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                 agent_silent=counts["AgentSilent"],
                 unmanaged=counts["Unmanaged"],
             ),
+            drifts=facts.drifts,
             example_nodes=_examples(facts.failing),
             overridden=_overridden(facts.overrides),
             oom_score_adjustments=facts.adjustments,

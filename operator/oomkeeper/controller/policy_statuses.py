@@ -143,9 +143,19 @@ class PolicyStatuses:
             failing=list(computed.failing.values()),
             overrides=self._resolution.overrides.get(policy.name, {}),
             oom=oom,
+            drifts=self._drifts(policy, matched),
             adjustments=adjustment_totals(policy, (self._cache.oomnodes.get(name) for name in matched)),
         )
         return policy_status(policy, facts=facts, now=now)
+
+    def _drifts(self, policy: Policy, matched: Iterable[str]) -> int:
+        states = filter(None, map(self._cache.oomnodes.get, matched))
+        return sum(
+            sysctl.drift_count or 0
+            for state in states
+            for sysctl in state.sysctls.values()
+            if sysctl.policy == policy.name
+        )
 
     def _result(self, policy: Policy, name: str, *, now: float) -> NodeResult | None:
         assert self._resolution is not None

@@ -22,7 +22,9 @@ from .cache import Change, ClusterCache
 from .coalescer import Coalescer, pause_seconds
 from .incident_bounds import IncidentBounds, surplus
 from .kinds import KINDS, POLICY, REPORT, Kind, key_of
+from .node_events import node_events
 from .objects import Node, OOMNodeState, Report
+from .policy_events import conflict_event
 from .policy_statuses import PolicyStatuses
 from .precedence import Resolution, resolve
 from .relist import RelistSchedule, relist
@@ -123,6 +125,10 @@ class Reconciler:
             self._statuses.node_changed(record.name)
         if isinstance(record, OOMNodeState) and _history(change.before) != _history(change.after):
             self._kills += 1
+        before, after = change
+        if isinstance(before, OOMNodeState) and isinstance(after, OOMNodeState) and before.uid == after.uid:
+            for event in node_events(before, after):
+                self._writer.cluster_event(event, now=self._clock())
         if isinstance(record, Incident):
             self._kills += 1
             self._statuses.kills_changed(record.node)
@@ -200,6 +206,8 @@ class Reconciler:
         self._writer.forget_others(REPORT, self._cache.reports)
         for policy, status in self._statuses.compute(now=now):
             self._writer.status(POLICY, policy, status)
+            if event := conflict_event(policy, status):
+                self._writer.cluster_event(event, now=now)
             await asyncio.sleep(0)  # Let watch events and writes proceed between two policies.
         reports = [report for report in self._cache.reports.values() if self._report_due(report) <= now]
         for report in reports:

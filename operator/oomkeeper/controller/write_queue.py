@@ -17,6 +17,8 @@ from .apiclient import APIError
 _log = get_logger(__name__)
 
 LONGEST_RETRY_SECONDS = 64.0
+_TIMER_SECONDS = 0.001
+"""A timer may fire this much too early; waiting for the rest would only spin."""
 
 
 class Lane:
@@ -101,7 +103,7 @@ class WriteQueue:
         try:
             while found.pending is not None:
                 delay = found.not_before - self._clock()
-                if delay > 0:
+                if delay > _TIMER_SECONDS:
                     await asyncio.sleep(delay)
                     continue
                 async with found.pending.lane.slots:

@@ -16,6 +16,7 @@ from oomkeeper.resources.record import to_document
 from . import oomnode_spec, pod_events
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
+from .event_objects import ClusterEvent, event_name, event_object
 from .kinds import INCIDENT, NODE, OOM_NODE, Kind
 from .objects import OOMNodeState, Policy, Report
 from .write_queue import Lane, Write, WriteQueue
@@ -176,6 +177,18 @@ class Writer:
             ),
         )
         return key
+
+    def cluster_event(self, event: ClusterEvent, *, now: float) -> None:
+        """Apply an Event about an OOMNode or OOMPolicy."""
+        body = event_object(event, now=now)
+
+        async def run() -> None:
+            await self._api.apply(f"/api/v1/namespaces/default/events/{event_name(event)}", body)
+
+        self._queue.submit(
+            f"ClusterEvent/{event_name(event)}",
+            Write(content=event, run=run, lane=self._lane, interval_seconds=EVENT_INTERVAL_SECONDS),
+        )
 
     def delete_incidents(self, incidents: Iterable[Incident]) -> None:
         """Delete incidents, unless they have changed since they were read."""

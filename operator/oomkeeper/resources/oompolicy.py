@@ -273,6 +273,8 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
+    drifts: int = 0
+    """Times that another process changed a value of this policy on its nodes, as their agents counted."""
     example_nodes: tuple[ExampleNode, ...] = ()
     """At most 10 nodes where the policy is not in force, worst first."""
     overridden: tuple[Overridden, ...] = ()
@@ -285,6 +287,7 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "observed_generation": Bound(minimum=0),
         "conditions": Bound(max_items=8),
+        "drifts": Bound(minimum=0),
         "example_nodes": Bound(max_items=10),
         "overridden": Bound(max_items=32),
         "oom_score_adjustments": Bound(max_items=32),

@@ -76,6 +76,7 @@ POLICY: dict[str, Any] = {
             "agentSilent": 1,
             "unmanaged": 1,
         },
+        "drifts": 1,
         "exampleNodes": [{"name": "n1", "state": "Refused", "message": "kubelet protects its defaults"}],
         "overridden": [{"sysctl": "vm.swappiness", "by": "other", "nodes": 2}],
         "oomScoreAdjustments": [

@@ -76,7 +76,7 @@ class Cluster:
     def policy(self, name: str, **spec: Any) -> None:
         self.api.put(POLICY, name, spec=spec)
 
-    def agent_reports(self, node: str, *, state: str = "InSync") -> None:
+    def agent_reports(self, node: str, *, state: str = "InSync", **more: Any) -> None:
         obj = self.api.objects[f"{OOM_NODE.root}/{node}"]
         sysctls = [
             {
@@ -85,6 +85,7 @@ class Cluster:
                 "actual": entry["value"],
                 "state": state,
                 "policy": entry["policy"],
+                **more,
             }
             for entry in obj["spec"].get("sysctls", ())
         ]
@@ -142,8 +143,11 @@ class Cluster:
         (found,) = [one for one in self.status(policy)["conditions"] if one["type"] == type]
         return found  # type: ignore[no-any-return]
 
+    def events(self) -> list[dict[str, Any]]:
+        return [obj for obj in self.api.objects.values() if obj["kind"] == "Event"]
+
     def event_counts(self) -> list[int]:
-        return [obj["count"] for obj in self.api.objects.values() if obj["kind"] == "Event"]
+        return [event["count"] for event in self.events()]
 
 
 def play(scenario: Callable[[Cluster], Awaitable[None]], *, agents: AgentSelector | None = None) -> None:
@@ -410,6 +414,50 @@ def test_kill_of_a_node_whose_clock_is_behind_is_published_and_kept(behind_secon
         assert status["totals"]["kills"] == 1
         (clocks,) = [one for one in status["conditions"] if one["type"] == "ClocksAgree"]
         assert (clocks["status"], clocks["reason"]) == ("False", "NodesSkewed")
+
+    play(scenario)
+
+
+def test_drift_is_published_with_its_writer_at_most_once_a_minute() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(10)
+        cluster.agent_reports("n0")
+        await asyncio.sleep(10)
+        for count in range(1, 41):
+            cluster.agent_reports("n0", driftCount=count, suspectedWriter="tuned")
+            await asyncio.sleep(3)
+        assert len(cluster.api.writes("/events/")) <= 3
+        await asyncio.sleep(60)
+        (event,) = cluster.events()
+        assert (event["reason"], event["count"]) == ("SysctlDrifted", 40)
+        assert "probably by tuned" in event["message"]
+        assert event["involvedObject"]["name"] == "n0"
+        assert cluster.status("p")["drifts"] == 40
+
+    play(scenario)
+
+
+def test_storm_of_kills_with_five_policies_costs_few_writes() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(4)
+        for number in range(5):
+            cluster.policy(f"p{number}", priority=number, sysctls={DUMPS: 1})
+        cluster.api.put(REPORT, "r", spec={"refreshInterval": "1m"})
+        await asyncio.sleep(100)
+        before = len(cluster.api.requests)
+        for count in range(1, 601):  # 20 kills a second for 30 s
+            cluster.kill("web", node=f"n{count % 4}", count=count)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(100)
+        writes = [one for one in cluster.api.requests[before:] if one.method != "GET"]
+        statuses = [one for one in writes if one.path.endswith("/status")]
+        events = [one for one in writes if "/events/" in one.path]
+        # 30 s of kills and 5 s to the final state: 8 writes per object, where each kill cost seven before.
+        assert len(statuses) <= 6 * 8
+        assert len(events) <= 3
+        assert cluster.event_counts() == [600]
 
     play(scenario)
 

@@ -1,0 +1,64 @@
+"""core/v1 Events about cluster-scoped objects, for server-side apply."""
+
+from typing import Any, NamedTuple
+
+from oomkeeper.model.names import API_VERSION, CONTROLLER_MANAGER
+from oomkeeper.model.times import format_time
+
+_MESSAGE_LENGTH = 1024  # k8s.io/kubernetes pkg/apis/core/validation/events.go NoteLengthLimit
+_NAME_LENGTH = 253
+
+
+class Subject(NamedTuple):
+    """The object that an Event is about: an OOMNode or OOMPolicy."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+class ClusterEvent(NamedTuple):
+    """One series of Events: written again with a higher count or another message."""
+
+    subject: Subject
+    series: str
+    """Distinguishes the series of one subject; lower-case letters, digits and '-'."""
+    type: str
+    """Normal or Warning."""
+    reason: str
+    message: str
+    times: int = 1
+
+
+def event_name(event: ClusterEvent) -> str:
+    """Return the name: the same for the same series of the same object."""
+    suffix = f".{event.series}-{event.subject.uid[:8]}"
+    return event.subject.name[: _NAME_LENGTH - len(suffix)] + suffix
+
+
+def event_object(event: ClusterEvent, *, now: float) -> dict[str, Any]:
+    """Return the Event. Those about cluster-scoped objects are in the namespace `default`
+    (pkg/apis/core/validation/events.go). `now`: seconds since the epoch."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": event_name(event),
+            "namespace": "default",
+            "labels": {"app.kubernetes.io/managed-by": "oomkeeper"},
+        },
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": event.subject.kind,
+            "name": event.subject.name,
+            "uid": event.subject.uid,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:_MESSAGE_LENGTH],
+        "count": event.times,
+        "lastTimestamp": format_time(now),
+        "source": {"component": "oomkeeper"},
+        "reportingComponent": "oomkeeper",
+        "reportingInstance": CONTROLLER_MANAGER,
+    }
