@@ -102,8 +102,9 @@ class Case(NamedTuple):
 
 
 def no_process_existed(kill: Kill) -> bool:
-    """Return whether the task table is empty, as early in the boot."""
-    return kill.table_seen and not kill.tasks and not kill.victims
+    """Return whether the kernel found no process and the task table is empty, as early in the boot. A table
+    without rows alone shows nothing: the log may end there."""
+    return kill.no_killable and kill.table_seen and not kill.tasks and not kill.victims
 
 
 def task_pages(task: TaskRow) -> int:

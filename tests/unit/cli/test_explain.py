@@ -281,3 +281,35 @@ def test_every_real_log_renders_in_all_formats(log: Path, capfdbinary: pytest.Ca
     assert "None" not in text
     assert render_markdown(kills).count("## ") >= len(document["kills"])
     assert render_html(kills).endswith("</html>\n")
+
+
+SIGN_LOG = b"x\nJun 20 03:23:46 h systemd[1]: a.service: Failed with result 'oom-kill'.\n"
+KILL_LINE = b"Out of memory: Killed process 7 (a) total-vm:9kB, anon-rss:8kB, file-rss:0kB, shmem-rss:0kB\n"
+
+
+def test_signs_are_part_of_the_json() -> None:
+    document = json.loads(oomkeeper("explain", "-", "-o", "json", stdin=SIGN_LOG).stdout)
+    assert document["kills"] == []
+    (sign,) = document["signs"]
+    assert set(sign) == {"kind", "line", "message"}
+    assert (sign["kind"], sign["line"]) == ("SystemdUnit", 2)
+
+
+@pytest.mark.parametrize("log", [SIGN_LOG, KILL_LINE + SIGN_LOG])
+@pytest.mark.parametrize("output", ["text", "markdown", "html"])
+def test_signs_are_listed_after_the_kills(output: str, log: bytes) -> None:
+    page = oomkeeper("explain", "-", "-o", output, stdin=log).stdout.decode()
+    assert page.index("Other signs of memory trouble") < page.rindex("systemd reports")
+    assert f"line {2 + log.startswith(KILL_LINE)}" in page
+
+
+@pytest.mark.parametrize("output", ["text", "markdown", "html"])
+def test_log_without_signs_has_no_section_for_them(output: str) -> None:
+    page = oomkeeper("explain", "-", "-o", output, stdin=KILL_LINE).stdout.decode()
+    assert "Other signs" not in page
+
+
+def test_kill_inside_other_text_is_explained() -> None:
+    log = b"95s  Warning  OOMKilling  node/n1  " + KILL_LINE
+    (kill,) = json.loads(oomkeeper("explain", "-", "-o", "json", stdin=log).stdout)["kills"]
+    assert kill["victims"][0]["pid"] == 7

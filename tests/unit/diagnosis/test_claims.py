@@ -249,3 +249,17 @@ def test_command_for_the_name_of_a_pod_is_printed_if_only_its_uid_is_known() -> 
     path = _kubepods("burstable")
     sentences = diagnose(event(_summary_line(path, path), MEMCG_KILL)).uncertain
     assert any("uid: 84c5437e-0000-1111-2222-333344445555" in sentence for sentence in sentences)
+
+
+def test_log_that_ends_in_the_task_table_does_not_say_that_no_process_existed() -> None:
+    usage = "memory: usage 4kB, limit 4kB, failcnt 8"
+    verdict = diagnose(event("Task in /13 killed as a result of limit of /13", usage, TITLE))
+    assert "no process" not in verdict.summary
+    assert "the log does not show which process was killed" in verdict.summary
+
+
+def test_statistics_of_one_descendant_do_not_name_the_cgroup_at_its_limit() -> None:
+    path = _kubepods("burstable")
+    stats = f"Memory cgroup stats for {path}: cache:32KB rss:524188KB"
+    verdict = diagnose(event(stats, TITLE, _row(7, "a"), MEMCG_KILL))
+    assert (verdict.cause, verdict.level) == (Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN)

@@ -39,6 +39,8 @@ class _Report:
         self.chosen: tuple[int, str] | None = None
         self.counters: dict[str, Counter] = {}
         self.stats_path: str | None = None
+        self.stats_of_any = False
+        """The statistics are one line, of the cgroup at its limit or of a descendant."""
         self.stats: dict[str, int] = {}
         self.child_stats: dict[str, dict[str, int]] = {}
         self.show_mem = ShowMem()
@@ -124,6 +126,7 @@ class _Report:
         if found is not None:
             if self.stats_path is None:
                 self.stats_path, self.stats = found
+                self.stats_of_any = True
             else:
                 self.child_stats.setdefault(*found)
         elif not self.stats:
@@ -220,6 +223,9 @@ def _paths(report: _Report) -> tuple[str | None, str | None]:
         return report.summary.oom_memcg, report.summary.task_memcg
     if report.task_in is not None:
         return report.task_in[1], report.task_in[0]
+    if report.stats_of_any and not report.counters:
+        # cgroup v1 prints a line of statistics for each descendant, and the text begins among them.
+        return report.limit_reached, None
     return report.limit_reached or report.stats_path, None
 
 
