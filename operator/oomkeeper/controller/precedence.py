@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl, OOMNodeSpec
 
 from . import shared_kernel
@@ -126,7 +128,7 @@ def resolve(
         for contest in by_sysctl.values():
             for loser in contest.overridden:
                 _count(overrides, loser=loser, winner=contest.winner)
-    _unify_kernels(contests, boot_ids=boot_ids, overrides=overrides)
+    _unify_kernels(contests, boot_ids=boot_ids, present=present, overrides=overrides)
     return Resolution(
         desired={
             name: tuple(contest.winner.wanted for _, contest in sorted(by_sysctl.items()))
@@ -159,27 +161,46 @@ def _unify_kernels(
     contests: Mapping[str, dict[str, _Contest]],
     *,
     boot_ids: Mapping[str, str],
+    present: Mapping[str, OOMNodeSpec],
     overrides: dict[str, dict[Override, OverrideCount]],
 ) -> None:
-    """Give the nodes of one kernel one winner per enforced sysctl: two agents that write one file would
-    overwrite each other forever."""
+    """Give the nodes of one kernel one value per enforced sysctl, and let one of their agents enforce it: two
+    that write one file would overwrite each other, and each take the other's value for the original. The
+    other agents only report, as in mode Audit."""
     for siblings in shared_kernel.groups(contests, boot_ids=boot_ids):
         if len(siblings) < 2:
             continue
         for sysctl in sorted({sysctl for node in siblings for sysctl in contests[node]}):
-            enforced = [
-                contests[node][sysctl]
+            enforced = {
+                node: contests[node][sysctl]
                 for node in siblings
                 if sysctl in contests[node] and contests[node][sysctl].winner.enforces
-            ]
+            }
             if not enforced:
                 continue
-            best = min((contest.winner for contest in enforced), key=lambda claim: precedence(claim.policy))
-            for contest in enforced:
+            best = min(
+                (contest.winner for contest in enforced.values()), key=lambda claim: precedence(claim.policy)
+            )
+            enforcer = _enforcer(sysctl, enforced, present=present)
+            for node, contest in enforced.items():
                 # Equal values do not conflict: each node keeps the policy that selects it.
                 if contest.winner.wanted.value != best.wanted.value:
                     _count(overrides, loser=contest.winner, winner=best, shared_kernel=True)
                     contest.winner = best
+                if node != enforcer:
+                    wanted = replace(contest.winner.wanted, mode="Audit")
+                    contest.winner = contest.winner._replace(wanted=wanted)
+
+
+def _enforcer(sysctl: str, nodes: Iterable[str], *, present: Mapping[str, OOMNodeSpec]) -> str:
+    """Return the node whose agent enforces: the one that does so now, for it knows the original value; else
+    the first by name."""
+    ordered = sorted(nodes)
+    for node in ordered:
+        entries = present.get(node, _NOTHING).sysctls
+        if any(entry.name == sysctl and entry.mode == "Enforce" for entry in entries):
+            return node
+    return ordered[0]
 
 
 def _count(

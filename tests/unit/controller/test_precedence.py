@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from oomkeeper.controller.objects import Node, Policy, selects
 from oomkeeper.controller.precedence import Override, Resolution, precedence, resolve
+from oomkeeper.resources.oomnode import OOMNodeSpec
 
 from .builders import ALLOCATING, DUMPS, node, policy
+from .builders import entry as desired_sysctl
 
 
 def held(resolution: Resolution, node: str) -> dict[str, tuple[int, str]]:
@@ -131,6 +133,28 @@ def test_audit_on_a_shared_kernel_keeps_its_own_value() -> None:
     assert held(found, "b") == {DUMPS: (0, "of-b")}
 
 
+def modes(resolution: Resolution) -> dict[str, list[str]]:
+    return {node: [entry.mode for entry in entries] for node, entries in resolution.desired.items()}
+
+
+def test_one_agent_of_a_shared_kernel_enforces_and_the_others_report() -> None:
+    policies = [policy("p", sysctls={DUMPS: 1})]
+    nodes = [node(name) for name in ("c", "b", "a", "far")]
+    found = settle(policies, nodes, a="k", b="k", c="k", far="other")
+    assert modes(found) == {"a": ["Enforce"], "b": ["Audit"], "c": ["Audit"], "far": ["Enforce"]}
+    assert held(found, "b") == {DUMPS: (1, "p")}
+
+
+def test_agent_that_enforces_goes_on_when_a_node_joins_its_kernel() -> None:
+    policies = [policy("p", sysctls={DUMPS: 1})]
+    present = {"b": OOMNodeSpec(sysctls=(desired_sysctl(DUMPS, 0, "earlier"),)), "a": OOMNodeSpec()}
+    nodes = [node("a"), node("b")]
+    found = resolve(policies=policies, nodes=nodes, boot_ids={"a": "k", "b": "k"}, present=present)
+    assert modes(found) == {"a": ["Audit"], "b": ["Enforce"]}
+    alone = resolve(policies=policies, nodes=nodes[:1], boot_ids={"a": "k", "b": "k"}, present=present)
+    assert modes(alone) == {"a": ["Enforce"]}
+
+
 KEYS = st.sampled_from([DUMPS, ALLOCATING, "vm.swappiness"])
 SELECTORS = st.sampled_from(
     [
@@ -176,17 +200,22 @@ def kernels_of(made: Sequence[Node]) -> Mapping[str, str]:
 
 
 @given(policies(), nodes())
-def test_agents_of_one_kernel_never_get_different_values(
+def test_agents_of_one_kernel_never_enforce_the_same_sysctl_and_agree_on_enforced_values(
     rules: list[Policy],
     made: list[Node],
 ) -> None:
     kernels = kernels_of(made)
     found = resolve(policies=rules, nodes=made, boot_ids=kernels)
+    enforcing = {rule.name for rule in rules if rule.spec and rule.spec.mode == "Enforce"}
     for one, other in itertools.combinations(kernels, 2):
         if kernels[one] == kernels[other]:
-            mine = {entry.name: entry.value for entry in found.desired[one] if entry.mode == "Enforce"}
-            theirs = {entry.name: entry.value for entry in found.desired[other] if entry.mode == "Enforce"}
-            assert all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys())
+            mine, theirs = (
+                {entry.name: entry for entry in found.desired[name] if entry.policy in enforcing}
+                for name in (one, other)
+            )
+            for key in mine.keys() & theirs.keys():
+                assert mine[key].value == theirs[key].value
+                assert (mine[key].mode, theirs[key].mode) != ("Enforce", "Enforce")
 
 
 @given(policies(), nodes())
