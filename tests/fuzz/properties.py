@@ -9,6 +9,8 @@ from oomkeeper.diagnosis import diagnose
 from oomkeeper.diagnosis.whatif import Settings, simulate
 from oomkeeper.kernel.logs.counts import LogCounts
 from oomkeeper.kernel.logs.oom_search.relevant import read_relevant_records
+from oomkeeper.kernel.logs.signs import MOST_SIGNS
+from oomkeeper.kernel.logs.tolerant.reading import TolerantReading
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.kill import Kill
 from oomkeeper.reporting.explanation_html import render_html
@@ -23,8 +25,14 @@ _DROPPED = b"\0\r\n\t >|"
 
 
 def kills_of(data: bytes) -> list[Kill]:
-    """Return every event that `explain` finds."""
-    return list(parse_records(read_relevant_records(io.BytesIO(data), counts=LogCounts())))
+    """Return every event that `explain` finds in a file."""
+    tolerant = TolerantReading()
+    records = read_relevant_records(io.BytesIO(data), counts=LogCounts(), tolerant=tolerant)
+    kills = list(parse_records(records, excerpt=True))
+    signs = tolerant.signs.found(kills=len(kills))
+    assert len(signs) <= MOST_SIGNS
+    assert all(sign.message.isprintable() and sign.line > 0 for sign in signs)
+    return kills
 
 
 def check(data: bytes) -> int:

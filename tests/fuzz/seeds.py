@@ -56,6 +56,13 @@ _OTHERS = (
     b"task_memcg=/,task=a,pid=7,uid=0",
     b"oom-kill:constraint=CONSTRAINT_BPF_PSI_MEM,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,"
     b"task_memcg=/a,task=a,pid=7,uid=0",
+    b'{"log":"[    1.000000] Out of memory: Killed process 7 (a) total-vm:1kB\\n","stream":"stdout"}',
+    b"95s  Warning  OOMKilling  node/n1  Memory cgroup out of memory: Killed process 7 (a) total-vm:1kB",
+    b"12:[    1.000000] Mem-Info:",
+    b"host1: CPU: 1 PID: 7 Comm: a Not tainted 6.1.0 #1",
+    b"<td>Out&nbsp;of memory: Killed process 7 (a) total-vm:1kB, anon-rss:1kB</td>",
+    b"a.service: Failed with result 'oom-kill'.",
+    b"sysrq: Manual OOM execution",
     b"#012a#012b",
     b"-- MORE --",
     b"0,1,1,-,caller=T1;Out of memory: Killed process 1 (a",
