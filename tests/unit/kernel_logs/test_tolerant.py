@@ -148,6 +148,18 @@ def test_whole_report_with_prefix_is_read(prefix: Callable[[int], str], lines: l
     assert kill.complete
 
 
+@pytest.mark.parametrize("prefix", ["{}:", "host1: ", "kern.log:{}:"])
+def test_truncated_header_behind_a_prefix_does_not_absorb_the_next_lines(prefix: str) -> None:
+    lines = [
+        "[49689.294138] ip invoked oom-killer: gfp_mask=0xc2cc0(GFP_KERNEL|__GFP_COMP), order=3, "
+        "oom_score_adj=0 ...",
+        "[49689.294425] Unreclaimable slab info:",
+        "[49689.329363] btrfs_extent_map     3207098KB    3375622KB",
+    ]
+    wrapped = "".join(prefix.format(number) + f"{line}\n" for number, line in enumerate(lines, 1))
+    assert kills_in(wrapped) == strict_kills("\n".join(lines).encode())
+
+
 def _docker(lines: list[str]) -> str:
     return "".join(json.dumps({"log": f"{line}\n", "stream": "stdout"}) + "\n" for line in lines)
 

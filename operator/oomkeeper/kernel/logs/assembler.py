@@ -221,8 +221,10 @@ class Assembler:
         elif ELISION.match(line) or looks_foreign(stripped):
             if self._tolerant is None or not self._quote(stripped):
                 self._foreign(line)
-        elif (self._last >= 0 and self._join_unindented(line, stripped)) or (
-            self._tolerant is not None and self._prefixed(line)
+        elif (
+            (self._tolerant is not None and self._after_grep(line))
+            or (self._last >= 0 and self._join_unindented(line, stripped))
+            or (self._tolerant is not None and self._prefixed(line))
         ):
             return
         elif (
@@ -297,6 +299,14 @@ class Assembler:
         if not self._quoting:
             # The lines after it are not known to be of the same writer.
             self._kind, self._owner_kernel = None, True
+
+    def _after_grep(self, line: bytes) -> bool:
+        """Take a framed line behind a file name, line number or host name: it continues no broken line."""
+        assert self._tolerant is not None
+        rest = self._tolerant.after_grep(line)
+        if rest is not None:
+            self._line(rest)
+        return rest is not None
 
     def _prefixed(self, line: bytes) -> bool:
         """Take a bare line that has an unknown prefix, or quotes the kernel."""

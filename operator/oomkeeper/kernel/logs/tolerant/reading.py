@@ -45,11 +45,13 @@ class TolerantReading:
         """Return the line without a learned prefix."""
         return self._prefixes.strip(line)
 
+    def after_grep(self, line: bytes) -> bytes | None:
+        """Return the framed line behind a file name, line number or host name, or None."""
+        return strip_grep(line)
+
     def prefixed_frame(self, line: bytes) -> tuple[Frame, int] | None:
         """Return (frame, length of the prefix) of a line that has an unknown prefix before the kernel's tag
         or stamp, or None."""
-        if (rest := strip_grep(line)) is not None and (frame := find_frame(rest)) is not None:
-            return frame, len(line) - len(rest)
         if tag := _TAG.search(line, 0, _PREFIX_MAX_BYTES):
             return syslog_frame(line, tag.end(), wall=None, level=None, kernel=True), 0
         if stamp := _STAMP.search(line, 0, _PREFIX_MAX_BYTES):
