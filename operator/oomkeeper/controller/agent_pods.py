@@ -31,7 +31,7 @@ class AgentPod(NamedTuple):
     node: str
     ready: bool
     problem: str
-    """Why it is not ready, as far as its status says; may be empty."""
+    """Why it is not ready, from its status; may be empty."""
 
 
 class _Waiting(Record, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ _DELAY_SECONDS = 0.05
 """How long further changes are collected after the first."""
 _PAUSE_FACTOR = 4.0
 _SHORTEST_PAUSE_SECONDS = 0.01
-"""Whatever says that a run is due: the controller never spins."""
+"""Shortest pause, so that the controller never spins."""
 
 
 class Coalescer:

@@ -1,5 +1,5 @@
-"""Decode objects of the API server. Nothing here raises: what is malformed counts as absent, and the object
-says so."""
+"""Decode objects of the API server. Nothing here raises: a malformed part counts as absent, and `malformed`
+or `invalid` names the problem."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

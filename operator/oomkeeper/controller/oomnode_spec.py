@@ -82,6 +82,6 @@ def _holds(state: OOMNodeState, spec: OOMNodeSpec) -> bool:
 
 
 def replacement(spec: OOMNodeSpec) -> dict[str, Any]:
-    """Return a merge patch that replaces the whole spec, whoever wrote to it."""
+    """Return a merge patch that replaces the whole spec and all fields of other managers."""
     empty: dict[str, Any] = {"sysctls": [], "oomScoreAdjustments": None}
     return {"spec": empty | to_document(spec)}

@@ -18,7 +18,7 @@ from oomkeeper.controller.kinds import INCIDENT
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "problem"),
     [
         ({"sysctls": {"kernel.core_pattern": 1}}, "spec.sysctls"),
         ({"sysctls": {"vm.panic_on_oom": 7}}, "spec.sysctls"),
@@ -28,11 +28,11 @@ from oomkeeper.controller.kinds import INCIDENT
         ("text", "spec: must be an object"),
     ],
 )
-def test_invalid_policy_names_the_field(spec: object, said: str) -> None:
+def test_invalid_policy_names_the_field(spec: object, problem: str) -> None:
     read = decode_policy({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
     assert read.spec is None
     assert read.invalid is not None
-    assert said in read.invalid
+    assert problem in read.invalid
 
 
 def test_unknown_fields_of_a_policy_are_ignored_and_named() -> None:

@@ -88,13 +88,13 @@ def test_oomnode_manifest_holds_the_entries() -> None:
     assert not oomnode_spec.spec_matches(manifest, oomnode_spec.node_spec())
 
 
-def stands(rule: Policy, *reports: ObservedAdjustment, given: Any = None, **state: Any) -> NodeResult:
+def result(rule: Policy, *reports: ObservedAdjustment, given: Any = None, **state: Any) -> NodeResult:
     given = settle(rule).adjustments["n"] if given is None else given
     names = [entry.name for entry in rule.spec.oom_score_adjustments] if rule.spec else []
     answered = oomnode(
         "n",
         adjustments=given,
-        adjusted={(rule.name, name): said for name, said in zip(names, reports, strict=False)},
+        adjusted={(rule.name, name): report for name, report in zip(names, reports, strict=False)},
         **state,
     )
     return node_result(
@@ -121,15 +121,15 @@ def stands(rule: Policy, *reports: ObservedAdjustment, given: Any = None, **stat
 def test_entry_state_follows_the_agents_report(
     report: ObservedAdjustment, state: str, spec_matches: str
 ) -> None:
-    found = stands(policy("p", oomScoreAdjustments=entries("a")), report)
+    found = result(policy("p", oomScoreAdjustments=entries("a")), report)
     assert found.state == state
     assert spec_matches in found.message
 
 
 def test_unreported_entry_is_pending() -> None:
     rule = policy("p", oomScoreAdjustments=entries("a"))
-    assert stands(rule).state == "Pending"
-    assert stands(rule, adjusted(800), observed=0).state == "Pending"
+    assert result(rule).state == "Pending"
+    assert result(rule, adjusted(800), observed=0).state == "Pending"
     old = oomnode("n", adjusted={("p", "a"): adjusted(800)})
     given = settle(rule).adjustments["n"]
     found = node_result(rule, node=node("n"), state=old, desired=(), adjustments=given, unanswered_seconds=0)
@@ -141,7 +141,7 @@ def test_entry_beyond_the_limit_is_refused_for_the_lowest_precedence() -> None:
     late = policy("late", priority=1, oomScoreAdjustments=entries("a", "b", "c"))
     given = settle(many, late).adjustments["n"]
     assert len(given) == MAX_ENTRIES
-    found = stands(late, *[adjusted(800)] * 3, given=given)
+    found = result(late, *[adjusted(800)] * 3, given=given)
     assert found.state == "Refused"
     assert "oomScoreAdjustments c: left out" in found.message
 

@@ -88,7 +88,7 @@ def test_worst_sysctl_of_the_policy_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ready", "state", "behind", "stands"),
+    ("ready", "state", "behind", "expected"),
     [
         (True, None, 0.0, "Pending"),
         (True, oomnode("a", sysctls=(entry(DUMPS, 1, "p"),), observed=0), 1000.0, "Pending"),
@@ -108,7 +108,7 @@ def test_node_without_report_is_pending_or_unreachable(
     ready: bool | None,
     state: OOMNodeState | None,
     behind: float,
-    stands: str,
+    expected: str,
 ) -> None:
     found = node_result(
         policy("p", sysctls={DUMPS: 1}),
@@ -117,7 +117,7 @@ def test_node_without_report_is_pending_or_unreachable(
         desired=(entry(DUMPS, 1, "p"),),
         unanswered_seconds=behind,
     )
-    assert found.state == stands
+    assert found.state == expected
 
 
 @pytest.mark.parametrize(
