@@ -2,12 +2,12 @@
 
 import sys
 
-from . import latency, memory, parse, reconnect
+from . import latency, memory, parse, reconnect, storms
 
 
 def main() -> int:
     """Each prints its own figures; one that cannot run here says why."""
-    for bench in (parse, latency, memory, reconnect):
+    for bench in (parse, latency, memory, reconnect, storms):
         print(f"== {bench.__name__}", flush=True)
         bench.main()
     return 0
