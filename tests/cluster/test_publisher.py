@@ -11,7 +11,7 @@ from oomkeeper.agent.publisher import Publisher, PublisherThread
 from oomkeeper.agent.store import Store
 from oomkeeper.cli.agent import api_config
 from oomkeeper.resources.meta import ObjectMeta
-from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentSpec, OOMIncidentStatus, PodReference
+from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentSpec, OOMIncidentStatus, WorkloadReference
 from tests.testbed import ControlPlane
 from tests.waiting import eventually
 
@@ -56,7 +56,7 @@ def _incident(space: str) -> OOMIncident:
         spec=OOMIncidentSpec(
             node_name="node-p",
             cause="ContainerLimit",
-            pod=PodReference(name="web", uid=f"uid-of-{space}"),
+            workload=WorkloadReference(kind="Deployment", name="web"),
             container="app",
         ),
         status=OOMIncidentStatus(cause="ContainerLimit", count=1),

@@ -60,12 +60,12 @@ def test_pod_that_the_api_has_not_shown_is_waited_for() -> None:
     assert (found.waiting_for, found.subject.pod_uid, found.subject.pod) == ("pod", UID, None)
 
 
-def test_a_kill_at_the_pods_own_cgroup_has_no_container() -> None:
+def test_kill_at_the_pods_own_cgroup_has_no_container() -> None:
     found = who(kill(None), PAIR)
     assert (found.subject.container, found.waiting_for) == (None, None)
 
 
-def test_a_process_of_the_host_is_known_by_its_cgroup() -> None:
+def test_host_process_is_identified_by_its_cgroup() -> None:
     found = who(kill(path="/system.slice/sshd.service"), PAIR)
     assert (found.subject.cgroup, found.subject.pod, found.waiting_for) == (
         "/system.slice/sshd.service",

@@ -31,7 +31,7 @@ JSON = st.recursive(
 
 
 @given(spec=JSON, entry=JSON, metadata=JSON)
-def test_no_object_makes_it_raise_and_nothing_outside_the_list_gets_through(spec, entry, metadata) -> None:
+def test_any_object_is_parsed_without_an_exception_to_allowed_sysctls_only(spec, entry, metadata) -> None:
     objects = (
         {"spec": spec, "metadata": metadata},
         {"spec": {"sysctls": [entry], "oomScoreAdjustments": [entry]}},
@@ -43,7 +43,7 @@ def test_no_object_makes_it_raise_and_nothing_outside_the_list_gets_through(spec
             assert rule.minimum <= one.value <= rule.maximum
 
 
-def test_a_good_entry_stays_when_its_neighbours_are_bad() -> None:
+def test_good_entry_is_kept_beside_bad_ones() -> None:
     good = {
         "name": "vm.swappiness",
         "value": 10,

@@ -54,7 +54,7 @@ def folded(times: list[float], *, subject: Subject = POD, cause: str = "PodLimit
     return incident
 
 
-def test_the_same_subject_and_cause_is_the_same_object_and_any_other_is_another() -> None:
+def test_same_subject_and_cause_is_one_object_and_any_other_is_another() -> None:
     subjects = [
         POD,
         HOST,
@@ -104,18 +104,18 @@ def test_name_that_is_no_label_value_is_left_to_the_field_selectors() -> None:
     assert "oomkeeper.dev/workload" not in labels
 
 
-def test_pods_incidents_are_in_their_namespace_and_the_hosts_in_the_operators() -> None:
+def test_incidents_of_pods_are_in_their_namespace_and_those_of_the_host_in_the_operators() -> None:
     assert new_incident(POD, cause="PodLimit", operator_namespace="ops").metadata.namespace == "shop"
     assert new_incident(HOST, cause="CgroupLimit", operator_namespace="ops").metadata.namespace == "ops"
 
 
-def test_a_kill_told_again_renews_its_record_and_counts_once() -> None:
+def test_kill_recorded_again_renews_its_record_and_counts_once() -> None:
     document = folded([0.0])
     again = add_kill(document, record=recorded(f"{BOOT}-0"), time=stamp(0), subject=POD, new=False)
     assert again == document
 
 
-def test_the_ring_holds_the_last_kills_and_the_count_all_of_them() -> None:
+def test_recent_kills_are_bounded_and_the_count_is_complete() -> None:
     found = status(folded([number / 60 for number in range(RING + 4)]))
     assert [one.id for one in found.kills] == [f"{BOOT}-{number}" for number in range(RING + 3, 3, -1)]
     assert (len(found.kills), found.count) == (RING, RING + 4)
@@ -133,7 +133,7 @@ def test_kills_are_counted_by_their_hour_for_a_week_of_hours() -> None:
 
 
 @given(st.permutations([0.0, 0.5, 1.1, 1.2, 3.0, 3.1, 7.0]))
-def test_the_order_in_which_kills_are_told_does_not_matter(times: list[float]) -> None:
+def test_order_in_which_kills_are_recorded_does_not_matter(times: list[float]) -> None:
     def plain(incident: OOMIncident) -> tuple:
         found = status(incident)
         times = [one.time for one in found.kills]
@@ -142,7 +142,7 @@ def test_the_order_in_which_kills_are_told_does_not_matter(times: list[float]) -
     assert plain(folded(times)) == plain(folded(sorted(times)))
 
 
-def test_an_older_telling_changes_nothing_of_the_last_kill() -> None:
+def test_older_kill_does_not_replace_the_description_of_the_last_one() -> None:
     document = folded([5.0])
     old = recorded("x-1", kill(comm="older"))
     found = status(add_kill(document, record=old, time=stamp(1), subject=POD, new=True))
@@ -151,7 +151,7 @@ def test_an_older_telling_changes_nothing_of_the_last_kill() -> None:
     assert found.first_seen == stamp(1)
 
 
-def test_what_an_earlier_state_counted_is_added_once() -> None:
+def test_kills_counted_by_an_earlier_state_are_added_once() -> None:
     older, mine = folded([0.0, 0.1, 1.0]), folded([1.2, 2.0])
     kills = tuple(replace(one, id=f"{one.id}-later") for one in status(mine).kills)
     mine = replace(mine, status=replace(status(mine), kills=kills))
@@ -169,7 +169,7 @@ def valid(incident: OOMIncident) -> IncidentModel:
     "subject", [POD, HOST, Subject(node="n" * 253, cgroup="/a\udcff\n\x1b" + "x" * 5000)]
 )
 @pytest.mark.parametrize("visibility", [None, "Reported", "Invisible", "Host"])
-def test_every_document_is_one_that_the_models_take(subject: Subject, visibility: str | None) -> None:
+def test_every_document_is_valid(subject: Subject, visibility: str | None) -> None:
     incident = folded([0.0, 1.0, 2.0], subject=subject)
     if visibility is not None:
         incident = with_visibility(incident, f"{BOOT}-2", visibility)
@@ -177,7 +177,7 @@ def test_every_document_is_one_that_the_models_take(subject: Subject, visibility
     assert valid(new_incident(subject, cause="NodeMemory", operator_namespace="ops"))
 
 
-def test_a_status_alone_makes_a_document_that_the_models_take() -> None:
+def test_incident_from_a_container_status_alone_is_valid() -> None:
     state = ContainerState(container="app", running=False, reason="OOMKilled", exit_code=137)
     incident = new_incident(POD, cause="Unknown", operator_namespace="ops")
     incident = reported_only(incident, subject=POD, state=state, kill_id="status-x", time=stamp(0))
@@ -189,7 +189,7 @@ TEXT = st.text(max_size=40) | st.just("\x1b[31m\udcff") | st.just("x" * 6000)
 
 @settings(max_examples=60)
 @given(comm=TEXT, path=TEXT, gfp=TEXT, constraint=TEXT, mask=TEXT, victims=st.integers(0, 40))
-def test_whatever_the_kernel_prints_the_document_is_taken(
+def test_document_is_valid_whatever_the_kernel_prints(
     comm: str, path: str, gfp: str, constraint: str, mask: str, victims: int
 ) -> None:
     numbers = random.Random(victims)

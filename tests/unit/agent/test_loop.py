@@ -133,7 +133,7 @@ def test_wait_ends_when_something_falls_due(node: LoopHarness) -> None:
     assert node.loop.wait_seconds() == 0
 
 
-def test_a_message_wakes_the_loop_and_stop_ends_it(node: LoopHarness) -> None:
+def test_message_wakes_the_loop_and_stop_ends_it(node: LoopHarness) -> None:
     node.loop.post(DesiredChanged(TEN))
     node.loop.stop()
     node.loop.run()

@@ -66,12 +66,12 @@ def conditions(built: OOMNodeStatus) -> dict[str, tuple[str, str]]:
     return {one.type: (one.status, one.reason) for one in built.conditions}
 
 
-def test_equal_input_gives_an_equal_status_later_too() -> None:
+def test_equal_input_gives_an_equal_status_at_any_time() -> None:
     first = status()
     assert status(before=first, now=LATER) == first
 
 
-def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+def test_condition_keeps_its_time_until_its_status_changes() -> None:
     first = status()
     fight = changed(IN_SYNC, state="Drifted", actual=3, reason="FightingForeignWriter", message="by x")
     second = status(replace(VIEW, sysctls=SysctlPass(statuses=(fight,))), before=first, now=LATER)
@@ -79,7 +79,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     assert (times["Applied"], times["Degraded"], times["Supported"]) == (LATER, LATER, NOW)
 
 
-def test_the_account_adds_up() -> None:
+def test_kernel_kills_are_recorded_plus_unattributed() -> None:
     counters = document(status())["counters"]
     assert counters["kernelKills"] == counters["recorded"] + counters["unattributed"] == 4
 
@@ -142,7 +142,7 @@ def test_each_outcome_is_a_condition_with_its_reason(changes, kind, expected) ->
     assert conditions(status(replace(VIEW, **changes)))[kind] == expected
 
 
-def test_texts_of_any_length_are_cut_to_what_the_api_takes() -> None:
+def test_long_texts_are_cut_to_the_bounds_of_the_resource() -> None:
     long = "x" * 5000
     kubelet = KubeletFacts(
         pid=1,
@@ -165,7 +165,7 @@ def test_texts_of_any_length_are_cut_to_what_the_api_takes() -> None:
     status(view)
 
 
-def test_an_adjustment_says_which_entry_how_many_processes_and_what_to_do() -> None:
+def test_adjustment_names_its_entry_its_processes_and_the_remedy() -> None:
     built = status(replace(VIEW, adjustments=(FAILED,)))
     assert document(built)["oomScoreAdjustments"] == [
         {
@@ -178,7 +178,7 @@ def test_an_adjustment_says_which_entry_how_many_processes_and_what_to_do() -> N
     assert said["Degraded"] == "oomScoreAdjustments a of p: give it"
 
 
-def test_the_last_panic_is_told_and_may_have_ended_a_boot_that_nobody_watched() -> None:
+def test_last_panic_is_shown_with_or_without_its_boot() -> None:
     assert "lastPanic" not in document(status())
     last = LastPanic(time=NOW, cause="PodLimit", message="m" * 5000)
     built = document(status(replace(VIEW, panics=PanicNote(seen=("x",), count=2, last=last))))

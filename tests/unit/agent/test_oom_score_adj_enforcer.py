@@ -36,7 +36,7 @@ def pods() -> PodTable:
     return table(pod(status("app", now=running(), container_id=IDS[0]), labels={"tier": "batch"}))
 
 
-def test_every_process_of_a_container_has_the_value_and_gets_back_its_own(
+def test_every_process_of_a_container_is_adjusted_and_restored(
     tree: Tree, store: Store, pods: PodTable
 ) -> None:
     with processes(3) as (first, second, pause):
@@ -54,7 +54,7 @@ def test_every_process_of_a_container_has_the_value_and_gets_back_its_own(
         assert store.adjustments() == {}
 
 
-def test_what_joins_later_and_a_container_started_later_are_found(tree: Tree, store: Store) -> None:
+def test_processes_and_containers_that_start_later_are_adjusted(tree: Tree, store: Store) -> None:
     with processes(2) as (first, late):
         before = adj(late.pid)
         pods = table(pod(status("app", now=running(), container_id=IDS[0])))
@@ -74,7 +74,7 @@ def test_what_joins_later_and_a_container_started_later_are_found(tree: Tree, st
         assert adj(late.pid) == 800
 
 
-def test_a_child_that_was_born_with_our_value_gets_its_parents_own_back(
+def test_child_born_with_our_value_is_restored_to_its_parents_original(
     tree: Tree, store: Store, pods: PodTable
 ) -> None:
     with processes(1, FORKS) as [shell]:
@@ -94,7 +94,7 @@ def test_a_child_that_was_born_with_our_value_gets_its_parents_own_back(
         assert [adj(pid) for pid in (shell.pid, child, grandchild)] == [33] * 3
 
 
-def test_children_born_since_the_last_look_or_while_no_agent_ran_get_their_parents_own_back_too(
+def test_children_born_since_the_last_look_or_without_an_agent_are_restored_too(
     tree: Tree, store: Store, pods: PodTable
 ) -> None:
     with processes(1, FORKS) as [shell]:
@@ -107,7 +107,7 @@ def test_children_born_since_the_last_look_or_while_no_agent_ran_get_their_paren
         assert [adj(pid) for pid in (shell.pid, child, own)] == [33, 33, 600]
 
 
-def test_a_child_that_another_entry_names_is_not_given_back_with_its_parent(
+def test_child_that_another_entry_names_is_not_restored_with_its_parent(
     tree: Tree, store: Store, pods: PodTable
 ) -> None:
     with processes(1, FORKS) as [shell]:
@@ -122,7 +122,7 @@ def test_a_child_that_another_entry_names_is_not_given_back_with_its_parent(
 
 
 @pytest.mark.parametrize("rules", [[], [rule(900)]])
-def test_a_death_at_the_write_loses_no_original_value(
+def test_agent_killed_at_the_write_loses_no_original_value(
     tree: Tree, store: Store, pods: PodTable, monkeypatch: pytest.MonkeyPatch, rules: list
 ) -> None:
     with processes(2) as (first, second):
@@ -149,7 +149,7 @@ def test_a_death_at_the_write_loses_no_original_value(
         assert (adj(first.pid), adj(second.pid)) == (before, before)
 
 
-def test_a_pid_that_is_another_process_now_is_left_alone(tree: Tree, store: Store) -> None:
+def test_reused_pid_is_left_alone(tree: Tree, store: Store) -> None:
     with processes(1) as [stranger]:
         set_adj(stranger.pid, 800)
         process = read_process(stranger.pid)
@@ -162,7 +162,7 @@ def test_a_pid_that_is_another_process_now_is_left_alone(tree: Tree, store: Stor
         assert store.adjustments() == {}
 
 
-def test_notes_of_an_earlier_boot_are_about_other_processes(tree: Tree, store: Store, pods: PodTable) -> None:
+def test_notes_of_an_earlier_boot_are_dropped(tree: Tree, store: Store, pods: PodTable) -> None:
     with processes(1) as [one]:
         tree.container(IDS[0], one.pid)
         adjuster(tree, store, pods=pods).reconcile([rule(800)])
@@ -170,7 +170,7 @@ def test_notes_of_an_earlier_boot_are_about_other_processes(tree: Tree, store: S
         assert adj(one.pid) == 800
 
 
-def test_of_two_entries_the_first_decides_and_the_second_says_who_did(
+def test_first_of_two_entries_decides_and_the_second_names_it(
     tree: Tree, store: Store, pods: PodTable
 ) -> None:
     with processes(1) as [one]:
@@ -190,7 +190,9 @@ def test_of_two_entries_the_first_decides_and_the_second_says_who_did(
         assert adj(one.pid) == before
 
 
-def test_an_audit_changes_nothing_and_says_what_differs(tree: Tree, store: Store, pods: PodTable) -> None:
+def test_audit_changes_nothing_and_counts_differing_processes(
+    tree: Tree, store: Store, pods: PodTable
+) -> None:
     with processes(2) as (first, second):
         set_adj(second.pid, 800)
         before = adj(first.pid)
@@ -205,7 +207,7 @@ def test_an_audit_changes_nothing_and_says_what_differs(tree: Tree, store: Store
         assert adj(first.pid) == before
 
 
-def test_with_keep_the_value_stays_when_the_policy_goes(tree: Tree, store: Store, pods: PodTable) -> None:
+def test_value_with_on_release_keep_stays_after_the_policy(tree: Tree, store: Store, pods: PodTable) -> None:
     with processes(1) as [one]:
         before = adj(one.pid)
         tree.container(IDS[0], one.pid)
@@ -220,7 +222,7 @@ def test_with_keep_the_value_stays_when_the_policy_goes(tree: Tree, store: Store
         assert adj(one.pid) == before
 
 
-def test_nothing_is_given_back_while_the_pods_or_a_namespaces_labels_are_not_known(
+def test_nothing_is_restored_while_pods_or_namespace_labels_are_unknown(
     tree: Tree, store: Store, pods: PodTable
 ) -> None:
     labels: dict[str, dict[str, str]] = {"shop": {"team": "a"}}
@@ -245,7 +247,9 @@ def test_nothing_is_given_back_while_the_pods_or_a_namespaces_labels_are_not_kno
         assert adj(one.pid) == before
 
 
-def test_a_value_that_somebody_else_has_set_since_is_theirs(tree: Tree, store: Store, pods: PodTable) -> None:
+def test_value_that_another_writer_has_set_since_is_not_restored(
+    tree: Tree, store: Store, pods: PodTable
+) -> None:
     with processes(1) as [one]:
         tree.container(IDS[0], one.pid)
         keeper = adjuster(tree, store, pods=pods)
@@ -255,9 +259,7 @@ def test_a_value_that_somebody_else_has_set_since_is_theirs(tree: Tree, store: S
         assert adj(one.pid) == 123
 
 
-def test_somebody_who_keeps_writing_is_left_alone_until_that_stops(
-    tree: Tree, store: Store, pods: PodTable
-) -> None:
+def test_enforcement_pauses_during_a_drift_fight(tree: Tree, store: Store, pods: PodTable) -> None:
     clock = Clock()
     with processes(1) as [one]:
         tree.container(IDS[0], one.pid)
@@ -277,7 +279,7 @@ def test_somebody_who_keeps_writing_is_left_alone_until_that_stops(
 
 
 @pytest.mark.skipif(has_capability(CAP_SYS_RESOURCE), reason="this process may write any value")
-def test_a_value_that_the_kernel_refuses_is_a_problem_with_its_remedy_and_not_tried_all_the_time(
+def test_value_rejected_by_the_kernel_is_reported_and_retried_later(
     tree: Tree, store: Store, pods: PodTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, tries = Clock(), []
@@ -310,7 +312,7 @@ def test_a_value_that_the_kernel_refuses_is_a_problem_with_its_remedy_and_not_tr
         assert (adj(first.pid), adj(second.pid)) == (before, 77)
 
 
-def test_mere_counts_are_shown_again_only_from_time_to_time(tree: Tree, store: Store, pods: PodTable) -> None:
+def test_changes_of_counts_alone_are_coalesced(tree: Tree, store: Store, pods: PodTable) -> None:
     clock = Clock()
     with processes(3) as many:
         pids = [one.pid for one in many]

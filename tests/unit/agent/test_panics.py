@@ -112,7 +112,7 @@ def bare(tmp_path: Path) -> Harness:
     return Harness(tmp_path, pods=None)
 
 
-def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Harness) -> None:
+def test_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
     node.store.start_boot(
         boot_id="boot-before", since="2026-01-01T00:00:00Z", cursor=0, vmstat_base=0, counters={}
@@ -139,7 +139,7 @@ def test_a_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Harne
     )
 
 
-def test_a_panic_at_a_containers_limit_names_the_container(node: Harness) -> None:
+def test_panic_at_a_containers_limit_names_the_container(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(cgroup=CONTAINER_CGROUP)))
     node.watch.tick()
     incident = node.only()
@@ -149,7 +149,7 @@ def test_a_panic_at_a_containers_limit_names_the_container(node: Harness) -> Non
     assert evidence.container_id == CONTAINER_ID
 
 
-def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Harness) -> None:
+def test_panic_is_counted_once_over_restarts_and_moved_records(node: Harness) -> None:
     paths = write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
     node.watch.tick()
     node.watch = node.start()
@@ -165,7 +165,7 @@ def test_it_is_counted_once_whatever_is_restarted_or_moved(node: Harness) -> Non
     assert panics_of(node.store).count == 1
 
 
-def test_the_same_limit_panicking_the_node_again_counts_up(node: Harness) -> None:
+def test_second_panic_at_the_same_limit_is_counted(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines()))
     node.watch.tick()
     write_erst(node.pstore, parts(panic_lines(started=33.0)), written=WRITTEN + 20)
@@ -174,7 +174,7 @@ def test_the_same_limit_panicking_the_node_again_counts_up(node: Harness) -> Non
     assert panics_of(node.store).last.time == rfc3339(WRITTEN + 20)
 
 
-def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node: Harness) -> None:
+def test_record_that_appears_when_its_backend_is_loaded_is_found(node: Harness) -> None:
     node.watch.tick()
     assert node.incidents() == []
     write_erst(node.pstore, parts(panic_lines()))
@@ -182,7 +182,7 @@ def test_a_record_that_appears_when_its_backends_module_is_loaded_is_found(node:
     assert node.only().status.count == 1
 
 
-def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_path: Path) -> None:
+def test_panic_waits_for_its_pod_until_the_pods_are_listed(tmp_path: Path) -> None:
     harness = Harness(tmp_path, pods=PodTable())
     write_erst(harness.pstore, parts(panic_lines()))
     harness.watch.tick()
@@ -197,7 +197,7 @@ def test_the_pod_is_waited_for_until_the_pods_are_known_and_a_while_longer(tmp_p
     assert harness.only().spec.workload.name == "web-1"
 
 
-def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: Path) -> None:
+def test_panic_of_a_deleted_pod_is_an_incident_of_its_cgroup(tmp_path: Path) -> None:
     harness = Harness(tmp_path, pods=table())
     write_erst(harness.pstore, parts(panic_lines()))
     harness.watch.tick()
@@ -206,7 +206,7 @@ def test_a_pod_that_is_gone_by_then_leaves_the_cgroup_as_the_subject(tmp_path: P
     assert harness.only().metadata.namespace == "ops"
 
 
-def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
+def test_one_of_the_nodes_that_share_a_kernel_reports_a_panic(tmp_path: Path) -> None:
     harness = Harness(tmp_path, pods=table())
     harness.shared.publishes_host_kills = False
     write_erst(harness.pstore, parts(panic_lines(cgroup="/system.slice/x.service")))
@@ -217,7 +217,7 @@ def test_of_nodes_that_share_a_kernel_one_reports_it(tmp_path: Path) -> None:
     assert (harness.incidents(), panics_of(harness.store).count) == ([], 0)
 
 
-def test_a_bare_host_prints_and_stores_it(bare: Harness) -> None:
+def test_bare_host_prints_and_stores_a_panic(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines(cgroup="/system.slice/db.service")))
     bare.watch.tick()
     [record] = bare.printed
@@ -226,7 +226,7 @@ def test_a_bare_host_prints_and_stores_it(bare: Harness) -> None:
     assert status_of(bare.only()).visibility == "Host"
 
 
-def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Harness) -> None:
+def test_panic_for_want_of_node_memory_is_no_limit(bare: Harness) -> None:
     lines = [line for line in panic_lines() if "emory cgroup" not in line and "usage" not in line]
     lines = [line.replace("compulsory", "system-wide").replace("mem_cgroup_out", "out") for line in lines]
     write_erst(bare.pstore, parts(lines))
@@ -234,27 +234,27 @@ def test_a_shortage_of_the_whole_node_is_told_from_a_limit(bare: Harness) -> Non
     assert (bare.printed[0].scope, bare.printed[0].cause) == ("Global", "NodeMemory")
 
 
-def test_a_dump_whose_beginning_is_cut_claims_no_scope(bare: Harness) -> None:
+def test_dump_without_its_beginning_has_no_scope(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines()[17:]))
     bare.watch.tick()
     assert (bare.printed[0].scope, bare.printed[0].outcome) == ("Unknown", "Panicked")
     assert not bare.printed[0].complete
 
 
-def test_an_oops_and_a_panic_for_another_reason_are_none_of_ours(bare: Harness) -> None:
+def test_oops_and_panic_for_another_reason_are_ignored(bare: Harness) -> None:
     write_erst(bare.pstore, parts(["<0>[ 1.0] Kernel panic - not syncing: Fatal exception"]))
     bare.watch.tick()
     assert (bare.printed, panics_of(bare.store).count) == ([], 0)
 
 
-def test_a_panic_of_another_season_is_no_news(bare: Harness) -> None:
+def test_old_panic_is_ignored(bare: Harness) -> None:
     write_erst(bare.pstore, parts(panic_lines()))
     bare.wall = WRITTEN + MAX_AGE_SECONDS + 60
     bare.watch.tick()
     assert bare.printed == []
 
 
-def test_a_new_state_does_not_count_again_what_the_cluster_has(node: Harness, tmp_path: Path) -> None:
+def test_new_state_does_not_count_a_published_panic_again(node: Harness, tmp_path: Path) -> None:
     write_erst(node.pstore, parts(panic_lines()))
     node.watch.tick()
     published = node.only()
@@ -278,7 +278,7 @@ def _die_between_reading_and_the_end_of_the_transaction(folder: Path) -> None:
     Harness(folder, pods=None).watch.tick()
 
 
-def test_a_sigkill_between_reading_and_storing_neither_loses_nor_doubles_it(tmp_path: Path) -> None:
+def test_sigkill_between_reading_and_storing_a_panic_neither_loses_nor_doubles_it(tmp_path: Path) -> None:
     write_erst(tmp_path / "pstore", parts(panic_lines()))
     process = multiprocessing.get_context("spawn").Process(
         target=_die_between_reading_and_the_end_of_the_transaction, args=(tmp_path,)

@@ -170,7 +170,7 @@ def show(nodes: Sequence[SharedNode], records: Sequence[LogRecord]) -> list[dict
     return [node.published for node in nodes]
 
 
-def test_a_pods_kill_is_published_by_its_node_alone(nodes: tuple[SharedNode, SharedNode]) -> None:
+def test_kill_of_a_pod_is_published_by_its_node_alone(nodes: tuple[SharedNode, SharedNode]) -> None:
     assert show(nodes, Log().full(f"/docker/{SECOND}{app_cgroup(SECOND)}")) == [{}, {"web-1": 1}]
 
 
@@ -179,20 +179,20 @@ def test_every_node_accounts_for_every_kill_of_the_kernel(nodes: tuple[SharedNod
     assert [node.recorded for node in nodes] == [1, 1]
 
 
-def test_a_kill_without_a_report_is_published_by_the_node_whose_counter_moved(
+def test_kill_without_a_report_is_published_by_the_node_whose_counter_moved(
     nodes: tuple[SharedNode, SharedNode],
 ) -> None:
     nodes[1].count(app_cgroup(SECOND), 1)
     assert show(nodes, [Log().bare()]) == [{}, {"web-1": 1}]
 
 
-def test_a_kill_without_a_report_and_not_in_any_cgroup_here_is_left_to_the_others(
+def test_kill_without_a_report_outside_every_cgroup_here_is_left_to_other_nodes(
     nodes: tuple[SharedNode, SharedNode],
 ) -> None:
     assert show(nodes, [Log().bare()]) == [{}, {}]
 
 
-def test_a_process_of_a_node_is_that_nodes_and_not_the_hosts(nodes: tuple[SharedNode, SharedNode]) -> None:
+def test_process_of_a_node_is_that_nodes_and_not_the_hosts(nodes: tuple[SharedNode, SharedNode]) -> None:
     path = f"/docker/{SECOND}/system.slice/sshd.service"
     assert show(nodes, Log().full(path)) == [{}, {path: 1}]
 
@@ -222,7 +222,7 @@ def test_what_dies_in_another_container_of_the_machine_is_not_ours(
     assert show(nodes, Log().full(path)) == [{}, {}]
 
 
-def test_a_report_explains_the_counter_of_a_nodes_own_cgroup(nodes: tuple[SharedNode, SharedNode]) -> None:
+def test_report_accounts_for_the_counter_of_a_nodes_own_cgroup(nodes: tuple[SharedNode, SharedNode]) -> None:
     """Else the next kill without a report, on whatever node, would be laid to its charge."""
     log = Log()
     nodes[1].count("/system.slice/sshd.service", 1)

@@ -25,7 +25,7 @@ def put(store: Store, kill_id: str, *, incident: str | None = "key", container: 
     )
 
 
-def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     start(store)
 
@@ -50,7 +50,7 @@ def _die_within(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_killed_within_a_transaction_leaves_the_state_before_it(tmp_path: Path) -> None:
+def test_process_killed_within_a_transaction_leaves_the_state_before_it(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     start(store)
     with store.transaction():
@@ -67,7 +67,7 @@ def test_a_process_killed_within_a_transaction_leaves_the_state_before_it(tmp_pa
     assert store.add_kill_lines(BOOT, (12,)) == 1
 
 
-def test_a_log_record_is_counted_once_until_the_cursor_has_passed_it(tmp_path: Path) -> None:
+def test_log_record_is_counted_once_until_the_cursor_has_passed_it(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     start(store)
     assert store.add_kill_lines(BOOT, (11, 12, 13)) == 3
@@ -79,7 +79,7 @@ def test_a_log_record_is_counted_once_until_the_cursor_has_passed_it(tmp_path: P
     assert (boot.cursor, boot.lost, boot.recorded) == (14, 2, 4)
 
 
-def test_two_connections_see_each_others_commits(tmp_path: Path) -> None:
+def test_commits_are_visible_to_other_connections(tmp_path: Path) -> None:
     one, two = Store.open(tmp_path), Store.open(tmp_path)
     first = host_incident(count=1)
     one.put_incident("key", first)
@@ -94,7 +94,7 @@ def test_two_connections_see_each_others_commits(tmp_path: Path) -> None:
     assert one.unpublished() == []
 
 
-def test_a_kill_stays_in_the_incident_that_counted_it_first(tmp_path: Path) -> None:
+def test_kill_stays_in_the_incident_that_counted_it_first(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     put(store, "a", incident=None, container="c")
     put(store, "a", incident="first", container="c")
@@ -105,7 +105,7 @@ def test_a_kill_stays_in_the_incident_that_counted_it_first(tmp_path: Path) -> N
     assert store.incident_of_container("c") == ["first"]
 
 
-def test_old_kills_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_kills_are_dropped_beyond_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oomkeeper.agent.store.KEPT_KILLS", 3)
     store = Store.open(tmp_path)
     for number in range(5):
@@ -115,7 +115,7 @@ def test_old_kills_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert KEPT_KILLS == 10_000
 
 
-def test_one_agent_at_a_time_holds_a_state_folder(tmp_path: Path) -> None:
+def test_state_folder_is_held_by_one_agent(tmp_path: Path) -> None:
     def hold_again() -> None:
         with hold_state(tmp_path):
             pytest.fail("held twice")
@@ -126,7 +126,7 @@ def test_one_agent_at_a_time_holds_a_state_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_what_is_no_state_is_named(tmp_path: Path) -> None:
+def test_unusable_state_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no state database"):
         Store.open(tmp_path, create=False)
     (tmp_path / DATABASE_NAME).write_bytes(b"not a database at all" * 100)

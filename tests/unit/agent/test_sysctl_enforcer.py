@@ -90,7 +90,7 @@ def host(tmp_path: Path) -> Host:
 TEN = DesiredSysctl(name=SWAPPINESS, value=10, policy="ten")
 
 
-def test_a_write_that_is_refused_is_named_and_is_no_drift_however_often_it_is_tried(host: Host) -> None:
+def test_rejected_write_is_reported_and_is_no_drift(host: Host) -> None:
     host.sysctls.refuses = "cannot set it to 10: Read-only file system"
     for _ in range(MAX_DRIFTS + 2):
         view = host.view(TEN)
@@ -103,13 +103,13 @@ def test_a_write_that_is_refused_is_named_and_is_no_drift_however_often_it_is_tr
     assert host.value() == FOUND
 
 
-def test_a_key_that_this_kernel_has_not_is_unsupported(host: Host) -> None:
+def test_missing_sysctl_is_reported_unsupported(host: Host) -> None:
     wanted = DesiredSysctl(name="vm.watermark_scale_factor", value=100, policy="p")
     view = host.view(wanted)
     assert (view.state, view.actual) == ("Unsupported", None)
 
 
-def test_a_reboot_that_brings_the_default_back_is_no_drift(host: Host) -> None:
+def test_default_value_after_a_reboot_is_no_drift(host: Host) -> None:
     host.pass_(TEN)
     host.boot = "boot-2"
     host.put(SWAPPINESS, FOUND)
@@ -117,13 +117,13 @@ def test_a_reboot_that_brings_the_default_back_is_no_drift(host: Host) -> None:
     assert (view.state, view.drift_count, view.original, host.value()) == ("InSync", 0, FOUND, 10)
 
 
-def test_another_value_asked_for_is_no_drift_and_the_first_original_stays(host: Host) -> None:
+def test_changed_desired_value_is_no_drift_and_keeps_the_original(host: Host) -> None:
     host.pass_(TEN)
     view = host.view(replace(TEN, value=20))
     assert (view.actual, view.drift_count, view.original) == (20, 0, FOUND)
 
 
-def test_a_fight_is_given_up_and_taken_up_again_when_its_window_has_passed(host: Host) -> None:
+def test_enforcement_pauses_in_a_drift_fight_and_resumes_after_its_window(host: Host) -> None:
     host.pass_(TEN)
     for number in range(MAX_DRIFTS - 1):
         host.put(SWAPPINESS, 77)
@@ -139,7 +139,7 @@ def test_a_fight_is_given_up_and_taken_up_again_when_its_window_has_passed(host:
     assert (view.state, host.value()) == ("InSync", 10)
 
 
-def test_a_kubelet_that_started_again_is_named_as_the_writer(host: Host) -> None:
+def test_restarted_kubelet_is_named_as_the_writer(host: Host) -> None:
     host.put("vm.overcommit_memory", 1)
     host.kubelet = KubeletFacts(pid=5, start_time=100)
     wanted = DesiredSysctl(name="vm.overcommit_memory", value=2, policy="p", acknowledge=("KubeletConflict",))
@@ -151,7 +151,7 @@ def test_a_kubelet_that_started_again_is_named_as_the_writer(host: Host) -> None
     assert (view.drift_count, host.value("vm.overcommit_memory")) == (1, 2)
 
 
-def test_a_kubelet_is_the_suspect_also_when_it_was_seen_before_it_wrote(host: Host) -> None:
+def test_kubelet_found_before_it_wrote_is_the_suspect(host: Host) -> None:
     """It writes some seconds after its start; and only then."""
     host.put("vm.overcommit_memory", 1)
     host.kubelet = KubeletFacts(pid=5, start_time=100)
@@ -165,7 +165,7 @@ def test_a_kubelet_is_the_suspect_also_when_it_was_seen_before_it_wrote(host: Ho
     assert host.view(wanted).suspected_writer == "kubelet or another writer of its value"
 
 
-def test_a_key_that_becomes_refused_is_given_back(host: Host) -> None:
+def test_sysctl_that_becomes_refused_is_restored(host: Host) -> None:
     host.put("vm.overcommit_memory", 1)
     wanted = DesiredSysctl(
         name="vm.overcommit_memory", value=2, policy="p", on_release="Keep",
@@ -180,20 +180,20 @@ def test_a_key_that_becomes_refused_is_given_back(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("on_release", "left"), [("Restore", FOUND), ("Keep", 10)])
-def test_what_no_policy_holds_any_more_is_left_as_the_policy_said(host, on_release, left) -> None:
+def test_released_sysctl_follows_on_release(host, on_release, left) -> None:
     host.pass_(replace(TEN, on_release=on_release))
     kept = host.pass_()
     assert (kept.statuses, kept.released, host.value()) == ((), {SWAPPINESS: left}, left)
     assert host.pass_().released == {}
 
 
-def test_audit_gives_back_what_enforce_had_set(host: Host) -> None:
+def test_audit_restores_the_value_set_by_enforce(host: Host) -> None:
     host.pass_(TEN)
     view = host.view(replace(TEN, mode="Audit"))
     assert (view.state, view.actual, host.value()) == ("Audited", FOUND, FOUND)
 
 
-def test_a_drop_in_that_cannot_be_written_is_a_problem_and_the_value_is_still_in_force(host: Host) -> None:
+def test_unwritable_drop_in_is_reported_and_the_value_is_in_force(host: Host) -> None:
     (host.etc / "sysctl.d").write_text("a file where a folder should be")
     kept = host.pass_(replace(TEN, persistence="Persistent"))
     assert "sysctl.d" in (kept.persistent_problem or "")
@@ -201,7 +201,7 @@ def test_a_drop_in_that_cannot_be_written_is_a_problem_and_the_value_is_still_in
     assert (kept.statuses[0].persisted, host.value()) == (False, 10)
 
 
-def test_a_drop_in_with_bytes_that_are_no_text_is_replaced(host: Host) -> None:
+def test_drop_in_that_is_not_text_is_replaced(host: Host) -> None:
     (host.etc / "sysctl.d").mkdir()
     (host.etc / "sysctl.d" / DROP_IN_NAME).write_bytes(b"\xff\xfe")
     assert host.pass_(replace(TEN, persistence="Persistent")).persistent_problem is None

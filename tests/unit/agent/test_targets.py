@@ -66,7 +66,7 @@ def find(where: Targets, one: DesiredAdjustment, *, host: bool = True) -> Target
         f"/cri-containerd-{IDS[0]}.scope",
     ],
 )
-def test_a_container_is_found_under_every_driver_with_all_below_it(tree: Tree, path: str) -> None:
+def test_container_is_found_under_every_driver_with_all_below_it(tree: Tree, path: str) -> None:
     tree.put(path, 11)
     tree.put(f"{path}/container/deeper", 12)
     tree.put(path.replace(IDS[0], IDS[1]), 13)
@@ -75,7 +75,7 @@ def test_a_container_is_found_under_every_driver_with_all_below_it(tree: Tree, p
     assert pids(find(where, rule(800))) == {11, 12}
 
 
-def test_a_containers_monitor_is_not_the_container(tree: Tree) -> None:
+def test_monitor_of_a_container_is_not_the_container(tree: Tree) -> None:
     slice_ = f"/kubepods.slice/kubepods-pod{_UID}.slice"
     tree.put(f"{slice_}/crio-conmon-{IDS[0]}.scope", 11)
     tree.put(f"{slice_}/crio-{IDS[0]}.scope", 12)
@@ -158,7 +158,7 @@ def test_init_and_ephemeral_containers_count_and_ended_ones_do_not(tree: Tree) -
     assert pids(find(targets(tree, table(parse_pod(made))), rule(800))) == {1, 2}
 
 
-def test_a_running_container_without_a_cgroup_is_said_after_a_while_and_found_when_it_comes(
+def test_running_container_without_a_cgroup_is_reported_and_found_when_it_appears(
     tree: Tree,
 ) -> None:
     clock = Clock()
@@ -173,13 +173,13 @@ def test_a_running_container_without_a_cgroup_is_said_after_a_while_and_found_wh
     assert pids(find(where, rule(800))) == {11}
 
 
-def test_a_bare_host_has_no_pods(tree: Tree) -> None:
+def test_bare_host_has_no_pods(tree: Tree) -> None:
     target = find(targets(tree), rule(800))
     assert (target.refused, target.reason) == (True, "NoPods")
 
 
 @pytest.mark.parametrize("root", ["", "systemd"])
-def test_a_unit_is_one_of_the_systems_manager_without_the_containers_below_it(tree: Tree, root: str) -> None:
+def test_unit_is_one_of_the_system_manager_without_containers_below_it(tree: Tree, root: str) -> None:
     if root:
         tree.put("/systemd", 0)
     tree.put(f"{root}/system.slice/web.service", 1, 0)
@@ -228,7 +228,7 @@ def process(proc: Path, pid: int, *paths: str, comm: str = "web") -> None:
         ]),
     ],
 )  # fmt: skip
-def test_a_comm_names_processes_of_the_host_and_never_one_in_a_container(
+def test_comm_names_host_processes_and_never_one_in_a_container(
     tree: Tree, tmp_path: Path, init: str, host: list[str], elsewhere: list[str]
 ) -> None:
     proc = tmp_path / "proc"

@@ -86,7 +86,7 @@ def over(container_id: str = IDS[0], **fields: str) -> Pod:
     return pod(status("app", now=ended(container_id, **fields), container_id=container_id))
 
 
-def test_kernel_first_then_kubelet_is_reported(harness: Harness) -> None:
+def test_kill_reported_by_kubelet_later_is_reported(harness: Harness) -> None:
     key = harness.record("k1", IDS[0])
     harness.see(pod(status("app", now=running(), container_id=IDS[0])))
     harness.pass_seconds(1)
@@ -101,7 +101,7 @@ def test_kernel_first_then_kubelet_is_reported(harness: Harness) -> None:
     assert not harness.visibility.waiting()
 
 
-def test_kubelet_first_then_the_kernels_record_is_one_incident(harness: Harness) -> None:
+def test_kill_reported_by_kubelet_first_is_one_incident(harness: Harness) -> None:
     harness.see(over())
     assert harness.visibility.waiting()
     harness.record("k1", IDS[0])
@@ -109,7 +109,7 @@ def test_kubelet_first_then_the_kernels_record_is_one_incident(harness: Harness)
     assert harness.said() == {"PodLimit": "Reported"}
 
 
-def test_kubelet_alone_is_reported_only_and_once_over_restarts(harness: Harness) -> None:
+def test_status_without_a_kernel_record_is_reported_only_once(harness: Harness) -> None:
     for _ in range(3):
         harness.see(over())
         harness.pass_seconds(EVIDENCE_SECONDS)
@@ -121,7 +121,7 @@ def test_kubelet_alone_is_reported_only_and_once_over_restarts(harness: Harness)
     assert parse_rfc3339(found.last_seen or "") == parse_rfc3339(KILLED)
 
 
-def test_a_container_that_lives_on_is_invisible_after_a_while(harness: Harness) -> None:
+def test_kill_in_a_container_that_keeps_running_is_invisible(harness: Harness) -> None:
     harness.record("k1", IDS[0])
     harness.see(pod(status("app", now=running(), container_id=IDS[0])))
     harness.pass_seconds(STATUS_SECONDS - 1)
@@ -130,13 +130,13 @@ def test_a_container_that_lives_on_is_invisible_after_a_while(harness: Harness) 
     assert harness.said() == {"PodLimit": "Invisible"}
 
 
-def test_a_container_that_ended_for_another_reason_is_invisible(harness: Harness) -> None:
+def test_container_that_ended_for_another_reason_is_invisible(harness: Harness) -> None:
     harness.record("k1", IDS[0])
     harness.see(over(reason="Error"))
     assert harness.said() == {"PodLimit": "Invisible"}
 
 
-def test_a_late_word_of_kubelets_still_counts(harness: Harness) -> None:
+def test_late_report_of_kubelet_counts(harness: Harness) -> None:
     harness.record("k1", IDS[0])
     harness.pass_seconds(STATUS_SECONDS + 1)
     harness.see(over())
@@ -181,7 +181,7 @@ def test_reported_kill_never_becomes_invisible(harness: Harness) -> None:
     assert harness.said() == {"PodLimit": "Reported"}
 
 
-def test_statuses_of_before_the_watch_began_are_no_news(harness: Harness) -> None:
+def test_statuses_before_the_first_start_are_ignored(harness: Harness) -> None:
     harness.see(over(at="2026-01-01T08:59:59Z"))
     harness.see(over(IDS[1], at="yesterday"))
     harness.pass_seconds(EVIDENCE_SECONDS + 1)

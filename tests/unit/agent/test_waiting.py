@@ -68,7 +68,7 @@ def starting(node: WaitingNode) -> None:
     node.pods.put(pod(*(status(name, now=waiting) for name in PAIR), containers=PAIR))
 
 
-def test_a_pod_slow_to_start_gives_its_container_a_name_after_all(node: WaitingNode) -> None:
+def test_kill_waits_for_the_container_id_of_a_pod_slow_to_start(node: WaitingNode) -> None:
     starting(node)
     node.at(PATIENCE_SECONDS["container"] - 1)
     assert node.subjects == []
@@ -78,13 +78,13 @@ def test_a_pod_slow_to_start_gives_its_container_a_name_after_all(node: WaitingN
     assert node.subjects == [("web-1", "app")]
 
 
-def test_an_id_that_never_comes_is_done_without(node: WaitingNode) -> None:
+def test_kill_is_counted_without_a_container_id_that_never_comes(node: WaitingNode) -> None:
     starting(node)
     node.at(PATIENCE_SECONDS["container"])
     assert node.subjects == [("web-1", None)]
 
 
-def test_a_pod_that_is_never_shown_is_done_without_sooner(node: WaitingNode) -> None:
+def test_kill_is_counted_without_a_pod_that_is_never_listed(node: WaitingNode) -> None:
     node.at(PATIENCE_SECONDS["pod"] - 0.5)
     assert node.subjects == []
     node.at(PATIENCE_SECONDS["pod"])
