@@ -16,7 +16,7 @@ def parse_rfc3339(text: str) -> float:
 
 
 def wall_of_kernel_time(usec: int, *, now: float | None = None, uptime: float | None = None) -> float:
-    """Wall-clock seconds of a kernel timestamp, right for records that were just printed.
+    """Return the wall-clock seconds of a kernel timestamp, right for records that were just printed.
 
     printk's clock and CLOCK_MONOTONIC start together and drift apart slowly, so the distance is taken at
     the moment of reading (what `dmesg -T` does with the boot time is off by the clock's corrections since).
@@ -28,5 +28,5 @@ def wall_of_kernel_time(usec: int, *, now: float | None = None, uptime: float | 
 
 
 def full_hour(text: str) -> str:
-    """The hour an RFC 3339 time in UTC falls into: `2026-01-02T03:00:00Z`."""
+    """Return the hour that an RFC 3339 time in UTC falls into: `2026-01-02T03:00:00Z`."""
     return text[:13] + ":00:00Z"

@@ -115,8 +115,8 @@ class KillRecorder:
         """Kernel log records lost since the account began in this boot."""
 
     def feed(self, records: Iterable[LogRecord], *, lost: Callable[[], int]) -> None:
-        """Records as they come; `lost` tells how many the reader has lost since its start. Stores kills as
-        soon as their line is there."""
+        """Take records as they come; `lost` returns how many the reader has lost since its start. Stores
+        kills as soon as their line is there."""
         closed: list[Kill] = []
         unobserved: list[LogRecord] = []
         for record in records:
@@ -144,7 +144,7 @@ class KillRecorder:
                 self._record(pending, closed=False)
 
     def tick(self) -> None:
-        """What time brings: quiet events closed, waits ended, the cursor moved."""
+        """Close quiet events, end waits and move the cursor, as far as it is time."""
         if self.observer.open and not self.observed:
             self.observer.step(())
         if self._quiet_in() == 0.0:
@@ -155,19 +155,19 @@ class KillRecorder:
         self._note_counters()
 
     def finish(self) -> None:
-        """At the end of the watch: a decided event is not waited for any longer."""
+        """Close a decided event: nothing more of it will be read."""
         if self._assembler.pending() is not None and self._assembler.decided:
             for kill in self._assembler.flush():
                 self._record(kill, closed=True)
         self._move_cursor()
 
     def deadline(self) -> float | None:
-        """Seconds until `tick` has something to do; None while nothing is open."""
+        """Return the seconds until `tick` has something to do; None while nothing is open."""
         quiet = self._quiet_in()
         return quiet if quiet is not None else 1.0 if self._waiting else None
 
     def _quiet_in(self) -> float | None:
-        """Seconds until the open event counts as finished; None without one."""
+        """Return the seconds until the open event counts as finished; None without one."""
         if self._assembler.pending() is None:
             return None
         wait = SETTLE_SECONDS if self._assembler.decided else UNDECIDED_SECONDS
@@ -314,7 +314,7 @@ class KillRecorder:
     def _subject(
         self, kill: Kill, *, kill_id: str, found_here: bool, closed: bool
     ) -> tuple[Subject | None, bool]:
-        """Whose kill it is, and whether that is settled; what is not is put on the waiting list.
+        """Return whose kill it is, and whether that is settled; a kill that is not settled waits.
 
         None for a kill that another node of the same kernel publishes, or may publish.
         """
@@ -348,7 +348,7 @@ class KillRecorder:
         return True
 
     def _note_counters(self) -> None:
-        """When every kill is dealt with, what the cgroups have counted belongs to none that comes."""
+        """Store the cgroups' counts when every kill is accounted for: they belong to no later kill."""
         if not self.observer.moved or self._waiting or self._assembler.pending() is not None:
             return
         boot = self._store.boot(self._boot_id)
@@ -399,7 +399,7 @@ class KillRecorder:
         return wall_of_kernel_time(kill.usec, now=self._wall(), uptime=self._clock())
 
     def _complete(self, kill: Kill, *, kill_id: str, stored: KillRow | None) -> tuple[Kill, str | None]:
-        """The kill with the cgroups that its own records do not name, and a sentence on how they were
+        """Return the kill with the cgroups that its own records do not name, and a sentence on how they were
         found."""
         self._rate_limited.reported(kill)
         kill, said = self._rate_limited.complete(

@@ -53,6 +53,12 @@ class LateAttribution:
         self._clock = clock
         self._wall = wall
         self._kills = store.unidentified()
+        self._counted = {
+            kill_id
+            for kill_id in self._kills
+            if (stored := store.kill(kill_id)) is not None and stored.incident is not None
+        }
+        """Kills that are counted for their cgroup."""
         self._since: dict[str, float] = {}
         """Kill -> when its pod was first looked for among the listed ones."""
 
@@ -67,6 +73,8 @@ class LateAttribution:
     def retry(self) -> None:
         """Count what can be attributed now, or has waited long enough."""
         for kill_id, kill in list(self._kills.items()):
+            if self._pods.find(kill.pod_uid) is None and (kill_id in self._counted or not self._pods.synced):
+                continue
             stored = self._store.kill(kill_id)
             if stored is None:
                 self._drop(kill_id)  # too old: the incident stays as it is
@@ -74,8 +82,6 @@ class LateAttribution:
             found = attribute(
                 kill.kill, node=self._node, pods=self._pods, node_container=self._node_container
             )
-            if found.subject.pod is None and stored.incident is not None:
-                continue
             if found.waiting_for is not None and not self._overdue(kill_id, found.waiting_for):
                 continue
             self._count(kill_id, kill, subject=found.subject, counted_in=stored.incident, when=stored.time)
@@ -130,6 +136,7 @@ class LateAttribution:
             )
             if subject.pod is not None:
                 self._drop(kill_id)
+        self._counted.add(kill_id)
         self._since.pop(kill_id, None)
         log.info(
             "kill attributed",
@@ -142,5 +149,6 @@ class LateAttribution:
 
     def _drop(self, kill_id: str) -> None:
         self._kills.pop(kill_id, None)
+        self._counted.discard(kill_id)
         self._since.pop(kill_id, None)
         self._store.drop_unidentified(kill_id)

@@ -294,7 +294,7 @@ class NodeLoop:
                 self._stopping = True
 
     def _pod_changed(self, uid: str) -> None:
-        """Kills may find their pod now, kubelet may report one, and new containers need adjusting."""
+        """Look at kills, statuses and processes again: a pod has changed."""
         assert self._pods is not None
         self._recorder.retry_waiting()
         pod = self._pods.table.find(uid)

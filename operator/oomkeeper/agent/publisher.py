@@ -114,13 +114,21 @@ class Publisher:
             return self._server_at - now
         try:
             due = [self._publish_status(hurry=hurry)]
-            due += [self._publish_incident(one) for one in self._store.unpublished()]
+            due += [self._publish_incident(one) for one in self._unpublished()]
         except _ServerUnavailableError as error:
             delay = self._server.failed(retry_after_seconds=error.cause.retry_after_seconds)
             self._server_at = self._clock() + delay
             log.warning("publishing failed", retry_seconds=delay, error=error.cause)
             return delay
         return max(0.0, min(due) - self._clock())
+
+    def _unpublished(self) -> list[UnpublishedIncident]:
+        try:
+            return self._store.unpublished()
+        except StateUnwritableError as error:
+            # The loop moves the state to memory, and notifies of incidents again.
+            log.warning("state not read", error=error)
+            return []
 
     def _publish_incident(self, unpublished: UnpublishedIncident) -> float:
         """Publish one incident; return when it may be tried again, infinite where that is not needed."""
@@ -237,8 +245,7 @@ def _raise_if_of_server(error: ApiError) -> None:
 
 
 def _namespace_gone(error: ApiError) -> bool:
-    """A pod's namespace may be deleted with it: there is no place for its incident then, and never will
-    be."""
+    """Return whether the namespace is deleted: then there is no place for the incident, and never will be."""
     text = str(error)
     return (error.status == 404 and "namespaces" in text) or (
         error.status == 403 and "being terminated" in text

@@ -165,7 +165,7 @@ class Agent:
         log.info("agent stopped", node=config.node)
 
     def _adopt(self, thread: PublisherThread) -> None:
-        """With a new state, have the loop take over this node's incidents in the cluster, then publish."""
+        """Have the loop take over, with a new state, this node's incidents in the cluster, then publish."""
         client = ApiClient(self._config.api)
         backoff = Backoff()
         while True:

@@ -70,7 +70,8 @@ class Store(StateConnection):
         return BootRow(*row) if row else None
 
     def boot_before(self, boot_id: str, time: str) -> str | None:
-        """The boot that was running at `time`, as far as the agent was there to note it; never `boot_id`."""
+        """Return the boot that was running at `time`, as far as the agent was there to note it; never
+        `boot_id`."""
         row = self._execute(
             "SELECT boot_id FROM boot WHERE boot_id != ? AND since <= ? ORDER BY since DESC LIMIT 1",
             (boot_id, time),
@@ -98,7 +99,7 @@ class Store(StateConnection):
         return BootRow(boot_id, since, cursor, vmstat_base, 0, 0, 0)
 
     def counters(self, boot_id: str) -> dict[str, tuple[int, int | None]]:
-        """Cgroup -> (its kills that are accounted for, inode)."""
+        """Return cgroup -> (its kills that are accounted for, inode)."""
         rows = self._execute("SELECT path, kills, inode FROM counter WHERE boot_id = ?", (boot_id,))
         return {row[0]: (row[1], row[2]) for row in rows}
 
@@ -112,8 +113,8 @@ class Store(StateConnection):
             self._execute("DELETE FROM counter WHERE boot_id = ? AND path = ?", (boot_id, path))
 
     def move_cursor(self, boot_id: str, cursor: int, *, lost: int | None) -> None:
-        """Everything up to `cursor` is dealt with; `lost` are the records lost up to there, None to leave
-        that as it is."""
+        """Note that everything up to `cursor` is processed; `lost` are the records lost up to there, None to
+        leave that as it is."""
         self._execute(
             "UPDATE boot SET cursor = ?, lost = coalesce(?, lost) WHERE boot_id = ? AND cursor <= ?",
             (cursor, lost, boot_id, cursor),
@@ -208,7 +209,7 @@ class Store(StateConnection):
         return [_decode(row[0], RecordedKill) for row in rows][::-1]
 
     def incident_of_container(self, container_id: str) -> list[str]:
-        """Keys of the incidents that hold a kill of this container."""
+        """Return the keys of the incidents that hold a kill of this container."""
         rows = self._execute(
             "SELECT DISTINCT incident FROM kill WHERE container_id = ? AND incident IS NOT NULL",
             (container_id,),
@@ -269,7 +270,8 @@ class Store(StateConnection):
 
     def prune(self, *, before: str) -> None:
         """Forget published incidents whose last kill was before a time (RFC 3339), the oldest beyond the
-        newest KEPT_INCIDENTS, and what kubelet reported before that time."""
+        newest KEPT_INCIDENTS, what kubelet reported before that time, and kills of it whose pod is not
+        known."""
         with self.transaction():
             self._execute(
                 "DELETE FROM incident WHERE published >= version AND NOT undecided AND "
@@ -279,6 +281,10 @@ class Store(StateConnection):
                 (before, KEPT_INCIDENTS),
             )
             self._execute("DELETE FROM reported WHERE time < ?", (before,))
+            self._execute(
+                "DELETE FROM unidentified_kill WHERE id NOT IN (SELECT id FROM kill WHERE time >= ?)",
+                (before,),
+            )
 
     def note_reported(self, container_id: str, time: str) -> bool:
         """Note that kubelet reported this container OOMKilled; True the first time."""
@@ -355,7 +361,7 @@ class Store(StateConnection):
         )
 
     def adjustments(self) -> dict[tuple[int, int], tuple[int, int, str]]:
-        """(pid, start time in ticks) -> (original value, applied value, name of the rule)."""
+        """Return (pid, start time in ticks) -> (original value, applied value, name of the rule)."""
         rows = self._execute("SELECT pid, start_time, original, applied, name FROM adjustment")
         return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
 

@@ -325,3 +325,18 @@ def test_old_published_incidents_are_forgotten_and_unpublished_ones_kept(node: L
     node.pass_seconds(2)
     node.pass_seconds(8 * 86400, step=PRUNE_SECONDS)
     assert [*node.subjects] == ["/system.slice/waiting.service"]
+
+
+def test_kill_whose_pod_stays_unknown_is_not_looked_up_again(
+    node: LoopHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.loop.post(PodsListed([]))
+    node.log.kill(CGROUP)
+    node.pass_seconds(60)
+    node.restart()
+    looked_up = []
+    real = node.store.kill
+    monkeypatch.setattr(node.store, "kill", lambda kill_id: looked_up.append(kill_id) or real(kill_id))
+    node.loop.post(PodsListed([]))
+    node.pass_seconds(60)
+    assert looked_up == []

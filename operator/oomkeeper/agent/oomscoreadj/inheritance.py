@@ -21,21 +21,23 @@ class Held(NamedTuple):
 
 
 def relatives_of(pids: Sequence[int], held: Mapping[int, tuple[int, Held]]) -> dict[int, Held]:
-    """What is held of these processes, by pid, the oldest first. `held`: pid -> start time and row."""
+    """Return what is noted of these processes, by pid, the oldest first. `held`: pid -> start time and
+    row."""
     known = sorted((pid for pid in pids if pid in held), key=lambda pid: held[pid][0])
     return {pid: held[pid][1] for pid in known}
 
 
 def inherited(process: Process, relatives: Mapping[int, Held]) -> int | None:
-    """What a process of which nothing is noted would have without us, if it was born with a value of ours:
-    its parent's original value, or where the parent is gone that of the oldest of its container."""
+    """Return the value that a process without a note would have without oomkeeper, if it was born with a
+    value of ours: its parent's original value, or where the parent is gone that of the oldest of its
+    container."""
     parent = relatives.get(process.parent)
     rows = ([parent] if parent else []) + [*relatives.values()]
     return next((row.original for row in rows if row.applied == process.adj), None)
 
 
 def heirs_of(parents: Mapping[int, Held], *, proc: Path) -> Iterator[tuple[Process, Held]]:
-    """Children of these processes, and theirs, that have the value of ours and have stayed in their parent's
+    """Yield the descendants of these processes that have our value and have stayed in their parent's
     place. A container's first process has its runtime's daemon for parent, and may have the same value by
     chance: it is in another place."""
     children: dict[int, list[Process]] = {}
@@ -64,7 +66,7 @@ def _cgroup(pid: int, *, proc: Path) -> str | None:
 
 
 def _same_place(parent: str | None, child: str | None) -> bool:
-    """The same cgroups, or somewhere in the same container."""
+    """Return whether both are in the same cgroups, or somewhere in the same container."""
     if parent is None or child is None:
         return False
     ids = _CONTAINER.findall(child)
