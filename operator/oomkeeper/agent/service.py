@@ -63,10 +63,17 @@ class StatusReporter(LoopListener):
         self._thread = thread
         self._client = client
         self._status: OOMNodeStatus | None = None
+        self._clock_skew_seconds: float | None = None
+        self._answered = False
 
     def incidents_changed(self) -> None:
         """Wake the publisher."""
         self._thread.wake()
+
+    def server_answered(self, clock_skew_seconds: float | None) -> None:
+        """Note the first answer of the API server, with what it tells of the clocks."""
+        self._clock_skew_seconds = clock_skew_seconds
+        self._answered = True
 
     def node_added(self) -> None:
         """Write the status in full: the OOMNode may be another object than before."""
@@ -74,11 +81,15 @@ class StatusReporter(LoopListener):
         self._thread.wake()
 
     def node_changed(self, view: NodeView) -> None:
-        """Offer the node's status as it is now."""
+        """Offer the node's status as it is now. Before the API server has answered, none can be published,
+        and the condition on the clock would be written twice."""
+        if not self._answered:
+            return
+        skew = self._client.clock_skew_seconds
         view = replace(
             view,
             rejections=self._publisher.rejections,
-            clock_skew_seconds=self._client.clock_skew_seconds,
+            clock_skew_seconds=self._clock_skew_seconds if skew is None else skew,
         )
         self._status = build_status(view, before=self._status, now=rfc3339(time.time()))
         self._publisher.offer_status(self._status)
@@ -154,6 +165,7 @@ class Agent:
 
         log.info("agent started", node=config.node, state=store.path)
         watch.start()
+        threading.Thread(target=self._compare_clocks, args=(reporter,), name="clock", daemon=True).start()
         if store.note(ADOPTED_NOTE, bool):
             thread.start()
         else:
@@ -163,6 +175,22 @@ class Agent:
         thread.stop(wait_seconds=3.0)
         client.close()
         log.info("agent stopped", node=config.node)
+
+    def _compare_clocks(self, reporter: StatusReporter) -> None:
+        """Wait for the API server's first answer, whatever it is: each one carries the server's time."""
+        client = ApiClient(self._config.api)
+        backoff = Backoff()
+        while True:
+            try:
+                client.get("/version")
+                break
+            except ApiError as error:
+                if error.status is not None:
+                    break
+                time.sleep(backoff.failed(retry_after_seconds=error.retry_after_seconds))
+        reporter.server_answered(client.clock_skew_seconds)
+        client.close()
+        self._inbox.post(PublishingChanged())
 
     def _adopt(self, thread: PublisherThread) -> None:
         """Have the loop take over, with a new state, this node's incidents in the cluster, then publish."""

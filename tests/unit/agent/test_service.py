@@ -38,6 +38,7 @@ class FakeCluster:
         self.oomnodes: list[Any] = [ITEM]
         self.incidents: list[Any] = []
         self.applied: dict[str, Any] = {}
+        self.writes: list[tuple[str, Any]] = []
         self.lock = threading.Lock()
 
     def answer(self, one: Exchange) -> None:
@@ -45,6 +46,7 @@ class FakeCluster:
         if one.method == "PATCH":
             with self.lock:
                 self.applied[path] = one.body
+                self.writes.append((path, one.body))
             one.json(one.body)
         elif "watch=" in one.path:
             one.start(length=10**6)
@@ -163,3 +165,14 @@ def test_stored_oomnode_survives_an_agent_that_was_never_told_otherwise(node: No
     store.close()
     node.start("http://127.0.0.1:9")
     eventually(lambda: swappiness(node) == 10, seconds=20)
+
+
+def test_first_status_has_every_condition_decided(node: Node) -> None:
+    cluster = FakeCluster()
+    with server(cluster.answer) as url:
+        node.start(url)
+        eventually(lambda: cluster.status(), seconds=20)
+        written = [one["status"] for path, one in cluster.writes if path.endswith("oomnodes/node-a/status")]
+        decided = {one["type"]: one["status"] for one in written[0]["conditions"]}
+        assert decided["ClockInSync"] == "True"
+        node.stop()
