@@ -148,6 +148,13 @@ def test_whole_report_with_prefix_is_read(prefix: Callable[[int], str], lines: l
     assert kill.complete
 
 
+@pytest.mark.parametrize("quote", ['    "message": "{}",', '{{"message":"{}"}}', "x: {}"])
+def test_choice_and_kill_in_one_message_are_one_kill(quote: str) -> None:
+    chosen = "Memory cgroup out of memory: Kill process 7 (a b) score 9 or sacrifice child"
+    (kill,) = kills_in(quote.format(rf"{chosen}\nKilled process 7 (a b) {SIZES}"))
+    assert [victim.anon_rss_bytes for victim in kill.victims] == [500 * 1024]
+
+
 @pytest.mark.parametrize("prefix", ["{}:", "host1: ", "kern.log:{}:"])
 def test_truncated_header_behind_a_prefix_does_not_absorb_the_next_lines(prefix: str) -> None:
     lines = [

@@ -9,7 +9,7 @@ from .markup import strip_closers
 _SENTENCE = lazy(
     rb"(?:Memory cgroup out of memory|Out of memory(?: \(oom_kill_allocating_task\))?): "
     rb"(?:[Kk]ill(?:ed)? process \d|OOM victim \d)"
-    rb"|(?<![\w:])(?<!memory: )Kill(?:ed)? process \d+(?:, UID \d+,)? \(.{0,64}?\),?"
+    rb"|(?:(?<![\w:])(?<!memory: )|(?<=\\n))Kill(?:ed)? process \d+(?:, UID \d+,)? \(.{0,64}?\),?"
     rb"(?: UID \d+,)? (?:total-vm|vsz|score )"
     rb"|Out of memory and no killable processes"
     rb"|Kernel panic - not syncing: (?:[Oo]ut of memory|System is deadlocked on memory)"
