@@ -228,11 +228,18 @@ def test_cut_off_event_is_delivered_by_the_next_watch(
     assert proxy.count("LIST") == 1
 
 
+@pytest.mark.parametrize(
+    "silence",
+    [Exchange.hang, lambda one: one.forward(hang_after=1)],
+    ids=["from the start", "after the first event"],
+)
 def test_silent_watch_is_replaced(
-    proxy: FaultProxy, pods: Pods, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, pods: Pods, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, silence: Fault
 ) -> None:
     monkeypatch.setattr(client_module, "WATCH_SILENCE_SECONDS", 2.0)
-    meet(proxy, times(2, "WATCH", Exchange.hang))
+    meet(proxy, times(2, "WATCH", silence))
+    cluster.make_pod()
+    time.sleep(0.5)
     cluster.make_pod()
     eventually(lambda: pods.known == cluster.pods())
     assert proxy.count("LIST") == 1

@@ -256,9 +256,23 @@ def test_silent_watch_is_given_up_and_continued(monkeypatch: pytest.MonkeyPatch)
         one.send(line("ADDED", "one", "15"))
         one.wait_until_closed()
 
-    run = followed(silent)
+    def silent_from_the_start(one: Exchange) -> None:
+        one.start(length=10**6)
+        one.wait_until_closed()
+
+    run = followed(silent, silent_from_the_start, silent_from_the_start)
     assert run.events == [("ADDED", "one")]
-    assert run.watch_versions[:2] == ["10", "15"]
+    assert run.watch_versions == ["10", "15", "15", "15"]
+    assert run.reflector.waits == [1, 1, 1], (
+        "a quiet watch is no failure: an idle API server sends no bookmarks"
+    )
+
+
+def test_watch_without_an_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "WATCH_SILENCE_SECONDS", 0.2)
+    run = followed(*[lambda one: one.wait_until_closed()] * 3)
+    assert run.reflector.waits == [1, 2, 4]
+    assert run.list_versions == ["0"]
 
 
 def test_unknown_event_types_are_passed_over() -> None:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 import urllib3
+from urllib3.exceptions import ReadTimeoutError
 
 from oomkeeper.connection.config import ApiConfig
 
@@ -16,8 +17,9 @@ from .transport import Transport, check_object_size, chunks, lines, whole
 
 WATCH_SILENCE_SECONDS = 65.0
 """Longest silence of a watch. The API server sends a bookmark about every 60 s (defaultBookmarkFrequency in
-k8s.io/apiserver/pkg/storage/cacher, with up to 1.25 s of timer jitter): after a longer silence an
-intermediary has lost the connection to it and still acknowledges ours."""
+k8s.io/apiserver/pkg/storage/cacher, with up to 1.25 s of timer jitter). A longer silence may mean that an
+intermediary has lost the connection to it and still acknowledges ours. It may also mean nothing: a cache that
+has seen no event since the API server started sends no bookmarks."""
 _ITEM = TypeVar("_ITEM")
 
 
@@ -38,6 +40,10 @@ class WatchEvent(msgspec.Struct):
 
     type: str
     object: msgspec.Raw
+
+
+class WatchSilentError(Exception):
+    """An open watch delivered nothing for so long that it may be dead. The next one shows."""
 
 
 class ApiClient:
@@ -97,7 +103,7 @@ class ApiClient:
         """Yield watch events until the server ends the watch, after `timeout_seconds` at the latest.
 
         Raises ApiError; an ERROR event is raised with the status that it carries (410: the version is too
-        old).
+        old). Raises WatchSilentError when an open watch delivers nothing for WATCH_SILENCE_SECONDS.
         """
         query |= {
             "watch": "1",
@@ -117,6 +123,8 @@ class ApiClient:
                     yield event
             except msgspec.MsgspecError as error:
                 raise ApiError(f"watch {path}: not a watch event: {error}") from error
+            except ReadTimeoutError as error:
+                raise WatchSilentError(f"watch {path}: silent for {WATCH_SILENCE_SECONDS:.0f} s") from error
             finally:
                 self._watching = None
 

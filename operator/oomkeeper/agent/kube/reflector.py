@@ -25,7 +25,7 @@ import msgspec
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 
-from .client import ApiClient, ApiConfig, WatchEvent
+from .client import ApiClient, ApiConfig, WatchEvent, WatchSilentError
 from .errors import ApiError
 
 log = get_logger(__name__)
@@ -152,6 +152,9 @@ class Reflector(Generic[_ITEM]):
                 self._handle(event)
                 delivered = True
                 self._works()
+        except WatchSilentError:
+            self._works()  # the server accepted it; whether it still lives the next one shows
+            return
         except ApiError as error:
             if error.status == _GONE:
                 self._list_due = True
