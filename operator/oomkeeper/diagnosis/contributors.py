@@ -116,7 +116,10 @@ def _v1_parts(memory: MemoryFacts) -> Parts:
         ContributorName.SHARED_MEMORY: (shmem, None),
         ContributorName.DIRTY_PAGE_CACHE: (dirty, None),
         ContributorName.PAGE_CACHE: (cache - shmem - dirty, None),
-        ContributorName.KERNEL_SLAB: (kmem, "all kernel memory (slab, stacks, page tables)" if kmem else None),
+        ContributorName.KERNEL_SLAB: (
+            kmem,
+            "all kernel memory (slab, stacks, page tables)" if kmem else None,
+        ),
     }
 
 
