@@ -104,6 +104,8 @@ class SysctlEnforcer:
                 released[key] = value
                 if status is not None:
                     statuses[key] = replace(status, actual=value, state=_audit_state(status, value))
+            elif status is None:
+                statuses[key] = self._unreleased(key, notes[key])
         persist = {
             one.name: one
             for one in wanted
@@ -304,6 +306,21 @@ class SysctlEnforcer:
             value = note.original
         self._store.drop_sysctl(key)
         return value
+
+    def _unreleased(self, key: str, note: SysctlNote) -> ObservedSysctl:
+        """Return the status of a key that no policy sets any more and that could not be restored yet."""
+        return ObservedSysctl(
+            name=key,
+            desired=note.original,
+            actual=self._value(key),
+            original=note.original,
+            policy=note.policy or None,
+            mode=Mode.ENFORCE,
+            state=SysctlState.PENDING,
+            reason="NotRestored",
+            message=f"no policy sets it any more, but the original value {note.original} could not be written "
+            "yet; retried",
+        )
 
     def _value(self, key: str) -> int | None:
         """Return a value in force; None where it cannot be read."""

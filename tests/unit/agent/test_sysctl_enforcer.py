@@ -193,6 +193,17 @@ def test_audit_restores_the_value_set_by_enforce(host: Host) -> None:
     assert (view.state, view.actual, host.value()) == ("Audited", FOUND, FOUND)
 
 
+def test_value_that_cannot_be_restored_stays_in_the_status_until_it_is(host: Host) -> None:
+    host.pass_(TEN)
+    host.sysctls.refuses = "cannot set it: Read-only file system"
+    [status] = host.pass_().statuses
+    assert (status.name, status.actual, status.original) == (SWAPPINESS, 10, FOUND)
+    assert (status.state, status.reason, status.policy) == ("Pending", "NotRestored", "ten")
+    host.sysctls.refuses = None
+    assert host.pass_().statuses == ()
+    assert host.value() == FOUND
+
+
 def test_unwritable_drop_in_is_reported_and_the_value_is_in_force(host: Host) -> None:
     (host.etc / "sysctl.d").write_text("a file where a folder should be")
     kept = host.pass_(replace(TEN, persistence="Persistent"))
