@@ -318,8 +318,8 @@ class SysctlEnforcer:
             mode=Mode.ENFORCE,
             state=SysctlState.PENDING,
             reason="NotRestored",
-            message=f"no policy sets it any more, but the original value {note.original} could not be written "
-            "yet; retried",
+            message=f"no policy sets it any more, but the original value {note.original} could not be "
+            "written yet; retried",
         )
 
     def _value(self, key: str) -> int | None:
