@@ -1,6 +1,8 @@
 """From lines to records: decide for each line whether it begins a record, continues one, or comes from
 another program."""
 
+from operator import attrgetter
+
 from oomkeeper.model.log import LogRecord
 
 from ..escapes import decode_kmsg, decode_rsyslog
@@ -38,6 +40,7 @@ _QUOTE_DEPTH = 3
 _FRAGMENT_RECORDS = 5
 """How far back the record of a pr_cont() piece may be."""
 _new = tuple.__new__
+_IS_KERNEL = attrgetter("kernel")
 _INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
 
 
@@ -104,7 +107,7 @@ class Assembler:
         held = self._last if keep_last and self._last >= 0 else len(self._out)
         done, self._out = self._out[:held], self._out[held:]
         self._last = 0 if self._out else -1
-        kernel = sum(record.kernel for record in done)
+        kernel = sum(map(_IS_KERNEL, done))
         self._counts.kernel += kernel
         self._counts.foreign += len(done) - kernel
         return done
@@ -112,8 +115,11 @@ class Assembler:
     def _line(self, line: bytes) -> None:
         if line[:1] == b"[" and not self._entries.active:
             # printk's stamp or a row of the task table: what follows does not apply to it.
-            if TABLE_ROW_START.match(line):
-                self._bare(line)
+            if self._kind is None and TABLE_ROW_START.match(line):
+                if self._last >= 0 and self._out[self._last].text[:1] == b"[":
+                    self._plain(line, len(line))  # a row after a row or the title, as most lines of a report
+                else:
+                    self._bare(line)
             elif (frame := parse_dmesg(line)) is not None:
                 self._begin(frame, len(line))
             else:

@@ -91,8 +91,9 @@ class ReportAssembler:
 
     def feed_all(self, records: Iterable[LogRecord]) -> Iterator[Kill]:
         """Take all records and yield what `feed` returns for each."""
+        feed = self.feed
         for record in records:
-            if kills := self.feed(record):
+            if kills := feed(record):
                 yield from kills
 
     def lost(self, records: int) -> None:

@@ -52,7 +52,7 @@ def parse_dmesg(line: bytes) -> Frame | None:
     if line[:1] == b"[":
         if (usual := _USUAL_STAMP.match(line)) and b"\\x" not in line:
             text = line[usual.end() :]
-            if _MONOTONIC.match(text) is None:
+            if b": " not in text or _MONOTONIC.match(text) is None:
                 seconds, microseconds, caller = usual.groups()
                 usec = int(seconds + microseconds)
                 record = _new(LogRecord, (text, usec, None, None, caller, None, True, False))
