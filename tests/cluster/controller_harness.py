@@ -298,10 +298,11 @@ class Harness:
         }
 
     def events(self) -> list[Json]:
+        """Return the Events about kills."""
         return [
             event
             for event in self.list("/api/v1/namespaces/default/events")
-            if event["reportingComponent"] == "oomkeeper"
+            if event["reportingComponent"] == "oomkeeper" and event["reason"] == "OOMKilled"
         ]
 
 

@@ -81,14 +81,16 @@ def test_kubectl_describe_shows_the_kill_of_a_pod(harness: Harness) -> None:
     uid = harness.get("/api/v1/namespaces/default/pods/eater")["metadata"]["uid"]
     incident = harness.kill("eater-app-1b", node="n", pod="eater")
     harness.delete(f"{INCIDENTS}/eater-app-1b")
-    spec = incident["spec"] | {"pod": {"name": "eater", "uid": uid}}
+    kills = [kill | {"podUID": uid} for kill in incident["status"]["kills"]]
     head = {
         "apiVersion": "oomkeeper.dev/v1alpha1",
         "kind": "OOMIncident",
         "metadata": {"name": "eater-app-2b", "namespace": "default"},
     }
-    harness.apply(f"{INCIDENTS}/eater-app-2b", head | {"spec": spec})
-    harness.apply(f"{INCIDENTS}/eater-app-2b/status", head | {"status": incident["status"]})
+    harness.apply(f"{INCIDENTS}/eater-app-2b", head | {"spec": incident["spec"]})
+    harness.apply(
+        f"{INCIDENTS}/eater-app-2b/status", head | {"status": incident["status"] | {"kills": kills}}
+    )
     eventually(lambda: "OOMKilled" in harness.plane.kubectl("describe", "pod", "eater"))
     harness.plane.kubectl("delete", "pod", "eater", "--force", "--grace-period=0")
 

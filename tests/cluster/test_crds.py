@@ -298,7 +298,7 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
         POLICY,
         {
             "MODE": "Audit",
-            "SUSPENDED": "false",
+            "SUSPENDED": "true",
             "PRIORITY": "-5",
             "MATCHED": "7",
             "INSYNC": "1",
