@@ -17,8 +17,10 @@ class Scenario:
     obj: Json
     container: str
     causes: tuple[str, ...]
-    """Which limit the kernel may meet: two where the pod's and the container's are the same number."""
+    """Causes that the kernel's choice of a limit may lead to."""
     limit_mib: int
+    levels: tuple[str, ...] = ("Container", "Pod")
+    """Where the kernel may count the limit: with one container, usually at the pod's cgroup."""
     visibility: str = "Reported"
     victim: str = "tail"
     contributor: str = "Anonymous"
@@ -57,12 +59,14 @@ SCENARIOS = {
         obj=pod("one-of-two", container("quiet", REST), container("hungry", EAT)),
         container="hungry",
         causes=("ContainerLimit",),
+        levels=("Container",),
         limit_mib=32,
     ),
     "init-container": Scenario(
         obj=pod("init-container", container("app", REST, limit=None), init=[container("prepare", EAT)]),
         container="prepare",
         causes=("ContainerLimit",),
+        levels=("Container",),
         limit_mib=32,
     ),
     "sidecar": Scenario(
@@ -74,6 +78,7 @@ SCENARIOS = {
         ),
         container="proxy",
         causes=("ContainerLimit",),
+        levels=("Container",),
         limit_mib=32,
     ),
     "child": Scenario(
@@ -131,6 +136,7 @@ SCENARIOS = {
         ),
         container="eats",
         causes=("PodLimit",),
+        levels=("Pod",),
         limit_mib=48,
     ),
     "job": Scenario(
