@@ -26,7 +26,10 @@ else
 fi
 echo "LAB-UP $(uname -r) $(cut -d' ' -f1 /proc/uptime)" >&3
 for name in $cases; do
-	sh /lab/run.sh "$name"
+	[ "$name" = trace ] || sh /lab/run.sh "$name"
 done
+case " $cases " in
+*" trace "*) sh /lab/trace.sh ;;
+esac
 # Without a sync: the disk for dirty pages takes its time.
 poweroff -n -f

@@ -1,6 +1,7 @@
 """The four events that oomkeeper asks for, as typed records.
 
-    oom/mark_victim             the OOM killer chose a process (since 4.10; more than its pid since 6.8)
+    oom/mark_victim             the OOM killer chose a process (since 4.10; more than its pid since 6.8 and
+                                in the later releases of 6.1)
     signal/signal_generate      a signal was sent (since 2.6.33)
     cgroup/cgroup_attach_task   a process was moved to a cgroup (since 4.13)
     task/task_newtask           a process or thread was made (since 3.3)
