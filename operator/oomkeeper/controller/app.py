@@ -60,11 +60,12 @@ async def run(options: Options) -> None:
     )
     reconciler = Reconciler(api=api, cache=ClusterCache(), agents=agents, bounds=options.bounds)
     try:
+        stop = asyncio.Event()
         restarts = Backoff()
         delay_seconds = 0.0
-        while await _listed(reconciler, after_seconds=delay_seconds):
+        while await _listed(reconciler, stop=stop, after_seconds=delay_seconds):
             started = time.monotonic()
-            if await _serve(reconciler, options=options, config=config):
+            if await _serve(reconciler, stop=stop, options=options, config=config):
                 break
             if time.monotonic() - started > _LASTING_SECONDS:
                 restarts.succeeded()
@@ -74,10 +75,9 @@ async def run(options: Options) -> None:
     _log.info("controller stopped")
 
 
-async def _listed(reconciler: Reconciler, *, after_seconds: float) -> bool:
+async def _listed(reconciler: Reconciler, *, stop: asyncio.Event, after_seconds: float) -> bool:
     """List everything after a delay, which also waits until the custom resources are served. Return False if
     stopped by a signal before."""
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # kopf replaces both once it runs
         loop.add_signal_handler(number, stop.set)
@@ -96,12 +96,16 @@ async def _listed(reconciler: Reconciler, *, after_seconds: float) -> bool:
     return True
 
 
-async def _serve(reconciler: Reconciler, *, options: Options, config: Callable[[], ApiConfig]) -> bool:
+async def _serve(
+    reconciler: Reconciler, *, stop: asyncio.Event, options: Options, config: Callable[[], ApiConfig]
+) -> bool:
     """Run kopf and the reconciler; when one ends, the other is ended.
 
     Return True if stopped by a signal, False if kopf gave up, as it does when a custom resource is no longer
     served.
     """
+    # A signal that comes before kopf has replaced the handlers. Not kopf's stop_flag, for which it waits 5 s.
+    stopping = asyncio.create_task(stop.wait(), name="stop")
     work = asyncio.create_task(reconciler.run(), name="reconciler")
     registry = handlers(reconciler, login=Login(config=config))
 
@@ -122,9 +126,10 @@ async def _serve(reconciler: Reconciler, *, options: Options, config: Callable[[
         name="kopf",
     )
     _log.info("controller started", namespace=options.namespace)
-    await asyncio.wait((work, watches), return_when=asyncio.FIRST_COMPLETED)
-    if work.done() and not work.cancelled():  # failed: it never returns
+    await asyncio.wait((work, watches, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if stopping.done() or (work.done() and not work.cancelled()):  # work failed: it never returns
         watches.cancel()
+    stopping.cancel()
     work.cancel()
     await asyncio.wait((work, watches))
     if not work.cancelled():

@@ -20,6 +20,7 @@ class Exchange:
         self._handler = handler
         self.path = handler.path
         self.method = handler.command
+        self.content_type = "application/json"
         self.headers = handler.headers
         self.token = handler.headers.get("Authorization")
         self.port: int = handler.client_address[1]
@@ -48,6 +49,7 @@ class Exchange:
         """Send the head of an answer, whose body `send` sends piece by piece."""
         self._handler.send_response(status)
         self._handler.send_header("Content-Length", str(length))
+        self._handler.send_header("Content-Type", self.content_type)
         for name, value in (headers or {}).items():
             self._handler.send_header(name, value)
         self._handler.end_headers()
