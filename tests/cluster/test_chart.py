@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import urllib.error
 from collections.abc import Iterator
@@ -88,10 +87,8 @@ def test_container_arguments_are_options_of_the_program(renderer: Helm) -> None:
         for workload in of_kind(objects, kind):
             [container] = workload["spec"]["template"]["spec"]["containers"]
             verb, *options = container["args"]
-            parser = argparse.ArgumentParser()
-            import_module(f"oomkeeper.cli.{verb}").add_arguments(parser)
-            # Exits where an option is unknown or a value is none of its choices.
-            parser.parse_args(options)
+            # Raises UsageError for an unknown option and for a value that is none of its choices.
+            import_module(f"oomkeeper.cli.{verb}").command.make_context(verb, options)
 
 
 def test_agent_mounts_only_documented_host_paths(renderer: Helm) -> None:
