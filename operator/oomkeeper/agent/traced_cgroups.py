@@ -30,9 +30,16 @@ UNCLAIMED_NS = 10_000_000_000
 class TracedCgroups:
     """Reads the instance. Used from the observer's thread and the loop's."""
 
-    def __init__(self, tracefs: Path, *, namespace: CgroupNamespace, shared: SharedKernel) -> None:
+    def __init__(
+        self,
+        tracefs: Path,
+        *,
+        namespace: CgroupNamespace,
+        shared: SharedKernel,
+        instance: str = INSTANCE,
+    ) -> None:
         """Raises InstanceBusyError and TracefsUnavailableError."""
-        self._instance = TraceInstance(tracefs, INSTANCE, events=EVENTS, buffer_kib=BUFFER_KIB)
+        self._instance = TraceInstance(tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB)
         self._processes = ProcessCgroups(namespace)
         self._shared = shared
         self._victims: defaultdict[int, deque[ChosenVictim]] = defaultdict(deque)

@@ -25,9 +25,9 @@ REMEMBERED = 4096
 class TracedKills:
     """Reads the instance. Used from the loop's thread."""
 
-    def __init__(self, tracefs: Path) -> None:
+    def __init__(self, tracefs: Path, *, instance: str = INSTANCE) -> None:
         """Raises InstanceBusyError and TracefsUnavailableError."""
-        self._instance = TraceInstance(tracefs, INSTANCE, events=EVENTS, buffer_kib=BUFFER_KIB)
+        self._instance = TraceInstance(tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB)
         self._pairs = KillPairs()
         self.lost = self._instance.lost()
         """Records that were overwritten before they were read, since the instance was made."""

@@ -42,9 +42,13 @@ class KernelTracing:
         try:
             if self._tracefs is None:
                 self._tracefs = Tracefs.find(self._where)
-            self.kills = self.kills or TracedKills(self._tracefs.root)
+            kills, cgroups = instance_names(in_container=self._shared.container_id is not None)
+            self.kills = self.kills or TracedKills(self._tracefs.root, instance=kills)
             self.cgroups = self.cgroups or TracedCgroups(
-                self._tracefs.root, namespace=CgroupNamespace(self._hierarchy), shared=self._shared
+                self._tracefs.root,
+                namespace=CgroupNamespace(self._hierarchy),
+                shared=self._shared,
+                instance=cgroups,
             )
         except TracefsUnavailableError as error:
             if self.problem is None:
@@ -94,7 +98,7 @@ class KernelTracing:
         tracing = self.kills is not None or self.cgroups is not None
         self.close()
         if tracing:
-            remove_trace_instances(tracefs=self._where)
+            remove_trace_instances(tracefs=self._where, in_container=self._shared.container_id is not None)
 
     def close(self) -> None:
         """Stop reading; the instances stay and go on recording."""
@@ -105,14 +109,24 @@ class KernelTracing:
             self._tracefs.close()
 
 
-def remove_trace_instances(*, tracefs: Path) -> None:
+def instance_names(*, in_container: bool) -> tuple[str, str]:
+    """Return the names of the instances of kills and of cgroups.
+
+    The agents of nodes that are containers (kind) share a pair, which one of them reads, so that the
+    machine's own agent never has to do without.
+    """
+    names = traced_kills.INSTANCE, traced_cgroups.INSTANCE
+    return (f"{names[0]}-node", f"{names[1]}-node") if in_container else names
+
+
+def remove_trace_instances(*, tracefs: Path, in_container: bool = False) -> None:
     """Remove the instances from the kernel. One that a running agent reads stays."""
     try:
         found = Tracefs.find(tracefs)
     except TracefsUnavailableError:
         return  # then there are none
     try:
-        for name in (traced_kills.INSTANCE, traced_cgroups.INSTANCE):
+        for name in instance_names(in_container=in_container):
             remove_instance(found.root, name)
     except TracefsUnavailableError as error:
         log.warning("trace instance not removed", error=error)
