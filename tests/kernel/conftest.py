@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oomkeeper.agent.tracing import remove_trace_instances
 from tests.kernel.harness import Cgroup, Eater, Node, await_reports, cgroups, why_not
 
 HERE = Path(__file__).parent
@@ -51,3 +52,4 @@ def node(tmp_path: Path) -> Iterator[Node]:
     yield made
     if made.running:
         made.kill()
+    remove_trace_instances(tracefs=Path("/sys/kernel/tracing"))
