@@ -101,6 +101,7 @@ bench: venv  ## measure, and print the figures that bench/README.md quotes
 
 crds: venv  ## generate crds/ and package resources from the models
 	$(BIN)/python -m oomkeeper.api.generate
+	$(BIN)/python -m oomkeeper.api.document
 
 UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 

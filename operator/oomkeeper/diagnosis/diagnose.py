@@ -17,9 +17,8 @@ from .advice import advise
 from .allocator import Shortage, judge_allocator
 from .binding import Binding, find_binding
 from .case import Case, resident_bytes
-from .children import outside_children_bytes
 from .contributors import contributors_of
-from .level import place_of, qos_hint
+from .level import name_equal_limit, place_of, qos_hint
 from .outcome import outcome_of
 from .page_fault import by_page_fault
 from .summary import summarize
@@ -66,7 +65,7 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
         shortage=verdict.shortage,
         contributors=contributors,
     )
-    case = _named_for_the_reader(case)
+    case = name_equal_limit(case)
     uncertain = [*verdict.uncertain]
     if kill.scope is Scope.MEMCG and binding.uncertain and verdict.cause is not Cause.EXTERNAL_POLICY:
         uncertain.append(binding.uncertain)
@@ -108,17 +107,6 @@ def diagnose(kill: Kill, *, node: NodeFacts | None = None, pod: PodFacts | None 
         advice=advise(case),
         uncertain=tuple(uncertain),
     )
-
-
-def _named_for_the_reader(case: Case) -> Case:
-    """Name a pod's limit as its container's where both are the same number: the container's limit is what
-    people set. The level still says that the kernel counted it at the pod's cgroup. Where the report shows
-    that much of the memory belongs to no container, the pod stays the cause."""
-    if case.cause is not Cause.POD_LIMIT or case.equal_container is None:
-        return case
-    if outside_children_bytes(case.kill, case.binding.usage_bytes) is not None:
-        return case
-    return case._replace(cause=Cause.CONTAINER_LIMIT)
 
 
 def _decide(kill: Kill, node: NodeFacts | None) -> _Verdict:

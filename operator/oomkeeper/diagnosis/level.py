@@ -1,7 +1,8 @@
 """Decide which cgroup reached its limit, relative to the victim: B (`oom_memcg`) against V (`task_memcg`).
 
 Kubernetes first, by kubelet's own names (pkg/kubelet/cm); then a cgroup that contains a whole node (kind,
-LXC); then any cgroup."""
+LXC); then any cgroup. A pod's limit that equals its one container's is named as the container's
+(`name_equal_limit`)."""
 
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from oomkeeper.kernel.lazy import lazy
 from ..kernel.cgroup.kubepods import parse_kube_cgroup
 from ..model.cause import Cause, Confidence, Level
 from ..model.kill import Kill
+from .case import Case
+from .children import outside_children_bytes
 
 _SEGMENTS = {
     "container": (Cause.CONTAINER_LIMIT, Level.CONTAINER),
@@ -121,3 +124,14 @@ def qos_hint(kill: Kill) -> str | None:
     else:
         name = "a Guaranteed"
     return f"On a Kubernetes node, the victim's oom_score_adj of {adj} indicates a container of {name} pod."
+
+
+def name_equal_limit(case: Case) -> Case:
+    """Return the case with a pod's limit named as its container's where both are the same number: the
+    container's limit is what people set. The level still says that the kernel counted it at the pod's cgroup.
+    Where the report shows that much of the memory belongs to no container, the pod stays the cause."""
+    if case.cause is not Cause.POD_LIMIT or case.equal_container is None:
+        return case
+    if outside_children_bytes(case.kill, case.binding.usage_bytes) is not None:
+        return case
+    return case._replace(cause=Cause.CONTAINER_LIMIT)
