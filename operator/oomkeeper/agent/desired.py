@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from oomkeeper.model.policy import Mode, OnRelease, Persistence
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl
 from oomkeeper.resources.record import read
 

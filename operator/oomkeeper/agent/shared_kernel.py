@@ -8,7 +8,7 @@ same appointment decides who adjusts processes that are in no node's container."
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.kubepods import parse_own_cgroup
-from oomkeeper.kernel.shared_kernel import (
+from oomkeeper.kernel.node_container import (
     has_kernel_pids,
     in_some_container,
     node_container_id,

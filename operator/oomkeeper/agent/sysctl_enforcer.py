@@ -16,7 +16,7 @@ from oomkeeper.kernel.meminfo import NodeMemory
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.policy import Mode, OnRelease, Persistence, SysctlState
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from oomkeeper.resources.oomnode import DesiredSysctl, ObservedSysctl
 
 from .clock import rfc3339

@@ -6,7 +6,7 @@ limit panic the node (mm/oom_kill.c check_panic_on_oom); and a panic with kernel
 (kernel/panic.c).
 """
 
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from oomkeeper.resources.oomnode import DesiredSysctl
 
 from .kubelet import KubeletFacts

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from oomkeeper.model.sysctl import SYSCTLS
+from oomkeeper.model.sysctl_allow_list import SYSCTLS
 
 from . import KINDS
 from .crd import crd
@@ -21,7 +21,7 @@ from .problems import model_in
 from .rules import VALIDATIONS
 from .selector import LabelSelector
 from .structural import Schema
-from .sysctls import range_text
+from .sysctl_schema import range_text
 
 BEGIN = "<!-- fields -->"
 END = "<!-- end of fields -->"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from oomkeeper.model.cause import Cause
 from oomkeeper.model.policy import AdjustmentState, Mode, OnRelease, Persistence, SysctlState
-from oomkeeper.model.sysctl import SYSCTLS
+from oomkeeper.model.sysctl_allow_list import SYSCTLS
 
 from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
@@ -15,7 +15,7 @@ from .oomincident import FullHour
 from .oompolicy import Acknowledgements
 from .rules import ListMap
 from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Quantity, Timestamp, Token
-from .sysctls import SysctlName, item_rule
+from .sysctl_schema import SysctlName, item_rule
 
 
 class DesiredSysctl(ApiModel):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from oomkeeper.model.cause import Cause
 from oomkeeper.model.policy import Acknowledgement, Mode, OnRelease, Persistence
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 
 from .adjustment import OOMScoreAdjustment
 from .base import ApiModel
@@ -15,7 +15,7 @@ from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .rules import Checked, ListMap, ListSet, Rule
 from .scalars import Count, DnsLabel, DurationRange, Name, Namespace, Timestamp, Token
 from .selector import LabelSelector
-from .sysctls import SysctlMap, SysctlName
+from .sysctl_schema import SysctlMap, SysctlName
 
 Acknowledgements = Annotated[tuple[Acknowledgement, ...], Field(max_length=3), ListSet()]
 

@@ -10,7 +10,7 @@ from oomkeeper.agent.enforcement import SYSCTLS_NOTE
 from oomkeeper.agent.store import Account, StateError, Store
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls
 from oomkeeper.model.policy import SysctlState
-from oomkeeper.model.sysctl import SYSCTLS
+from oomkeeper.model.sysctl_allow_list import SYSCTLS
 from oomkeeper.resources.oomnode import ObservedSysctl
 
 from .errors import BadInput

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 
 from .bounded_read import UnsuitableFileError, read_bytes, read_text
 

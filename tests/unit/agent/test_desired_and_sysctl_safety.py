@@ -8,7 +8,7 @@ from oomkeeper.agent.desired import parse_desired
 from oomkeeper.agent.kubelet import KubeletFacts
 from oomkeeper.agent.oomscoreadj.entry import entry_id
 from oomkeeper.agent.sysctl_safety import refuse
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from oomkeeper.resources.oomnode import DesiredSysctl
 
 KEYS = (

@@ -13,7 +13,7 @@ from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.shared_kernel import has_kernel_pids, in_some_container, path_inside
+from oomkeeper.kernel.node_container import has_kernel_pids, in_some_container, path_inside
 from oomkeeper.kernel.tracefs.events import VictimMarked
 from oomkeeper.model.log import LogRecord
 from oomkeeper.model.node import NodeFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from oomkeeper.model.sysctl import SYSCTLS
+from oomkeeper.model.sysctl_allow_list import SYSCTLS
 
 _WORDS: list[Any] = [
     *("a", "a/b", "a.b/c", "A", "-a", "a-", "", "a_b", "é", "a b", "x" * 63, "x" * 64, "a/" + "x" * 63),

@@ -20,7 +20,7 @@ from oomkeeper.api.meta import ApiObject
 from oomkeeper.api.scalars import Line
 from oomkeeper.api.structural import SchemaError, structural_schema
 from oomkeeper.model.cause import Cause
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

@@ -14,7 +14,7 @@ from oomkeeper.api.oompolicy import OOMPolicySpec, OOMPolicyStatus
 from oomkeeper.api.problems import format_path, model_in
 from oomkeeper.api.scalars import duration_seconds, quantity_bytes
 from oomkeeper.api.selector import LabelSelector
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from tests.unit.api.cases import BAD, PLAIN, RANGES, Bad
 from tests.unit.api.objects import FULL, HOST_INCIDENT
 

@@ -18,7 +18,7 @@ from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import Cause, Level, Outcome, Remedy
 from oomkeeper.model.diagnosis import Diagnosis
 from oomkeeper.model.kill import Kill
-from oomkeeper.model.sysctl import SYSCTL_RULES
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from tests.unit.cli.running import oomkeeper
 from tests.unit.docs.pages import CHECKOUT
 

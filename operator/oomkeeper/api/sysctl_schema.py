@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from oomkeeper.model.sysctl import SYSCTL_RULES, SYSCTLS, SysctlRule
+from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES, SYSCTLS, SysctlRule
 
 from .rules import Checked, Rule
 
