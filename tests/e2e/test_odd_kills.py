@@ -39,7 +39,8 @@ def test_crash_loop_is_one_incident_with_increasing_count(
     assert len({kill["id"] for kill in status["kills"]}) == min(status["count"], 10)
     assert sum(hour["kills"] for hour in status["history"]) == status["count"]
     [event] = eventually(
-        lambda: [e for e in cluster.events(space, of=name) if e["count"] == status["count"]], seconds=20
+        lambda: [e for e in cluster.events(space, of=name) if e["count"] == status["count"]],
+        seconds=90,  # an Event is written at most once a minute
     )
     assert event["reason"] == "OOMKilled"
 

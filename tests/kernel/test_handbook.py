@@ -119,7 +119,7 @@ def test_missing_capability_for_minus_1000_is_reported(
         assert done.returncode == 0, done.stderr
         assert score(protected) == before
         return
-    eventually(lambda: "rule=handbook/never state=Refused reason=NeedsCapSysResource" in node.log_since())
+    eventually(lambda: "entry=handbook/never state=Refused reason=NeedsCapSysResource" in node.log_since())
     assert score(protected) == before
 
 

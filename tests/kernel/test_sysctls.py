@@ -118,7 +118,7 @@ def test_enforcement_pauses_for_a_persistent_foreign_writer_and_reports_it(
     row = node.sysctl(SWAPPINESS)
     assert row["state"] == "Drifted"
     assert row["driftCount"] == 6
-    assert "left as it is" in row["message"]
+    assert "enforcement paused" in row["message"]
     path(SWAPPINESS).write_text(str(foreign))
     # Two more looks, and it is still the other one's.
     time.sleep(11)
