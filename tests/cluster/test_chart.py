@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -220,6 +220,9 @@ def test_agent_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_pat
         eventually(lambda: chart.harness.status(f"{OOM_NODES}/{node}")["conditions"])
         _say_it_runs(chart, pod=f"{RELEASE}-agent-on-{node}")
         eventually(lambda: ("", "namespaces", "get") in chart.used("agent"))
+        for number, (version, kind) in enumerate((("apps/v1", "ReplicaSet"), ("batch/v1", "Job"))):
+            _owned_pod_ends_oom_killed(chart, node=node, number=number, version=version, kind=kind)
+        eventually(lambda: {("apps", "replicasets", "get"), ("batch", "jobs", "get")} <= chart.used("agent"))
         await_reports(1)
         with cgroups() as top:
             victim = Eater()
@@ -240,6 +243,33 @@ def test_agent_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_pat
     # The other tests have tried what is forbidden, as another node.
     assert "403" not in agent.log
     assert chart.used("agent") == chart.granted("agent")
+
+
+def _owned_pod_ends_oom_killed(
+    chart: ChartHarness, *, node: str, number: int, version: str, kind: str
+) -> None:
+    """A pod whose workload the agent must find, because kubelet reports it OOMKilled."""
+    owner = {"apiVersion": version, "kind": kind, "name": "web", "uid": f"uid-{kind}", "controller": True}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"owned-{number}", "ownerReferences": [owner]},
+        "spec": {"nodeName": node, "containers": [{"name": "app", "image": "none"}]},
+    }
+    chart.harness.request("POST", "/api/v1/namespaces/default/pods", pod)
+    container_id = f"containerd://{str(number) * 64}"
+    finished = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ended = {
+        "reason": "OOMKilled",
+        "exitCode": 137,
+        "startedAt": finished,
+        "finishedAt": finished,
+        "containerID": container_id,
+    }
+    status = {"name": "app", "containerID": container_id, "state": {"terminated": ended}}
+    status |= {"image": "", "imageID": "", "ready": False, "restartCount": 0}
+    path = f"/api/v1/namespaces/default/pods/owned-{number}/status"
+    chart.harness.merge(path, {"status": {"containerStatuses": [status]}})
 
 
 def _say_it_runs(chart: ChartHarness, *, pod: str) -> None:

@@ -221,7 +221,7 @@ def test_incident_spec_is_immutable(api: Api, stored: dict[str, Json]) -> None:
     for change in (
         {"cause": "NodeMemory"},
         {"container": "other"},
-        {"pod": {"uid": "other"}},
+        {"workload": {"name": "other"}},
         {"container": None},
     ):
         with pytest.raises(RefusedError) as caught:
@@ -303,9 +303,12 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
             "MATCHED": "7",
             "INSYNC": "1",
             "READY": "True",
+            "OVERRIDDEN": "1",
+            "REASON": "AsWanted",
             "KILLS(24H)": "9",
+            "DRIFTS": "1",
         },
-        {"DRIFTED": "1", "REFUSED": "1"},
+        {"DRIFTED": "1", "REFUSED": "1", "SILENT": "1", "UNMANAGED": "1", "CONFLICTED": ""},
     ),
     (
         "oomn",

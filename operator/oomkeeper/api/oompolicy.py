@@ -357,6 +357,12 @@ class OOMPolicy(ApiObject):
                 type="integer",
                 what="OOM kills in the last 24 hours.",
             ),
+            Column(
+                name="Drifts",
+                path=".status.drifts",
+                type="integer",
+                what="Times that another process changed a value.",
+            ),
             AGE,
             Column(
                 name="Drifted",
@@ -364,12 +370,6 @@ class OOMPolicy(ApiObject):
                 type="integer",
                 what="Nodes that differ.",
                 wide=True,
-            ),
-            Column(
-                name="Drifts",
-                path=".status.drifts",
-                type="integer",
-                what="Times that another process changed a value.",
             ),
             Column(
                 name="Refused",

@@ -33,8 +33,9 @@ def cgroup_name(path: str | None) -> str:
     if path is None:
         return "A cgroup that the log does not name"
     container = parse_container(path)
-    if container is not None and path.rstrip("/").rpartition("/")[2] not in ("init", "supervisor"):
-        return f"{container.runtime} container {container.id[:12]}"
+    if container is not None:
+        name = f"{container.runtime} container {container.id[:12]}"
+        return f"Cgroup {printable(container.inner)} in {name}" if container.inner else name
     unit = unit_of(path)
     if unit is not None:
         return f"{_UNITS[unit.rpartition('.')[2]]} {printable(unit)}"

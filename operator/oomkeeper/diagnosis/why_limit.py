@@ -1,6 +1,6 @@
 """The first half of a summary where a cgroup reached its limit: one function per cause."""
 
-from ..kernel.cgroup.containers import parse_container
+from ..kernel.cgroup.containers import container_of_limit
 from ..model.escaping import printable
 from ..model.units import bytes_text
 from .case import Case
@@ -63,7 +63,7 @@ def cgroup(case: Case) -> str:
     """Name a cgroup outside Kubernetes, the victim's own."""
     path = case.kill.oom_memcg
     what = "its memory limit"
-    if path is not None and unit_of(path) is not None and parse_container(path) is None:
+    if path is not None and unit_of(path) is not None and container_of_limit(path) is None:
         what = "its memory limit (MemoryMax)"
     return f"{cgroup_name(path)} reached {limit_phrase(case, what)}{filled(case)}"
 

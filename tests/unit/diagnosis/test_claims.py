@@ -121,6 +121,17 @@ def test_path_without_container_has_none(path: str) -> None:
     assert parse_container(path) is None
 
 
+@pytest.mark.parametrize(
+    "inner", ["/e2e-c9e2a66d", "/kubelet/kubepods/burstable", f"/docker/{ID[:63]}x", "/init", "/container"]
+)
+def test_limit_of_a_cgroup_inside_a_container_is_not_the_containers(inner: str) -> None:
+    path = f"/docker/{ID}{inner}"
+    usage = "memory: usage 32768kB, limit 32768kB, failcnt 2"
+    verdict = diagnose(event(HEADER, usage, _summary_line(path, path), MEMCG_KILL))
+    assert not verdict.summary.startswith("Docker container")
+    assert all("docker update" not in item.message for item in verdict.advice)
+
+
 def test_boot_panic_without_processes_gets_advice_for_it() -> None:
     for lines in (
         (HEADER, *MEM_INFO, TITLE, "Out of memory and no killable processes..."),

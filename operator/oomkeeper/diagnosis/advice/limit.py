@@ -1,6 +1,6 @@
 """Advice about a cgroup's limit."""
 
-from oomkeeper.kernel.cgroup.containers import Container, parse_container
+from oomkeeper.kernel.cgroup.containers import Container, container_of_limit
 from oomkeeper.kernel.lazy import lazy
 
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
@@ -58,7 +58,7 @@ def fit_limit(case: Case) -> Advice | None:
 def _unit_limit(case: Case) -> Advice | None:
     """Advise on the limit of a systemd unit whose value the log does not show."""
     path = case.kill.oom_memcg
-    if case.cause is not Cause.CGROUP_LIMIT or path is None or parse_container(path) is not None:
+    if case.cause is not Cause.CGROUP_LIMIT or path is None or container_of_limit(path) is not None:
         return None
     unit = unit_of(path)
     if unit is None or _PLAIN_PATH.fullmatch(path) is None:
@@ -111,7 +111,7 @@ def _where(case: Case) -> str:
         )
     path = case.kill.oom_memcg
     if path is not None:
-        container = parse_container(path)
+        container = container_of_limit(path)
         if container is not None and container.runtime == "ECS":
             return "the container's memory in the ECS task definition"
         if container is not None:
@@ -145,7 +145,7 @@ def _command(case: Case, new_bytes: int) -> str:
     if not _PLAIN_PATH.fullmatch(path):
         return ""
     value = f"{new_bytes >> 20}M"
-    container = parse_container(path)
+    container = container_of_limit(path)
     if container is not None:
         return _container_command(container, value)
     unit = unit_of(path)

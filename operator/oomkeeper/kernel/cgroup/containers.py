@@ -25,6 +25,8 @@ class Container(NamedTuple):
     runtime: str
     """`Docker`, `Podman`, `nerdctl` or `ECS`."""
     id: str
+    inner: str = ""
+    """Path of the cgroup below the container's own; empty for the container's own."""
 
 
 def parse_container(path: str) -> Container | None:
@@ -33,10 +35,19 @@ def parse_container(path: str) -> Container | None:
     ecs = "ecs" in segments or any(segment.startswith("ecstasks") for segment in segments)
     for at in range(len(segments) - 1, 0, -1):
         segment = segments[at]
+        inner = "".join(f"/{one}" for one in segments[at + 1 :] if one)
         if found := _SCOPE.fullmatch(segment):
-            return Container("ECS" if ecs else _RUNTIMES[found["runtime"]], found["id"])
+            inner = "" if inner == "/container" and found["runtime"] == "libpod" else inner
+            return Container("ECS" if ecs else _RUNTIMES[found["runtime"]], found["id"], inner)
         if _ID.fullmatch(segment) and (
             "ecs" in segments[max(0, at - 2) : at] or segments[at - 1] == "docker"
         ):
-            return Container("ECS" if ecs else "Docker", segment)
+            return Container("ECS" if ecs else "Docker", segment, inner)
     return None
+
+
+def container_of_limit(path: str) -> Container | None:
+    """Return the container whose own cgroup the path is, or None: a limit on a cgroup that a process made
+    inside a container (kind, a nested Docker) is not the container's."""
+    container = parse_container(path)
+    return container if container is not None and not container.inner else None
