@@ -277,7 +277,7 @@ def served(harness: Harness) -> bool:
     return all(harness.find(f"{OOM}/{kind}") is not None for kind in kinds)
 
 
-def test_health_endpoint_answers(harness: Harness, tmp_path: Path) -> None:
+def test_health_endpoint_answers_without_logging_each_probe(harness: Harness, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/healthz"
     process = Controller(
@@ -294,8 +294,10 @@ def test_health_endpoint_answers(harness: Harness, tmp_path: Path) -> None:
 
     try:
         assert eventually(healthy)
+        assert healthy()
     finally:
         process.end()
+    assert "/healthz" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def start(
         return 2
     configure_logging(level=getattr(logging, log_level.upper()), log_format=log_format)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # one line per health probe
     try:
         from oomkeeper.api.scalars import duration_seconds
 
