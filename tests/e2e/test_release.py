@@ -73,7 +73,8 @@ def test_helm_test_passes(cluster: Cluster) -> None:
 
 def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, reinstall: Callable[[], None]) -> None:
     kind = cluster.need_nodes()
-    incidents = {one["metadata"]["uid"] for one in cluster.incidents()}
+    # Those of other tests' namespaces are being deleted with them.
+    incidents = {one["metadata"]["uid"] for one in cluster.incidents(NAMESPACE)}
     node = cluster.nodes[-1]
     original = cluster.value(node, RESERVE)
     cluster.apply(reserve_policy(original + 4096))
@@ -87,7 +88,7 @@ def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, reinstall: Callab
         with pytest.raises(ApiException, match="404"):
             cluster.get("oomreports", "cluster")
         # The custom resources, their objects, and each node's state directory stay.
-        assert {one["metadata"]["uid"] for one in cluster.incidents()} == incidents
+        assert {one["metadata"]["uid"] for one in cluster.incidents(NAMESPACE)} == incidents
         for node in kind.nodes:
             assert "oomkeeper.db" in kind.exec_in_node(node, ["ls", "/var/lib/oomkeeper"])
         assert cluster.get("oompolicies", "reserve")["spec"]["suspend"] is True

@@ -299,7 +299,7 @@ def _describe(status: OOMIncidentStatus, record: RecordedKill, *, subject: Subje
         summary=record.summary,
         advice=_advice(record.advice, status),
         uncertain=record.uncertain,
-        evidence=_evidence(record, subject=subject),
+        evidence=_evidence(record, subject=subject, before=status.evidence),
     )
 
 
@@ -308,14 +308,18 @@ def _advice(advice: Iterable[Advice], status: OOMIncidentStatus) -> tuple[Advice
     return with_growth(items, status.kills, cause=status.cause or "")
 
 
-def _evidence(record: RecordedKill, *, subject: Subject) -> Evidence:
+def _evidence(record: RecordedKill, *, subject: Subject, before: Evidence | None) -> Evidence:
+    """Return the evidence of a kill. What kubelet reported of the same container before is kept."""
     invoker = record.invoker
+    same = before is not None and before.container_id == subject.container_id
     return Evidence(
         limit_bytes=record.limit_bytes,
         usage_bytes=record.usage_bytes,
         binding_counter=record.binding_counter,
         spec_limit_bytes=_spec_limit(subject),
         container_id=subject.container_id,
+        reason=before.reason if same and before else None,
+        exit_code=before.exit_code if same and before else None,
         oom_memcg=record.oom_memcg,
         task_memcg=record.task_memcg,
         constraint=record.constraint,

@@ -109,7 +109,7 @@ def prepare_vm(*, say: Say, detached: bool = False) -> Callable[[Path], Plan]:
         url = write_files(folder, found, users={NODE_USER: (user, "system:nodes")})
         token = (folder / f"{NODE_USER}.token").read_text()
         own = overlay(disk, folder / "node.qcow2")
-        run_disk = write_run_disk(folder, url=url, token=token, user=user)
+        run_disk = write_run_disk(folder, url=url, token=token, user=user, say=say)
         machine = Machine(
             kernel=stock,
             append=f"{APPEND} pstore.backend=erst",

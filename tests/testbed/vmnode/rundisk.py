@@ -9,16 +9,17 @@ import sys
 import tarfile
 from pathlib import Path
 
+from ..cache import Say
 from ..kubeconfigs import write_kubeconfig
+from .dependencies import GUEST_PYTHON, guest_dependencies
 
 _PACKAGE = Path(__file__).parents[3] / "operator" / "oomkeeper"
-_GUEST_PYTHON = (3, 11)
 _SECTOR = 1 << 20
 HOST = "10.0.2.2"
 """This machine's loopback as QEMU's user network shows it to the guest."""
 
 
-def write_run_disk(folder: Path, *, url: str, token: str, user: str) -> Path:
+def write_run_disk(folder: Path, *, url: str, token: str, user: str, say: Say) -> Path:
     """Write `folder/run.img`; `token` is the kubelet's."""
     content = folder / "run-disk"
     content.mkdir()
@@ -29,8 +30,9 @@ def write_run_disk(folder: Path, *, url: str, token: str, user: str) -> Path:
         content / "kubeconfig", url=guest_url, ca_file=Path("/run/testbed/ca.crt"), token=token, user=user
     )
     ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(guest_dependencies(say=say), content / "package")
     package = shutil.copytree(_PACKAGE, content / "package" / "oomkeeper", ignore=ignore)
-    if sys.version_info[:2] == _GUEST_PYTHON:
+    if sys.version_info[:2] == GUEST_PYTHON:
         # Compiled in the guest at each boot, it would take the agent's start seconds longer.
         compileall.compile_dir(str(package), quiet=2, stripdir=str(content))
     image = folder / "run.img"

@@ -92,6 +92,16 @@ def test_all_pods_of_a_workload_on_a_node_are_one_incident() -> None:
     ]
 
 
+def test_renewed_record_keeps_what_kubelet_reported_of_the_container() -> None:
+    state = ContainerState(container="app", running=False, reason="OOMKilled", exit_code=137)
+    incident = with_visibility(folded([0.0]), f"{BOOT}-0", "Reported", state=state)
+    again = add_kill(incident, record=recorded(f"{BOOT}-0"), time=stamp(0), subject=POD, new=False)
+    assert again == incident
+    another = replace_subject(POD, container_id=IDS[1])
+    later = add_kill(incident, record=recorded("k-2"), time=stamp(1), subject=another, new=True)
+    assert status(later).evidence.reason is None
+
+
 def test_labels_select_the_kills_of_a_workload() -> None:
     labels = folded([0.0]).metadata.labels
     assert labels["oomkeeper.dev/workload-kind"] == "Deployment"
