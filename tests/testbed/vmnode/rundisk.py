@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import io
+import platform
 import shutil
 import sys
 import tarfile
@@ -15,6 +16,12 @@ from .dependencies import GUEST_PYTHON, guest_dependencies
 
 _PACKAGE = Path(__file__).parents[3] / "operator" / "oomkeeper"
 _SECTOR = 1 << 20
+_PRELOAD = f"""
+import ctypes
+
+ctypes.CDLL("/proc/1/root/lib/{platform.machine()}-linux-gnu/libpthread.so.0", mode=ctypes.RTLD_GLOBAL)
+"""
+"""Python runs it at its start. Wheels ask for this part of an older glibc, which the image for pods lacks."""
 HOST = "10.0.2.2"
 """This machine's loopback as QEMU's user network shows it to the guest."""
 
@@ -31,6 +38,7 @@ def write_run_disk(folder: Path, *, url: str, token: str, user: str, say: Say) -
     )
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(guest_dependencies(say=say), content / "package")
+    (content / "package" / "sitecustomize.py").write_text(_PRELOAD)
     package = shutil.copytree(_PACKAGE, content / "package" / "oomkeeper", ignore=ignore)
     if sys.version_info[:2] == GUEST_PYTHON:
         # Compiled in the guest at each boot, it would take the agent's start seconds longer.
