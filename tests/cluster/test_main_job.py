@@ -171,7 +171,7 @@ def test_kill_at_pod_limit_is_explained_reported_and_counted(
 
         eventually(lambda: harness.status(f"{POLICIES}/watches")["oom"]["kills"] >= 2, seconds=60)
         eventually(lambda: totals(harness) >= 2, seconds=60)
-        assert space in json.dumps(harness.status(f"{REPORTS}/cluster"))
+        eventually(lambda: space in json.dumps(harness.status(f"{REPORTS}/cluster")), seconds=60)
     finally:
         harness.delete(f"{POLICIES}/watches")
 
