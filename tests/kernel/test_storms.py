@@ -141,9 +141,15 @@ def test_kills_are_recorded_although_the_log_was_overwritten(
     made = eater("maker").do("storm", procs=[cgroup.procs], count=15, bytes=8 * MIB)
     flood_kernel_log()
     node.signal(signal.SIGCONT)
-    found = eventually(lambda: len(node.kills(below=top)) >= len(made) and node.kills(below=top))
+
+    def recorded() -> list[Json]:
+        found = [kill for kill in node.all_kills() if set(pids([kill])) & set(made)]
+        return found if len(found) >= len(made) else []
+
+    found = eventually(recorded)
     assert sorted(pids(found)) == sorted(made)
-    assert {kill["taskMemcg"] for kill in found} == {cgroup.path}
+    # Forks of other processes may have overwritten where a victim was: then it is left open, never guessed.
+    assert {kill["taskMemcg"] for kill in found} <= {cgroup.path, None}
     assert all(kill["confidence"] != "High" for kill in found)
     account = node.status()["account"]
     assert account["unattributed"] == 0
