@@ -97,13 +97,13 @@ def _watch(*, store: Store, host: HostPaths, desired: Desired | None, output: st
         )
         if desired is not None:
             loop.post(DesiredChanged(desired))
+        complain(
+            "oomkeeper node",
+            f"watching the kernel log; state in {state_dir}"
+            + (f"; enforcing {len(desired.sysctls)} sysctls" if desired is not None else ""),
+        )
         return loop
 
-    complain(
-        "oomkeeper node",
-        f"watching the kernel log; state in {state_dir}"
-        + (f"; enforcing {len(desired.sysctls)} sysctls" if desired is not None else ""),
-    )
     run_on_state(store, build)
 
 
