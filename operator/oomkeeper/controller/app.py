@@ -128,7 +128,10 @@ async def _serve(
     _log.info("controller started", namespace=options.namespace)
     await asyncio.wait((work, watches, stopping), return_when=asyncio.FIRST_COMPLETED)
     if stopping.done() or (work.done() and not work.cancelled()):  # work failed: it never returns
-        watches.cancel()
+        # Again and again: kopf can lose a cancellation while it starts its tasks.
+        while not watches.done():
+            watches.cancel()
+            await asyncio.wait((watches,), timeout=1.0)
     stopping.cancel()
     work.cancel()
     await asyncio.wait((work, watches))
