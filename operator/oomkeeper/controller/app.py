@@ -61,11 +61,13 @@ async def run(options: Options) -> None:
     reconciler = Reconciler(api=api, cache=ClusterCache(), agents=agents, bounds=options.bounds)
     try:
         stop = asyncio.Event()
+        _stop_on_signals(stop)
         restarts = Backoff()
         delay_seconds = 0.0
         while await _listed(reconciler, stop=stop, after_seconds=delay_seconds):
             started = time.monotonic()
-            if await _serve(reconciler, stop=stop, options=options, config=config):
+            await _serve(reconciler, stop=stop, options=options, config=config)
+            if stop.is_set():
                 break
             if time.monotonic() - started > _LASTING_SECONDS:
                 restarts.succeeded()
@@ -75,12 +77,14 @@ async def run(options: Options) -> None:
     _log.info("controller stopped")
 
 
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 async def _listed(reconciler: Reconciler, *, stop: asyncio.Event, after_seconds: float) -> bool:
     """List everything after a delay, which also waits until the custom resources are served. Return False if
     stopped by a signal before."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):  # kopf replaces both once it runs
-        loop.add_signal_handler(number, stop.set)
 
     async def list_all() -> None:
         await asyncio.sleep(after_seconds)
@@ -98,33 +102,20 @@ async def _listed(reconciler: Reconciler, *, stop: asyncio.Event, after_seconds:
 
 async def _serve(
     reconciler: Reconciler, *, stop: asyncio.Event, options: Options, config: Callable[[], ApiConfig]
-) -> bool:
-    """Run kopf and the reconciler; when one ends, the other is ended.
-
-    Return True if stopped by a signal, False if kopf gave up, as it does when a custom resource is no longer
-    served.
-    """
-    # A signal that comes before kopf has replaced the handlers. Not kopf's stop_flag, for which it waits 5 s.
+) -> None:
+    """Run kopf and the reconciler until a signal comes or kopf gives up, as it does when a custom resource is
+    no longer served; then end both. Raises what the reconciler raises."""
     stopping = asyncio.create_task(stop.wait(), name="stop")
     work = asyncio.create_task(reconciler.run(), name="reconciler")
     registry = handlers(reconciler, login=Login(config=config))
 
     @kopf.on.cleanup(registry=registry)
     async def cleanup(**_: Any) -> None:
-        # Not after kopf.operator(): kopf waits 5 s for every task that was started after itself.
+        # Not after kopf has ended: it waits 5 s for every task that was started after its own.
         work.cancel()
         await asyncio.wait((work,))
 
-    watches = asyncio.create_task(
-        kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            clusterwide=True,
-            standalone=True,
-            liveness_endpoint=options.liveness,
-        ),
-        name="kopf",
-    )
+    watches = asyncio.create_task(_watch(registry, stop=stop, liveness=options.liveness), name="kopf")
     _log.info("controller started", namespace=options.namespace)
     await asyncio.wait((work, watches, stopping), return_when=asyncio.FIRST_COMPLETED)
     if stopping.done() or (work.done() and not work.cancelled()):  # work failed: it never returns
@@ -140,4 +131,21 @@ async def _serve(
     error = None if watches.cancelled() else watches.exception()
     if error is not None:
         _log.error("watches ended", error=error)
-    return error is None
+
+
+async def _watch(registry: kopf.OperatorRegistry, *, stop: asyncio.Event, liveness: str | None) -> None:
+    """Run kopf until it is cancelled or fails.
+
+    Signals stay ours: when kopf handles one and a task of its own fails while it stops, all that it reports
+    is that task's error. Its stop_flag is no way out: kopf waits 5 s for the task that watches the flag.
+    """
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=kopf_settings(),
+        clusterwide=True,
+        standalone=True,
+        liveness_endpoint=liveness,
+    )
+    _stop_on_signals(stop)  # kopf has just replaced the handlers
+    await kopf.run_tasks(tasks, ignored=others)

@@ -34,7 +34,7 @@ def kopf_gives_up(one: Exchange) -> None:
     healthy(one)
 
 
-@pytest.mark.parametrize("delay_seconds", [0.0, 0.2])
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.02, 0.2])
 @pytest.mark.parametrize("answer", [healthy, kopf_gives_up])
 def test_sigterm_just_after_the_start_is_not_lost(
     tmp_path: Path, answer: Answer, delay_seconds: float
