@@ -68,10 +68,13 @@ class ClusterCache:
     def store(self, kind: Kind, obj: Mapping[str, Any]) -> Change | None:
         """Store an object unless a newer state of it is known. Return the change, None if nothing changed
         that matters to the controller."""
-        record, key = kind.decode(obj), key_of(obj)
+        key = key_of(obj)
+        known = self._records[kind.name].get(key)
+        if known is not None and _is_same_version(known, obj):
+            return None
+        record = kind.decode(obj)
         if record.uid in self._deleted:
             return None
-        known = self._records[kind.name].get(key)
         if known is not None and known.uid == record.uid and record.version <= known.version:
             return None
         if isinstance(record, Policy):
@@ -100,3 +103,9 @@ class ClusterCache:
         """Stop to remember deletions."""
         self._listing = False
         self._deleted.clear()
+
+
+def _is_same_version(known: Record, obj: Mapping[str, Any]) -> bool:
+    """Return whether the object is the one that is known, without decoding it: lists hold little else."""
+    metadata = obj.get("metadata") or {}
+    return (known.uid, str(known.version)) == (metadata.get("uid"), metadata.get("resourceVersion"))
