@@ -8,11 +8,11 @@ difference.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from oomkeeper.model.times import HOUR_SECONDS, full_hour
 from oomkeeper.reporting.incident import Incident
 
 from .objects import Node
 
-_HOUR_SECONDS = 3600
 _LISTED = 3
 
 
@@ -45,20 +45,16 @@ def _moved_history(incident: Incident, skew_seconds: int, latest: float) -> tupl
     moved: dict[int, int] = {}
 
     def add(time: float, kills: int) -> None:
-        hour = _full_hour(min(time - skew_seconds, latest))
+        hour = full_hour(min(time - skew_seconds, latest))
         moved[hour] = moved.get(hour, 0) + kills
 
     for hour, kills in incident.history:
-        known = [time for time in incident.kill_times if _full_hour(time) == hour]
+        known = [time for time in incident.kill_times if full_hour(time) == hour]
         for time in known:
             add(time, 1)
         if kills > len(known):
-            add(hour + _HOUR_SECONDS / 2, kills - len(known))
+            add(hour + HOUR_SECONDS / 2, kills - len(known))
     return tuple(sorted(moved.items()))
-
-
-def _full_hour(time: float) -> int:
-    return int(time // _HOUR_SECONDS * _HOUR_SECONDS)
 
 
 def _moved(time: float | None, skew_seconds: int, latest: float) -> float | None:

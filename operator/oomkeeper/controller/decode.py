@@ -12,17 +12,16 @@ from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
 from oomkeeper.model.times import parse_time
-from oomkeeper.reporting.incident import status_written_at
+from oomkeeper.reporting.incident import resource_version, status_written_at
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomnode import Counters, KillHistory, OOMNodeSpec, OOMNodeStatus
 from oomkeeper.resources.oompolicy import OOMPolicyStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
-from oomkeeper.resources.record import MalformedObjectError, Record, read
+from oomkeeper.resources.record import Record, read_part
 
 from .objects import Namespace, Node, OOMNodeState, Policy, Report
 
 _Spec = TypeVar("_Spec", bound=ApiModel)
-_Record = TypeVar("_Record", bound=Record)
 
 
 class _NodeCondition(Record, frozen=True, kw_only=True):
@@ -50,7 +49,7 @@ def decode_policy(obj: Mapping[str, Any]) -> Policy:
     return Policy(
         name=metadata.name or "",
         uid=metadata.uid or "",
-        version=_version(metadata),
+        version=resource_version(metadata),
         generation=metadata.generation or 0,
         created=parse_time(metadata.creation_timestamp) or 0.0,
         deleting=metadata.deletion_timestamp is not None,
@@ -59,7 +58,7 @@ def decode_policy(obj: Mapping[str, Any]) -> Policy:
         invalid=invalid,
         unknown_fields=unknown_fields,
         priority=_priority(obj.get("spec")),
-        status=_part(OOMPolicyStatus, obj.get("status"))[0],
+        status=read_part(OOMPolicyStatus, obj.get("status"))[0],
     )
 
 
@@ -70,25 +69,25 @@ def decode_report(obj: Mapping[str, Any]) -> Report:
     return Report(
         name=metadata.name or "",
         uid=metadata.uid or "",
-        version=_version(metadata),
+        version=resource_version(metadata),
         generation=metadata.generation or 0,
         spec=spec,
         invalid=invalid,
-        status=_part(OOMReportStatus, obj.get("status"))[0],
+        status=read_part(OOMReportStatus, obj.get("status"))[0],
     )
 
 
 def decode_node(obj: Mapping[str, Any]) -> Node:
     """Decode a core/v1 Node. Without an operating system it counts as Linux: kubelet always reports it."""
     metadata = _metadata(obj)
-    status = _part(_NodeStatus, obj.get("status"))[0] or _NodeStatus()
+    status = read_part(_NodeStatus, obj.get("status"))[0] or _NodeStatus()
     labels = metadata.labels or {}
     system = labels.get("kubernetes.io/os") or status.node_info.operating_system or "linux"
     ready = [condition.status for condition in status.conditions if condition.type == "Ready"]
     return Node(
         name=metadata.name or "",
         uid=metadata.uid or "",
-        version=_version(metadata),
+        version=resource_version(metadata),
         labels=labels,
         linux=system == "linux",
         ready=ready[0] == "True" if ready else None,
@@ -113,13 +112,13 @@ def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
     """Decode an OOMNode."""
     metadata = _metadata(obj)
     raw_spec = obj.get("spec") or {}
-    spec, bad_spec = _part(OOMNodeSpec, raw_spec)
-    status, bad_status = _part(OOMNodeStatus, obj.get("status") or {})
+    spec, bad_spec = read_part(OOMNodeSpec, raw_spec)
+    status, bad_status = read_part(OOMNodeStatus, obj.get("status") or {})
     status = status or OOMNodeStatus()
     return OOMNodeState(
         name=metadata.name or "",
         uid=metadata.uid or "",
-        version=_version(metadata),
+        version=resource_version(metadata),
         generation=metadata.generation or 0,
         owner_uids=tuple(str(owner.get("uid")) for owner in metadata.owner_references or ()),
         spec=spec or OOMNodeSpec(),
@@ -147,28 +146,13 @@ def decode_namespace(obj: Mapping[str, Any]) -> Namespace:
     return Namespace(
         name=metadata.name or "",
         uid=metadata.uid or "",
-        version=_version(metadata),
+        version=resource_version(metadata),
         labels=metadata.labels or {},
     )
 
 
 def _metadata(obj: Mapping[str, Any]) -> ObjectMeta:
-    return _part(ObjectMeta, obj.get("metadata"))[0] or ObjectMeta()
-
-
-def _version(metadata: ObjectMeta) -> int:
-    version = metadata.resource_version or ""
-    return int(version) if version.isdecimal() else 0
-
-
-def _part(kind: type[_Record], raw: object) -> tuple[_Record | None, str | None]:
-    """Return the record, or the problem."""
-    if not isinstance(raw, Mapping):
-        return None, f"{kind.__name__}: expected an object"
-    try:
-        return read(kind, raw), None
-    except MalformedObjectError as error:
-        return None, str(error)
+    return read_part(ObjectMeta, obj.get("metadata"))[0] or ObjectMeta()
 
 
 def _spec(model: type[_Spec], raw: object) -> tuple[_Spec | None, str | None, tuple[str, ...]]:

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from .units import count_text
 
+HOUR_SECONDS = 3600
+
 
 def parse_time(text: object) -> float | None:
     """Parse RFC 3339 into seconds since the epoch; None for anything else. Without an offset it is UTC."""
@@ -14,6 +16,11 @@ def parse_time(text: object) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def full_hour(seconds: float) -> int:
+    """Return the beginning of the hour, in seconds since the epoch."""
+    return int(seconds // HOUR_SECONDS * HOUR_SECONDS)
 
 
 def format_time(seconds: float) -> str:

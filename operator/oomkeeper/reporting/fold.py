@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from oomkeeper.model.times import format_time
+from oomkeeper.model.times import HOUR_SECONDS, format_time
 from oomkeeper.resources.oompolicy import CauseCount, LastKill, OOMSummary, WorkloadKills
 from oomkeeper.resources.oomreport import (
     Bucket,
@@ -28,7 +28,7 @@ from oomkeeper.resources.oomreport import (
 from oomkeeper.resources.record import Record, bounded, max_items, max_length, to_document
 
 from .incident import Incident, Workload
-from .window import HOUR_SECONDS, placed_kills
+from .window import placed_kills
 
 _Key = TypeVar("_Key", str, Workload)
 

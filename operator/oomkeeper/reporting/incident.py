@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from oomkeeper.model.cause import Cause, Remedy
-from oomkeeper.model.times import parse_time
+from oomkeeper.model.times import full_hour, parse_time
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus, RecentKill
 from oomkeeper.resources.oomreport import WorkloadReport
-from oomkeeper.resources.record import MalformedObjectError, Record, max_length, read
+from oomkeeper.resources.record import max_length, read_part
 
 HOST_KIND = "Cgroup"
 """Kind of the workload of a host process; its name is the cgroup's path."""
@@ -71,9 +71,9 @@ class Incident:
 
 def decode_incident(obj: Mapping[str, Any]) -> Incident:
     """Decode an OOMIncident. Never raises: a malformed spec or status counts as absent."""
-    metadata, no_metadata = _part(ObjectMeta, obj.get("metadata"))
-    spec, no_spec = _part(OOMIncidentSpec, obj.get("spec"))
-    status, no_status = _part(OOMIncidentStatus, obj.get("status") or {})
+    metadata, no_metadata = read_part(ObjectMeta, obj.get("metadata"))
+    spec, no_spec = read_part(OOMIncidentSpec, obj.get("spec"))
+    status, no_status = read_part(OOMIncidentStatus, obj.get("status") or {})
     metadata, status = metadata or ObjectMeta(), status or OOMIncidentStatus()
     namespace = metadata.namespace or ""
     evidence = status.evidence
@@ -81,7 +81,7 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         namespace=namespace,
         name=metadata.name or "",
         uid=metadata.uid or "",
-        version=int(version) if (version := metadata.resource_version or "").isdecimal() else 0,
+        version=resource_version(metadata),
         node=spec.node_name if spec else "",
         pods=_pods(status.kills),
         container=spec.container if spec else None,
@@ -102,6 +102,12 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
     )
 
 
+def resource_version(metadata: ObjectMeta) -> int:
+    """Return metadata.resourceVersion as a number; 0 where it is none."""
+    version = metadata.resource_version or ""
+    return int(version) if version.isdecimal() else 0
+
+
 def status_written_at(obj: Mapping[str, Any], *, manager: str | None = None) -> float | None:
     """Return when a manager (None: any) last changed the status, by the API server's clock; None if unknown.
     The source is metadata.managedFields, which the API server writes."""
@@ -115,18 +121,6 @@ def status_written_at(obj: Mapping[str, Any], *, manager: str | None = None) -> 
         and (manager is None or entry.get("manager") == manager)
     ]
     return max((time for time in times if time is not None), default=None)
-
-
-R = TypeVar("R", bound=Record)
-
-
-def _part(kind: type[R], raw: object) -> tuple[R | None, str | None]:
-    if not isinstance(raw, Mapping):
-        return None, f"{kind.__name__}: expected an object"
-    try:
-        return read(kind, raw), None
-    except MalformedObjectError as error:
-        return None, str(error)
 
 
 def _workload(spec: OOMIncidentSpec | None, *, namespace: str) -> Workload:
@@ -162,6 +156,6 @@ def _history(history: tuple[HourCount, ...]) -> tuple[tuple[int, int], ...]:
     for item in history:
         hour = parse_time(item.hour)
         if hour is not None and item.kills > 0:
-            slot = int(hour // 3600 * 3600)
+            slot = full_hour(hour)
             slots[slot] = slots.get(slot, 0) + item.kills
     return tuple(sorted(slots.items()))

@@ -7,9 +7,9 @@ kill too many is better than a lost one."""
 
 from collections.abc import Iterator, Mapping
 
-from .incident import Incident
+from oomkeeper.model.times import HOUR_SECONDS, full_hour
 
-HOUR_SECONDS = 3600
+from .incident import Incident
 
 
 def placed_kills(incident: Incident, *, start: float, end: float) -> Iterator[tuple[float, int]]:
@@ -45,10 +45,10 @@ def _slots(incident: Incident) -> Mapping[int, int]:
     slots = dict(incident.history)
     ring: dict[int, int] = {}
     for time in incident.kill_times:
-        hour = int(time // HOUR_SECONDS * HOUR_SECONDS)
+        hour = full_hour(time)
         ring[hour] = ring.get(hour, 0) + 1
     for hour, kills in ring.items():
         slots[hour] = max(slots.get(hour, 0), kills)
     if not slots and incident.count and incident.last_seen is not None:
-        slots[int(incident.last_seen // HOUR_SECONDS * HOUR_SECONDS)] = incident.count
+        slots[full_hour(incident.last_seen)] = incident.count
     return slots

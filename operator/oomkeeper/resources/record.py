@@ -49,6 +49,16 @@ def read(kind: type[R], data: bytes | str | Mapping[str, Any]) -> R:
         raise MalformedObjectError(f"{kind.__name__}: {error}") from error
 
 
+def read_part(kind: type[R], raw: object) -> tuple[R | None, str | None]:
+    """Return the record that a part of an object holds, or the problem: for readers that never raise."""
+    if not isinstance(raw, Mapping):
+        return None, f"{kind.__name__}: expected an object"
+    try:
+        return read(kind, raw), None
+    except MalformedObjectError as error:
+        return None, str(error)
+
+
 def max_items(kind: type[Record], attribute: str) -> int:
     """Return how many entries a list or map attribute may have. Raises KeyError where it has no bound."""
     limit = kind.BOUNDS[attribute].max_items
