@@ -1,13 +1,18 @@
 """`oomkeeper controller`: the cluster controller, as the chart runs it."""
 
+import asyncio
+import logging
 from pathlib import Path
 
 import click
 
-from oomkeeper.controller.start import LOG_LEVELS, start
-from oomkeeper.logformat import LogFormat
+from oomkeeper.connection.config import ApiConfigError
+from oomkeeper.logformat import LogFormat, configure_logging
 
+from .errors import BadInput
 from .host import PATH, log_format_option
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command
@@ -71,14 +76,32 @@ def command(
     log_format: LogFormat,
 ) -> int:
     """Run the cluster controller until SIGTERM (as the Deployment does)."""
-    return start(
+    if liveness is not None and not liveness.startswith("http://"):
+        raise BadInput(f"--liveness {liveness}: write a URL such as http://0.0.0.0:8080/healthz")
+    configure_logging(level=getattr(logging, log_level.upper()), log_format=log_format)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # one line per health probe
+    try:  # not at the top of the module: --help needs none of it
+        from oomkeeper.api.scalars import duration_seconds
+        from oomkeeper.controller.app import Options, run
+        from oomkeeper.controller.incident_bounds import IncidentBounds
+    except ModuleNotFoundError as error:
+        raise BadInput(f"{error.name} is not installed: install oomkeeper[controller]") from error
+    try:
+        ttl_seconds = duration_seconds(incident_ttl)
+    except ValueError as error:
+        raise BadInput(f"--incident-ttl: {error}") from error
+    options = Options(
         kubeconfig=kubeconfig,
         namespace=namespace,
         agent_selector=agent_selector,
-        incident_ttl=incident_ttl,
-        incidents_per_namespace=incidents_per_namespace,
-        incidents=incidents,
+        bounds=IncidentBounds(
+            ttl_seconds=ttl_seconds, per_namespace=incidents_per_namespace, in_cluster=incidents
+        ),
         liveness=liveness,
-        log_level=log_level,
-        log_format=log_format,
     )
+    try:
+        asyncio.run(run(options))
+    except ApiConfigError as error:
+        raise BadInput(str(error)) from error
+    return 0
