@@ -1,6 +1,6 @@
 """OOMNode.spec: what the controller writes, and which objects differ from it."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from oomkeeper.model.names import API_VERSION
@@ -24,19 +24,15 @@ def plan(
     *,
     nodes: Mapping[str, Node],
     oomnodes: Mapping[str, OOMNodeState],
-    desired: Mapping[str, tuple[DesiredSysctl, ...]],
-    adjustments: Mapping[str, tuple[DesiredAdjustment, ...]],
-    host_kill_nodes: Container[str],
+    specs: Mapping[str, OOMNodeSpec],
 ) -> Plan:
-    """Compare. `desired` holds every Linux node; `host_kill_nodes`: those whose agents publish host kills."""
-    apply = {}
-    for name, sysctls in desired.items():
-        if name not in nodes:
-            continue
-        spec = node_spec(sysctls, adjustments.get(name, ()), host_kills=name in host_kill_nodes)
-        if not up_to_date(oomnodes.get(name), node=nodes[name], spec=spec):
-            apply[name] = spec
-    return Plan(apply=apply, delete=tuple(state for name, state in oomnodes.items() if name not in desired))
+    """Compare. `specs` holds every Linux node."""
+    apply = {
+        name: spec
+        for name, spec in specs.items()
+        if name in nodes and not up_to_date(oomnodes.get(name), node=nodes[name], spec=spec)
+    }
+    return Plan(apply=apply, delete=tuple(state for name, state in oomnodes.items() if name not in specs))
 
 
 def node_spec(

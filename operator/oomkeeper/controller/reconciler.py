@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
+from oomkeeper.resources.oomnode import OOMNodeSpec
 
 from . import oomnode_spec, shared_kernel
 from .agent_health import AgentHealth, AgentHealths
@@ -83,7 +84,8 @@ class Reconciler:
             suspect_stale=self._suspect_stale,
         )
         self._resolution: Resolution | None = None
-        self._host_kill_nodes: frozenset[str] = frozenset()
+        self._specs: dict[str, OOMNodeSpec] = {}
+        """Node -> what its OOMNode should hold, by the present resolution."""
         self._agents: dict[str, AgentHealth] = {}
         """Node -> health of its agent, where it is judged."""
         self._healths = AgentHealths()
@@ -196,9 +198,7 @@ class Reconciler:
         plan = oomnode_spec.plan(
             nodes=self._cache.nodes,
             oomnodes=self._cache.oomnodes,
-            desired=resolution.desired,
-            adjustments=resolution.adjustments,
-            host_kill_nodes=self._host_kill_nodes,
+            specs=self._specs,
         )
         self._writer.oomnodes(plan)
         self._writer.events(now=now)
@@ -236,9 +236,13 @@ class Reconciler:
                 boot_ids=boot_ids,
                 present={name: state.spec for name, state in self._cache.oomnodes.items()},
             )
-            self._host_kill_nodes = shared_kernel.host_kill_publishers(
-                self._resolution.desired, boot_ids=boot_ids
-            )
+            publishers = shared_kernel.host_kill_publishers(self._resolution.desired, boot_ids=boot_ids)
+            self._specs = {
+                name: oomnode_spec.node_spec(
+                    sysctls, self._resolution.adjustments[name], host_kills=name in publishers
+                )
+                for name, sysctls in self._resolution.desired.items()
+            }
             self._statuses.resolved(self._resolution)
         return self._resolution
 

@@ -79,8 +79,8 @@ class Writer:
             # Apply leaves the fields of other managers, but only policies may tell an agent what to set.
             if not oomnode_spec.spec_matches(answer, spec):
                 answer = await self._api.merge(path, oomnode_spec.replacement(spec))
-            if not oomnode_spec.spec_matches(answer, spec):
-                _log.warning("write not kept by the API server", object=key)
+                if not oomnode_spec.spec_matches(answer, spec):
+                    _log.warning("write not kept by the API server", object=key)
             self._written[key] = (content, int(answer["metadata"]["resourceVersion"]))
             if change := self._cache.store(OOM_NODE, answer):
                 self._changed(OOM_NODE, change)

@@ -19,9 +19,7 @@ def test_only_oomnodes_that_differ_are_written() -> None:
     plan = oomnode_spec.plan(
         nodes=nodes,
         oomnodes=states,
-        desired=dict.fromkeys(nodes, wanted),
-        adjustments={},
-        host_kill_nodes=nodes,
+        specs=dict.fromkeys(nodes, oomnode_spec.node_spec(wanted)),
     )
     assert set(plan.apply) == {"missing", "wrong", "owned-by-another", "more"}
     assert [state.name for state in plan.delete] == ["left-over"]
