@@ -17,7 +17,7 @@ from oomkeeper.logformat import get_logger
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.record import MalformedObjectError, Record, read
 
-from .apiclient import PAGE, APIClient, APIError
+from .apiclient import APIClient, APIError
 
 _log = get_logger(__name__)
 
@@ -55,7 +55,6 @@ class _PodCondition(Record, frozen=True, kw_only=True):
 class _PodStatus(Record, frozen=True, kw_only=True):
     """core/v1 PodStatus, in part."""
 
-    phase: str = ""
     reason: str = ""
     conditions: tuple[_PodCondition, ...] = ()
     container_statuses: tuple[_ContainerStatus, ...] = ()
@@ -113,20 +112,15 @@ class AgentPods:
 
     async def _list(self) -> str:
         """List the pods; return the resourceVersion to watch from. Raises APIError."""
-        query = {**self._query, "limit": str(PAGE)}
         found: set[str] = set()
-        while True:
-            page = await self._api.request("GET", self._path, query=query)
-            for item in page.get("items") or ():
-                found.add(self._store(item))
-            metadata = page.get("metadata") or {}
-            if not metadata.get("continue"):
-                break
-            query["continue"] = metadata["continue"]
+        version = ""
+        async for page in self._api.pages(self._path, query=self._query):
+            found.update(map(self._store, page.get("items") or ()))
+            version = str((page.get("metadata") or {}).get("resourceVersion", ""))
         for name in self._pods.keys() - found:
             self._remove(name)
         self.listed = True
-        return str(metadata.get("resourceVersion", ""))
+        return version
 
     async def _watch(self, version: str) -> str:
         """Watch until the server ends the watch; return the last resourceVersion. Raises APIError."""

@@ -22,6 +22,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=5)
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE = "application/merge-patch+json"
+_UNANSWERED = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
+"""What aiohttp raises without an answer, or json for an answer that is no JSON."""
 
 
 class APIError(Exception):
@@ -57,15 +59,23 @@ class APIClient:
 
         Raises APIError (410: start again).
         """
-        query = {"limit": str(PAGE)}
-        while True:
-            page = await self.request("GET", path, query=query)
+        async for page in self.pages(path):
             for item in page.get("items") or ():
                 yield item
+
+    async def pages(
+        self, path: str, *, query: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield a collection's pages as the API server answers them; the last one has the resourceVersion to
+        watch from. Raises APIError (410: start again)."""
+        wanted = {**(query or {}), "limit": str(PAGE)}
+        while True:
+            page = await self.request("GET", path, query=wanted)
+            yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
-            query["continue"] = token
+            wanted["continue"] = token
 
     async def get(self, path: str) -> Mapping[str, Any] | None:
         """Return the object, None if it does not exist. Raises APIError."""
@@ -140,17 +150,10 @@ class APIClient:
             async with self._sessions[-1].request(
                 method, url, data=data, headers=headers, params=query, timeout=_TIMEOUT
             ) as response:
-                text = await response.text()
-                if response.status >= HTTPStatus.BAD_REQUEST:
-                    raise APIError(
-                        status=response.status,
-                        what=what,
-                        message=_message(text),
-                        retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
-                    )
-                answer = json.loads(text)
+                await _check(response, what)
+                answer = json.loads(await response.text())
                 return answer if isinstance(answer, dict) else {}
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        except _UNANSWERED as error:
             raise APIError(status=0, what=what, message=f"{type(error).__name__}: {error}") from error
 
     async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
@@ -159,18 +162,12 @@ class APIClient:
         try:
             url = self._current().server.rstrip("/") + path
             async with self._sessions[-1].get(url, params=query, timeout=_WATCH_TIMEOUT) as response:
-                if response.status >= HTTPStatus.BAD_REQUEST:
-                    raise APIError(
-                        status=response.status,
-                        what=what,
-                        message=_message(await response.text()),
-                        retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
-                    )
+                await _check(response, what)
                 async for line in response.content:
                     event = json.loads(line)
                     if isinstance(event, dict):
                         yield event
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        except _UNANSWERED as error:
             raise APIError(status=0, what=what, message=f"{type(error).__name__}: {error}") from error
 
     def _current(self) -> ApiConfig:
@@ -190,6 +187,17 @@ class APIClient:
         self._sessions.append(open_session(config, connections=_CONNECTIONS))
         self._config = config
         return True
+
+
+async def _check(response: aiohttp.ClientResponse, what: str) -> None:
+    """Raise APIError for an answer that is an error."""
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        raise APIError(
+            status=response.status,
+            what=what,
+            message=_message(await response.text()),
+            retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
+        )
 
 
 def _message(text: str) -> str:

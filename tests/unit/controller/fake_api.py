@@ -70,9 +70,9 @@ class FakeApi:
 
     # What the controller does: the interface of APIClient.
 
-    async def request(self, method: str, path: str, *, query: Mapping[str, str]) -> Mapping[str, Any]:
-        await self._begin(method, path, query)
-        return {"items": list(self._pods.values()), "metadata": {"resourceVersion": "1"}}
+    async def pages(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
+        await self._begin("GET", path, query)
+        yield {"items": list(self._pods.values()), "metadata": {"resourceVersion": "1"}}
 
     async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         await self._begin("GET", path, query)

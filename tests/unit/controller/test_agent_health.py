@@ -79,10 +79,10 @@ class Pods:
         self.queries: list[Mapping[str, str]] = []
         self.lists = 0
 
-    async def request(self, _method: str, _path: str, *, query: Mapping[str, str]) -> Mapping[str, Any]:
+    async def pages(self, _path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         assert query["labelSelector"] == "a=b"
         self.lists += 1
-        return {"items": self.listed, "metadata": {"resourceVersion": "100"}}
+        yield {"items": self.listed, "metadata": {"resourceVersion": "100"}}
 
     async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         assert path == "/api/v1/namespaces/ops/pods"
@@ -164,8 +164,9 @@ def test_pod_that_is_being_deleted_is_no_agent() -> None:
 
 def test_unreadable_list_judges_nothing() -> None:
     class Forbidden(Pods):
-        async def request(self, _method: str, _path: str, *, query: Mapping[str, str]) -> Mapping[str, Any]:
+        async def pages(self, _path: str, *, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
             raise APIError(status=403, what=str(query), message="forbidden")
+            yield {}  # makes it a generator
 
     pods, _ = followed(Forbidden([], []))
     assert not pods.listed
