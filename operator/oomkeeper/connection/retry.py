@@ -90,14 +90,6 @@ class KeyedBackoff:
         """Forget the failures of the operation."""
         self._failed.pop(key, None)
 
-    def drop_stale(self, *, now: float) -> None:
-        """Forget the keys that could be tried at `now` and were not: they are not wanted any more."""
-        self._failed = {key: failure for key, failure in self._failed.items() if failure[1] > now}
-
-    def next(self) -> float:
-        """Return the earliest time at which a failed operation may be tried; infinite without any."""
-        return min((moment for _, moment in self._failed.values()), default=float("inf"))
-
 
 def retry_after_seconds(header: str | None) -> float:
     """Return the seconds that a Retry-After header asks for (RFC 9110 10.2.3: a number or a date); bounded.
