@@ -4,7 +4,7 @@ kubelet runs the pod's readiness probe, so an agent that hangs is not ready with
 lifecycle controller marks the pods of a dead node. Nothing is written for it while nothing happens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from .agent_pods import AgentPod
@@ -19,6 +19,11 @@ class AgentHealth(NamedTuple):
     state: str
     """Running; AgentSilent: its pod is not ready; Unmanaged: no pod; Unknown: not (yet) judged."""
     message: str = ""
+
+    @property
+    def away(self) -> bool:
+        """Whether the agent is known not to work."""
+        return self.state in ("AgentSilent", "Unmanaged")
 
 
 UNKNOWN = AgentHealth("Unknown")
@@ -49,7 +54,6 @@ class AgentHealths:
             f"agent pod {pod.name} is not ready" + (f": {pod.problem}" if pod.problem else ""),
         )
 
-    def keep(self, nodes: Iterable[str]) -> None:
+    def keep(self, nodes: Container[str]) -> None:
         """Forget all other nodes."""
-        wanted = set(nodes)
-        self._away_since = {node: since for node, since in self._away_since.items() if node in wanted}
+        self._away_since = {node: since for node, since in self._away_since.items() if node in nodes}

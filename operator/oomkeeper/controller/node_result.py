@@ -48,7 +48,7 @@ def node_result(
     adjusts = policy.spec is not None and bool(policy.spec.oom_score_adjustments) and not policy.spec.suspend
     if not decided and not audited and not others and not adjusts:
         return NodeResult(node.name, "InSync", "the policy sets nothing here")
-    if agent.state in ("AgentSilent", "Unmanaged"):
+    if agent.away:
         return NodeResult(node.name, agent.state, agent.message)
     # A status about an earlier spec says nothing about the present one.
     written = state is not None and (

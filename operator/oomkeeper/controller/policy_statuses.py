@@ -160,7 +160,7 @@ class PolicyStatuses:
     def _result(self, policy: Policy, name: str, *, now: float) -> NodeResult | None:
         assert self._resolution is not None
         node, state = self._cache.nodes.get(name), self._cache.oomnodes.get(name)
-        if node is None or name not in self._resolution.desired:
+        if node is None:
             return None
         return node_result(
             policy,

@@ -70,7 +70,7 @@ def report_status(
 
 
 def _is_silent(state: OOMNodeState | None, agent: AgentHealth) -> bool:
-    if agent.state in ("AgentSilent", "Unmanaged"):
+    if agent.away:
         return True
     return state is None or not state.observed_generation
 
