@@ -36,14 +36,17 @@ class Attribution:
     """None when settled; else what is still missing: `pod`, `container` or `workload`."""
 
 
-def attribute(kill: Kill, *, node: str, pods: PodTable, node_container: str | None = None) -> Attribution:
+def attribute(
+    kill: Kill, *, node: str, pods: PodTable | None, node_container: str | None = None
+) -> Attribution:
     """Match by pod uid and container id, never by the whole path: the log prints paths as the host has them,
     which inside a nested node (kind) start with another prefix than the node's own.
 
-    `node_container`: id of the container that this node is, None where it is the machine.
+    `pods` None: a bare host, where every kill is of its cgroup. `node_container`: id of the container that
+    this node is, None where it is the machine.
     """
     kube = _own_cgroup(kill, node_container=node_container)
-    if kube is None or kube.pod_uid is None:
+    if pods is None or kube is None or kube.pod_uid is None:
         return Attribution(subject=Subject(node=node, cgroup=kill.task_memcg or kill.oom_memcg or "/"))
     pod = pods.find(kube.pod_uid)
     if pod is None:

@@ -42,6 +42,35 @@ def count_kill(
     return key
 
 
+def store_kill(
+    store: Store,
+    *,
+    record: RecordedKill,
+    when: str,
+    subject: Subject,
+    counts: bool = True,
+    counted_in: str | None = None,
+    operator_namespace: str,
+    wall: float,
+) -> None:
+    """Store a kill's record, counted in its incident; `counts` False: in none yet, for its subject is not
+    settled. The rest is as for `count_kill`."""
+    key = None
+    if counts:
+        key = count_kill(
+            store,
+            record=record,
+            when=when,
+            subject=subject,
+            counted_in=counted_in,
+            operator_namespace=operator_namespace,
+            wall=wall,
+        )
+    store.put_kill(
+        kill_id=record.id, incident=key, container_id=subject.container_id, time=when, record=record
+    )
+
+
 def uncount_kill(store: Store, *, key: str, kill_id: str, when: str) -> None:
     """Take a kill out of its incident, for it belongs to another one. Call it within a transaction."""
     add_hours(store, [HourCount(hour=full_hour(when), kills=-1)])

@@ -149,7 +149,7 @@ def add_kill(
         status = replace(
             status,
             count=(status.count or 0) + 1,
-            history=_with_hour(status.history, hour=full_hour(time)),
+            history=_with_hours(status.history, [(full_hour(time), 1)]),
         )
     known = next((kill for kill in status.kills if kill.id == record.id), None)
     entry = _recent_kill(record, time=time, subject=subject, known=known)
@@ -172,12 +172,10 @@ def remove_kill(incident: OOMIncident, *, kill_id: str, time: str) -> OOMInciden
     """Return the incident without a kill that is counted elsewhere now."""
     status = status_of(incident)
     count = max(0, (status.count or 0) - 1)
-    hours = {entry.hour: entry.kills for entry in status.history}
-    hours[full_hour(time)] = hours.get(full_hour(time), 0) - 1
     status = replace(
         status,
         count=count,
-        history=_history({hour: kills for hour, kills in hours.items() if kills > 0}),
+        history=_with_hours(status.history, [(full_hour(time), -1)]),
         kills=tuple(kill for kill in status.kills if kill.id != kill_id),
     )
     if count == 0:
@@ -188,10 +186,11 @@ def remove_kill(incident: OOMIncident, *, kill_id: str, time: str) -> OOMInciden
 def redate_kills(incident: OOMIncident, changes: Mapping[str, tuple[str, str]]) -> OOMIncident:
     """Return the incident with other times of some kills: id -> (time before, time after)."""
     status = status_of(incident)
-    hours = {entry.hour: entry.kills for entry in status.history}
-    for before, after in changes.values():
-        hours[full_hour(before)] = hours.get(full_hour(before), 0) - 1
-        hours[full_hour(after)] = hours.get(full_hour(after), 0) + 1
+    moves = [
+        (full_hour(time), kills)
+        for before, after in changes.values()
+        for time, kills in ((before, -1), (after, 1))
+    ]
     kills = [replace(kill, time=changes[kill.id][1]) if kill.id in changes else kill for kill in status.kills]
     kills.sort(key=lambda kill: kill.time, reverse=True)
     moved = dict(changes.values())
@@ -201,7 +200,7 @@ def redate_kills(incident: OOMIncident, changes: Mapping[str, tuple[str, str]]) 
         replace(
             status,
             kills=tuple(kills),
-            history=_history({hour: count for hour, count in hours.items() if count > 0}),
+            history=_with_hours(status.history, moves),
             first_seen=moved.get(first, status.first_seen),
             last_seen=kills[0].time if kills else moved.get(last, status.last_seen),
         ),
@@ -245,10 +244,12 @@ def merge_older(incident: OOMIncident, older: OOMIncident) -> OOMIncident:
     return with_status(incident, merged)
 
 
-def _with_hour(history: Iterable[HourCount], *, hour: str) -> tuple[HourCount, ...]:
+def _with_hours(history: Iterable[HourCount], changes: Iterable[tuple[str, int]]) -> tuple[HourCount, ...]:
+    """Return the history with so many kills more (or less) in each of these hours."""
     counts = {entry.hour: entry.kills for entry in history}
-    counts[hour] = counts.get(hour, 0) + 1
-    return _history(counts)
+    for hour, kills in changes:
+        counts[hour] = counts.get(hour, 0) + kills
+    return _history({hour: kills for hour, kills in counts.items() if kills > 0})
 
 
 def _history(counts: dict[str, int]) -> tuple[HourCount, ...]:

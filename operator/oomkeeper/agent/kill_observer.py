@@ -31,6 +31,7 @@ from oomkeeper.kernel.vmstat import OOMKillCount
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.log import LogRecord
 
+from .bounded_table import drop_oldest
 from .cgroup_kill_counters import counter_key
 from .kill_intervals import Interval, cgroup_of_the_rest
 from .shared_kernel import SharedKernel
@@ -178,8 +179,7 @@ class KillObserver:
             self._kills = kills
             self._close(Interval(grown, moved), counts)
             self._limits.update(limits)
-            while len(self._limits) > REMEMBERED:
-                del self._limits[next(iter(self._limits))]
+            drop_oldest(self._limits, most=REMEMBERED)
 
     def _read_log(self, records: Iterable[LogRecord]) -> None:
         for record in records:
@@ -211,8 +211,7 @@ class KillObserver:
             self._place(seq, path)
             self._candidates.pop(path, None)
             self._candidates[path] = None
-            while len(self._candidates) > MOST_CANDIDATES:
-                del self._candidates[next(iter(self._candidates))]
+            drop_oldest(self._candidates, most=MOST_CANDIDATES)
         if record.usec is not None and traced is None:
             self._usecs.append(record.usec)
             if len(self._usecs) == STORM_KILLS and self._usecs[-1] - self._usecs[0] < STORM_USEC:
@@ -250,8 +249,7 @@ class KillObserver:
         limit = self._limit(path) if path is not None else None
         with self._lock:
             self._placed[seq] = Placed(path, limit)
-            while len(self._placed) > REMEMBERED:
-                del self._placed[next(iter(self._placed))]
+            drop_oldest(self._placed, most=REMEMBERED)
 
     def _limit(self, path: str) -> Limited | None:
         before = self._limits.get(path, ())

@@ -3,7 +3,8 @@
 A kill is stored the moment its `Killed process` line is there, and renewed when the event turns out to hold
 more (the other victims of memory.oom.group). What makes it countable once is in the store: the log records
 already counted, the incident a kill was counted in, and a cursor that never passes an event still open or a
-kill that waits for its cgroup or container. A kill whose pod is not known is stored (late_attribution.py).
+kill that waits for its cgroup. A kill of a pod of which something is not known yet is stored, and counted
+later (late_attribution.py).
 """
 
 import time
@@ -20,13 +21,14 @@ from oomkeeper.model.log import LogRecord
 from oomkeeper.model.node import NodeFacts
 
 from .attribution import Subject, attribute
+from .bounded_table import drop_oldest
 from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
-from .incident_counts import count_kill
+from .incident_counts import store_kill
 from .kill_observer import KillObserver
 from .kill_of_trace import FROM_TRACE, kill_of_trace
 from .kill_record import record_of
-from .late_attribution import PATIENCE_SECONDS, LateAttribution
+from .late_attribution import LateAttribution
 from .listener import LoopListener
 from .pods import PodTable
 from .rate_limited_kills import RateLimitedKills, placed_lines
@@ -45,7 +47,7 @@ CGROUP_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A stored kill whose subject is not settled."""
+    """A stored kill whose cgroup is not proved."""
 
     kill: Kill
     since: float
@@ -72,8 +74,9 @@ class KillRecorder:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`pods` None: a bare host, where no pod is waited for. `listener` is given each kill's record once,
-        when its event is closed and its subject settled. `late` takes the kills whose pod is not known."""
+        """`pods` and `late` None: a bare host, where no pod is waited for. `listener` is given each kill's
+        record once, when its event is closed and its subject settled. `late` takes the kills whose pod,
+        container or workload is not known yet."""
         self._store = store
         self._facts = facts
         self._node = node
@@ -150,7 +153,7 @@ class KillRecorder:
         if self._quiet_in() == 0.0:
             for kill in self._assembler.flush():
                 self._record(kill, closed=True)
-        self.retry_waiting()
+        self._retry_waiting()
         self._move_cursor()
         self._note_counters()
 
@@ -173,25 +176,13 @@ class KillRecorder:
         wait = SETTLE_SECONDS if self._assembler.decided else UNDECIDED_SECONDS
         return max(0.0, wait - (self._clock() - self._last_record_at))
 
-    def retry_waiting(self) -> None:
-        """Attribute what waits for its pod or container, as far as the pod table knows more now."""
+    def _retry_waiting(self) -> None:
         for waiting in list(self._waiting.values()):
-            missing = self._missing(waiting.kill)
-            if missing is None or self._overdue(waiting, missing):
+            if not self._rate_limited.is_open(waiting.kill) or self._overdue(waiting):
                 self._record(waiting.kill, closed=waiting.closed)
 
-    def _missing(self, kill: Kill) -> str | None:
-        if self._rate_limited.is_open(kill):
-            return "cgroup"
-        if self._pods is None:
-            return None
-        return attribute(
-            kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
-        ).waiting_for
-
-    def _overdue(self, waiting: _Waiting, missing: str) -> bool:
-        limit = CGROUP_SECONDS if missing == "cgroup" else PATIENCE_SECONDS[missing]
-        return self._clock() - waiting.since >= limit
+    def _overdue(self, waiting: _Waiting) -> bool:
+        return self._clock() - waiting.since >= CGROUP_SECONDS
 
     def _move_cursor(self) -> None:
         open_seqs = [waiting.kill.first_seq for waiting in self._waiting.values()]
@@ -227,30 +218,18 @@ class KillRecorder:
         )
         with self._store.transaction():
             self._note(kill, kill_id=kill_id)
-            key = (
-                count_kill(
-                    self._store,
-                    record=record,
-                    when=when,
-                    subject=subject,
-                    counted_in=stored.incident if stored else None,
-                    operator_namespace=self._namespace,
-                    wall=self._wall(),
-                )
-                if settled
-                else None
+            store_kill(
+                self._store,
+                record=record,
+                when=when,
+                subject=subject,
+                counts=settled,
+                counted_in=stored.incident if stored else None,
+                operator_namespace=self._namespace,
+                wall=self._wall(),
             )
-            self._store.put_kill(
-                kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record
-            )
-            if (
-                self._late is not None
-                and subject.pod_uid is not None
-                and (subject.pod is None or not settled)
-            ):
-                self._late.add(
-                    kill_id, UnidentifiedKill(pod_uid=subject.pod_uid, kill=kill, inferred=inferred)
-                )
+            if subject.pod is None or not settled:
+                self._keep_for_later(kill, kill_id=kill_id, subject=subject, inferred=inferred)
         if stored is None:
             log.info(
                 "kill recorded",
@@ -270,16 +249,7 @@ class KillRecorder:
         if self._store.kill(kill_id) is not None:
             return
         kill = kill_of_trace(victim, path=path)
-        subject: Subject | None = Subject(node=self._node, cgroup=path or "/")
-        waits = False
-        if self._pods is not None:
-            attribution = attribute(
-                kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
-            )
-            subject = attribution.subject
-            waits = attribution.waiting_for in ("pod", "workload") and self._late is not None
-            if subject.pod is None and not self._shared.publishes(kill, found_here=path is not None):
-                subject = None
+        subject, settled = self._attribute(kill, found_here=path is not None)
         with self._store.transaction():
             self._store.add_traced_kill(self._boot_id)
             if subject is None:
@@ -288,26 +258,17 @@ class KillRecorder:
             record = record_of(
                 kill, kill_id=kill_id, when=when, subject=subject, facts=self._facts, inferred=FROM_TRACE
             )
-            key = (
-                None
-                if waits
-                else count_kill(
-                    self._store,
-                    record=record,
-                    when=when,
-                    subject=subject,
-                    counted_in=None,
-                    operator_namespace=self._namespace,
-                    wall=self._wall(),
-                )
+            store_kill(
+                self._store,
+                record=record,
+                when=when,
+                subject=subject,
+                counts=settled,
+                operator_namespace=self._namespace,
+                wall=self._wall(),
             )
-            self._store.put_kill(
-                kill_id=kill_id, incident=key, container_id=subject.container_id, time=when, record=record
-            )
-            if waits and self._late is not None and subject.pod_uid is not None:
-                self._late.add(
-                    kill_id, UnidentifiedKill(pod_uid=subject.pod_uid, kill=kill, inferred=FROM_TRACE)
-                )
+            if not settled:
+                self._keep_for_later(kill, kill_id=kill_id, subject=subject, inferred=FROM_TRACE)
         log.info("kill recorded from the trace", id=kill_id, victim_pid=victim.pid)
         self._listener.kill_recorded(record)
 
@@ -318,31 +279,36 @@ class KillRecorder:
 
         None for a kill that another node of the same kernel publishes, or may publish.
         """
-        subject = Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/")
-        missing = "cgroup" if self._rate_limited.is_open(kill) else None
-        if missing is not None and self._wait(kill, kill_id=kill_id, missing=missing, closed=closed):
-            return (None if self._shared.container_id is not None else subject), False
-        if self._pods is not None:
-            attribution = attribute(
-                kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
-            )
-            subject, missing = attribution.subject, attribution.waiting_for
-            if subject.pod is None and not self._shared.publishes(kill, found_here=found_here):
-                self._waiting.pop(kill_id, None)
-                return None, True
-            if missing in ("pod", "workload") and self._late is not None:
-                self._waiting.pop(kill_id, None)
-                return subject, False
-            if missing is not None and self._wait(kill, kill_id=kill_id, missing=missing, closed=closed):
-                return subject, False
+        if self._rate_limited.is_open(kill) and self._wait(kill, kill_id=kill_id, closed=closed):
+            if self._shared.container_id is not None:
+                return None, False
+            return Subject(node=self._node, cgroup=kill.task_memcg or kill.oom_memcg or "/"), False
         self._waiting.pop(kill_id, None)
-        return subject, True
+        return self._attribute(kill, found_here=found_here)
 
-    def _wait(self, kill: Kill, *, kill_id: str, missing: str, closed: bool) -> bool:
+    def _attribute(self, kill: Kill, *, found_here: bool) -> tuple[Subject | None, bool]:
+        """Return whose kill it is by its cgroup, and whether that is settled; None as for `_subject`."""
+        attribution = attribute(
+            kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
+        )
+        if (
+            self._pods is not None
+            and attribution.subject.pod is None
+            and not self._shared.publishes(kill, found_here=found_here)
+        ):
+            return None, True
+        return attribution.subject, attribution.waiting_for is None
+
+    def _keep_for_later(self, kill: Kill, *, kill_id: str, subject: Subject, inferred: str | None) -> None:
+        """Have a kill of a pod attributed when more is known. Call it within the kill's transaction."""
+        if self._late is not None and subject.pod_uid is not None:
+            self._late.add(kill_id, UnidentifiedKill(pod_uid=subject.pod_uid, kill=kill, inferred=inferred))
+
+    def _wait(self, kill: Kill, *, kill_id: str, closed: bool) -> bool:
         """Put it on the waiting list; False where it has been there for too long."""
         known = self._waiting.get(kill_id)
         waiting = _Waiting(kill, known.since if known else self._clock(), closed)
-        if self._overdue(waiting, missing):
+        if self._overdue(waiting):
             return False
         self._waiting[kill_id] = waiting
         return True
@@ -379,8 +345,7 @@ class KillRecorder:
             explained = self._counters.explain(task, kills=kill.kill_lines - known)
             self._unsaved[kill_id] = (counter_key(task), explained)
         self._explained[kill_id] = kill.kill_lines
-        while len(self._explained) > 4096:
-            del self._explained[next(iter(self._explained))]
+        drop_oldest(self._explained, most=4096)
 
     def _note(self, kill: Kill, *, kill_id: str) -> None:
         """Within the transaction that stores the kill: its log records, and what it explains."""

@@ -13,7 +13,7 @@ from oomkeeper.logformat import get_logger
 from oomkeeper.model.node import NodeFacts
 
 from .attribution import Subject, attribute
-from .incident_counts import count_kill, uncount_kill
+from .incident_counts import store_kill, uncount_kill
 from .kill_record import record_of
 from .pods import PodTable
 from .store import Store, UnidentifiedKill
@@ -118,21 +118,13 @@ class LateAttribution:
             if counted_in is not None:
                 uncount_kill(self._store, key=counted_in, kill_id=kill_id, when=when)
                 self._store.release_kill(kill_id)
-            key = count_kill(
+            store_kill(
                 self._store,
                 record=record,
                 when=when,
                 subject=subject,
-                counted_in=None,
                 operator_namespace=self._namespace,
                 wall=self._wall(),
-            )
-            self._store.put_kill(
-                kill_id=kill_id,
-                incident=key,
-                container_id=subject.container_id,
-                time=when,
-                record=record,
             )
             if subject.pod is not None:
                 self._drop(kill_id)

@@ -214,12 +214,13 @@ class NodeLoop:
             self._visibility.tick()
         if self._late is not None:
             self._late.retry()
-        if self._enforcement.tick():
-            if self._pods is not None:
-                self._pods.sweep(now=self._clock())
-            self._report()
-        if self._store.changes != changes:
+        enforced = self._enforcement.tick()
+        if enforced and self._pods is not None:
+            self._pods.sweep(now=self._clock())
+        changed = self._store.changes != changes
+        if changed:
             self._listener.incidents_changed()
+        if enforced or changed:
             self._report()
         self._health.beat(log_problem=self._log.problem, state_problem=self._store.problem)
 
@@ -287,16 +288,15 @@ class NodeLoop:
                 adopt_incidents(self._store, incidents)
                 adopted.set()
             case KillsPlaced() | WorkloadFound():
-                self._recorder.retry_waiting()
+                pass  # They wake the loop, which looks at what waits in every step.
             case PublishingChanged():
                 self._report()
             case Stop():
                 self._stopping = True
 
     def _pod_changed(self, uid: str) -> None:
-        """Look at kills, statuses and processes again: a pod has changed."""
+        """Look at the pod's statuses and processes again; kills that wait are looked at in every step."""
         assert self._pods is not None
-        self._recorder.retry_waiting()
         pod = self._pods.table.find(uid)
         if self._visibility is not None and pod is not None:
             self._visibility.pod_changed(pod)

@@ -25,7 +25,7 @@ from oomkeeper.resources.oomnode import LastPanic
 
 from .attribution import Subject, attribute
 from .clock import rfc3339
-from .incident_counts import count_kill
+from .incident_counts import store_kill
 from .kill_record import record_of
 from .listener import LoopListener
 from .pods import PodTable
@@ -143,14 +143,12 @@ class PanicWatch:
     def _subject(self, waiting: _Waiting) -> Subject | None:
         """Return whose limit it was; None while the pod may still become known."""
         kill = waiting.kill
-        if self._pods is None:
-            return Subject(node=self._node, cgroup=kill.oom_memcg or "/")
         attribution = attribute(
             kill, node=self._node, pods=self._pods, node_container=self._shared.container_id
         )
         if attribution.waiting_for is None:
             return attribution.subject
-        if not self._pods.synced or attribution.waiting_for == "workload":
+        if (self._pods is not None and not self._pods.synced) or attribution.waiting_for == "workload":
             return None
         if waiting.since is None:
             waiting.since = self._clock()
@@ -168,21 +166,13 @@ class PanicWatch:
         )
         last = LastPanic(time=waiting.when, boot_id=boot_id, cause=record.cause, message=record.summary)
         with self._store.transaction():
-            key = count_kill(
+            store_kill(
                 self._store,
                 record=record,
                 when=waiting.when,
                 subject=subject,
-                counted_in=None,
                 operator_namespace=self._namespace,
                 wall=self._wall(),
-            )
-            self._store.put_kill(
-                kill_id=record.id,
-                incident=key,
-                container_id=subject.container_id,
-                time=waiting.when,
-                record=record,
             )
             self._note(identity, last=last)
         return record

@@ -23,6 +23,8 @@ from oomkeeper.kernel.tracefs.events import (
     VictimMarked,
 )
 
+from .bounded_table import drop_oldest
+
 LONGEST_PATH_BYTES = 1023
 """The kernel cuts a longer one off (kernel/cgroup/cgroup.c, TRACE_CGROUP_PATH_LEN)."""
 REMEMBERED = 8192
@@ -71,8 +73,7 @@ class ProcessCgroups:
                 self._put(event.pid, self._birthplace(event, at=at, changes=changes))
             elif isinstance(event, SignalSent):
                 self._signalled[event.pid] = event.by_pid
-                while len(self._signalled) > 64:
-                    del self._signalled[next(iter(self._signalled))]
+                drop_oldest(self._signalled, most=64)
             elif isinstance(event, VictimMarked) and self._signalled.pop(event.pid, None) == event.by_pid:
                 # Without the signal it was dying anyway: not counted, and not in the log.
                 victims.append(ChosenVictim(event.time_ns, event.pid, self._paths.get(event.pid)))
@@ -81,8 +82,7 @@ class ProcessCgroups:
     def _put(self, pid: int, path: str | None) -> None:
         self._paths.pop(pid, None)
         self._paths[pid] = path
-        while len(self._paths) > REMEMBERED:
-            del self._paths[next(iter(self._paths))]
+        drop_oldest(self._paths, most=REMEMBERED)
 
     def _birthplace(self, made: ProcessMade, *, at: int, changes: Mapping[int, int]) -> str | None:
         """Return the new process's first cgroup. `at` is the event's place, `changes` the place of each

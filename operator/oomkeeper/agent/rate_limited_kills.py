@@ -13,6 +13,7 @@ from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import Counter
 from oomkeeper.resources.killrecord import RecordedKill
 
+from .bounded_table import drop_oldest
 from .cgroup_kill_counters import counter_key
 from .kill_observer import KillObserver
 from .store import Store
@@ -109,5 +110,4 @@ def _lacks_cgroup(kill: Kill) -> bool:
 
 def _keep(table: dict[_K, _V], key: _K, value: _V) -> None:
     table[key] = value
-    while len(table) > _REMEMBERED:
-        del table[next(iter(table))]
+    drop_oldest(table, most=_REMEMBERED)

@@ -258,6 +258,11 @@ class Store(StateConnection):
         for key, document in self._execute("SELECT key, document FROM incident").fetchall():
             yield key, _decode(document, OOMIncident)
 
+    @property
+    def any_undecided(self) -> bool:
+        """Whether `undecided_incidents` yields something; reads none of them."""
+        return self._execute("SELECT 1 FROM incident WHERE undecided LIMIT 1").fetchone() is not None
+
     def undecided_incidents(self) -> Iterator[tuple[str, OOMIncident]]:
         """Yield the incidents with a recent kill that kubelet may still report."""
         for key, document in self._execute("SELECT key, document FROM incident WHERE undecided").fetchall():

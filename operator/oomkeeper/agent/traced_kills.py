@@ -13,6 +13,8 @@ from typing import TypeVar
 from oomkeeper.kernel.tracefs.events import SI_KERNEL, SIGKILL, SignalSent, TraceEvent, VictimMarked
 from oomkeeper.kernel.tracefs.instance import TraceInstance
 
+from .bounded_table import drop_oldest
+
 INSTANCE = "oomkeeper"
 BUFFER_KIB = 256
 """For all CPUs together: some 3,500 signals between two readings, which are at most 5 s apart."""
@@ -124,5 +126,4 @@ _Event = TypeVar("_Event", bound=TraceEvent)
 def _keep(table: dict[int, _Event], pid: int, event: _Event) -> None:
     table.pop(pid, None)
     table[pid] = event
-    while len(table) > REMEMBERED:
-        del table[next(iter(table))]
+    drop_oldest(table, most=REMEMBERED)

@@ -97,11 +97,11 @@ class Visibility:
                 if state is not None and not state.running:
                     self._match([key], kill.container_id, state=state)
                 elif self._wall() - parse_rfc3339(kill.time) >= STATUS_SECONDS:
-                    self._decide(key, kill.id, Reported.INVISIBLE, state=None)
+                    self._decide(key, [kill.id], Reported.INVISIBLE, state=None)
 
     def waiting(self) -> bool:
         """Return whether something is undecided."""
-        return bool(self._unexplained) or next(self._store.undecided_incidents(), None) is not None
+        return bool(self._unexplained) or self._store.any_undecided
 
     def _state(self, container_id: str | None) -> ContainerState | None:
         for pod in self._pods.all():
@@ -114,15 +114,18 @@ class Visibility:
         visibility = Reported.REPORTED if state.reason == OOM_KILLED else Reported.INVISIBLE
         for key in keys:
             incident = self._store.incident(key)
-            for kill in status_of(incident).kills if incident else ():
-                if kill.container_id == container_id:
-                    self._decide(key, kill.id, visibility, state=state)
+            kills = status_of(incident).kills if incident else ()
+            ids = [kill.id for kill in kills if kill.container_id == container_id]
+            self._decide(key, ids, visibility, state=state)
 
-    def _decide(self, key: str, kill_id: str, visibility: str, *, state: ContainerState | None) -> None:
-        before = self._store.incident(key)
-        if before is None:
+    def _decide(
+        self, key: str, kill_ids: list[str], visibility: str, *, state: ContainerState | None
+    ) -> None:
+        before = incident = self._store.incident(key)
+        if before is None or incident is None:
             return
-        incident = with_visibility(before, kill_id, visibility, state=state)
+        for kill_id in kill_ids:
+            incident = with_visibility(incident, kill_id, visibility, state=state)
         if incident != before:
             with self._store.transaction():
                 self._store.put_incident(key, incident)

@@ -23,6 +23,7 @@ from oomkeeper.logformat import get_logger
 from oomkeeper.model.pod import Owner, PodFacts
 from oomkeeper.resources.oomincident import WorkloadReference
 
+from .bounded_table import drop_oldest
 from .kube.client import ApiClient
 from .kube.errors import ApiError
 from .pod_object import Metadata, controller_of
@@ -107,9 +108,8 @@ class WorkloadResolver:
             log.info("owner not readable", kind=owner.kind, name=owner.name, status=error.status)
         above = controller_of(meta) if meta.uid == owner.uid else None
         top = above or owner
-        while len(self._known) >= KEPT_OWNERS:
-            self._known.pop(next(iter(self._known)))
         self._known[owner.uid] = WorkloadReference(kind=top.kind, name=top.name)
+        drop_oldest(self._known, most=KEPT_OWNERS)
         self._asked.discard(owner.uid)
         self._backoff.succeeded(owner.uid)
         self._changed()

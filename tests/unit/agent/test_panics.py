@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oomkeeper.agent import panics
+from oomkeeper.agent import incident_counts
 from oomkeeper.agent.clock import rfc3339
 from oomkeeper.agent.incidents import merge_older, status_of
 from oomkeeper.agent.listener import LoopListener
@@ -267,14 +267,14 @@ def test_new_state_does_not_count_a_published_panic_again(node: Harness, tmp_pat
 
 
 def _die_between_reading_and_the_end_of_the_transaction(folder: Path) -> None:
-    real = panics.count_kill
+    real = incident_counts.count_kill
 
     def counted_then_dead(*args: Any, **fields: Any) -> str:
         real(*args, **fields)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    panics.count_kill = counted_then_dead  # type: ignore[attr-defined]
+    incident_counts.count_kill = counted_then_dead  # type: ignore[assignment]
     Harness(folder, pods=None).watch.tick()
 
 

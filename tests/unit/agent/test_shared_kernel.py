@@ -8,6 +8,7 @@ import pytest
 from oomkeeper.agent.cgroup_kill_counters import first_counters
 from oomkeeper.agent.incidents import status_of
 from oomkeeper.agent.kill_recorder import KillRecorder
+from oomkeeper.agent.late_attribution import LateAttribution
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.shared_kernel import SharedKernel
@@ -84,6 +85,14 @@ class SharedNode:
             operator_namespace="oomkeeper-system",
             listener=LoopListener(),
             shared=shared,
+            late=LateAttribution(
+                store=self.store,
+                facts=FACTS,
+                node=f"node-{container[0]}",
+                pods=pods,
+                operator_namespace="oomkeeper-system",
+                node_container=container,
+            ),
         )
 
     def add_process(self, pid: int, cgroup: str) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from oomkeeper.agent import late_attribution
 from oomkeeper.agent.kill_recorder import KillRecorder
-from oomkeeper.agent.late_attribution import PATIENCE_SECONDS
+from oomkeeper.agent.late_attribution import PATIENCE_SECONDS, LateAttribution
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.shared_kernel import SharedKernel
@@ -28,6 +29,15 @@ class WaitingNode:
         self.store = Store.open(folder / "state")
         self.pods = PodTable()
         self._now = 0.0
+        self.pods.replace([], now=0.0)
+        self._late = LateAttribution(
+            store=self.store,
+            facts=FACTS,
+            node="node-a",
+            pods=self.pods,
+            operator_namespace="oomkeeper-system",
+            clock=lambda: self._now,
+        )
         self._recorder = KillRecorder(
             store=self.store,
             facts=FACTS,
@@ -40,13 +50,16 @@ class WaitingNode:
             operator_namespace="oomkeeper-system",
             listener=LoopListener(),
             shared=SharedKernel(),
+            late=self._late,
             clock=lambda: self._now,
         )
         self._recorder.feed(Log().full(f"/kubepods/burstable/pod{UID}/{IDS[0]}"), lost=lambda: 0)
+        self.at(0.0)
 
     def at(self, seconds: float) -> None:
         self._now = seconds
         self._recorder.tick()
+        self._late.retry()
 
     @property
     def subjects(self) -> list[tuple[str | None, str | None]]:
@@ -76,6 +89,19 @@ def test_kill_waits_for_the_container_id_of_a_pod_slow_to_start(node: WaitingNod
     node.pods.put(pod(*named, containers=PAIR))
     node.at(PATIENCE_SECONDS["container"] - 0.5)
     assert node.subjects == [("web-1", "app")]
+
+
+def test_kill_that_waited_for_its_container_id_is_counted_by_one_part_of_the_agent(
+    node: WaitingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(late_attribution, "uncount_kill", lambda _store, *, key, **_: moved.append(key))
+    starting(node)
+    node.at(1.0)
+    named = (status(name, now=running(), container_id=IDS[n]) for n, name in enumerate(PAIR))
+    node.pods.put(pod(*named, containers=PAIR))
+    node.at(2.0)
+    assert (node.subjects, moved) == ([("web-1", "app")], [])
 
 
 def test_kill_is_counted_without_a_container_id_that_never_comes(node: WaitingNode) -> None:
