@@ -14,6 +14,7 @@ from oomkeeper.agent.kubelet import KubeletFacts, KubeletFinder, find_kubelet, k
 from oomkeeper.agent.kubelet.finder import RECENT_SECONDS
 from oomkeeper.agent.kubelet.host_process import is_host_root_process
 from oomkeeper.kernel.cgroup.members import HostProcesses
+from tests.waiting import eventually
 
 BLOCK = (
     'protectKernelDefaults: true\nsingleProcessOOMKill: "false"\nevictionHard:\n  memory.available: 500Mi\n'
@@ -371,6 +372,9 @@ def test_real_process_is_found_with_its_real_files(tmp_path: Path) -> None:
     flags = [f"--config={tmp_path}/config.yaml", f"--config-dir={tmp_path}/conf.d"]
     with subprocess.Popen([program, "-c", "read line", *flags], stdin=subprocess.PIPE) as process:
         try:
+            # exec closes the pipe that Popen waits for before it sets the new command line.
+            started = Path(f"/proc/{process.pid}/cmdline")
+            eventually(lambda: b"--config-dir" in started.read_bytes(), interval_seconds=0.001)
             found = find_kubelet()
         finally:
             process.kill()
