@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -130,10 +131,15 @@ def test_recreated_cgroup_starts_a_new_count(top: Cgroup, eater: Callable[..., E
 
 
 def test_kills_are_recorded_although_the_log_was_overwritten(
-    top: Cgroup, eater: Callable[..., Eater], node: Node
+    top: Cgroup, eater: Callable[..., Eater], node: Node, tmp_path: Path
 ) -> None:
-    """The kernel's trace has what the log lost."""
+    """The kernel's trace has what the log lost, and kills from before this account began."""
     cgroup = top.child("flooded", limit_bytes=4 * MIB)
+    (tmp_path / "earlier").mkdir()
+    earlier = Node(tmp_path / "earlier")
+    earlier.start()
+    earlier.kill()
+    eater("another").do("storm", procs=[cgroup.procs], count=20, bytes=8 * MIB)
     node.start()
     if "kernel tracing unavailable" in node.log_since():
         pytest.skip("the kernel's trace cannot be read here")

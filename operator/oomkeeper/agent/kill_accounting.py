@@ -3,6 +3,7 @@ unattributed."""
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -15,6 +16,12 @@ from .store import BootRow, Store
 
 SETTLE_SECONDS = 2.0
 """The kernel counts a kill a moment before it prints it: a difference must last this long to be one."""
+QUIET_SECONDS = 0.02
+"""How long no kill may be counted where an account begins, for the line of the last one to be printed."""
+STORM_QUIET_SECONDS = 0.001
+"""The same where kills never leave the longer time: between count and line the kernel does not sleep."""
+ATTEMPTS = 50
+"""With the longer time first, then with the shorter one."""
 
 
 class Account:
@@ -84,16 +91,18 @@ def open_boot(
     unattributed; with a new state, from now on.
 
     For the latter the log's end, the kernel's count and the cgroups' counts are taken so that no kill lies
-    between them. An unreadable log starts at -1, so that all it holds is read once it can be."""
+    between them. Where kills never stop, the last attempt counts: the few kills of its moment are taken from
+    the trace, or are unattributed. An unreadable log starts at -1, so that all it holds is read once it can
+    be."""
     known = store.boot(boot_id)
     if known is not None:
         return known
     if store.knows_a_boot:
         return store.start_boot(boot_id=boot_id, since=rfc3339(wall()), cursor=-1, vmstat_base=0, counters={})
-    while True:
+    for attempt in range(2 * ATTEMPTS):
+        since_ns = time.monotonic_ns()
         before = read_oom_kills(proc=proc) or 0
-        # A kill is counted before it is printed: give a line on its way the time to arrive.
-        time.sleep(0.02)
+        time.sleep(QUIET_SECONDS if attempt < ATTEMPTS else STORM_QUIET_SECONDS)
         try:
             newest = KmsgReader.newest_seq(path=kmsg)
         except KmsgUnreadableError:
@@ -102,10 +111,11 @@ def open_boot(
         if (read_oom_kills(proc=proc) or 0) == before:
             break
     cursor = -1 if newest is None else newest
-    return store.start_boot(
+    row = store.start_boot(
         boot_id=boot_id,
         since=rfc3339(wall()),
         cursor=cursor,
         vmstat_base=before,
         counters=counters,
     )
+    return replace(row, since_ns=since_ns)

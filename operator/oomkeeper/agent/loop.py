@@ -137,7 +137,9 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
-        self._tracing = KernelTracing(tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared)
+        self._tracing = KernelTracing(
+            tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared, since_ns=boot.since_ns
+        )
         self._keeps_traces = keeps_traces
         self._log = LogFollower(
             recorder=self._recorder,
@@ -183,6 +185,7 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
+        self._log.reopen(self._poller)  # a loop that is built watches
 
     def post(self, message: Message) -> None:
         """Have a message handled in the loop's thread. Safe from any thread and from a signal handler."""

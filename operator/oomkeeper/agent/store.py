@@ -421,6 +421,8 @@ class BootRow:
     recorded: int
     unattributed: int
     lost: int
+    since_ns: int = 0
+    """Where the account began with this start of the agent: when, by CLOCK_MONOTONIC. Not stored."""
 
 
 def _plain(value: object) -> object:

@@ -26,11 +26,15 @@ log = get_logger(__name__)
 class KernelTracing:
     """Opens the instances of this agent."""
 
-    def __init__(self, *, tracefs: Path, hierarchy: CgroupHierarchy, shared: SharedKernel) -> None:
-        """`tracefs` is where the host mounts it."""
+    def __init__(
+        self, *, tracefs: Path, hierarchy: CgroupHierarchy, shared: SharedKernel, since_ns: int = 0
+    ) -> None:
+        """`tracefs` is where the host mounts it. Kills before `since_ns` (CLOCK_MONOTONIC) are left out: the
+        instance has recorded them for an agent with another account."""
         self._where = tracefs
         self._hierarchy = hierarchy
         self._shared = shared
+        self._since_ns = since_ns
         self._tracefs: Tracefs | None = None
         self.problem: str | None = None
         self.cgroups: TracedCgroups | None = None
@@ -69,7 +73,7 @@ class KernelTracing:
         if self.kills is None:
             return
         try:
-            self._unlogged.traced(self.kills.read())
+            self._unlogged.traced(kill for kill in self.kills.read() if kill.time_ns >= self._since_ns)
         except (OSError, TraceFormatError) as error:
             log.warning("tracing of kills ended", error=error)
             self.problem = str(error)

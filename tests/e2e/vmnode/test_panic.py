@@ -52,8 +52,12 @@ def test_panic_at_a_limit_is_reported_with_its_cause_after_the_reboot(harness: H
     assert "victims" not in status["evidence"]
     assert "compulsory panic_on_oom" in status["summary"]
     assert status["conditions"][0]["reason"] == "ReportComplete"
-    node = harness.oomnode()["status"]
-    assert node["counters"]["panics"] == panics + 1
+
+    def counted() -> Json | None:  # written at intervals
+        status: Json = harness.oomnode()["status"]
+        return status if status["counters"]["panics"] == panics + 1 else None
+
+    node = eventually(counted)
     assert (node["lastPanic"]["bootID"], node["lastPanic"]["cause"]) == (boot, "ContainerLimit")
     assert node["lastPanic"]["time"] == status["lastSeen"]
     eventually(lambda: harness.get("oompolicy", "panic")["status"]["oom"]["kills"] >= 1)

@@ -1,9 +1,14 @@
 """The account: vmstat's kills against those recorded, with what the trace adds."""
 
+import itertools
 from pathlib import Path
 
-from oomkeeper.agent.kill_accounting import SETTLE_SECONDS, Account
+import pytest
+
+from oomkeeper.agent import kill_accounting
+from oomkeeper.agent.kill_accounting import SETTLE_SECONDS, Account, open_boot
 from oomkeeper.agent.store import Store
+from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 
 
 class Node:
@@ -78,3 +83,16 @@ def test_account_is_settled_when_all_is_recorded_or_known_to_be_missing(tmp_path
     node.settle(after=SETTLE_SECONDS)
     node.settle()
     assert node.settled == 2
+
+
+def test_account_begins_although_kills_never_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kills of that moment are counted from its beginning on: they are recorded or unattributed."""
+    counts = itertools.count(100)
+    monkeypatch.setattr(kill_accounting, "read_oom_kills", lambda **_: next(counts))
+    monkeypatch.setattr(kill_accounting.time, "sleep", lambda _seconds: None)
+    store = Store.open(tmp_path / "state")
+    hierarchy = CgroupHierarchy(mount=tmp_path, version=2, proc=tmp_path)
+    boot = open_boot(store, boot_id="boot", hierarchy=hierarchy, kmsg=tmp_path / "no-kmsg")
+    assert boot.vmstat_base < next(counts) - 1
+    assert boot.since_ns > 0
+    assert store.boot("boot") is not None

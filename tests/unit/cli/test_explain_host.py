@@ -28,7 +28,7 @@ def test_host_log_is_read_from_its_oldest_record_with_wall_clock_times() -> None
     document = json.loads(done.stdout)
 
     assert (done.returncode, done.stderr) == (0, b"")
-    assert document["records"]["kernel"] > 0
+    assert document["records"]["lines"] > 0  # none of the kernel's, where programs have overwritten it
     assert all(kill["time"].startswith("20") and kill["time"].endswith("Z") for kill in document["kills"])
 
 
