@@ -16,7 +16,8 @@ from oomkeeper.model.names import CONTROLLER_MANAGER
 
 from .session import open_session
 
-PAGE = 500
+PAGE = 100
+"""Objects of one answer. They are in memory at the same time, as text and as objects."""
 _CONNECTIONS = 32
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=5)

@@ -19,6 +19,7 @@ from .apiclient import APIClient
 from .cache import ClusterCache
 from .handlers import handlers
 from .incident_bounds import IncidentBounds
+from .kopf_memory import NoMemories
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
 from .reconciler import AgentSelector, Reconciler
@@ -143,6 +144,7 @@ async def _watch(registry: kopf.OperatorRegistry, *, stop: asyncio.Event, livene
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=kopf_settings(),
+        memories=NoMemories(),
         clusterwide=True,
         standalone=True,
         liveness_endpoint=liveness,

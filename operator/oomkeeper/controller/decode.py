@@ -11,6 +11,7 @@ from oomkeeper.api.base import ApiModel
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
+from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import parse_time
 from oomkeeper.reporting.incident import resource_version, status_written_at
 from oomkeeper.resources.meta import ObjectMeta
@@ -81,7 +82,7 @@ def decode_node(obj: Mapping[str, Any]) -> Node:
     """Decode a core/v1 Node. Without an operating system it counts as Linux: kubelet always reports it."""
     metadata = _metadata(obj)
     status = read_part(_NodeStatus, obj.get("status"))[0] or _NodeStatus()
-    labels = metadata.labels or {}
+    labels = _labels(metadata)
     system = labels.get("kubernetes.io/os") or status.node_info.operating_system or "linux"
     ready = [condition.status for condition in status.conditions if condition.type == "Ready"]
     return Node(
@@ -121,13 +122,15 @@ def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
         version=resource_version(metadata),
         generation=metadata.generation or 0,
         owner_uids=tuple(str(owner.get("uid")) for owner in metadata.owner_references or ()),
-        spec=spec or OOMNodeSpec(),
+        spec=shared(spec or OOMNodeSpec()),
         foreign=spec is None or _foreign(raw_spec, msgspec.to_builtins(spec)),
         observed_generation=status.observed_generation or 0,
-        sysctls={sysctl.name: sysctl for sysctl in status.sysctls},
-        adjustments={(entry.policy, entry.name): entry for entry in status.oom_score_adjustments},
+        sysctls={sysctl.name: shared(sysctl) for sysctl in status.sysctls},
+        adjustments={
+            shared((entry.policy, entry.name)): shared(entry) for entry in status.oom_score_adjustments
+        },
         boot_id=(status.kernel.boot_id if status.kernel else None) or None,
-        counters=status.counters or Counters(),
+        counters=shared(status.counters or Counters()),
         history=_hours(status.history),
         malformed=bad_spec or bad_status,
     )
@@ -137,7 +140,9 @@ def _hours(history: KillHistory | None) -> dict[int, int]:
     first = parse_time(history.first_hour) if history else None
     if history is None or first is None:
         return {}
-    return {int(first) + index * 3600: kills for index, kills in enumerate(history.kills) if kills > 0}
+    return {
+        shared(int(first) + index * 3600): kills for index, kills in enumerate(history.kills) if kills > 0
+    }
 
 
 def decode_namespace(obj: Mapping[str, Any]) -> Namespace:
@@ -147,8 +152,12 @@ def decode_namespace(obj: Mapping[str, Any]) -> Namespace:
         name=metadata.name or "",
         uid=metadata.uid or "",
         version=resource_version(metadata),
-        labels=metadata.labels or {},
+        labels=_labels(metadata),
     )
+
+
+def _labels(metadata: ObjectMeta) -> dict[str, str]:
+    return {shared(key): shared(value) for key, value in (metadata.labels or {}).items()}
 
 
 def _metadata(obj: Mapping[str, Any]) -> ObjectMeta:

@@ -9,6 +9,8 @@ import kopf
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.model.names import GROUP
 
+from .apiclient import PAGE
+
 LONGEST_RETRY_SECONDS = 5.0
 """A change may be noticed this much later after the API server has recovered. There is one controller."""
 
@@ -44,7 +46,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     # Lists in pages: without it kopf keeps whole lists in memory. `initial_streaming` would avoid the lists,
     # but it needs Kubernetes 1.34, and kopf ends with an older API server's answer (422).
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 290
     settings.watching.client_timeout = 300
     settings.posting.enabled = False

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from oomkeeper.model.cause import Cause, Remedy
+from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import full_hour, parse_time
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus, RecentKill
@@ -75,16 +76,16 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
     spec, no_spec = read_part(OOMIncidentSpec, obj.get("spec"))
     status, no_status = read_part(OOMIncidentStatus, obj.get("status") or {})
     metadata, status = metadata or ObjectMeta(), status or OOMIncidentStatus()
-    namespace = metadata.namespace or ""
+    namespace = shared(metadata.namespace or "")
     evidence = status.evidence
     return Incident(
         namespace=namespace,
         name=metadata.name or "",
         uid=metadata.uid or "",
         version=resource_version(metadata),
-        node=spec.node_name if spec else "",
+        node=shared(spec.node_name) if spec else "",
         pods=_pods(status.kills),
-        container=spec.container if spec else None,
+        container=shared(spec.container) if spec else None,
         workload=_workload(spec, namespace=namespace),
         cause=_known(Cause, status.cause or (spec.cause if spec else "")) or Cause.UNKNOWN,
         count=max(status.count or 0, 0),
@@ -92,7 +93,9 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         last_seen=parse_time(status.last_seen),
         summary=status.summary or "",
         advice=tuple(
-            (remedy, item.message) for item in status.advice if (remedy := _known(Remedy, item.remedy))
+            shared((remedy, item.message))
+            for item in status.advice
+            if (remedy := _known(Remedy, item.remedy))
         ),
         limit_bytes=evidence.limit_bytes if evidence else None,
         kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
@@ -128,7 +131,7 @@ def _workload(spec: OOMIncidentSpec | None, *, namespace: str) -> Workload:
         return Workload(namespace, "Unknown", "unknown")
     if spec.workload is None:
         return Workload("", HOST_KIND, (spec.cgroup or "/")[-_NAME_LENGTH:])
-    return Workload(namespace, spec.workload.kind, spec.workload.name)
+    return shared(Workload(namespace, spec.workload.kind, spec.workload.name))
 
 
 def _pods(kills: tuple[RecentKill, ...]) -> tuple[PodKills, ...]:
@@ -158,4 +161,4 @@ def _history(history: tuple[HourCount, ...]) -> tuple[tuple[int, int], ...]:
         if hour is not None and item.kills > 0:
             slot = full_hour(hour)
             slots[slot] = slots.get(slot, 0) + item.kills
-    return tuple(sorted(slots.items()))
+    return tuple(shared(item) for item in sorted(slots.items()))
