@@ -70,7 +70,7 @@ release-image:  ## build for amd64 and arm64 with SBOM and provenance, and push:
 		--tag "$(IMAGE)" --metadata-file dist/image.json --push .
 
 kind: venv  ## start a kind cluster with a control plane, two workers and oomkeeper
-	@$(BIN)/python -m tests.testbed.kind up
+	@$(BIN)/python -m tests.testbed.kind up $(KIND_ARGS)
 
 kind-env: venv  ## print the shell lines that point kubectl at it: eval "$(make -s kind-env)"
 	@$(BIN)/python -m tests.testbed.kind env

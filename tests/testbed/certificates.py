@@ -18,6 +18,10 @@ CN = replaced by -subj
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+[old-ca]
+basicConstraints = CA:TRUE
+subjectKeyIdentifier = none
+authorityKeyIdentifier = none
 [apiserver]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
@@ -40,11 +44,9 @@ def make_certificates(folder: Path) -> None:
 
     The kubelet-client certificate is the API server's at the kubelet (logs, exec), member of system:masters.
     """
-    config = folder / "openssl.cnf"
-    config.write_text(_CONFIG)
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-config", str(config)]
-    pair = ["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=oomkeeper-testbed", "-days", _DAYS]
-    _openssl(folder, "req", "-x509", *curve, *pair, "-extensions", "ca")
+    config = _write_config(folder)
+    curve = _new_key(config)
+    _make_ca(folder, config, extensions="ca")
     for name, subject in (
         ("apiserver", "/CN=kube-apiserver"),
         ("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client"),
@@ -54,6 +56,27 @@ def make_certificates(folder: Path) -> None:
         extensions = ["-extfile", str(config), "-extensions", name]
         _openssl(folder, "x509", "-req", *sign, *extensions, "-out", f"{name}.crt")
     _openssl(folder, "genrsa", "-out", "sa.key", "2048")
+
+
+def make_old_ca(folder: Path) -> None:
+    """Write ca.crt and ca.key in the shape of older clusters: basicConstraints is not critical, and there is
+    no key identifier for the certificates of this CA to refer to."""
+    _make_ca(folder, _write_config(folder), extensions="old-ca")
+
+
+def _write_config(folder: Path) -> Path:
+    config = folder / "openssl.cnf"
+    config.write_text(_CONFIG)
+    return config
+
+
+def _new_key(config: Path) -> list[str]:
+    return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-config", str(config)]
+
+
+def _make_ca(folder: Path, config: Path, *, extensions: str) -> None:
+    pair = ["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=oomkeeper-testbed", "-days", _DAYS]
+    _openssl(folder, "req", "-x509", *_new_key(config), *pair, "-extensions", extensions)
 
 
 def _openssl(folder: Path, *arguments: str) -> None:

@@ -42,18 +42,18 @@ def debian_root(target: Path, *, include: Sequence[str], say: Say) -> None:
     run(["tar", "-C", target, "--numeric-owner", "-xf", archive])
 
 
-def debian_archive(*, include: Sequence[str], say: Say) -> Path:
+def debian_archive(*, include: Sequence[str], suite: str = SUITE, say: Say) -> Path:
     """The same as a tar in the cache."""
-    archive = _archive(include)
+    archive = _archive(include, suite=suite)
     with locked(archive.with_suffix(".lock"), say=say, waiting_for="another process makes a Debian root"):
         if not archive.exists():
-            _make(archive, include=include, say=say)
+            _make(archive, include=include, suite=suite, say=say)
     return archive
 
 
-def debian_stamp(include: Sequence[str]) -> str:
+def debian_stamp(include: Sequence[str], *, suite: str = SUITE) -> str:
     """Changes when the packages do. What a mirror has newer is no reason to make it again."""
-    parts = [SUITE, *sorted(include), *_NEEDLESS]
+    parts = [suite, *sorted(include), *_NEEDLESS]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
@@ -73,22 +73,22 @@ def mirror() -> str:
     raise BuildError("apt knows no Debian mirror: run apt-get update, on Debian, or give a registry's image")
 
 
-def _archive(include: Sequence[str]) -> Path:
+def _archive(include: Sequence[str], *, suite: str) -> Path:
     folder = cache_folder() / "debian"
     folder.mkdir(exist_ok=True)
-    return folder / f"{SUITE}-{debian_stamp(include)}.tar"
+    return folder / f"{suite}-{debian_stamp(include, suite=suite)}.tar"
 
 
-def _make(archive: Path, *, include: Sequence[str], say: Say) -> None:
+def _make(archive: Path, *, include: Sequence[str], suite: str, say: Say) -> None:
     packages.require((packages.DEBOOTSTRAP,), say=say)
     root = archive.with_suffix(".unfinished")
     remove_tree(root)
-    say(f"debootstrap of {SUITE} with {', '.join(include)}: about 80 s, once")
+    say(f"debootstrap of {suite} with {', '.join(include)}: about 80 s, once")
     options = ["--variant=minbase", f"--include={','.join(include)}"]
-    command: list[str | Path] = ["debootstrap", *options, SUITE, root, mirror()]
+    command: list[str | Path] = ["debootstrap", *options, suite, root, mirror()]
     last: list[str] = []
     # A package is fetched, unpacked and configured: three lines each, and as many again for what they need.
-    with Progress(title=f"Debian {SUITE}", total=None, unit="steps", say=say) as progress:
+    with Progress(title=f"Debian {suite}", total=None, unit="steps", say=say) as progress:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as made:
             assert made.stdout is not None
             for line in made.stdout:

@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--name", default=None if name == "down" else DEFAULT_NAME)
         if name == "up":
             command.add_argument("--workers", type=int, default=2)
+            command.add_argument(
+                "--old-certificates",
+                action="store_true",
+                help="an API server certificate without key identifiers, as older clusters have it",
+            )
             command.add_argument("--bare", action="store_true", help="the cluster alone, without oomkeeper")
         if name == "load":
             command.add_argument("archive", type=Path)
@@ -65,7 +70,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(options: argparse.Namespace) -> None:
-    cluster = up(name=options.name, workers=options.workers, say=_say)
+    cluster = up(
+        name=options.name,
+        workers=options.workers,
+        old_certificates=options.old_certificates,
+        say=_say,
+    )
     if not options.bare:
         install_operator(cluster, say=_say)
     _say(cluster.kubectl("get", "nodes").rstrip())

@@ -22,6 +22,11 @@ def kubeconfig_path(name: str) -> Path:
     return state_folder() / f"{name}.kubeconfig"
 
 
+def pki_folder(name: str) -> Path:
+    """Where the CA of a cluster with old certificates is."""
+    return state_folder() / f"{name}.pki"
+
+
 def names() -> list[str]:
     """Clusters that `up` has begun and `down` has not ended."""
     return sorted(path.stem for path in state_folder().glob(f"*.{_BEGUN}"))

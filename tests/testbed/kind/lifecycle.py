@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import machine, packages, recipes
 from ..binaries import binaries
 from ..cache import Say, cache_folder, locked, silent
+from ..certificates import make_old_ca
 from ..commands import run, run_saying
 from ..errors import StartError, TestbedError
 from ..images import write_busybox
@@ -57,8 +58,13 @@ def kind_cluster(*, name: str = DEFAULT_NAME, workers: int = 2, say: Say = silen
             down(name=name, say=say)
 
 
-def up(*, name: str = DEFAULT_NAME, workers: int = 2, say: Say = silent) -> KindCluster:
+def up(
+    *, name: str = DEFAULT_NAME, workers: int = 2, old_certificates: bool = False, say: Say = silent
+) -> KindCluster:
     """Bring a cluster up, or take the one of that name that works; one that does not is made anew.
+
+    `old_certificates`: the API server's certificates have the shape of older clusters, without key
+    identifiers and with a CA whose basicConstraints is not critical.
 
     Raises TestbedError, saying what is missing.
     """
@@ -78,7 +84,12 @@ def up(*, name: str = DEFAULT_NAME, workers: int = 2, say: Say = silent) -> Kind
         image = have_node_image(docker, say=say)
         started = time.monotonic()
         say(f"creating cluster {name}: a control plane and {workers} workers, about a minute")
-        config = known.note_begun(name, config=cluster_config(workers=workers, has_kindnet=not is_own(image)))
+        pki = known.pki_folder(name) if old_certificates else None
+        if pki is not None:
+            pki.mkdir(exist_ok=True)
+            make_old_ca(pki)
+        wanted = cluster_config(workers=workers, has_kindnet=not is_own(image), pki=pki)
+        config = known.note_begun(name, config=wanted)
         options: list[str | Path] = ["--name", name, "--image", image, "--config", config]
         options += ["--kubeconfig", known.kubeconfig_path(name)]
         create = [clients["kind"], "create", "cluster", *options]

@@ -18,6 +18,8 @@ from .builders import Builder, choose_builder
 _CHECKOUT = Path(__file__).parents[3]
 _REPOSITORY = "oomkeeper.local/oomkeeper"
 _BASE_REPOSITORY = "oomkeeper.local/python-base"
+_BASE_SUITE = "trixie"
+"""Its Python is 3.13, as that of the Dockerfile's base."""
 _BASE_PACKAGES = ("python3-minimal", "python3-venv", "ca-certificates")
 _KEPT = 5
 """Of as many contents used last the archives stay: several checkouts may share a cache."""
@@ -84,7 +86,7 @@ def _have_base(builder: Builder, *, registry: str, local: str, say: Say) -> str:
     if builder.pull(registry, say=say):
         return registry
     say("making a base with Python from Debian packages instead")
-    builder.add_base(local, debian_archive(include=_BASE_PACKAGES, say=say))
+    builder.add_base(local, debian_archive(include=_BASE_PACKAGES, suite=_BASE_SUITE, say=say))
     return local
 
 
@@ -94,7 +96,7 @@ def _registry_base(checkout: Path) -> str:
 
 
 def _local_base() -> str:
-    return f"{_BASE_REPOSITORY}:{debian_stamp(_BASE_PACKAGES)}"
+    return f"{_BASE_REPOSITORY}:{debian_stamp(_BASE_PACKAGES, suite=_BASE_SUITE)}"
 
 
 def _image(checkout: Path, *, base: str) -> OperatorImage:
