@@ -2,7 +2,7 @@
 
 import sys
 
-from . import latency, memory, parse, reconnect, storms
+from . import latency, memory, parse, reconnect, scale, storms
 
 
 def main() -> int:
