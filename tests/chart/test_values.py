@@ -87,7 +87,7 @@ def test_agent_rollout_is_configurable(renderer: Helm) -> None:
     assert (spec["updateStrategy"], spec["minReadySeconds"]) == ({"type": "OnDelete"}, 60)
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("small", "256Mi"), ("medium", "512Mi"), ("large", "1Gi")])
+@pytest.mark.parametrize(("preset", "limit"), [("small", "192Mi"), ("medium", "256Mi"), ("large", "512Mi")])
 def test_preset_sizes_the_controller(renderer: Helm, preset: str, limit: str) -> None:
     [container] = pod(renderer, CONTROLLER, "--set", f"controller.resourcesPreset={preset}")["spec"][
         "containers"
