@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +193,10 @@ class Cluster:
 
 
 def kills(incidents: Sequence[Json]) -> int:
-    """How many kills they count together."""
-    return sum(one.get("status", {}).get("count", 0) for one in incidents)
+    """How many kills they count together, without those of more than a day ago: before the installation."""
+    day_ago = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    hours = [hour for one in incidents for hour in one.get("status", {}).get("history", [])]
+    return sum(hour["kills"] for hour in hours if hour["hour"] > day_ago)
 
 
 def container_status(pod: Json, container: str) -> Json:

@@ -131,7 +131,7 @@ def test_policy_status_and_report_count_every_kill(cluster: Cluster, spaces: Map
     head = {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMPolicy", "metadata": {"name": "e2e-counts"}}
     cluster.apply(head | {"spec": {"sysctls": {"vm.oom_dump_tasks": value}}})
     try:
-        # All that the cluster knows of is younger than the day that both look back on.
+        # Both look back on a day; only kills before the installation may be older.
         eventually(
             lambda: (
                 kills(cluster.incidents())

@@ -25,3 +25,4 @@ def test_panic_is_printed_and_stored_once_despite_sigkill(node: Node, tmp_path: 
     [panic] = [kill for kill in stored if kill["outcome"] == "Panicked"]
     assert panic["id"].startswith("pstore-")
     assert panic["cause"] == "PodLimit"
+    assert panic["beforeInstall"] is True

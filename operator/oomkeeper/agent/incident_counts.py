@@ -5,7 +5,14 @@ from oomkeeper.resources.oomincident import HourCount
 
 from .attribution import Subject
 from .clock import full_hour, rfc3339
-from .incidents import add_kill, incident_key, new_incident, remove_kill, status_of
+from .incidents import (
+    add_kill,
+    incident_key,
+    new_incident,
+    remove_kill,
+    status_of,
+    with_status_at_install,
+)
 from .kill_history import add_hours, count_in_hour
 from .store import Store
 
@@ -35,6 +42,8 @@ def count_kill(
         new=counted_in is None,
         now=max(when, rfc3339(wall)),
     )
+    if record.before_install:
+        incident = with_status_at_install(incident, record.id, subject=subject)
     if incident != before:
         store.put_incident(key, incident)
     if counted_in is None:

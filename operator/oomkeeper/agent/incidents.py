@@ -32,7 +32,7 @@ from oomkeeper.resources.record import max_items, max_length
 
 from .attribution import Subject
 from .clock import full_hour
-from .pods import ContainerState
+from .pods import OOM_KILLED, ContainerState
 
 RING = max_items(OOMIncidentStatus, "kills")
 """Last kills kept in an incident."""
@@ -262,7 +262,9 @@ def _recent_kill(
     victim = record.victims[0] if record.victims else None
     facts = subject.pod.facts if subject.pod else None
     if facts is None:
-        visibility: str | None = Visibility.HOST if subject.pod_uid is None else Visibility.INVISIBLE
+        # What kubelet reported of a pod that is gone since before the first start is not known.
+        unknown = None if record.before_install else Visibility.INVISIBLE
+        visibility: str | None = Visibility.HOST if subject.pod_uid is None else unknown
     else:
         # Undecided until kubelet reports the kill or does not in time; a decision stays.
         visibility = known.visibility if known else None
@@ -279,6 +281,7 @@ def _recent_kill(
         container_id=subject.container_id,
         started_at=_started_at(subject) or (known.started_at if known else None),
         visibility=visibility,
+        before_install=record.before_install or None,
     )
 
 
@@ -384,9 +387,16 @@ def _spec_limit(subject: Subject) -> int | None:
 
 
 def reported_only(
-    incident: OOMIncident, *, subject: Subject, state: ContainerState, kill_id: str, time: str
+    incident: OOMIncident,
+    *,
+    subject: Subject,
+    state: ContainerState,
+    kill_id: str,
+    time: str,
+    before_install: bool = False,
 ) -> OOMIncident:
     """Return the incident with a kill of which the container's status is the only evidence."""
+    when = " before oomkeeper was installed" if before_install else ""
     record = RecordedKill(
         id=kill_id,
         time=time,
@@ -407,12 +417,24 @@ def reported_only(
         contributors=(),
         confidence="Low",
         summary=f"kubelet reports that container {subject.container} ended OOMKilled (exit code "
-        f"{state.exit_code}), and the kernel log that this agent could read has no kill in it.",
+        f"{state.exit_code}){when}, and the kernel log that this agent could read has no kill in it.",
         advice=(),
         uncertain=("Only the kernel log shows which limit was reached and which process was killed.",),
+        before_install=before_install,
     )
     incident = add_kill(incident, record=record, time=time, subject=subject, new=True)
     return with_visibility(incident, kill_id, Visibility.REPORTED_ONLY, state=state)
+
+
+def with_status_at_install(incident: OOMIncident, kill_id: str, *, subject: Subject) -> OOMIncident:
+    """Return the incident with what kubelet reports of a kill before the first start. Where the status of
+    the container is gone, it stays unknown."""
+    states = subject.pod.states if subject.pod is not None else {}
+    state = states.get(subject.container_id or "")
+    if state is None:
+        return incident
+    visibility = Visibility.REPORTED if state.reason == OOM_KILLED else Visibility.INVISIBLE
+    return with_visibility(incident, kill_id, visibility, state=None if state.running else state)
 
 
 def _visibility(kills: Iterable[RecentKill]) -> str | None:

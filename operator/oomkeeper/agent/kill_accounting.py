@@ -12,6 +12,8 @@ from oomkeeper.kernel.vmstat import read_oom_kills
 
 from .cgroup_kill_counters import first_counters
 from .clock import rfc3339
+from .log_follower import OpenLog
+from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote
 from .store import BootRow, Store
 
 SETTLE_SECONDS = 2.0
@@ -81,36 +83,44 @@ def open_boot(
     boot_id: str,
     hierarchy: CgroupHierarchy,
     proc: Path = Path("/proc"),
-    kmsg: Path = Path("/dev/kmsg"),
+    open_log: OpenLog = lambda seq: KmsgReader(after_seq=seq),
     wall: Callable[[], float] = time.time,
 ) -> BootRow:
     """Return this boot's row in the store.
 
     Where an earlier run of this boot left it; on a node that an earlier boot is known of, from the beginning
     of the boot, so that kills before the agent's start are recorded or, where the log has lost them,
-    unattributed; with a new state, from now on.
+    unattributed; with a new state, from now on. What the log holds of the time before is noted to be read
+    apart (before_install.py).
 
     For the latter the log's end, the kernel's count and the cgroups' counts are taken so that no kill lies
     between them. Where kills never stop, the last attempt counts: the few kills of its moment are taken from
-    the trace, or are unattributed. An unreadable log starts at -1, so that all it holds is read once it can
-    be."""
+    the trace, or are unattributed, and what is read apart ends before that moment. An unreadable log starts
+    at -1, so that all it holds is read once it can be; nothing of it is read apart."""
     known = store.boot(boot_id)
     if known is not None:
         return known
     if store.knows_a_boot:
         return store.start_boot(boot_id=boot_id, since=rfc3339(wall()), cursor=-1, vmstat_base=0, counters={})
+    newest = None
     for attempt in range(2 * ATTEMPTS):
+        until = newest  # these were printed before they could be counted below
         since_ns = time.monotonic_ns()
         before = read_oom_kills(proc=proc) or 0
         time.sleep(QUIET_SECONDS if attempt < ATTEMPTS else STORM_QUIET_SECONDS)
         try:
-            newest = KmsgReader.newest_seq(path=kmsg)
+            newest, readable = newest_seq(open_log), True
         except KmsgUnreadableError:
-            newest = None
+            newest, readable = None, False
         counters = first_counters(hierarchy)
         if (read_oom_kills(proc=proc) or 0) == before:
+            until = newest
             break
     cursor = -1 if newest is None else newest
+    if readable:
+        # Before the boot: a crash in between begins anew.
+        note = BeforeInstallNote(boot=boot_id, until=-1 if until is None else until, done=until is None)
+        store.put_note(BEFORE_INSTALL_NOTE, note)
     row = store.start_boot(
         boot_id=boot_id,
         since=rfc3339(wall()),
@@ -119,3 +129,16 @@ def open_boot(
         counters=counters,
     )
     return replace(row, since_ns=since_ns)
+
+
+def newest_seq(open_log: OpenLog) -> int | None:
+    """Return the sequence number of the newest record; None if the log is empty. Raises
+    KmsgUnreadableError."""
+    reader = open_log(-1)
+    try:
+        seq = None
+        for record in reader.read_available():
+            seq = record.seq
+        return seq
+    finally:
+        reader.close()

@@ -19,11 +19,13 @@ def record_of(
     facts: NodeFacts,
     inferred: str | None = None,
     boot_id: str | None = None,
+    before_install: bool = False,
 ) -> RecordedKill:
     """Return the record of a kill at `when` (RFC 3339).
 
     `inferred`: how the cgroup was found where the kernel did not print it; it lowers the confidence.
-    `boot_id`: the boot that a panic ended."""
+    `boot_id`: the boot that a panic ended. `before_install`: whether the kill was before the agent's first
+    start."""
     kill = kill._replace(wall=when)
     diagnosis = diagnose(kill, node=facts, pod=subject.pod.facts if subject.pod else None)
     if inferred is not None:
@@ -41,4 +43,5 @@ def record_of(
         pod=pod,
         container=subject.container,
         boot_id=boot_id,
+        before_install=before_install,
     )

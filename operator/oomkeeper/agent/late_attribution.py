@@ -87,6 +87,11 @@ class LateAttribution:
             self._count(kill_id, kill, subject=found.subject, counted_in=stored.incident, when=stored.time)
 
     @property
+    def crowded(self) -> bool:
+        """Whether what is left of the room is for new kills."""
+        return len(self._kills) >= MAX_KILLS // 2
+
+    @property
     def waiting(self) -> bool:
         """Whether a kill waits for a time to pass."""
         return bool(self._since)
@@ -113,6 +118,7 @@ class LateAttribution:
             subject=subject,
             facts=self._facts,
             inferred=kill.inferred,
+            before_install=kill.before_install,
         )
         with self._store.transaction():
             if counted_in is not None:

@@ -15,6 +15,10 @@ class LoopListener:
         """Take the record of a kill whose event is closed and whose pod is settled. Called once per kill and
         run."""
 
+    def kills_before_install(self, *, count: int, left_out: int) -> None:
+        """Take the number of kills before the first start: those recorded, and those in the kernel log that
+        were too many or too old. `kill_recorded` is not called for them."""
+
     def incidents_changed(self) -> None:
         """Note that the store may hold incidents that are not published."""
 

@@ -13,6 +13,7 @@ from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.kernel.kmsg import KmsgReader
 
 from .adoption import adopt_incidents
+from .before_install import KillsBeforeInstall
 from .clock_steps import ClockSteps, seconds_since_boot
 from .database import StateUnwritableError
 from .desired import Desired
@@ -90,12 +91,13 @@ class NodeLoop:
         self._poller = select.poll()
         self._poller.register(self._inbox.fileno(), select.POLLIN)
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
+        read_log: OpenLog = open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq))
         boot = open_boot(
             store,
             boot_id=self.facts.boot_id,
             hierarchy=hierarchy,
             proc=host.proc,
-            kmsg=host.kmsg,
+            open_log=read_log,
             wall=wall,
         )
         self._shared = SharedKernel.detect(proc=host.proc, in_cluster=pods is not None)
@@ -137,6 +139,19 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
+        self._before_install = KillsBeforeInstall(
+            store=store,
+            facts=self.facts,
+            node=node,
+            pods=pods,
+            operator_namespace=operator_namespace,
+            shared=self._shared,
+            late=self._late,
+            listener=listener,
+            open_log=read_log,
+            clock=clock,
+            wall=wall,
+        )
         self._tracing = KernelTracing(
             tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared, since_ns=boot.since_ns
         )
@@ -144,7 +159,7 @@ class NodeLoop:
         self._log = LogFollower(
             recorder=self._recorder,
             tracing=self._tracing,
-            open_log=open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq)),
+            open_log=read_log,
             cursor=boot.cursor,
             observe=None if open_log is not None else lambda: self.post(KillsPlaced()),
             clock=clock,
@@ -211,6 +226,7 @@ class NodeLoop:
         self._handle_messages()
         self._log.read()
         self._recorder.tick()
+        self._before_install.tick()
         self._panics.tick()
         self._account.settle()
         if self._visibility is not None:
@@ -236,6 +252,7 @@ class NodeLoop:
 
     def close(self) -> None:
         """Release the kernel log and its traces."""
+        self._before_install.close()
         self._log.close()
         if self._stopping and not self._keeps_traces:
             self._tracing.remove()
@@ -249,9 +266,11 @@ class NodeLoop:
     def wait_seconds(self) -> float:
         """Return the time until something is due without a message or a log record."""
         waits = [self._enforcement.wait_seconds(), self._panics.deadline()]
-        deadline = self._recorder.deadline()
-        if deadline is not None:
-            waits.append(deadline)
+        waits += [
+            deadline
+            for deadline in (self._recorder.deadline(), self._before_install.deadline())
+            if deadline is not None
+        ]
         if self._account.open or (self._visibility is not None and self._visibility.waiting()):
             waits.append(0.5)
         if self._late is not None and self._late.waiting:

@@ -81,6 +81,7 @@ def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> O
             unattributed=account.unattributed,
             lost_log_records=account.lost_records,
             lost_trace_records=view.lost_trace_records,
+            before_install=account.before_install,
             panics=view.panics.count,
             since=account.since,
         ),

@@ -163,6 +163,7 @@ class PanicWatch:
             subject=subject,
             facts=self._facts,
             boot_id=boot_id,
+            before_install=waiting.when < (self._store.account().since or ""),
         )
         last = LastPanic(time=waiting.when, boot_id=boot_id, cause=record.cause, message=record.summary)
         with self._store.transaction():

@@ -27,6 +27,8 @@ from .workloads import WorkloadOf, direct_owner
 
 KEEP_DELETED_SECONDS = 600.0
 """A pod may be gone from the API before its kill is attributed."""
+OOM_KILLED = "OOMKilled"
+"""The reason in the status of a container that the OOM killer ended."""
 _KEPT_IDS = 8
 
 

@@ -41,6 +41,36 @@ class PanicNote(StoredRecord, frozen=True, kw_only=True):
     last: LastPanic | None = None
 
 
+BEFORE_INSTALL_NOTE = "before install"
+"""Name in the store of the BeforeInstallNote; a state that an older release began has none."""
+
+
+class BeforeInstallNote(StoredRecord, frozen=True, kw_only=True):
+    """How far the kills before the first start are recorded (before_install.py)."""
+
+    boot: str
+    """The boot of the first start."""
+    until: int
+    """Sequence number of the last log record that was printed before."""
+    through: int = -1
+    """The kills up to this sequence number are recorded."""
+    kills: int = 0
+    """Kills recorded, those of container statuses included."""
+    left_out: int | None = None
+    """Kills in the log that were too many or too old; None while they are not counted."""
+    done: bool = False
+    """Whether nothing of the log is left to be read."""
+
+
+class AdoptedUntil(StoredRecord, frozen=True, kw_only=True):
+    """The last of what an earlier state of this node had counted, by its incidents in the cluster."""
+
+    last_seen: str | None = None
+    """The last kill."""
+    seqs: dict[str, int] = {}
+    """Boot id -> sequence number of its last kill."""
+
+
 class ClockOffset(StoredRecord, frozen=True, kw_only=True):
     """The clock's distance from the time since boot, with which the kills of a boot are dated."""
 

@@ -21,7 +21,7 @@ from oomkeeper.resources.oomincident import OOMIncident
 
 from .database import DATABASE_NAME, StateError, StateUnwritableError, hold_state
 from .pods import Pod
-from .records import SysctlNote
+from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote, SysctlNote
 from .state_connection import StateConnection
 
 __all__ = ["DATABASE_NAME", "StateError", "StateUnwritableError", "Store", "hold_state"]
@@ -45,6 +45,10 @@ class Account:
     lost_records: int
     """Kernel log records overwritten before they were read."""
     since: str | None
+    before_install: int = 0
+    """Kills recorded from before `since`; not among the others."""
+    left_out: int = 0
+    """Kills before `since` that the log holds and that are not recorded: too many, or too old."""
 
     @property
     def vmstat_oom_kill(self) -> int:
@@ -128,7 +132,15 @@ class Store(StateConnection):
         row = self._execute(
             "SELECT sum(recorded), sum(unattributed), sum(lost), min(since) FROM boot"
         ).fetchone()
-        return Account(recorded=row[0] or 0, unattributed=row[1] or 0, lost_records=row[2] or 0, since=row[3])
+        before = self.note(BEFORE_INSTALL_NOTE, BeforeInstallNote)
+        return Account(
+            recorded=row[0] or 0,
+            unattributed=row[1] or 0,
+            lost_records=row[2] or 0,
+            since=row[3],
+            before_install=before.kills if before else 0,
+            left_out=before.left_out or 0 if before else 0,
+        )
 
     @property
     def knows_a_boot(self) -> bool:
@@ -202,11 +214,14 @@ class Store(StateConnection):
         self._execute("UPDATE boot SET since = ? WHERE boot_id = ?", (since, boot_id))
 
     def kills(self, *, limit: int | None = None) -> list[RecordedKill]:
-        """Return the stored kill records, oldest first; `limit` keeps the newest."""
-        rows = self._execute(
-            "SELECT record FROM kill ORDER BY number DESC LIMIT ?", (-1 if limit is None else limit,)
-        )
-        return [_decode(row[0], RecordedKill) for row in rows][::-1]
+        """Return the stored kill records, oldest first; `limit` keeps the newest. Kills before the first
+        start are stored while others happen."""
+        numbers = self._execute(
+            "SELECT number FROM kill ORDER BY time DESC, number DESC LIMIT ?",
+            (-1 if limit is None else limit,),
+        ).fetchall()
+        rows = [self._execute("SELECT record FROM kill WHERE number = ?", key).fetchone() for key in numbers]
+        return [_decode(row[0], RecordedKill) for row in rows if row is not None][::-1]
 
     def incident_of_container(self, container_id: str) -> list[str]:
         """Return the keys of the incidents that hold a kill of this container."""
@@ -215,6 +230,22 @@ class Store(StateConnection):
             (container_id,),
         )
         return [row[0] for row in rows]
+
+    def holds_uncounted(self, container_id: str) -> bool:
+        """Return whether a stored kill of this container waits to be counted."""
+        row = self._execute(
+            "SELECT 1 FROM kill WHERE container_id = ? AND incident IS NULL LIMIT 1", (container_id,)
+        ).fetchone()
+        return row is not None
+
+    def placeless_kills_before_install(self) -> list[tuple[str, str]]:
+        """Return id and time of the kills before the first start whose cgroup is not known, in order."""
+        rows = self._execute(
+            "SELECT id, time FROM kill WHERE container_id IS NULL "
+            "AND json_extract(record, '$.beforeInstall') AND json_extract(record, '$.taskMemcg') IS NULL "
+            "AND json_extract(record, '$.oomMemcg') IS NULL ORDER BY time"
+        )
+        return [(row[0], row[1]) for row in rows.fetchall()]
 
     # -- incidents
 
@@ -225,7 +256,7 @@ class Store(StateConnection):
     def put_incident(self, key: str, incident: OOMIncident) -> None:
         """Store the incident as one to be published."""
         undecided = incident.status is not None and any(
-            kill.visibility is None for kill in incident.status.kills
+            kill.visibility is None and not kill.before_install for kill in incident.status.kills
         )
         self._execute(
             "INSERT INTO incident (key, document, undecided) VALUES (?, ?, ?) "
@@ -296,6 +327,11 @@ class Store(StateConnection):
         before = self._db.total_changes
         self._execute("INSERT OR IGNORE INTO reported VALUES (?, ?)", (container_id, time))
         return self._db.total_changes > before
+
+    def is_reported(self, container_id: str) -> bool:
+        """Return whether `note_reported` was called for this container."""
+        row = self._execute("SELECT 1 FROM reported WHERE container_id = ?", (container_id,)).fetchone()
+        return row is not None
 
     # -- pods, and kills whose pod is not known
 
@@ -399,6 +435,8 @@ class UnidentifiedKill:
     kill: Kill
     inferred: str | None = None
     """How its cgroup was found, where the kernel did not print it."""
+    before_install: bool = False
+    """Whether it was before the agent's first start."""
 
 
 @dataclass(frozen=True, slots=True)

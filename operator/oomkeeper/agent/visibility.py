@@ -5,20 +5,29 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from oomkeeper.model.cause import Cause
 from oomkeeper.model.cause import Visibility as Reported
+from oomkeeper.model.times import parse_time
 
+from .adoption import adopted_until
 from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
 from .incidents import incident_key, new_incident, reported_only, status_of, with_visibility
 from .kill_history import count_in_hour
-from .pods import ContainerState, Pod, PodTable
+from .pods import OOM_KILLED, ContainerState, Pod, PodTable
+from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote
 from .store import Store
+from .upkeep import KEEP_SECONDS
 
-OOM_KILLED = "OOMKilled"
 STATUS_SECONDS = 15.0
 """How long kubelet has to report OOMKilled before the kill counts as invisible (its relist takes a second, on
 a busy node more)."""
+STATUS_TOLERANCE_SECONDS = 5.0
+"""Between a kill and the end of its container."""
+KERNEL_CLOCK_DRIFT = 1e-4
+"""By how much printk's clock may differ from the node's since then: 9 s a day."""
 EVIDENCE_SECONDS = 3.0
 """How long a status waits for the kernel's record, which is printed before it: reading may lag in a storm."""
 
@@ -28,6 +37,8 @@ class _Unexplained:
     subject: Subject
     state: ContainerState
     since: float
+    before_install: bool = False
+    """Whether the container ended before the agent's first start."""
 
 
 class Visibility:
@@ -44,7 +55,8 @@ class Visibility:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`since`: statuses of containers that ended before it are of a time without an agent."""
+        """`since`: statuses of containers that ended before it are of a time without an agent. They are
+        looked at where it is the time before the first start."""
         self._store = store
         self._node = node
         self._pods = pods
@@ -53,6 +65,8 @@ class Visibility:
         self._clock = clock
         self._wall = wall
         self._unexplained: dict[str, _Unexplained] = {}
+        self._same: set[str] = set()
+        """Kills without a cgroup that a container's status was taken to report."""
 
     def pod_changed(self, pod: Pod) -> None:
         """Match one pod's container states."""
@@ -62,7 +76,10 @@ class Visibility:
             keys = self._store.incident_of_container(container_id)
             if keys:
                 self._match(keys, container_id, state=state)
-            elif state.reason == OOM_KILLED and self._is_recent(state):
+            if state.reason != OOM_KILLED:
+                continue
+            before_install = self._is_before_install(state, container_id)
+            if before_install or (not keys and self._is_recent(state)):
                 subject = Subject(
                     node=self._node,
                     pod=pod,
@@ -71,33 +88,50 @@ class Visibility:
                     container=state.container,
                     container_id=container_id,
                 )
-                self._unexplained.setdefault(container_id, _Unexplained(subject, state, self._clock()))
+                self._unexplained.setdefault(
+                    container_id, _Unexplained(subject, state, self._clock(), before_install)
+                )
 
     def tick(self) -> None:
         """Decide what has waited long enough."""
-        now = self._clock()
-        for container_id, waiting in list(self._unexplained.items()):
-            keys = self._store.incident_of_container(container_id)
-            if keys:
-                self._match(keys, container_id, state=waiting.state)
-                del self._unexplained[container_id]
-            elif now - waiting.since >= EVIDENCE_SECONDS:
-                if waiting.subject.workload is None and waiting.subject.pod is not None:
-                    workload = self._pods.workload(waiting.subject.pod)
-                    if workload is None:
-                        continue  # published nothing until its owner is known
-                    waiting = replace(waiting, subject=replace(waiting.subject, workload=workload))
-                self._report_only(waiting, container_id)
-                del self._unexplained[container_id]
+        self._decide_unexplained()
         for key, incident in self._store.undecided_incidents():
             for kill in status_of(incident).kills:
-                if kill.visibility is not None:
+                if kill.visibility is not None or kill.before_install:
                     continue
                 state = self._state(kill.container_id)
                 if state is not None and not state.running:
                     self._match([key], kill.container_id, state=state)
                 elif self._wall() - parse_rfc3339(kill.time) >= STATUS_SECONDS:
                     self._decide(key, [kill.id], Reported.INVISIBLE, state=None)
+
+    def _decide_unexplained(self) -> None:
+        """Look for the kernel's record of each container that ended OOMKilled."""
+        note = self._note() if self._unexplained else None
+        if note is not None and not note.done:
+            return  # Their kills may be among those that are not read yet.
+        for container_id, waiting in list(self._unexplained.items()):
+            keys = self._store.incident_of_container(container_id)
+            if keys:
+                self._match(keys, container_id, state=waiting.state)
+                if waiting.before_install:
+                    self._store.note_reported(container_id, waiting.state.finished_at or "")
+                del self._unexplained[container_id]
+            elif (
+                self._clock() - waiting.since >= EVIDENCE_SECONDS
+                # Its kill is counted when the workload is known.
+                and not self._store.holds_uncounted(container_id)
+            ):
+                if waiting.subject.workload is None and waiting.subject.pod is not None:
+                    workload = self._pods.workload(waiting.subject.pod)
+                    if workload is None:
+                        continue  # published nothing until its owner is known
+                    waiting = replace(waiting, subject=replace(waiting.subject, workload=workload))
+                if waiting.before_install and self._is_counted(waiting):
+                    self._store.note_reported(container_id, waiting.state.finished_at or "")
+                else:
+                    self._report_only(waiting, container_id)
+                del self._unexplained[container_id]
 
     def waiting(self) -> bool:
         """Return whether something is undecided."""
@@ -136,6 +170,38 @@ class Visibility:
         except ValueError:
             return False
 
+    def _note(self) -> BeforeInstallNote | None:
+        return self._store.note(BEFORE_INSTALL_NOTE, BeforeInstallNote)
+
+    def _is_before_install(self, state: ContainerState, container_id: str) -> bool:
+        """Return whether the container ended before the first start, and nothing is decided about it. What is
+        decided is forgotten with the incident, after KEEP_SECONDS."""
+        first = parse_time(self._store.account().since)
+        ended = parse_time(state.finished_at)
+        return (
+            ended is not None
+            and first is not None
+            and ended < int(first)
+            and self._wall() - ended < KEEP_SECONDS
+            and self._note() is not None
+            and not self._store.is_reported(container_id)
+        )
+
+    def _is_counted(self, waiting: _Unexplained) -> bool:
+        """Return whether a kill that is counted already may be the one that ended this container: an earlier
+        state has counted it, or the kernel printed it without its cgroup at about that time."""
+        ended = parse_time(waiting.state.finished_at) or 0.0
+        adopted = parse_time(adopted_until(self._store).last_seen)
+        if adopted is not None and ended <= adopted + STATUS_SECONDS:
+            return True
+        tolerance = STATUS_TOLERANCE_SECONDS + (self._wall() - ended) * KERNEL_CLOCK_DRIFT
+        for kill_id, time_text in self._store.placeless_kills_before_install():
+            near = abs((parse_time(time_text) or 0.0) - ended) <= tolerance
+            if near and kill_id not in self._same:
+                self._same.add(kill_id)
+                return True
+        return False
+
     def _report_only(self, waiting: _Unexplained, container_id: str) -> None:
         cause = Cause.UNKNOWN
         when = rfc3339(parse_rfc3339(waiting.state.finished_at or rfc3339(self._wall())))
@@ -143,6 +209,9 @@ class Visibility:
         with self._store.transaction():
             if not self._store.note_reported(container_id, when):
                 return
+            note = self._note() if waiting.before_install else None
+            if note is not None:
+                self._store.put_note(BEFORE_INSTALL_NOTE, structs.replace(note, kills=note.kills + 1))
             incident = self._store.incident(key) or new_incident(
                 waiting.subject, cause=cause, operator_namespace=self._namespace
             )
@@ -155,5 +224,6 @@ class Visibility:
                     state=waiting.state,
                     kill_id=f"status-{container_id}",
                     time=when,
+                    before_install=waiting.before_install,
                 ),
             )

@@ -263,3 +263,5 @@ class RecordedKill(KillRecord):
     """Name of the container."""
     boot_id: Annotated[str, Field(max_length=64)] | None = None
     """For a panic: the boot that ended with it, if the agent ran in it."""
+    before_install: bool = False
+    """Whether the kill was before the agent's first start on the node, and was found afterwards."""

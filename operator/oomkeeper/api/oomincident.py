@@ -203,6 +203,8 @@ class RecentKill(ApiModel):
     """When the container started, as kubelet reports it."""
     visibility: Visibility | None = None
     """Where this kill was reported, as in status.visibility."""
+    before_install: bool | None = None
+    """True for a kill before the agent's first start on the node; absent for others."""
 
 
 FullHour = Annotated[
@@ -237,7 +239,8 @@ class OOMIncidentStatus(ApiModel):
     """What happened."""
     visibility: Visibility | None = None
     """Where the last kill was reported. Reported: by the kernel and kubelet; Invisible: only by the kernel;
-    ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
+    ReportedOnly: only by kubelet; Host: the victim belonged to no pod. Absent if unknown: for a kill before
+    install whose container's status is gone."""
     confidence: Confidence | None = None
     """How well the evidence supports the cause."""
     count: Count | None = None

@@ -183,6 +183,9 @@ class Counters(ApiModel):
     """Kernel log records that were overwritten before they could be read."""
     lost_trace_records: Count | None = None
     """Records of killed processes in the kernel's trace that were overwritten before they could be read."""
+    before_install: Count | None = None
+    """Kills before the agent's first start that were found in the kernel log and in container statuses; not
+    among kernelKills."""
     panics: Count | None = None
     """OOM panics of this node found in pstore; the kernel does not count them as kills."""
     since: Timestamp | None = None

@@ -22,6 +22,7 @@ from oomkeeper.agent.runner import run_on_state
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.logformat import LogFormat, configure_logging
+from oomkeeper.model.units import count_text
 from oomkeeper.resources.killrecord import RecordedKill
 
 from .errors import BadInput, complain
@@ -147,3 +148,13 @@ class _KillPrinter(LoopListener):
             write_kills([record], output=TEXT)
             sys.stdout.write("\n")
         sys.stdout.flush()
+
+    def kills_before_install(self, *, count: int, left_out: int) -> None:
+        """Say that the store has more than is printed."""
+        if count or left_out:
+            complain(
+                "oomkeeper node",
+                f"{count_text(count, 'kill')} before this first start recorded"
+                + (f", {left_out:,} left out" if left_out else "")
+                + "; see oomkeeper kills",
+            )

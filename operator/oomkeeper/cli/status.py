@@ -70,6 +70,8 @@ def _account(account: Account) -> dict[str, object]:
         "unattributed": account.unattributed,
         "lostRecords": account.lost_records,
         "since": account.since,
+        "beforeInstall": account.before_install,
+        "beforeInstallLeftOut": account.left_out,
     }
 
 
@@ -102,6 +104,9 @@ def _print_text(rows: list[ObservedSysctl], account: Account) -> None:
         f"{account.recorded} recorded, {account.unattributed} unattributed; "
         f"{account.lost_records} log records lost."
     )
+    if account.before_install or account.left_out:
+        left_out = f"; {account.left_out} more were left out" if account.left_out else ""
+        print(f"Before that, found in the kernel log: {account.before_install}{left_out}.")
 
 
 def _cell(value: object) -> str:

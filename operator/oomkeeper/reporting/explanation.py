@@ -41,6 +41,8 @@ class Explanation(NamedTuple):
 
 _RFC3339 = lazy(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
+BEFORE_INSTALL = " (before install)"
+"""After the time of a kill that was before the agent's first start."""
 VICTIMS_TITLE = "Killed processes"
 ADVICE_TITLE = "What to do"
 WHAT_IF_TITLE = "What if"
@@ -57,7 +59,7 @@ def explanation_of(kill: KillRecord) -> Explanation:
     title, why = names.CAUSES.get(cause, (cause, ""))
     return Explanation(
         title=names.VICTIM_NOT_IN_LOG if _victim_missing(kill) else names.OUTCOMES.get(outcome, outcome),
-        when=when_text(kill),
+        when=when_text(kill) + (BEFORE_INSTALL if getattr(kill, "before_install", False) else ""),
         cause=title if title == cause else f"{title} ({cause})",
         confidence=printable(kill.confidence),
         summary=printable(kill.summary),

@@ -107,6 +107,7 @@ def recorded_kill(
     pod: PodName | None = None,
     container: str | None = None,
     boot_id: str | None = None,
+    before_install: bool = False,
 ) -> RecordedKill:
     """Return the record as the agent stores it: with its identity, and with the pod and container by name."""
     return RecordedKill(
@@ -115,6 +116,7 @@ def recorded_kill(
         pod=pod,
         container=container,
         boot_id=boot_id,
+        before_install=before_install,
     )
 
 

@@ -306,6 +306,8 @@ class RecordedKill(KillRecord, frozen=True, kw_only=True):
     """Name of the container."""
     boot_id: str | None = None
     """For a panic: the boot that ended with it, if the agent ran in it."""
+    before_install: bool = False
+    """Whether the kill was before the agent's first start on the node, and was found afterwards."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "time": Bound(max_length=64),

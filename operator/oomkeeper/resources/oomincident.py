@@ -211,6 +211,8 @@ class RecentKill(Record, frozen=True, kw_only=True):
     """When the container started, as kubelet reports it."""
     visibility: str | None = None
     """Where this kill was reported, as in status.visibility."""
+    before_install: bool | None = None
+    """True for a kill before the agent's first start on the node; absent for others."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "id": Bound(max_length=128),
@@ -249,7 +251,8 @@ class OOMIncidentStatus(Record, frozen=True, kw_only=True):
     """What happened."""
     visibility: str | None = None
     """Where the last kill was reported. Reported: by the kernel and kubelet; Invisible: only by the
-    kernel; ReportedOnly: only by kubelet; Host: the victim belonged to no pod."""
+    kernel; ReportedOnly: only by kubelet; Host: the victim belonged to no pod. Absent if unknown: for a
+    kill before install whose container's status is gone."""
     confidence: str | None = None
     """How well the evidence supports the cause."""
     count: int | None = None

@@ -226,6 +226,9 @@ class Counters(Record, frozen=True, kw_only=True):
     """Kernel log records that were overwritten before they could be read."""
     lost_trace_records: int | None = None
     """Records of killed processes in the kernel's trace that were overwritten before they could be read."""
+    before_install: int | None = None
+    """Kills before the agent's first start that were found in the kernel log and in container statuses;
+    not among kernelKills."""
     panics: int | None = None
     """OOM panics of this node found in pstore; the kernel does not count them as kills."""
     since: str | None = None
@@ -237,6 +240,7 @@ class Counters(Record, frozen=True, kw_only=True):
         "unattributed": Bound(minimum=0),
         "lost_log_records": Bound(minimum=0),
         "lost_trace_records": Bound(minimum=0),
+        "before_install": Bound(minimum=0),
         "panics": Bound(minimum=0),
     }
 

@@ -16,6 +16,7 @@ from oomkeeper.agent.loop import NodeLoop
 from oomkeeper.agent.nodestatus import NodeView
 from oomkeeper.agent.pods import PodTable
 from oomkeeper.agent.store import Store
+from oomkeeper.agent.workloads import WorkloadOf, direct_owner
 from oomkeeper.kernel.kmsg import KmsgUnreadableError
 from oomkeeper.model.log import LogRecord
 
@@ -89,12 +90,21 @@ class Recording(LoopListener):
 class LoopHarness:
     """One node. `start` and `kill` are the agent's process; `reboot` is the machine's."""
 
-    def __init__(self, folder: Path, *, in_cluster: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        in_cluster: bool = True,
+        log: FakeLog | None = None,
+        workload_of: WorkloadOf = direct_owner,
+    ) -> None:
+        """`log`: what the kernel has printed before the first start."""
         self.folder = folder
         self.in_cluster = in_cluster
+        self.workload_of = workload_of
         self.now = 1000.0
         self.wall = 1_800_000_000.0
-        self.log = FakeLog()
+        self.log = log or FakeLog()
         proc = folder / "proc"
         (folder / "cgroup" / "memory").mkdir(parents=True)
         (folder / "cgroup" / "memory" / "memory.usage_in_bytes").write_text("0")
@@ -150,7 +160,7 @@ class LoopHarness:
             store=self.store,
             node="node-a",
             host=self.paths(),
-            pods=PodTable() if self.in_cluster else None,
+            pods=PodTable(workload_of=self.workload_of) if self.in_cluster else None,
             operator_namespace="ops",
             listener=self.listener,
             inbox=self.inbox,

@@ -7,8 +7,12 @@ import pytest
 
 from oomkeeper.agent import kill_accounting
 from oomkeeper.agent.kill_accounting import SETTLE_SECONDS, Account, open_boot
+from oomkeeper.agent.records import BEFORE_INSTALL_NOTE, BeforeInstallNote
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
+from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+
+from .loop_harness import FakeLog, FakeReader
 
 
 class Node:
@@ -85,6 +89,46 @@ def test_account_is_settled_when_all_is_recorded_or_known_to_be_missing(tmp_path
     assert node.settled == 2
 
 
+def unreadable(_after: int) -> KmsgReader:
+    raise KmsgUnreadableError("/dev/kmsg: Operation not permitted")
+
+
+class Growing:
+    """A log with one record more each time it is opened."""
+
+    def __init__(self) -> None:
+        self.log = FakeLog()
+
+    def open(self, after: int) -> FakeReader:
+        self.log.append("Killed process")
+        return FakeReader(self.log, after)
+
+
+def test_what_is_read_apart_ends_before_the_account_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill counted since the account's beginning is in it, though its line is before the cursor."""
+    counts = iter([5, 6, 6, 7, *[7] * 10])
+    log = Growing()
+    monkeypatch.setattr(kill_accounting, "read_oom_kills", lambda **_: next(counts))
+    store = Store.open(tmp_path / "state")
+    hierarchy = CgroupHierarchy(mount=tmp_path, version=2, proc=tmp_path)
+    boot = open_boot(store, boot_id="boot", hierarchy=hierarchy, open_log=log.open)  # type: ignore[arg-type]
+    note = store.note(BEFORE_INSTALL_NOTE, BeforeInstallNote)
+    assert note is not None
+    assert (note.until, boot.cursor, boot.vmstat_base) == (2, 2, 7)
+
+    monkeypatch.setattr(kill_accounting, "ATTEMPTS", 2)
+    counts = iter(range(100))
+    store = Store.open(tmp_path / "storm")
+    boot = open_boot(store, boot_id="boot", hierarchy=hierarchy, open_log=log.open)  # type: ignore[arg-type]
+    note = store.note(BEFORE_INSTALL_NOTE, BeforeInstallNote)
+    assert note is not None
+    assert boot.vmstat_base == 6
+    assert note.until == boot.cursor - 1
+    assert not note.done
+
+
 def test_account_begins_although_kills_never_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kills of that moment are counted from its beginning on: they are recorded or unattributed."""
     counts = itertools.count(100)
@@ -92,7 +136,7 @@ def test_account_begins_although_kills_never_stop(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(kill_accounting.time, "sleep", lambda _seconds: None)
     store = Store.open(tmp_path / "state")
     hierarchy = CgroupHierarchy(mount=tmp_path, version=2, proc=tmp_path)
-    boot = open_boot(store, boot_id="boot", hierarchy=hierarchy, kmsg=tmp_path / "no-kmsg")
+    boot = open_boot(store, boot_id="boot", hierarchy=hierarchy, open_log=unreadable)
     assert boot.vmstat_base < next(counts) - 1
     assert boot.since_ns > 0
     assert store.boot("boot") is not None

@@ -139,6 +139,18 @@ def test_panic_at_a_pods_limit_is_the_pods_incident_with_its_cause(node: Harness
     )
 
 
+def test_panic_before_the_first_start_is_marked(node: Harness) -> None:
+    node.store.start_boot(
+        boot_id="boot-after", since=rfc3339(WRITTEN + 30), cursor=0, vmstat_base=0, counters={}
+    )
+    write_erst(node.pstore, parts(panic_lines(), cuts=(9,)))
+    node.watch.tick()
+    assert [kill.before_install for kill in status_of(node.only()).kills] == [True]
+    write_erst(node.pstore, parts(panic_lines(started=90.0)), written=WRITTEN + 35)
+    node.pass_seconds(LOOK_SECONDS)
+    assert [kill.before_install for kill in status_of(node.only()).kills] == [None, True]
+
+
 def test_panic_at_a_containers_limit_names_the_container(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(cgroup=CONTAINER_CGROUP)))
     node.watch.tick()

@@ -202,6 +202,7 @@ NODE: dict[str, Any] = {
             "recorded": 11,
             "unattributed": 1,
             "lostLogRecords": 4,
+            "beforeInstall": 3,
             "lostTraceRecords": 6,
             "panics": 1,
             "since": "2026-11-23T08:00:00Z",
@@ -285,6 +286,7 @@ INCIDENT: dict[str, Any] = {
                 "podUID": "0b5e6b1e-2222-4333-8444-555566667777",
                 "containerID": "a" * 64,
                 "startedAt": "2026-01-01T00:00:00Z",
+                "beforeInstall": True,
                 "visibility": "Reported",
             }
         ],

@@ -21,7 +21,7 @@ from oomkeeper.reporting.explanation_markdown import code, escape, render_markdo
 from oomkeeper.reporting.explanation_text import render_text, text_pages
 from oomkeeper.reporting.inline_code import code_parts
 from oomkeeper.reporting.kill_overview import MAX_ROWS, Overview
-from oomkeeper.reporting.kill_record import kill_record
+from oomkeeper.reporting.kill_record import kill_record, recorded_kill
 from oomkeeper.reporting.terminal_drawing import cells
 from oomkeeper.resources.killrecord import Advice, KillRecord
 from oomkeeper.resources.record import read
@@ -55,6 +55,15 @@ def _raw_hostile() -> KillRecord:
         return [poison(part) for part in value] if isinstance(value, list | tuple) else value
 
     return read(KillRecord, poison(to_builtins(CONTAINER)))
+
+
+BEFORE_INSTALL = recorded_kill(CONTAINER, kill_id="boot-1", before_install=True)
+
+
+@pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
+def test_kill_before_install_is_marked_after_its_time(render: Callable[..., str]) -> None:
+    assert "(before install)" in render([BEFORE_INSTALL])
+    assert "(before install)" not in render([replace(BEFORE_INSTALL, before_install=False), CONTAINER])
 
 
 HOSTILES = [pytest.param(ESCAPED_HOSTILE, id="escaped"), pytest.param(_raw_hostile(), id="raw")]
