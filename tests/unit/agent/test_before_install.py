@@ -16,7 +16,7 @@ from oomkeeper.agent.pods import Pod
 from oomkeeper.agent.records import BEFORE_INSTALL_NOTE, BeforeInstallNote
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.upkeep import KEEP_SECONDS
-from oomkeeper.agent.visibility import EVIDENCE_SECONDS
+from oomkeeper.agent.visibility import EVIDENCE_SECONDS, STATUS_SECONDS
 from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentStatus, WorkloadReference
 
 from .loop_harness import FakeLog, LoopHarness
@@ -159,11 +159,12 @@ def test_first_start_after_an_unfinished_one_in_an_earlier_boot_reads_nothing_tw
     node = LoopHarness(tmp_path, log=log_of(HOST))
     node.loop.step()  # waits for the API server
     node.reboot("boot-2", sysctls={})
+    node.log.kill(HOST, pid=300, usec=1_000_000)
     node.start()
     connect(node)
-    node.log.kill(HOST, pid=300, usec=6_000_000)
     node.pass_seconds(5)
     assert marks(node) == {300: False}
+    assert node.subjects == {HOST: 1}
     note = node.store.note(BEFORE_INSTALL_NOTE, BeforeInstallNote)
     assert note is not None
     assert note.done
@@ -196,6 +197,25 @@ def test_pods_kills_are_counted_when_pods_and_incidents_are_listed(tmp_path: Pat
     connect(node)
     node.pass_seconds(60)
     assert node.subjects == {"web-1": 1, GONE: 1, HOST: 1}
+
+
+def test_kills_after_the_first_start_are_not_read_twice_while_the_api_server_is_away(tmp_path: Path) -> None:
+    node = LoopHarness(tmp_path, log=log_of(HOST))
+    node.log.kill(HOST, pid=200, usec=KERNEL_NOW_USEC)
+    node.pass_seconds(5)
+    assert marks(node) == {200: False}
+    connect(node)
+    assert list(marks(node).items()) == [(100, True), (200, False)]
+    assert node.subjects == {HOST: 2}
+
+
+def test_visibility_of_a_later_kill_does_not_decide_that_of_one_before_install(tmp_path: Path) -> None:
+    node = LoopHarness(tmp_path, log=log_of(CGROUP))
+    later = f"/kubepods/burstable/pod{UID}/{IDS[1]}"
+    connect(node, pod(status("app", now=running(), container_id=IDS[1])))
+    node.log.kill(later, pid=200, usec=KERNEL_NOW_USEC)
+    node.pass_seconds(STATUS_SECONDS + 2)
+    assert [kill.visibility for kill in only(node).kills] == ["Invisible", None]
 
 
 def test_kubelets_report_before_install_is_matched(tmp_path: Path) -> None:
