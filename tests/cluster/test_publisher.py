@@ -44,7 +44,7 @@ def test_incident_of_a_missing_namespace_is_dropped_and_the_next_one_published(
         publisher.wake()
         eventually(lambda: not store.unpublished())
     finally:
-        publisher.stop(wait_seconds=10)
+        publisher.stop(within_seconds=10)
         client.close()
         store.close()
     assert only_incident(harness, living)["status"]["count"] == 1

@@ -1,5 +1,8 @@
 """Bring what the store holds to the API server: incidents, and the node's status when it changed.
 
+The first write of an object is immediate. The next one follows after the object's interval at the earliest,
+with the newest content, so a storm of kills costs a bounded number of requests and its end still arrives.
+
 Each object has a back-off of its own: a namespace over its quota, or a webhook that fails, does not hold up
 the others. Only an API server that does not answer, or asks for a pause, stops everything for a while."""
 
@@ -25,7 +28,9 @@ from .store import Store, UnpublishedIncident
 
 log = get_logger(__name__)
 
-STATUS_INTERVAL_SECONDS = 1.0
+INCIDENT_INTERVAL_SECONDS = 10.0
+"""At most one write of the same OOMIncident in this time: a storm of kills changes it with each."""
+STATUS_INTERVAL_SECONDS = 5.0
 """At most one write of OOMNode.status in this time: a storm of kills changes its counters with each."""
 LONGEST_RETRY_SECONDS = 300.0
 """Longest delay of one object that the API server does not take."""
@@ -75,7 +80,11 @@ class Publisher:
         self._status: OOMNodeStatus | None = None
         self._published: OOMNodeStatus | None = None
         self._forgotten = False
-        self._status_at = -STATUS_INTERVAL_SECONDS
+        self._status_at = -math.inf
+        """Start of the last request for the status that was successful, or that found no OOMNode."""
+        self._node_missing = False
+        self._written: dict[str, float] = {}
+        """Incident -> start of its last request that was successful or rejected, within the last interval."""
         self._objects = KeyedBackoff(longest_seconds=LONGEST_RETRY_SECONDS)
         self._server = Backoff()
         self._server_at = -math.inf
@@ -94,6 +103,8 @@ class Publisher:
         with self._lock:
             self._published = None
             self._forgotten = True
+            if self._node_missing:
+                self._status_at = -math.inf
 
     @property
     def rejections(self) -> Rejections:
@@ -103,17 +114,14 @@ class Publisher:
                 return NO_REJECTIONS
             return Rejections(len(self._rejected), next(iter(self._rejected.values()))[1])
 
-    def publish(self, *, hurry: bool = False) -> float:
+    def publish(self) -> float:
         """Publish what may be published now; return the seconds until more may be, infinite where nothing
-        waits.
-
-        `hurry`: the process ends, so nothing is held back.
-        """
+        waits."""
         now = self._clock()
-        if now < self._server_at and not hurry:
+        if now < self._server_at:
             return self._server_at - now
         try:
-            due = [self._publish_status(hurry=hurry)]
+            due = [self._publish_status()]
             due += [self._publish_incident(one) for one in self._unpublished()]
         except _ServerUnavailableError as error:
             delay = self._server.failed(retry_after_seconds=error.cause.retry_after_seconds)
@@ -122,7 +130,23 @@ class Publisher:
             return delay
         return max(0.0, min(due) - self._clock())
 
+    def publish_rest(self, *, within_seconds: float) -> None:
+        """Publish what waits for its interval or its back-off, for the process ends. What the time is not
+        enough for, and what fails, stays in the store for the next run."""
+        deadline = self._clock() + within_seconds
+        try:
+            self._publish_status(hurry=True)
+            for one in self._unpublished():
+                if self._clock() >= deadline:
+                    log.warning("incidents left for the next start")
+                    return
+                self._publish_incident(one, hurry=True)
+        except _ServerUnavailableError as error:
+            log.warning("publishing failed", error=error.cause)
+
     def _unpublished(self) -> list[UnpublishedIncident]:
+        now = self._clock()
+        self._written = {key: at for key, at in self._written.items() if now < at + INCIDENT_INTERVAL_SECONDS}
         try:
             return self._store.unpublished()
         except StateUnwritableError as error:
@@ -130,21 +154,30 @@ class Publisher:
             log.warning("state not read", error=error)
             return []
 
-    def _publish_incident(self, unpublished: UnpublishedIncident) -> float:
-        """Publish one incident; return when it may be tried again, infinite where that is not needed."""
-        key, version, incident = unpublished.key, unpublished.version, unpublished.incident
-        if key in self._rejected and self._rejected[key][0] == version:
+    def _publish_incident(self, unpublished: UnpublishedIncident, *, hurry: bool = False) -> float:
+        """Publish the newest version of one incident; return when it may be tried again, infinite where that
+        is not needed."""
+        key = unpublished.key
+        if key in self._rejected and self._rejected[key][0] == unpublished.version:
             return math.inf
-        if not self._objects.may(key, now=self._clock()):
-            return self._objects.when(key)
+        written = self._written.get(key, -math.inf)
+        due = max(written + INCIDENT_INTERVAL_SECONDS, self._objects.when(key))
+        if due > self._clock() and not hurry:
+            return due
+        newest = self._newest(key)
+        if newest is None:
+            return math.inf  # it was dropped before it was published: its kills belong to another one
+        version, incident = newest
         meta = incident.metadata
         fields = {"namespace": meta.namespace, "name": meta.name}
+        started = self._clock()
         try:
             self._apply_incident(incident)
         except ApiError as error:
             _raise_if_of_server(error)
             if error.status in REJECTED:
                 log.error("incident rejected", **fields, error=error)
+                self._written[key] = started
                 self._note_rejection(key, version, f"{meta.namespace}/{meta.name}: {error}")
                 return math.inf
             if not _namespace_gone(error):
@@ -157,6 +190,7 @@ class Publisher:
             # For good, not only until the next start; one more kill would be another version.
             log.warning("incident dropped: namespace not found", **fields, error=error)
         self._objects.succeeded(key)
+        self._written[key] = started
         self._note_rejection(key, version, None)
         try:
             self._store.mark_published(key, version)
@@ -164,6 +198,13 @@ class Publisher:
             # It is applied again later, with the same result.
             log.debug("publication not noted", **fields, error=error)
         return math.inf
+
+    def _newest(self, key: str) -> tuple[int, OOMIncident] | None:
+        try:
+            return self._store.newest_version(key)
+        except StateUnwritableError as error:
+            log.warning("state not read", error=error)
+            return None
 
     def _note_rejection(self, key: str, version: int, problem: str | None) -> None:
         with self._lock:
@@ -194,25 +235,25 @@ class Publisher:
         self._apply(status_path, status)
         self._created.add((namespace, name))
 
-    def _publish_status(self, *, hurry: bool) -> float:
+    def _publish_status(self, *, hurry: bool = False) -> float:
         """Publish the status; return when it may be tried, infinite where that is not needed."""
         with self._lock:
             status, published = self._status, self._published
             self._forgotten = False
+            due = max(self._status_at + STATUS_INTERVAL_SECONDS, self._objects.when(_STATUS_KEY))
         if status is None or status == published:
             return math.inf
-        due = max(self._status_at + STATUS_INTERVAL_SECONDS, self._objects.when(_STATUS_KEY))
         if due > self._clock() and not hurry:
             return due
         body = to_document(OOMNode(metadata=ObjectMeta(name=self._node), status=status))
         body.pop("spec", None)  # the controller's
-        self._status_at = self._clock()
+        started = self._clock()
         try:
             self._apply(resource_path("oomnodes", name=self._node, status=True), body)
         except ApiError as error:
             _raise_if_of_server(error)
             if error.status == 404:
-                return math.inf  # the controller has not made it yet: its ADDED event brings the status again
+                return self._note_missing_node(started)
             self._objects.failed(
                 _STATUS_KEY, now=self._clock(), retry_after_seconds=error.retry_after_seconds
             )
@@ -221,9 +262,19 @@ class Publisher:
             return due
         self._objects.succeeded(_STATUS_KEY)
         with self._lock:
+            self._status_at, self._node_missing = started, False
             if self._forgotten:  # while the request was under way
-                return self._status_at + STATUS_INTERVAL_SECONDS
+                return started + STATUS_INTERVAL_SECONDS
             self._published = status
+        return math.inf
+
+    def _note_missing_node(self, started: float) -> float:
+        """Note that the controller has not made the OOMNode yet. Its ADDED event brings the status again, and
+        then immediately; until then a changed status asks for it once per interval."""
+        with self._lock:
+            if self._forgotten:  # made while the request was under way
+                return started
+            self._status_at, self._node_missing = started, True
         return math.inf
 
     def _apply(self, path: str, body: dict[str, object]) -> None:
@@ -259,6 +310,7 @@ class PublisherThread:
         self._publisher = publisher
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._stop_by = math.inf
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -269,16 +321,19 @@ class PublisherThread:
         """Publish soon. Safe from any thread."""
         self._wake.set()
 
-    def stop(self, *, wait_seconds: float) -> None:
-        """Publish what is left if that works immediately, and end."""
+    def stop(self, *, within_seconds: float) -> None:
+        """Publish what is left, as far as that works within the time, and end."""
+        self._stop_by = time.monotonic() + within_seconds
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(wait_seconds)
+            self._thread.join(within_seconds)
 
     def _run(self) -> None:
-        wait = math.inf
+        wait = 0.0  # what an earlier run has left in the store
         while not self._stopping.is_set():
             self._wake.wait(None if wait == math.inf else wait)
             self._wake.clear()
-            wait = self._publisher.publish(hurry=self._stopping.is_set())
+            if not self._stopping.is_set():
+                wait = self._publisher.publish()
+        self._publisher.publish_rest(within_seconds=self._stop_by - time.monotonic())

@@ -40,6 +40,9 @@ from .workloads import WorkloadResolver
 
 log = get_logger(__name__)
 
+STOP_SECONDS = 5.0
+"""Longest time for the last publication when the agent ends; the chart's grace period is 15 s."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
@@ -172,7 +175,7 @@ class Agent:
             threading.Thread(target=self._adopt, args=(thread,), name="adopt", daemon=True).start()
         run_on_state(store, build)
         watch.stop()
-        thread.stop(wait_seconds=3.0)
+        thread.stop(within_seconds=STOP_SECONDS)
         client.close()
         log.info("agent stopped", node=config.node)
 

@@ -273,12 +273,19 @@ class Store(StateConnection):
         )
 
     def unpublished(self) -> list["UnpublishedIncident"]:
-        """Return every incident that the API server does not have in its newest version."""
+        """Return every incident that the API server does not have in its newest version; reads none of
+        them."""
         with self._lock:
             rows = self._execute(
-                "SELECT key, version, document FROM incident WHERE published < version ORDER BY rowid"
+                "SELECT key, version FROM incident WHERE published < version ORDER BY rowid"
             ).fetchall()
-        return [UnpublishedIncident(row[0], row[1], _decode(row[2], OOMIncident)) for row in rows]
+        return [UnpublishedIncident(*row) for row in rows]
+
+    def newest_version(self, key: str) -> tuple[int, OOMIncident] | None:
+        """Return an incident and its version; None where it is not there (any more)."""
+        with self._lock:
+            row = self._execute("SELECT version, document FROM incident WHERE key = ?", (key,)).fetchone()
+        return (row[0], _decode(row[1], OOMIncident)) if row else None
 
     def mark_published(self, key: str, version: int) -> None:
         """Note that the API server has an incident in this version. Raises StateUnwritableError."""
@@ -445,7 +452,7 @@ class UnpublishedIncident:
 
     key: str
     version: int
-    incident: OOMIncident
+    """The newest one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""The publisher on virtual time: each object has a back-off of its own, and the status is independent of
-incidents."""
+"""The publisher on virtual time: each object has an interval and a back-off of its own, and the status is
+independent of incidents."""
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from oomkeeper.agent.kube.errors import ApiError
-from oomkeeper.agent.publisher import LONGEST_RETRY_SECONDS, STATUS_INTERVAL_SECONDS, Publisher
+from oomkeeper.agent.publisher import (
+    INCIDENT_INTERVAL_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    STATUS_INTERVAL_SECONDS,
+    Publisher,
+    PublisherThread,
+)
 from oomkeeper.agent.store import Store
 from oomkeeper.model.names import AGENT_MANAGER
 from oomkeeper.resources.oomincident import OOMIncident
@@ -29,6 +36,8 @@ class FakeApi:
         self.down = False
         self.asked: list[str] = []
         self.applied: list[str] = []
+        self.counts: list[int] = []
+        """The kills that each status of an incident told."""
 
     def apply(self, path: str, body: dict[str, object], *, manager: str) -> object:
         assert manager == AGENT_MANAGER
@@ -39,9 +48,13 @@ class FakeApi:
             if part in path:
                 raise error
         self.applied.append(path)
+        status = body.get("status")
+        if "oomincidents" in path and isinstance(status, dict):
+            self.counts.append(status["count"])
         return body
 
 
+NODE_STATUS = "/apis/oomkeeper.dev/v1alpha1/oomnodes/node-a/status"
 QUOTA = ApiError("403 oomincidents is forbidden: exceeded quota: objects", status=403)
 
 
@@ -98,7 +111,7 @@ def test_namespace_over_its_quota_holds_up_neither_other_incidents_nor_the_statu
     harness.publisher.offer_status(OOMNodeStatus(agent_version="1"))
     harness.publisher.publish()
     assert harness.unpublished() == ["full"]
-    assert "/apis/oomkeeper.dev/v1alpha1/oomnodes/node-a/status" in harness.api.applied
+    assert NODE_STATUS in harness.api.applied
 
 
 def test_incident_that_fails_is_tried_less_and_less_often_and_published_in_the_end(harness: Harness) -> None:
@@ -154,7 +167,7 @@ def test_newer_version_of_a_rejected_incident_is_tried(harness: Harness) -> None
     harness.publisher.publish()
     harness.api.errors.clear()
     harness.put("shop", count=2)
-    harness.publisher.publish()
+    harness.pass_seconds(INCIDENT_INTERVAL_SECONDS)
     assert harness.unpublished() == []
     assert (harness.publisher.rejections.number, harness.changes) == (0, 2)
 
@@ -187,12 +200,12 @@ def test_hours_without_the_api_server_lose_nothing(harness: Harness) -> None:
     assert harness.unpublished() == []
 
 
-def test_status_is_written_once_a_second_at_most_and_the_last_one_arrives(harness: Harness) -> None:
-    for number in range(100):
+def test_status_is_written_once_per_interval_at_most_and_the_last_one_arrives(harness: Harness) -> None:
+    for number in range(400):
         harness.publisher.offer_status(OOMNodeStatus(agent_version=str(number)))
         harness.pass_seconds(0.05)
     harness.pass_seconds(STATUS_INTERVAL_SECONDS)
-    assert 4 <= len(harness.api.applied) <= 8
+    assert 4 <= len(harness.api.applied) <= 6
     assert harness.publisher.publish() == math.inf
 
 
@@ -216,10 +229,16 @@ def test_incident_in_a_deleted_namespace_is_dropped_for_good(harness: Harness) -
 
 def test_agent_that_ends_publishes_what_is_held_back(harness: Harness) -> None:
     harness.publisher.offer_status(OOMNodeStatus(agent_version="1"))
+    harness.put("shop")
     harness.publisher.publish()
     harness.publisher.offer_status(OOMNodeStatus(agent_version="2"))
-    harness.publisher.publish(hurry=True)
-    assert len(harness.api.applied) == 2
+    harness.put("shop", count=2)
+    harness.publisher.publish()
+    assert harness.unpublished() == ["shop"]
+    harness.publisher.publish_rest(within_seconds=5)
+    assert harness.unpublished() == []
+    assert harness.api.counts == [1, 2]
+    assert [path for path in harness.api.applied if "oomnodes" in path] == [NODE_STATUS, NODE_STATUS]
 
 
 def test_rounds_without_a_request_do_not_reset_the_delay(harness: Harness) -> None:
@@ -249,3 +268,140 @@ def test_status_forgotten_while_its_write_was_under_way_is_written_again(harness
     harness.publisher.offer_status(OOMNodeStatus(agent_version="1"))
     harness.pass_seconds(5)
     assert len(harness.api.applied) == 2
+
+
+def test_storm_of_one_incident_is_written_immediately_then_once_per_interval_and_in_the_end(
+    harness: Harness,
+) -> None:
+    kills = 300
+    for count in range(1, kills + 1):
+        harness.put("shop", count=count)
+        harness.pass_seconds(0.1)
+    assert harness.api.counts[0] == 1
+    assert len(harness.api.counts) <= 1 + kills * 0.1 / INCIDENT_INTERVAL_SECONDS
+    harness.pass_seconds(INCIDENT_INTERVAL_SECONDS)
+    assert harness.api.counts[-1] == kills
+    assert harness.unpublished() == []
+    assert harness.publisher.publish() == math.inf
+
+
+def test_kill_after_a_quiet_interval_is_written_immediately(harness: Harness) -> None:
+    harness.put("shop")
+    harness.publisher.publish()
+    harness.pass_seconds(INCIDENT_INTERVAL_SECONDS + 1)
+    harness.put("shop", count=2)
+    harness.publisher.publish()
+    assert harness.api.counts == [1, 2]
+
+
+def test_interval_of_one_incident_does_not_delay_the_first_write_of_another(harness: Harness) -> None:
+    harness.put("shop")
+    harness.publisher.publish()
+    harness.put("shop", count=2)
+    harness.put("web", count=7)
+    wait = harness.publisher.publish()
+    assert harness.api.counts == [1, 7]
+    assert wait == pytest.approx(INCIDENT_INTERVAL_SECONDS)
+
+
+def test_incident_that_failed_is_not_delayed_by_the_interval(harness: Harness) -> None:
+    harness.api.errors["/shop/"] = ApiError("500 failed calling webhook", status=500)
+    harness.put("shop")
+    wait = harness.publisher.publish()
+    assert wait <= 1
+    harness.api.errors.clear()
+    harness.now += wait
+    harness.publisher.publish()
+    assert harness.api.counts == [1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiError("422 admission webhook denied the request", status=422),
+        ApiError('404 namespaces "shop" not found', status=404),
+    ],
+)
+def test_storm_that_the_api_server_rejects_is_sent_once_per_interval(
+    harness: Harness, error: ApiError
+) -> None:
+    harness.api.errors["/shop/"] = error
+    for count in range(300):
+        harness.put("shop", count=count)
+        harness.pass_seconds(0.1)
+    assert len(harness.api.asked) <= 1 + 300 * 0.1 / INCIDENT_INTERVAL_SECONDS
+
+
+def test_restarted_agent_publishes_what_waited_for_its_interval(harness: Harness) -> None:
+    harness.put("shop")
+    harness.publisher.publish()
+    harness.put("shop", count=2)
+    harness.publisher.publish()
+    assert harness.api.counts == [1]
+    harness.publisher = harness.start()
+    harness.publisher.publish()
+    assert harness.api.counts == [1, 2]
+
+
+def test_agent_that_ends_leaves_for_the_next_start_what_the_time_is_not_enough_for(harness: Harness) -> None:
+    real = harness.api.apply
+
+    def slow(path: str, body: dict[str, object], *, manager: str) -> object:
+        harness.now += 1
+        return real(path, body, manager=manager)
+
+    harness.api.apply = slow  # type: ignore[method-assign]
+    for number in range(10):
+        harness.put(f"space-{number}")
+    harness.publisher.publish_rest(within_seconds=5)
+    # Each takes two requests of a second.
+    assert len(harness.unpublished()) == 7
+    harness.publisher = harness.start()
+    harness.publisher.publish()
+    assert harness.unpublished() == []
+
+
+def test_agent_that_ends_without_an_api_server_tries_once(harness: Harness) -> None:
+    harness.api.down = True
+    for namespace in ("shop", "web"):
+        harness.put(namespace)
+    harness.publisher.publish_rest(within_seconds=5)
+    assert len(harness.api.asked) == 1
+    assert harness.unpublished() == ["shop", "web"]
+
+
+def test_stop_during_a_write_publishes_what_came_meanwhile(harness: Harness) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+    real = harness.api.apply
+
+    def apply(path: str, body: dict[str, object], *, manager: str) -> object:
+        writing.set()
+        go_on.wait()
+        return real(path, body, manager=manager)
+
+    harness.api.apply = apply  # type: ignore[method-assign]
+    harness.put("shop")
+    thread = PublisherThread(harness.publisher)
+    thread.start()
+    writing.wait()
+    harness.put("shop", count=2)
+    thread.wake()
+    stopping = threading.Thread(target=lambda: thread.stop(within_seconds=60))
+    stopping.start()
+    thread._stopping.wait()
+    go_on.set()
+    stopping.join()
+    assert harness.api.counts == [1, 2]
+    assert harness.unpublished() == []
+
+
+def test_status_is_written_immediately_when_the_missing_oomnode_is_made(harness: Harness) -> None:
+    harness.api.errors["oomnodes"] = ApiError("404 oomnodes not found", status=404)
+    for number in range(100):
+        harness.publisher.offer_status(OOMNodeStatus(agent_version=str(number)))
+        harness.pass_seconds(0.01)
+    assert len(harness.api.asked) == 1
+    harness.api.errors.clear()
+    harness.publisher.forget_status()
+    harness.publisher.publish()
+    assert harness.api.applied == [NODE_STATUS]
