@@ -28,7 +28,8 @@ def add_hours(store: Store, hours: Iterable[HourCount]) -> None:
         hour = int(parse_rfc3339(one.hour)) // _HOUR_SECONDS
         kills[hour] = max(0, kills.get(hour, 0) + one.kills)
     last = max(kills, default=0)
-    store.put_note(HISTORY_NOTE, {hour: count for hour, count in kills.items() if hour > last - HOURS})
+    kept = {hour: count for hour, count in kills.items() if hour > last - HOURS}
+    store.put_note(HISTORY_NOTE, kept, published=True)
 
 
 def kill_history(store: Store) -> KillHistory | None:

@@ -185,7 +185,7 @@ class PanicWatch:
         if last is not None:
             newest = last if note.last is None or note.last.time <= last.time else note.last
             note = replace(note, count=note.count + 1, last=newest)
-        self._store.put_note(PANICS_NOTE, note)
+        self._store.put_note(PANICS_NOTE, note, published=True)
 
 
 def panics_of(store: Store) -> PanicNote:

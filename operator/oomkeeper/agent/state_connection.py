@@ -72,11 +72,6 @@ class StateConnection:
         """Raise CorruptStateError where the file is damaged."""
         check_database(self._db, path=self.path)
 
-    @property
-    def changes(self) -> int:
-        """A number that differs after this store changed a row."""
-        return self._db.total_changes
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all that is done within the block, or nothing. Raises StateUnwritableError."""

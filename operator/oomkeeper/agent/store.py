@@ -9,8 +9,10 @@ While the disk does not take a write, the state is kept in memory within a bound
 """
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -59,6 +61,18 @@ class Account:
 class Store(StateConnection):
     """The queries. One thread, the loop, writes; the publisher reads incidents and marks them published."""
 
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        super().__init__(folder, connection)
+        self.changes = 0
+        """A number that differs after the loop's thread changed what is published: an incident, the account
+        or a published note. The place in the kernel log, kills, pods and originals are not."""
+
+    def _change(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Execute a statement on what is published; return the number of rows that it changed."""
+        count = self._execute(sql, parameters).rowcount
+        self.changes += count
+        return count
+
     def probe(self, value: str) -> None:
         """Write something. Raises StateUnwritableError where the disk does not take it."""
         self.put_note("probe", value)
@@ -93,7 +107,7 @@ class Store(StateConnection):
     ) -> "BootRow":
         """Begin a boot's account. `counters`: cgroup -> (kills that it has counted already, inode)."""
         with self.transaction():
-            self._execute(
+            self._change(
                 "INSERT INTO boot (boot_id, since, cursor, vmstat_base) VALUES (?, ?, ?, ?)",
                 (boot_id, since, cursor, vmstat_base),
             )
@@ -118,15 +132,22 @@ class Store(StateConnection):
 
     def move_cursor(self, boot_id: str, cursor: int, *, lost: int | None) -> None:
         """Note that everything up to `cursor` is processed; `lost` are the records lost up to there, None to
-        leave that as it is."""
+        leave that as it is. Call it within a transaction."""
+        if lost is not None:
+            self._change(
+                "UPDATE boot SET lost = ? WHERE boot_id = ? AND cursor <= ? AND lost != ?",
+                (lost, boot_id, cursor, lost),
+            )
         self._execute(
-            "UPDATE boot SET cursor = ?, lost = coalesce(?, lost) WHERE boot_id = ? AND cursor <= ?",
-            (cursor, lost, boot_id, cursor),
+            "UPDATE boot SET cursor = ? WHERE boot_id = ? AND cursor <= ?", (cursor, boot_id, cursor)
         )
         self._execute("DELETE FROM kill_line WHERE boot_id != ? OR seq <= ?", (boot_id, cursor))
 
     def set_unattributed(self, boot_id: str, unattributed: int) -> None:
-        self._execute("UPDATE boot SET unattributed = ? WHERE boot_id = ?", (unattributed, boot_id))
+        self._change(
+            "UPDATE boot SET unattributed = ? WHERE boot_id = ? AND unattributed != ?",
+            (unattributed, boot_id, unattributed),
+        )
 
     def account(self) -> Account:
         row = self._execute(
@@ -157,12 +178,12 @@ class Store(StateConnection):
             self._execute("INSERT OR IGNORE INTO kill_line VALUES (?, ?)", (boot_id, seq))
         new = self._db.total_changes - before
         if new:
-            self._execute("UPDATE boot SET recorded = recorded + ? WHERE boot_id = ?", (new, boot_id))
+            self._change("UPDATE boot SET recorded = recorded + ? WHERE boot_id = ?", (new, boot_id))
         return new
 
     def add_traced_kill(self, boot_id: str) -> None:
         """Add a kill that no log record reports to `recorded`."""
-        self._execute("UPDATE boot SET recorded = recorded + 1 WHERE boot_id = ?", (boot_id,))
+        self._change("UPDATE boot SET recorded = recorded + 1 WHERE boot_id = ?", (boot_id,))
 
     def kill_lines(self, boot_id: str) -> list[int]:
         """Log records with a killed process that are counted, of those that the cursor has not passed; in
@@ -211,7 +232,7 @@ class Store(StateConnection):
         )
 
     def redate_boot(self, boot_id: str, since: str) -> None:
-        self._execute("UPDATE boot SET since = ? WHERE boot_id = ?", (since, boot_id))
+        self._change("UPDATE boot SET since = ? WHERE boot_id = ?", (since, boot_id))
 
     def kills(self, *, limit: int | None = None) -> list[RecordedKill]:
         """Return the stored kill records, oldest first; `limit` keeps the newest. Kills before the first
@@ -254,14 +275,15 @@ class Store(StateConnection):
         return _decode(row[0], OOMIncident) if row else None
 
     def put_incident(self, key: str, incident: OOMIncident) -> None:
-        """Store the incident as one to be published."""
+        """Store the incident as one to be published, where it has changed."""
         undecided = incident.status is not None and any(
             kill.visibility is None and not kill.before_install for kill in incident.status.kills
         )
-        self._execute(
+        self._change(
             "INSERT INTO incident (key, document, undecided) VALUES (?, ?, ?) "
             "ON CONFLICT (key) DO UPDATE "
-            "SET document = excluded.document, undecided = excluded.undecided, version = version + 1",
+            "SET document = excluded.document, undecided = excluded.undecided, version = version + 1 "
+            "WHERE document != excluded.document",
             (key, _encode(incident), undecided),
         )
 
@@ -308,8 +330,7 @@ class Store(StateConnection):
 
     def drop_unpublished(self, key: str) -> bool:
         """Forget an incident that was never published; return whether it was one."""
-        cursor = self._execute("DELETE FROM incident WHERE key = ? AND published = 0", (key,))
-        return cursor.rowcount > 0
+        return self._change("DELETE FROM incident WHERE key = ? AND published = 0", (key,)) > 0
 
     def prune(self, *, before: str) -> None:
         """Forget published incidents whose last kill was before a time (RFC 3339), the oldest beyond the
@@ -400,9 +421,11 @@ class Store(StateConnection):
     def drop_note(self, key: str) -> None:
         self._execute("DELETE FROM note WHERE key = ?", (key,))
 
-    def put_note(self, key: str, value: object) -> None:
-        """Note a value under a name; nothing is written where it is there already."""
-        self._execute(
+    def put_note(self, key: str, value: object, *, published: bool = False) -> None:
+        """Note a value under a name; nothing is written where it is there already. `published`: it is a part
+        of OOMNode.status."""
+        put = self._change if published else self._execute
+        put(
             "INSERT INTO note VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document "
             "WHERE document != excluded.document",
             (key, _encode(value)),

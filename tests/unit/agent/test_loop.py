@@ -150,3 +150,19 @@ def test_kubelets_own_key_is_refused_on_a_node_without_a_visible_kubelet(
     node.loop.step()
     assert node.view.sysctls.statuses[0].reason == reason
     assert node.sysctl("kernel.panic") == (10 if reason else 30)
+
+
+def test_log_record_without_a_kill_moves_the_cursor_and_is_not_reported(node: LoopHarness) -> None:
+    node.pass_seconds(1)
+    reported = len(node.listener.views)
+    for _ in range(5):
+        node.log.append("eth0: link is up")
+        node.loop.step()
+    boot = node.store.boot(node.boot_id)
+    assert boot is not None
+    assert boot.cursor == len(node.log.records) - 1
+    assert len(node.listener.views) == reported
+    node.log.kill("/system.slice/big.service")
+    node.loop.step()
+    assert len(node.listener.views) == reported + 1
+    assert node.view.account.recorded == 1

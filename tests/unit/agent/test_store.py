@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from oomkeeper.agent.kill_history import count_in_hour
 from oomkeeper.agent.store import DATABASE_NAME, KEPT_KILLS, StateError, Store, hold_state
 
 from .kill_samples import host_incident, recorded
@@ -151,3 +153,38 @@ def test_counters_of_an_earlier_boot_are_forgotten(tmp_path: Path) -> None:
     store.start_boot(boot_id="next", since="t", cursor=0, vmstat_base=0, counters={"/c": (2, 9)})
     assert store.counters(BOOT) == {}
     assert store.counters("next") == {"/c": (2, 9)}
+
+
+def test_only_what_is_published_counts_as_a_change(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    start(store)
+    store.put_incident("key", host_incident(count=1))
+    with store.transaction():
+        store.move_cursor(BOOT, 14, lost=2)
+    store.set_unattributed(BOOT, 3)
+    before = store.changes
+    with store.transaction():
+        store.move_cursor(BOOT, 15, lost=2)
+        store.move_cursor(BOOT, 16, lost=None)
+    store.set_unattributed(BOOT, 3)
+    store.put_incident("key", host_incident(count=1))
+    store.put_note("offset", 1)
+    store.probe("now")
+    put(store, "a", incident="key", container="c")
+    store.mark_published("key", 1)
+    assert store.changes == before
+    changes = []
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: store.move_cursor(BOOT, 17, lost=3),
+        lambda: store.set_unattributed(BOOT, 4),
+        lambda: store.add_kill_lines(BOOT, (20,)),
+        lambda: store.add_traced_kill(BOOT),
+        lambda: store.redate_boot(BOOT, "2026-01-02T00:00:00Z"),
+        lambda: store.put_incident("key", host_incident(count=2)),
+        lambda: count_in_hour(store, "2026-01-01T00:00:00Z"),
+    )
+    for change in steps:
+        before = store.changes
+        change()
+        changes.append(store.changes - before)
+    assert changes == [1] * 7
