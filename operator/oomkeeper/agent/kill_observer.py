@@ -149,6 +149,7 @@ class KillObserver:
     def step(self, records: Iterable[LogRecord]) -> None:
         """Take what is new in the log, and decide what can be decided. Call it until `open` is False, and
         continuously during a `storm`."""
+        began = self._clock()
         self._read_log(records)
         if self.traced is not None:
             self.traced.forget_unclaimed(now_ns=time.monotonic_ns())
@@ -173,8 +174,9 @@ class KillObserver:
         if self._vmstat.read() != kills:
             return  # another kill in between: the next step sees all of it
         grown = kills - self._kills
-        # A line on its way to us must not fall into the next interval.
-        settled = grown == len(self._lines) or self._clock() - self._latest[1] > GRACE_SECONDS
+        # A line on its way to us must not fall into the next interval. The log must have been read so long
+        # after the last kill: this thread may have waited for a CPU since.
+        settled = grown == len(self._lines) or began - self._latest[1] > GRACE_SECONDS
         if complete and settled:
             self._kills = kills
             self._close(Interval(grown, moved), counts)

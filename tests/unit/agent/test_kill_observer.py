@@ -1,6 +1,7 @@
 """Kills placed by counters, log and /proc, on a model of a kernel that kills: never wrongly."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,30 @@ def test_lost_lines_of_one_cgroup_leave_no_doubt(kernel: Kernel) -> None:
     kernel.now += GRACE_SECONDS + 0.01
     observer.step(())
     assert places(kernel, observer) == ["/a"]
+
+
+def test_observer_that_waits_for_a_cpu_takes_no_line_for_the_next_kill(kernel: Kernel) -> None:
+    """Each of its last kills comes after the log is read and before the counters are, and each look at the
+    clock is a second after the one before."""
+    wait_seconds = 0
+
+    def starved() -> float:
+        kernel.now += wait_seconds
+        return kernel.now
+
+    def then_kill(path: str) -> Iterator[LogRecord]:
+        yield from kernel.log()
+        kernel.kill(path)
+
+    observer = kernel.observer(clock=starved)
+    for path in ("/a", "/b"):
+        kernel.kill(path)
+        observer.step(kernel.log())
+    wait_seconds = 1
+    observer.step(then_kill("/a"))
+    observer.step(then_kill("/b"))
+    observer.step(kernel.log())
+    assert places(kernel, observer) == ["/a", "/b", None, None]
 
 
 def test_text_of_a_process_is_no_kill_line(kernel: Kernel) -> None:
