@@ -14,7 +14,7 @@ What none of them proves stays open. A kill is never assigned to a cgroup becaus
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -98,7 +98,10 @@ class KillObserver:
         self._clock = clock
         self._counters = OOMKillCounters(hierarchy)
         self._vmstat = OOMKillCount(proc=hierarchy.proc)
-        self._known = dict(counted)
+        self._known = counted
+        self._closed: dict[str, CountedKills] = {}
+        """Counters up to the last interval that they moved in, by path. Not by counter_key: who may make
+        cgroups can make one with the key of another."""
         self._kills = accounted_kills
         self._skipped = placed_seqs
         self._lines: list[_Line] = []
@@ -170,7 +173,7 @@ class KillObserver:
             counts = self._scan()
             moved = self._growth(counts)
             complete = True  # what no counter shows now, none will show later
-        limits = {path: limits_of(self._hierarchy, path) for path in counts if counter_key(path) in moved}
+        limits = {path: limits_of(self._hierarchy, path) for path in moved}
         if self._vmstat.read() != kills:
             return  # another kill in between: the next step sees all of it
         grown = kills - self._kills
@@ -239,13 +242,17 @@ class KillObserver:
         return path if path not in (None, "/") and is_dying(pid, proc=self._hierarchy.proc) else None
 
     def _growth(self, counts: Mapping[str, CountedKills]) -> dict[str, int]:
-        """By counter_key: the log may spell a path with more in front of it than this namespace does."""
         grown = {}
         for path, now in counts.items():
-            key = counter_key(path)
-            if kills := now.kills - known_kills(self._known, key, now.inode):
-                grown[key] = kills
+            if kills := now.kills - self._kills_dealt_with(path, inode=now.inode):
+                grown[path] = kills
         return grown
+
+    def _kills_dealt_with(self, path: str, *, inode: int) -> int:
+        closed = self._closed.get(path)
+        if closed is None:
+            return known_kills(self._known, counter_key(path), inode)
+        return closed.kills if closed.inode == inode else 0
 
     def _place(self, seq: int, path: str | None) -> None:
         limit = self._limit(path) if path is not None else None
@@ -276,25 +283,37 @@ class KillObserver:
         now = self._clock()
         self._scan_from = now + (now - begun) / SCAN_SHARE
         grown = self._growth(counts)
-        for path in counts:
-            if counter_key(path) in grown:
-                self._candidates[path] = None
+        self._candidates.update(dict.fromkeys(grown))
         return counts
 
     def _close(self, interval: Interval, counts: Mapping[str, CountedKills]) -> None:
-        known = [
-            counter_key(line.path) if line.path is not None else None for line in self._lines if line.known
-        ]
         # More lines than kills: some belong to an interval that was closed without them.
-        rest = cgroup_of_the_rest(interval, known) if len(self._lines) <= interval.kills else None
-        moved = {path: now for path, now in counts.items() if counter_key(path) in interval.moved}
-        place = next((path for path in moved if counter_key(path) == rest), None)
+        place = self._place_of_the_rest(interval) if len(self._lines) <= interval.kills else None
+        moved = {path: counts[path] for path in interval.moved}
         with self._lock:
             self._moved.update(moved)
-            self._known.update((counter_key(path), now) for path, now in moved.items())
+            self._closed.update(moved)
             placed, self._lines, self._open = self._lines, [], False
         for line in placed:
             if not line.known or line.path is None:
                 self._place(line.seq, place if not line.known else None)
         if placed:
             self.changed()
+
+    def _place_of_the_rest(self, interval: Interval) -> str | None:
+        """Return the cgroup of the lines whose path is not known."""
+        by_key: defaultdict[str, list[str]] = defaultdict(list)
+        for path in interval.moved:
+            by_key[counter_key(path)].append(path)
+        known: list[str | None] = []
+        for line in self._lines:
+            if not line.known:
+                continue
+            # The log may spell a path with more in front of it than this namespace does.
+            same = by_key.get(counter_key(line.path), []) if line.path is not None else []
+            if line.path in same:
+                same = [line.path]
+            if len(same) > 1:
+                return None
+            known.append(same[0] if same else None)
+        return cgroup_of_the_rest(interval, known)

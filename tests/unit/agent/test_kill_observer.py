@@ -221,6 +221,18 @@ def test_observer_that_waits_for_a_cpu_takes_no_line_for_the_next_kill(kernel: K
     assert places(kernel, observer) == ["/a", "/b", None, None]
 
 
+def test_cgroup_with_the_name_of_a_pod_elsewhere_is_not_taken_for_it(kernel: Kernel) -> None:
+    real, posed = "/kubepods/pod1/app", "/user.slice/kubepods/pod1/app"
+    for path in (real, posed):
+        kernel.tree.add(path)
+    observer = kernel.observer()
+    for path in (real, posed, posed, real):
+        kernel.kill(path)
+        kernel.now += 1  # the next full look may come
+        observer.step(kernel.log())
+    assert places(kernel, observer) == [real, posed, posed, real]
+
+
 def test_text_of_a_process_is_no_kill_line(kernel: Kernel) -> None:
     observer = kernel.observer()
     kernel.say("Kill process 12 invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0")
