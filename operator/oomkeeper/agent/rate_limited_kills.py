@@ -81,7 +81,7 @@ class RateLimitedKills:
             said = f" That the limit of {limit.path} was met is inferred from the limits that were in force."
             return _Found(task, limit.path, limit.limit_bytes, _OTHER_MEANS + said)
         path, usec = self._reported.get(counter_key(task), (None, 0))
-        if path is None or kill.usec is None or kill.usec - usec > RATE_LIMIT_USEC:
+        if path is None or kill.usec is None or not 0 <= kill.usec - usec <= RATE_LIMIT_USEC:
             return _Found(task, None, None, _OTHER_MEANS)
         seconds = (kill.usec - usec) / 1e6
         said = f" That the same limit was hit as {seconds:.1f} s before in the same cgroup is an inference."
