@@ -1,4 +1,4 @@
-"""The publisher against a real API server: what it gives up, and that it then has peace."""
+"""The publisher against a real API server: what it gives up, and what it writes when it ends."""
 
 from __future__ import annotations
 
@@ -50,7 +50,28 @@ def test_incident_of_a_missing_namespace_is_dropped_and_the_next_one_published(
     assert only_incident(harness, living)["status"]["count"] == 1
 
 
-def _incident(space: str) -> OOMIncident:
+def test_publisher_that_ends_writes_what_waited_for_its_interval(harness: Harness, tmp_path: Path) -> None:
+    space = namespace(harness.plane, "storm")
+    store = Store.open(tmp_path)
+    client = ApiClient(api_config(harness.plane.kubeconfig))
+    publisher = PublisherThread(Publisher(client=client, store=store, node="node-p"))
+    publisher.start()
+    try:
+        for count in range(1, 50):
+            with store.transaction():
+                store.put_incident(space, _incident(space, count=count))
+            publisher.wake()
+            if count == 1:
+                eventually(lambda: not store.unpublished())
+    finally:
+        publisher.stop(within_seconds=10)
+        client.close()
+    assert not store.unpublished()
+    store.close()
+    assert only_incident(harness, space)["status"]["count"] == 49
+
+
+def _incident(space: str, *, count: int = 1) -> OOMIncident:
     return OOMIncident(
         metadata=ObjectMeta(name="web-app-0123456789", namespace=space),
         spec=OOMIncidentSpec(
@@ -59,5 +80,5 @@ def _incident(space: str) -> OOMIncident:
             workload=WorkloadReference(kind="Deployment", name="web"),
             container="app",
         ),
-        status=OOMIncidentStatus(cause="ContainerLimit", count=1),
+        status=OOMIncidentStatus(cause="ContainerLimit", count=count),
     )
