@@ -2,12 +2,12 @@
 
 import sys
 
-from . import latency, memory, parse, reconnect, scale, storms
+from . import latency, memory, parse, reconnect, scale, storms, writes
 
 
 def main() -> int:
     """Each prints its own figures; one that cannot run here says why."""
-    for bench in (parse, latency, memory, reconnect, storms):
+    for bench in (parse, latency, memory, reconnect, storms, scale, writes):
         print(f"== {bench.__name__}", flush=True)
         bench.main()
     return 0

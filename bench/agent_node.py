@@ -25,10 +25,10 @@ Json = dict[str, Any]
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[NativeNode]:
+def cluster(*, crds: Path = ROOT / "crds") -> Iterator[NativeNode]:
     """A node with the custom resources. Raises TestbedError where this machine cannot have one."""
     with native_node(name="node-a", say=lambda text: print(f"  ({text})", flush=True)) as node:
-        node.kubectl("apply", "-f", str(ROOT / "crds"))
+        node.kubectl("apply", "-f", str(crds))
         node.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         apply(node, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         oom_node = {"kind": "OOMNode", "metadata": {"name": node.name}, "spec": {}}
@@ -45,14 +45,17 @@ def api_config(node: NativeNode) -> ApiConfig:
     return ApiConfig(server=plane.url, ca_file=plane.ca_file, token=plane.token)
 
 
-def pod(name: str, script: str, *, limit: str = "24Mi") -> Json:
-    container = {
+def pod(name: str, script: str, *, limit: str = "24Mi", cpu: str | None = None) -> Json:
+    """A pod of one container. `cpu`: its request, without which a loaded machine leaves it little."""
+    container: Json = {
         "name": "app",
         "image": IMAGE,
         "imagePullPolicy": "Never",
         "command": ["sh", "-c", script],
         "resources": {"limits": {"memory": limit}},
     }
+    if cpu is not None:
+        container["resources"]["requests"] = {"cpu": cpu}
     spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 

@@ -1,7 +1,7 @@
 """From the kernel's kill to the incident in a watch: `python -m bench.latency` (root; brings up a real node).
 
-repeated   kills of one pod's children, below the rate limit of the kernel's reports: one more in a known
-           incident
+repeated   kills of pods' children, each one more in a known incident that was not written within its
+           interval
 first      the first kill of a pod: an incident that was not there before
 kubelet    its own OOMKilled status of the pods of `first`, in the same run: the yardstick
 """
@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from oomkeeper.agent.publisher import INCIDENT_INTERVAL_SECONDS
+from oomkeeper.agent.visibility import STATUS_SECONDS
 from tests.testbed import NativeNode, TestbedError
 
 from .agent_node import (
@@ -30,11 +32,17 @@ from .agent_node import (
     pod,
 )
 
+REPEATED_PODS = 10
+PAUSE_SECONDS = STATUS_SECONDS + INCIDENT_INTERVAL_SECONDS + 2.0
+"""After the write of a kill, that of its visibility and the interval of that."""
+
 
 def main() -> int:
     """Print the figures; exit 0 whatever they are."""
     parser = argparse.ArgumentParser(prog="python -m bench.latency", description="Kill to incident.")
-    parser.add_argument("--kills", type=int, default=110, help="repeated kills (default %(default)s)")
+    parser.add_argument(
+        "--kills", type=int, default=5, help="kills of each repeated pod (default %(default)s)"
+    )
     parser.add_argument("--pods", type=int, default=25, help="first kills (default %(default)s)")
     args = parser.parse_args()
     try:
@@ -54,14 +62,20 @@ def _measure(node: NativeNode, *, folder: Path, kills: int, pods: int) -> None:
         time.sleep(3)
         kernel, seen = KernelKills(), Sightings(api_config(node))
         time.sleep(1)
-        apply(node, pod("children", children(kills, pause_seconds=0.7)))
-        await_until(lambda: len(seen.kills) >= kills, seconds=60 + kills * 1.5, what="repeated kills")
+        for number in range(REPEATED_PODS):
+            apply(node, pod(f"children-{number}", children(kills, pause_seconds=PAUSE_SECONDS)))
+            time.sleep(0.8)
+        await_until(
+            lambda: len(seen.kills) >= kills * REPEATED_PODS,
+            seconds=60 + kills * PAUSE_SECONDS * 1.2,
+            what="repeated kills",
+        )
         time.sleep(6)  # the window of the rate limit
         for number in range(pods):
             apply(node, pod(f"eater-{number}", "exec tail /dev/zero"))
             time.sleep(0.8)
         await_until(lambda: len(seen.pods) >= pods, seconds=90, what="OOMKilled statuses")
-        await_until(lambda: len(seen.first) >= pods + 1, seconds=30, what="first kills")
+        await_until(lambda: len(seen.first) >= pods + REPEATED_PODS, seconds=30, what="first kills")
         seen.stop()
     finally:
         agent.send_signal(signal.SIGTERM)
