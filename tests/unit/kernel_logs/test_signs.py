@@ -55,6 +55,17 @@ def signs_in(text: str) -> list[Sign]:
         ("x: page allocation failure: order:4, mode:0x40dc0(GFP_KERNEL)", "PageAllocationFailure"),
         ("[    1.000000] oom_kill_process: 70 callbacks suppressed", "ReportsSuppressed"),
         ("Jun 20 03:23:46 h kernel: dump_header: 3 callbacks suppressed", "ReportsSuppressed"),
+        ("[    1.000000] warn_alloc: 12 callbacks suppressed", "PageAllocationFailure"),
+        ("[    1.000000] SLUB: Unable to allocate memory on node -1", "PageAllocationFailure"),
+        ('kubelet[9]: "Got sys oom event" event="&{Pid:7}"', "KubeletSystemOOM"),
+        ("earlyoom[5]: low memory! at or below SIGTERM limits: mem 10.00%, swap 10.00%", "Earlyoom"),
+        ("2024-01-01T00:00:00Z container oom 0123456789ab (image=a, name=b)", "ContainerRuntimeOOM"),
+        ("OutOfMemoryError: Container killed due to memory usage", "ContainerRuntimeOOM"),
+        ('{"State":{"OOMKilled":true,"ExitCode":137}}', "ContainerOOMKilled"),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.", "SlurmOOM"),
+        ("slurmstepd: error: Detected 2 oom-kill event(s) in StepId=7.batch.", "SlurmOOM"),
+        ("[    1.000000] lowmemorykiller: Killing 'com.a' (7), adj 900,", "LowMemoryKiller"),
+        ("I lowmemorykiller: Kill 'com.a' (7), uid 1, oom_score_adj 900", "LowMemoryKiller"),
     ],
 )
 def test_indirect_evidence_is_a_sign_with_line_and_command(line: str, kind: str) -> None:
@@ -68,12 +79,32 @@ def test_indirect_evidence_is_a_sign_with_line_and_command(line: str, kind: str)
     [
         "the OOM killer did something",
         "Jun 20 03:23:46 h app[7]: Out of memory: Killed process 7 (a)",
+        "Memory cgroup out of memory",
+        "[    1.000000] x invoked oom-killer: g",
+        "Jun 20 03:23:46 h kernel: [    1.000000] Memory cgroup out of memory: Ki",
     ],
 )
 def test_oom_wording_that_is_not_understood_is_named_with_its_line(line: str) -> None:
     (sign,) = signs_in(f"first line\n{line}\n")
     assert (sign.kind, sign.line) == ("NotUnderstood", 2)
     assert line[-20:] in sign.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '            "OOMKilled": false,',
+        r'        {"line":"{\"OOMKilled\":false}"}',
+        "oom_killed: false",
+        "Jun 20 03:23:46 h earlyoom[5]: sending SIGTERM when mem <= 10.00% and swap <= 10.00%,",
+        "Jun 20 03:23:46 h nohang[5]: SIGKILL threshold: 5 %",
+        "Jun 20 03:23:46 h systemd[1]: Started systemd-oomd.service - Userspace Out-Of-Memory (OOM) Killer.",
+        "[    1.000000] OOM killer disabled.",
+        "ContainerStatus: exitCode: 137",
+    ],
+)
+def test_setting_or_ordinary_message_is_no_sign(line: str) -> None:
+    assert signs_in(f"{line}\n") == []
 
 
 def test_wording_is_no_sign_beside_a_kill() -> None:

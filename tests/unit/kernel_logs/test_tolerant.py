@@ -225,6 +225,31 @@ def test_quoted_kill_that_is_already_known_is_no_second_kill(echo: str) -> None:
     assert len(kills_in(f"[    1.000000] {MEMCG}\n{echo}\n{echo}\n")) == 1
 
 
+@pytest.mark.parametrize("tag", ["[ oom-killer ] ", "[oom-kill] ", ""])
+@pytest.mark.parametrize("indent", ["               ", "  ", ""])
+def test_tagged_kill_line_on_several_lines_keeps_its_sizes(tag: str, indent: str) -> None:
+    broken = MEMCG.replace(") total-vm", f") \n{indent}total-vm").replace(
+        " oom_score", f" \n{indent}oom_score"
+    )
+    (kill,) = kills_in(f"[    1.000000] {tag}{broken}\n[    1.000001] oom_reaper: reaped process 7 (a b)\n")
+    (victim,) = kill.victims
+    assert (victim.anon_rss_bytes, victim.oom_score_adj) == (500 * 1024, 999)
+    assert kill.reaped == (7,)
+
+
+def test_strict_reader_reads_no_tagged_kill_line() -> None:
+    assert strict_kills(f"[    1.000000] [ oom-killer ] {MEMCG}\n".encode()) == []
+
+
+@pytest.mark.parametrize("at", [1, 5, 7, 20, 70])
+@pytest.mark.parametrize("inner", ["", "/" + "b" * 20])
+def test_broken_path_of_a_limit_is_joined_without_a_blank(at: int, inner: str) -> None:
+    limit = f"/kubepods/pod0a1b2c3d-0000-1111-2222-333344445555/{'a' * 64}"
+    line = f"Task in {limit}{inner} killed as a result of limit of "
+    (kill,) = kills_in(f"[    1.000000] {line}{limit[:at]}\n{limit[at:]}\n[    1.000000] {MEMCG}\n")
+    assert (kill.oom_memcg, kill.task_memcg) == (limit, limit + inner)
+
+
 def test_two_kernel_kills_of_one_pid_are_two_kills() -> None:
     assert len(kills_in(f"[    1.000000] {MEMCG}\n[ 9001.000000] {MEMCG}\n")) == 2
 

@@ -1,6 +1,7 @@
 """From lines to records: decide for each line whether it begins a record, continues one, or comes from
 another program."""
 
+import re
 from operator import attrgetter
 
 from oomkeeper.model.log import LogRecord
@@ -28,6 +29,7 @@ from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
 from .formats.syslog import parse_other_program
 from .line_blocks import clean
+from .signs import may_be_sign
 from .tolerant.reading import TolerantReading
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -40,6 +42,10 @@ _QUOTE_DEPTH = 3
 _FRAGMENT_RECORDS = 5
 """How far back the record of a pr_cont() piece may be."""
 _new = tuple.__new__
+_OOM_TAG = lazy(rb"\[ ?oom[-_ ]?kill(?:er)? ?\] ", re.IGNORECASE)
+"""A tag that people write before the kernel's text."""
+_ONE_LINE = (b"Memory cgroup out of memory: ", b"Out of memory: ", b"Killed process ")
+"""Records that never have a second line: an indented line after one was broken off it."""
 _IS_KERNEL = attrgetter("kernel")
 _INNER_STAMP = lazy(rb"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ")
 
@@ -152,10 +158,12 @@ class Assembler:
             if frame.unknown_writer:
                 self._unknown(record)
                 return
-            if not record.kernel or b"page allocation " in record.text or b" suppressed" in record.text:
+            if not record.kernel or may_be_sign(record.text):
                 self._tolerant.signs.see(record.text, self._line_number)
             if self._quoting:
                 record = record._replace(quoted=True)
+            if record.text[:1] == b"[" and record.kernel and (tag := _OOM_TAG.match(record.text)):
+                record = record._replace(text=record.text[tag.end() :])
         if (frame.fragment or record.text[:1] == b",") and record.kernel and self._append_fragment(record):
             return
         self._out.append(record)
@@ -206,7 +214,8 @@ class Assembler:
             return True
         if self._last < 0:
             return False
-        if indent > self._prefix_bytes + 1 and self._join(line.strip(), len(line)):
+        one_line = self._out[self._last].text.startswith(_ONE_LINE)
+        if (one_line or indent > self._prefix_bytes + 1) and self._join(line.strip(), len(line)):
             return True
         self._extend(line[min(indent, self._prefix_bytes) :])
         return True
@@ -268,6 +277,8 @@ class Assembler:
             text = decode_rsyslog(text)
         if b"\\x0a" in text:
             text = text.replace(b"\\x0a", b"\n")
+        if self._tolerant is not None and may_be_sign(text):
+            self._tolerant.signs.see(text, self._line_number)
         self._out.append(_new(LogRecord, (text, None, None, None, None, None, True, bool(self._quoting))))
         self._last = len(self._out) - 1
         self._broken.begin(text, width)

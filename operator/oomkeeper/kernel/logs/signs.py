@@ -31,7 +31,8 @@ class Kind(NamedTuple):
 _KINDS = (
     Kind(
         "PageAllocationFailure",
-        rb"page allocation (?:failure|stalls)",
+        rb"page allocation (?:failure|stalls)|warn_alloc(?:_show_mem)?: \d+ callbacks suppressed"
+        rb"|SLUB: Unable to allocate memory",
         "A memory allocation failed in the kernel; no process was killed for it, so this is not an OOM kill. "
         f"For OOM kills near it run {_KERNEL_LOG}.",
     ),
@@ -51,49 +52,70 @@ _KINDS = (
     Kind(
         "SystemdUnit",
         rb"(?:A process of this unit|process in this unit) has been killed by the OOM killer"
+        rb"|OOM killer killed some processes in this unit"
         rb"|Failed with result 'oom-kill'|status=9/KILL.*oom|Main process exited.*oom-kill",
         "systemd reports that an OOM kill ended a process of a unit. For the kernel's report run "
         f"{_KERNEL_LOG}.",
     ),
     Kind(
         "KubeletSystemOOM",
-        rb"SystemOOM\b|System OOM encountered",
+        rb"SystemOOM\b|System OOM encountered|Got sys oom event",
         f"kubelet reports a system OOM on the node. For the kernel's report run {_KERNEL_LOG}.",
     ),
     Kind(
         "Earlyoom",
-        rb"\bearlyoom\b.*(?:SIGTERM|SIGKILL|low memory|kill)|sending SIG(?:TERM|KILL) to process \d+",
-        "earlyoom killed a process before the kernel's OOM killer did. For the reason run "
-        "`journalctl -u earlyoom`.",
+        rb"low memory! at or below SIG(?:TERM|KILL) limits|sending SIG(?:TERM|KILL) to process \d+",
+        "earlyoom found memory low and sent a signal to a process; the kernel's OOM killer did not act. For "
+        "the reason run `journalctl -u earlyoom`.",
     ),
     Kind(
         "Nohang",
-        rb"\bnohang\b.*(?:SIGTERM|SIGKILL|[Kk]ill)|Sending SIG(?:TERM|KILL) to the victim",
-        "nohang killed a process before the kernel's OOM killer did. For the reason run "
-        "`journalctl -u nohang`.",
+        rb"Sending SIG(?:TERM|KILL) to the victim|\bnohang\b.*Implementing a corrective action",
+        "nohang found memory low and sent a signal to a process; the kernel's OOM killer did not act. For "
+        "the reason run `journalctl -u nohang`.",
     ),
     Kind(
         "TalosOOM",
-        rb"OOM controller triggered|oomController|Sending SIGKILL to cgroup|talos.{0,80}\bOOM\b",
+        rb"OOM controller triggered|Sending SIGKILL to cgroup",
         "The OOM controller of Talos killed a cgroup; the kernel's OOM killer did not. For the reason run "
         "`talosctl dmesg | oomkeeper explain -`.",
     ),
     Kind(
         "ContainerRuntimeOOM",
-        rb"TaskOOM\b|/tasks/oom|container_oom|OOM event (?:for|received)|oom event (?:for|received)",
+        rb"TaskOOM\b|/tasks/oom|container_oom|OOM event (?:for|received)|oom event (?:for|received)"
+        rb"|\bcontainer oom [0-9a-f]{8}|OutOfMemoryError: Container killed",
         "The container runtime reports an OOM kill in a container. For the kernel's report run "
         f"{_KERNEL_LOG}.",
     ),
     Kind(
         "ContainerOOMKilled",
-        rb"\bOOMKilled\b|\bOOMKilling\b|ContainerStatus.*exitCode.{1,4}137",
-        f"Kubernetes reports that an OOM kill ended a container. For the kernel's report run {_KERNEL_LOG}.",
+        rb"\b(?:OOMKilled|oom_?[Kk]illed)\b(?!\\?[\"']?\s*[:=]\s*(?:false|False|0|null|no)\b)|\bOOMKilling\b",
+        "Kubernetes or the container runtime reports that an OOM kill ended a container. For the kernel's "
+        f"report run {_KERNEL_LOG}.",
+    ),
+    Kind(
+        "SlurmOOM",
+        rb"[Dd]etected \d+ oom[-_ ]kill event",
+        "Slurm reports an OOM kill in a job. `sacct -j JOB -o ReqMem,MaxRSS` shows its memory; for the "
+        f"kernel's report run {_KERNEL_LOG}.",
+    ),
+    Kind(
+        "LowMemoryKiller",
+        rb"lowmemorykiller\b.*\bKill|\blmkd\b.*\b[Kk]ill(?:ing)? ['\"]?[\w.:]+['\"]? \(\d+\)",
+        "Android's low memory killer killed an app; the kernel's OOM killer did not. For the reason run "
+        "`adb logcat -b all -s lowmemorykiller lmkd`.",
     ),
 )
 _ANY = lazy(b"|".join(b"(" + kind.pattern + b")" for kind in _KINDS))
 _WORDING = lazy(
     rb"\boom[-_ ]?kill|\bOOM\b|out of memory|killed process \d|memory cgroup.{0,40}limit", re.IGNORECASE
 )
+_ORDINARY = lazy(
+    rb"OOM killer (?:en|dis)abled|\(OOM\) Killer|systemd-oomd\.s|oom_reaper initialized|OOM_?Killed"
+    rb"|earlyoom\b.*\bwhen mem",
+    re.IGNORECASE,
+)
+"""Messages of every boot and suspend, and settings, that report no shortage."""
 _WORDS = (
     b"oom",
     b"OOM",
@@ -105,9 +127,20 @@ _WORDS = (
     b"SIG",
     b"page alloc",
     b"suppressed",
-    b"ontainerStatus",
 )
 """One of them is in every line that the patterns match; a search for fixed bytes is much faster."""
+
+
+def may_be_sign(kernel_text: bytes) -> bool:
+    """Return whether a message of the kernel may be a sign. Few lines are, so this must be fast."""
+    return (
+        b"page alloc" in kernel_text
+        or b" suppressed" in kernel_text
+        or b"ut of memory" in kernel_text
+        or b"oom" in kernel_text
+        or b"lowmemorykiller" in kernel_text
+        or b"SLUB: " in kernel_text
+    )
 
 
 class Sign(NamedTuple):
@@ -128,7 +161,7 @@ class Signs:
         self._unclear: list[Sign] = []
 
     def see(self, line: bytes, number: int) -> None:
-        """Examine one line that is not part of an OOM report."""
+        """Examine one line. Those of an OOM report that can be read have no effect on `found`."""
         text = line[:4096]
         for word in _WORDS:
             if word in text:
@@ -139,16 +172,23 @@ class Signs:
         if found is not None and found.lastindex is not None:
             kind = _KINDS[found.lastindex - 1]
             seen = self._of_kind.get(kind.name, 0)
-            if seen < _MOST_OF_A_KIND and len(self._signs) < MOST_SIGNS:
+            again = self._signs and self._signs[-1][:2] == (kind.name, number)
+            if seen < _MOST_OF_A_KIND and len(self._signs) < MOST_SIGNS and not again:
                 self._of_kind[kind.name] = seen + 1
                 self._signs.append(Sign(kind.name, number, kind.message))
-        elif len(self._unclear) < _MOST_OF_A_KIND and _WORDING.search(text):
+        elif (
+            len(self._unclear) < _MOST_OF_A_KIND
+            and not (self._unclear and self._unclear[-1].line == number)
+            and _WORDING.search(text)
+            and not _ORDINARY.search(text)
+        ):
             quote = printable(text.decode("utf-8", "backslashreplace").strip()[:_QUOTED_CHARACTERS])
             self._unclear.append(
                 Sign(
                     "NotUnderstood",
                     number,
-                    f"This line mentions an OOM kill, but is not a kernel message that can be read: {quote}",
+                    "This line mentions an OOM kill, but no kill can be read from it; for the kernel's "
+                    f"report run {_KERNEL_LOG}. The line: {quote}",
                 )
             )
 

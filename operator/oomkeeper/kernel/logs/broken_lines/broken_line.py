@@ -8,7 +8,7 @@ from ...escapes import decode_rsyslog
 from ...lazy import lazy
 from ..formats.frame import Kind
 from .join import TERMINAL_WIDTHS, breaks_token, join
-from .line_kinds import KNOWN_START, TABLE_ROW, find_line, row_rest
+from .line_kinds import KNOWN_START, TABLE_ROW, find_line, limit_goes_on, row_rest
 
 _MAX_PIECES = 64
 _ANNOUNCED = lazy(rb"(?:Memory cgroup out of|Out of)(?: memory(?: \(oom_kill_allocating_task\))?:?)?\s*\Z")
@@ -76,6 +76,8 @@ class BrokenLine:
                 and not KNOWN_START.match(rest)
                 and row_rest(text, rest, columns)
             )
+        if limit_goes_on(text, rest):
+            return True
         if KNOWN_START.match(rest) and not (_ANNOUNCED.match(text) and rest.startswith(b"Kill")):
             return False
         width = self._width(last)

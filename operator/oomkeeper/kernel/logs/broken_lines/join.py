@@ -6,7 +6,7 @@ whether a blank is missing.
 """
 
 from ...lazy import lazy
-from .line_kinds import Line
+from .line_kinds import Line, limit_goes_on
 
 _WORD_END = lazy(
     rb"(?:kB|KB|\)|,|[:=]\d+(?=\Z)|\b(?:invoked|[Kk]ill(?:ed)?|process|[Oo]ut|of|[Mm]emory:?|cgroup|"
@@ -77,7 +77,7 @@ def breaks_token(before: bytes, after: bytes) -> bool:
 def _between(before: bytes, after: bytes, *, solid: bool, cut: bool) -> bytes:
     if not before or before[-1:].isspace() or after[:1].isspace():
         return b""
-    if solid or breaks_token(before, after):
+    if solid or breaks_token(before, after) or limit_goes_on(before, after):
         return b""
     near = max(0, len(before) - 40)
     if (_WORD_START.match(after) and _WORD_END.search(before, near)) or (

@@ -148,6 +148,22 @@ TABLE_ROW = lazy(rb"\[ *\d+\](?: +-?\d+)* *\Z|\[ *\d+\]((?: +-?\d+)*)(?: +(\S.*)
 NUMBERS = lazy(rb" *-?\d+(?: +-?\d+)*(?: +\S.*)?\Z")
 
 
+_TASK_IN = lazy(rb"Task in (?P<task>/\S*) killed as a result of limit of (?P<limit>/\S*)\s*\Z")
+
+
+def limit_goes_on(text: bytes, rest: bytes) -> bool:
+    """Return True if `Task in V killed as a result of limit of B` breaks off inside B: B is V or a parent of
+    it, so where B ends inside a name of V, the rest of the name follows."""
+    if not text.startswith(b"Task in ") or (found := _TASK_IN.match(text)) is None:
+        return False
+    task, limit = found["task"], found["limit"]
+    missing = task[len(limit) :]
+    if not task.startswith(limit) or not missing or missing[:1] == b"/":
+        return False
+    more = rest.strip()
+    return missing == more or missing.startswith(more + b"/")
+
+
 def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
     """Return True if `rest` continues the row `text` of the task table, which has `columns` numbers after the
     pid in brackets."""

@@ -29,7 +29,7 @@ JSON_NEEDLES = (b"111,111,109,45,107,105,108,108", b"117,116,32,111,102,32,109,1
 """The same two as journald writes texts that are not UTF-8 in JSON: one number a byte."""
 OF_A_REPORT = lazy(
     rb"oom-kill(?:er)?(?::|'|\s*[\r\n]|\Z)"
-    rb"|ut of memory(?:: (?:Kill|compulsory|system-wide|OOM victim)| \(oom_kill_| and no killable"
+    rb"|ut of memory(?:: (?:Kill|compulsory|system-wide|OOM victim)| \(oom_kill_| and no killable| in UB "
     rb"|:?\s*\n[\s>]*Kill|:?\s*\Z)"
     rb"|1\d\d,"
 )
