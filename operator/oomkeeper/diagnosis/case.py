@@ -38,8 +38,12 @@ class Case(NamedTuple):
     @property
     def victim_cgroup(self) -> KubeCgroup | None:
         """The victim's place in kubelet's tree."""
-        path = self.kill.task_memcg or self.kill.oom_memcg
-        return parse_kube_cgroup(path) if path is not None else None
+        task, limit = self.kill.task_memcg, self.kill.oom_memcg
+        found = parse_kube_cgroup(task) if task is not None else None
+        if (found is None or found.pod_uid is None) and limit is not None and (task is None or found):
+            at_limit = parse_kube_cgroup(limit)
+            return at_limit if at_limit is not None and (found is None or at_limit.pod_uid) else found
+        return found
 
     @property
     def container(self) -> ContainerFacts | None:

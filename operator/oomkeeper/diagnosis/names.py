@@ -1,6 +1,8 @@
 """Names and limits as they appear in a sentence."""
 
 from ..kernel.cgroup.containers import parse_container
+from ..kernel.cgroup.kubepods import parse_kube_cgroup
+from ..kernel.cgroup.managers import parse_managed
 from ..model.cause import BindingCounter
 from ..model.escaping import printable
 from ..model.units import bytes_text
@@ -36,10 +38,34 @@ def cgroup_name(path: str | None) -> str:
     if container is not None:
         name = f"{container.runtime} container {container.id[:12]}"
         return f"Cgroup {printable(container.inner)} in {name}" if container.inner else name
+    managed = parse_managed(path)
+    if managed is not None and not managed.inner:
+        name = printable(managed.text)
+        return name[:1].upper() + name[1:]
     unit = unit_of(path)
     if unit is not None:
         return f"{_UNITS[unit.rpartition('.')[2]]} {printable(unit)}"
     return f"Cgroup {printable(path)}"
+
+
+def workload_name(path: str) -> str | None:
+    """Return the workload that a cgroup belongs to, in a sentence: `container 0123456789ab of pod UID`,
+    `Docker container 0123456789ab`, `Slurm job 12`, `postgresql.service`; None for another cgroup."""
+    kube = parse_kube_cgroup(path)
+    if kube is not None and kube.pod_uid is not None:
+        pod = f"pod {kube.pod_uid}"
+        return f"container {kube.container_id[:12]} of {pod}" if kube.container_id else pod
+    if kube is not None:
+        return None
+    container = parse_container(path)
+    if container is not None:
+        return f"{container.runtime} container {container.id[:12]}"
+    managed = parse_managed(path)
+    if managed is not None:
+        return printable(managed.text)
+    # The innermost unit that is no slice: `user@1000.service/app.slice/app-a.scope` is app-a.scope.
+    units = [name for name in path.split("/") if unit_of(name) is not None and not name.endswith(".slice")]
+    return printable(units[-1]) if units else None
 
 
 def unit_of(path: str) -> str | None:

@@ -8,7 +8,8 @@ def outcome_of(kill: Kill) -> tuple[Outcome, str | None]:
     """Return the outcome, and what is uncertain about it."""
     if kill.panic is not None:
         return Outcome.PANICKED, None
-    if kill.oom_group is not None and kill.victims:
+    if kill.oom_group is not None:
+        # Printed after the first process of the group was killed (oom_kill_process()).
         return Outcome.KILLED_GROUP, None
     if kill.kill_lines:
         return Outcome.KILLED, None

@@ -9,7 +9,7 @@ from . import why_limit, why_node
 from .case import Case, no_process_existed, resident_bytes
 from .contributors import managed_bytes
 from .filling import filled
-from .names import container_name
+from .names import cgroup_name, container_name, limit_phrase, workload_name
 from .page_fault import by_page_fault
 
 _SHARED = frozenset(
@@ -23,6 +23,9 @@ _SHARED = frozenset(
         Cause.NUMA_MEMORY_POLICY,
         Cause.FRAGMENTATION,
         Cause.MANUAL_TRIGGER,
+        Cause.SYSTEM_SLICE_LIMIT,
+        Cause.UNKNOWN_CGROUP_LIMIT,
+        Cause.UNKNOWN,
     }
 )
 """Causes whose first half of the sentence does not name the victim's pod."""
@@ -57,6 +60,9 @@ def _what_came(case: Case) -> str:
         return f"no process could be killed, so {panicked}" if kill.no_killable else panicked
     victim = case.victim
     if victim is None:
+        if case.outcome is Outcome.KILLED_GROUP and kill.oom_group is not None:
+            group = workload_name(kill.oom_group) or f"cgroup {printable(kill.oom_group)}"
+            return f"the kernel killed all processes of {group}"
         if kill.already_exiting:
             return (
                 f"the chosen process (pid {kill.already_exiting[0]}) was already exiting, so no process was "
@@ -71,7 +77,10 @@ def _what_came(case: Case) -> str:
     held = f", {bytes_text(resident)} resident" if resident is not None else ""
     name = f"{printable(victim.comm) or 'a process'} (pid {victim.pid}{held})"
     if case.outcome is Outcome.KILLED_GROUP and len(kill.victims) > 1:
-        return f"the kernel killed all {len(kill.victims)} processes of the group, first {name}"
+        return (
+            f"the kernel killed all {len(kill.victims)} processes of the group, first {name}"
+            f"{_whereabouts(case)}"
+        )
     return f"the kernel killed {name}{_whereabouts(case)}"
 
 
@@ -80,6 +89,9 @@ def _whereabouts(case: Case) -> str:
     if case.is_sandbox:
         return " of the pod's sandbox, which uses almost no memory"
     cgroup = case.victim_cgroup
+    if cgroup is None and case.cause in _SHARED and case.kill.task_memcg is not None:
+        workload = workload_name(case.kill.task_memcg)
+        return f" in {workload}" if workload is not None else ""
     if cgroup is None or cgroup.container_id is None:
         return ""
     if case.cause is Cause.POD_LIMIT:
@@ -101,10 +113,12 @@ def _external(case: Case) -> str:
 
 
 def _no_killable(case: Case) -> str:
-    if case.kill.oom_memcg:
-        return f"Cgroup {printable(case.kill.oom_memcg)} ran out of memory{filled(case)}"
+    if case.scope is Scope.MEMCG and case.binding.limit_bytes is not None:
+        return f"{cgroup_name(case.kill.oom_memcg)} reached {limit_phrase(case)}{filled(case)}"
     if case.scope is Scope.MEMCG:
-        return f"A cgroup that the log does not name ran out of memory{filled(case)}"
+        return f"{cgroup_name(case.kill.oom_memcg)} ran out of memory{filled(case)}"
+    if case.scope is Scope.UNKNOWN:
+        return "The log does not show whether a cgroup or the node ran out of memory"
     free = _free_above_marks(case)
     return f"An allocation failed {free}" if free else f"The node ran out of memory{filled(case)}"
 

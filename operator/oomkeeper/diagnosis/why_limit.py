@@ -1,10 +1,11 @@
 """The first half of a summary where a cgroup reached its limit: one function per cause."""
 
 from ..kernel.cgroup.containers import container_of_limit
+from ..kernel.cgroup.managers import parse_managed
 from ..model.escaping import printable
 from ..model.units import bytes_text
 from .case import Case
-from .children import child_name, largest_child
+from .children import child_name, largest_child, largest_workload
 from .filling import filled
 from .names import cgroup_name, container_name, limit_phrase, pod_name, unit_of
 
@@ -29,16 +30,35 @@ def pod(case: Case) -> str:
         shared = f", the sum of its {len(case.pod.containers)} containers' limits"
     return (
         f"{_first_upper(pod_name(case))} reached {limit_phrase(case)}{shared}{filled(case)}"
-        f"{_largest_user(case)}"
+        f"{_largest_container(case)}"
     )
 
 
-def _largest_user(case: Case) -> str:
-    """Name the child cgroup that used most, where the report shows it: often not the victim's."""
+_MOST_OF_IT = 0.3
+"""Of the usage: a process with less did not fill the memory alone."""
+
+
+def _largest_container(case: Case) -> str:
+    """Name the container of the pod that used most, where the report shows it: often not the victim's."""
     child = largest_child(case.kill)
     if child is None:
         return ""
-    return f", the largest part ({bytes_text(child.bytes)}) used by {printable(child_name(child, case.pod))}"
+    return f", the largest part ({bytes_text(child.bytes)}) used by {child_name(child, case.pod)}"
+
+
+def _largest_user(case: Case) -> str:
+    """Name the pod, container or unit that used most; cgroup v2 lists only processes, of which the largest is
+    named unless the sentence names it as the victim."""
+    child = largest_workload(case.kill)
+    if child is not None:
+        name = child_name(child, case.pod, with_pod=True)
+        return f", the largest part ({bytes_text(child.bytes)}) used by {name}"
+    task, usage = case.largest_task(), case.binding.usage_bytes
+    if task is None or not usage or case.task_bytes(task) < usage * _MOST_OF_IT:
+        return ""
+    if case.victim is not None and task.pid == case.victim.pid:
+        return ""
+    return f", {bytes_text(case.task_bytes(task))} of it used by {printable(task.comm)} (pid {task.pid})"
 
 
 def qos(case: Case) -> str:
@@ -63,7 +83,8 @@ def cgroup(case: Case) -> str:
     """Name a cgroup outside Kubernetes, the victim's own."""
     path = case.kill.oom_memcg
     what = "its memory limit"
-    if path is not None and unit_of(path) is not None and container_of_limit(path) is None:
+    own_limit = path is not None and container_of_limit(path) is None and parse_managed(path) is None
+    if path is not None and own_limit and unit_of(path) is not None:
         what = "its memory limit (MemoryMax)"
     return f"{cgroup_name(path)} reached {limit_phrase(case, what)}{filled(case)}"
 
@@ -80,7 +101,7 @@ def ancestor(case: Case) -> str:
     """Name a parent of the victim's cgroup."""
     victim = printable(case.kill.task_memcg or "?")
     return (
-        f"Cgroup {printable(case.kill.oom_memcg or '?')}, a parent of the victim's cgroup {victim}, reached "
+        f"{cgroup_name(case.kill.oom_memcg)}, a parent of the victim's cgroup {victim}, reached "
         f"{limit_phrase(case)}{filled(case)}{_largest_user(case)}"
     )
 

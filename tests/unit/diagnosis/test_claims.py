@@ -274,3 +274,148 @@ def test_statistics_of_one_descendant_do_not_name_the_cgroup_at_its_limit() -> N
     stats = f"Memory cgroup stats for {path}: cache:32KB rss:524188KB"
     verdict = diagnose(event(stats, TITLE, _row(7, "a"), MEMCG_KILL))
     assert (verdict.cause, verdict.level) == (Cause.UNKNOWN_CGROUP_LIMIT, Level.UNKNOWN)
+
+
+def _fit_limit(kill: Kill) -> str:
+    (advice,) = [item.message for item in diagnose(kill).advice if item.remedy is Remedy.FIT_LIMIT]
+    return advice
+
+
+USAGE = ("memory: usage 524288kB, limit 524288kB, failcnt 2", "swap: usage 0kB, limit 0kB, failcnt 0")
+
+
+@pytest.mark.parametrize("inner", ["", "/step_0/task_0"])
+@pytest.mark.parametrize(
+    ("path", "name", "fix"),
+    [
+        ("/slurm/uid_1000/job_12", "Slurm job 12", "`sbatch --mem=640M`"),
+        ("/system.slice/slurmstepd.scope/job_12", "Slurm job 12", "`sbatch --mem=640M`"),
+        ("/lxc/101", "LXC container 101", "`pct set 101 --memory 640`"),
+        ("/lxc/101/ns", "LXC container 101", "`pct set 101 --memory 640`"),
+        ("/lxc.payload.web", "LXC container web", "`incus config set web limits.memory 640MiB`"),
+        (r"/machine.slice/machine-qemu\x2d1\x2dvm.scope", "Virtual machine vm", "`virsh memtune vm "),
+        ("/machine/qemu-1-vm.libvirt-qemu", "Virtual machine vm", "`virsh memtune vm "),
+        ("/nomad.slice/share.slice/0a1b.web.scope", "Nomad task web", "`memory = 640`"),
+        ("/hadoop-yarn/container_1_0001_01_000002", "YARN container container_1_", "spark.executor"),
+        ("/htcondor/condor_slot1_1@h", "HTCondor job in condor_slot1_1@h", "`request_memory = 640M`"),
+    ],
+)
+def test_limit_of_a_manager_is_changed_where_it_is_defined(
+    path: str, name: str, fix: str, inner: str
+) -> None:
+    kill = event(HEADER, *USAGE, _summary_line(path, path + inner), MEMCG_KILL)
+    assert diagnose(kill).summary.startswith(name)
+    advice = _fit_limit(kill)
+    assert fix in advice
+    assert "/sys/fs/cgroup" not in advice
+    assert "set-property" not in advice
+
+
+@pytest.mark.parametrize(
+    "path", ["/lxc/101/init", "/slurm/uid_1/job_12/step_0", "/docker/abc/job_12", "/", "/lxc", "/x/job_1"]
+)
+def test_cgroup_below_or_beside_a_managed_one_gets_no_command_of_the_manager(path: str) -> None:
+    advice = _fit_limit(event(HEADER, *USAGE, _summary_line(path, path), MEMCG_KILL))
+    assert not any(tool in advice for tool in ("sbatch", "pct set", "incus"))
+
+
+@pytest.mark.parametrize("name", ["$(reboot)", "a;b", "`id`", "a b", "-x"])
+def test_name_that_is_unsafe_in_a_command_gets_none(name: str) -> None:
+    advice = _fit_limit(event(HEADER, *USAGE, _summary_line(f"/lxc/{name}", f"/lxc/{name}"), MEMCG_KILL))
+    assert "config set " + name not in advice
+
+
+@pytest.mark.parametrize("path", [_kubepods("burstable"), _kubepods("burstable").rpartition("/")[0]])
+@pytest.mark.parametrize("usage", [(), USAGE])
+def test_limit_of_a_pod_is_changed_in_the_pod_spec(path: str, usage: tuple[str, ...]) -> None:
+    kill = event(HEADER, *usage, _summary_line(path, _kubepods("burstable")), MEMCG_KILL)
+    assert "resources.limits.memory in the pod spec" in _fit_limit(kill)
+
+
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        ("/system.slice/a.service", "`systemctl set-property a.service MemoryMax=SIZE`"),
+        (f"/docker/{ID}", f"`docker update --memory SIZE --memory-swap SIZE {ID[:12]}`"),
+        ("/slurm/uid_1/job_12", "where Slurm defines it"),
+    ],
+)
+def test_limit_that_the_log_does_not_show_gets_advice(path: str, fix: str) -> None:
+    assert fix in _fit_limit(event(_summary_line(path, path), MEMCG_KILL))
+
+
+POD_B = "bbbbbbbb-0000-1111-2222-333344445555"
+
+
+def _v1_statistics(limit: str, sizes: dict[str, int]) -> list[str]:
+    lines = ["memory: usage 1000000kB, limit 1000000kB, failcnt 9"]
+    return lines + [
+        f"Memory cgroup stats for {limit}{path}: cache:0KB rss:{size}KB" for path, size in sizes.items()
+    ]
+
+
+def test_pod_with_most_memory_of_all_its_containers_is_named_at_a_shared_limit() -> None:
+    pod_a = "/podaaaaaaaa-0000-1111-2222-333344445555"
+    one = {"": 0, f"{pod_a}/{'a' * 64}": 400_000}
+    two = {f"/pod{POD_B}/{'b' * 64}": 300_000, f"/pod{POD_B}/{'c' * 64}": 280_000}
+    line = _summary_line("/kubepods/burstable", f"/kubepods/burstable{pod_a}/{'a' * 64}")
+    summary = diagnose(
+        event(HEADER, *_v1_statistics("/kubepods/burstable", one | two), line, MEMCG_KILL)
+    ).summary
+    assert f"the largest part (566 MiB) used by pod {POD_B}" in summary
+    summary = diagnose(event(HEADER, *_v1_statistics("/kubepods/burstable", one), line, MEMCG_KILL)).summary
+    assert f"used by container {'a' * 12} of pod aaaaaaaa-0000-1111-2222-333344445555" in summary
+
+
+def test_unit_or_container_with_most_memory_is_named_at_a_shared_limit() -> None:
+    for path, name in (
+        ("/postgresql.service/worker", "postgresql.service"),
+        (f"/docker-{ID}.scope", f"Docker container {ID[:12]}"),
+    ):
+        lines = _v1_statistics("/system.slice", {"": 0, path: 600_000, "/cron.service": 100_000})
+        line = _summary_line("/system.slice", "/system.slice/cron.service")
+        summary = diagnose(event(HEADER, *lines, line, MEMCG_KILL)).summary
+        assert f"the largest part (586 MiB) used by {name}; " in summary
+        assert summary.endswith(" in cron.service.")
+
+
+def test_process_with_most_memory_is_named_at_a_shared_limit_of_cgroup_v2() -> None:
+    rows = (TITLE, _row(7, "a"), _row(8, "b").replace("     2000    40960", "   100000    40960"))
+    line = _summary_line("/system.slice", "/system.slice/cron.service")
+    assert (
+        "391 MiB of it used by b (pid 8)" in diagnose(event(HEADER, *USAGE, *rows, line, MEMCG_KILL)).summary
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/system.slice/postgresql.service", " in postgresql.service."),
+        (f"/docker/{ID}", f" in Docker container {ID[:12]}."),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/app-a.scope", " in app-a.scope."),
+        ("/slurm/uid_1/job_12/step_0", " in Slurm job 12."),
+        ("/a/b", ")."),
+    ],
+)
+def test_unit_or_container_of_the_victim_is_named_at_a_shortage_of_the_node(path: str, where: str) -> None:
+    line = (
+        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,"
+        f"task_memcg={path},task=a,pid=7,uid=0"
+    )
+    assert diagnose(event(line, NODE_KILL)).summary.endswith(where)
+
+
+def test_group_kill_without_kill_lines_names_the_container() -> None:
+    line = f"Tasks in {_kubepods('burstable')} are going to be killed due to memory.oom.group set"
+    verdict = diagnose(event(line))
+    assert verdict.outcome is Outcome.KILLED_GROUP
+    assert f"killed all processes of container {ID[:12]} of pod 84c5437e-" in verdict.summary
+    assert not any("whether a process was killed" in sentence for sentence in verdict.uncertain)
+    assert f"container {ID[:12]}" in diagnose(event(MEMCG_KILL, line)).summary
+
+
+def test_pod_of_the_limit_is_named_if_the_victims_path_has_none() -> None:
+    limit = _kubepods("burstable").rpartition("/")[0]
+    task = limit.replace("/burstable/", "/burst/") + f"/{ID}"
+    verdict = diagnose(event(HEADER, *USAGE, _summary_line(limit, task), MEMCG_KILL))
+    assert verdict.summary.startswith("Pod 84c5437e-0000-1111-2222-333344445555 reached")

@@ -1,7 +1,7 @@
 """Advice about a cgroup's limit."""
 
-from oomkeeper.kernel.cgroup.containers import Container, container_of_limit
-from oomkeeper.kernel.lazy import lazy
+from oomkeeper.kernel.cgroup.containers import container_of_limit
+from oomkeeper.kernel.cgroup.managers import parse_managed
 
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
 from ...model.diagnosis import Advice
@@ -9,6 +9,14 @@ from ...model.escaping import printable
 from ...model.units import bytes_text, round_up
 from ..case import Case
 from ..names import swap_limit_is_memory_limit, unit_of
+from .limit_command import (
+    MANAGER_NAMES,
+    OWN_COMMAND,
+    PLAIN_PATH,
+    change_command,
+    container_command,
+    set_property,
+)
 
 _LIMIT_CAUSES = frozenset(
     {
@@ -23,12 +31,8 @@ _LIMIT_CAUSES = frozenset(
 )
 _HEADROOM = 0.2
 """As the VerticalPodAutoscaler bumps after an OOM (oomBumpUpRatio 1.2)."""
-_PLAIN_PATH = lazy(r"(?:/[A-Za-z0-9_@:][A-Za-z0-9_.@:-]*)+")
-"""A cgroup path that is safe in a command: anyone who creates cgroups may name one `$(reboot)`."""
-_OWN_COMMAND = frozenset({Cause.CGROUP_LIMIT, Cause.ANCESTOR_CGROUP_LIMIT})
 _WITHOUT_SWAP = (BindingCounter.MEMORY_SWAP, BindingCounter.KMEM)
 """Counters that already include swapped memory, or never do."""
-_MANAGED = (".service", ".slice", ".scope")
 
 
 def fit_limit(case: Case) -> Advice | None:
@@ -37,7 +41,7 @@ def fit_limit(case: Case) -> Advice | None:
     if case.cause not in _LIMIT_CAUSES:
         return None
     if limit is None:
-        return _unit_limit(case)
+        return _unknown_limit(case)
     if case.share(ContributorName.DIRTY_PAGE_CACHE) >= 0.5:
         return None  # More room would be filled by the same writer.
     swapped = _swapped_bytes(case)
@@ -50,31 +54,33 @@ def fit_limit(case: Case) -> Advice | None:
         message=(
             f"If this usage is normal, raise {_where(case)} from {bytes_text(limit)} to about "
             f"{bytes_text(new)}: usage at the limit ({bytes_text(used)}){also} plus 20 %, rounded up. The "
-            f"real peak is unknown, because the limit cut it off.{_command(case, new)}"
+            f"real peak is unknown, because the limit cut it off.{change_command(case, new)}"
         ),
     )
 
 
-def _unit_limit(case: Case) -> Advice | None:
-    """Advise on the limit of a systemd unit whose value the log does not show."""
+def _unknown_limit(case: Case) -> Advice | None:
+    """Advise on a limit whose value the log does not show: a single kill line, or the output of grep."""
     path = case.kill.oom_memcg
-    if case.cause is not Cause.CGROUP_LIMIT or path is None or container_of_limit(path) is not None:
+    if case.cause in (Cause.CONTAINER_LIMIT, Cause.POD_LIMIT):
+        how = f"raise {_where(case)} (resources.limits.memory in the pod spec)"
+    elif case.cause not in OWN_COMMAND or path is None:
         return None
-    unit = unit_of(path)
-    if unit is None or _PLAIN_PATH.fullmatch(path) is None:
-        return None
+    elif (container := container_of_limit(path)) is not None:
+        how = f"raise {_where(case)}{container_command(container, 'SIZE').replace(' To change it now', '')}"
+    elif (managed := parse_managed(path)) is not None and not managed.inner:
+        how = f"raise {_where(case)} where {MANAGER_NAMES[managed.manager]} defines it"
+    elif (unit := unit_of(path)) is not None and PLAIN_PATH.fullmatch(path) is not None:
+        how = (
+            f"raise MemoryMax of {unit}: `systemctl show -p MemoryMax {unit}` prints the limit, "
+            f"`{set_property(path, unit)}=SIZE` changes it"
+        )
+    else:
+        return None  # who set the limit is not known either
     return Advice(
         remedy=Remedy.FIT_LIMIT,
-        message=(
-            f"If the usage of {unit} is normal, raise its MemoryMax: `systemctl show -p MemoryMax {unit}` "
-            f"prints the limit, `{_set_property(path, unit)}=SIZE` changes it."
-        ),
+        message=f"The log does not show the limit and the usage. If the usage is normal, {how}.",
     )
-
-
-def _set_property(path: str, unit: str) -> str:
-    user = " --user" if "/user@" in path and not unit.startswith("user@") else ""
-    return f"systemctl{user} set-property {unit} MemoryMax"
 
 
 def _swapped_bytes(case: Case) -> int:
@@ -116,6 +122,9 @@ def _where(case: Case) -> str:
             return "the container's memory in the ECS task definition"
         if container is not None:
             return f"the memory limit of {container.runtime} container {container.id[:12]}"
+        managed = parse_managed(path)
+        if managed is not None and not managed.inner:
+            return f"the memory limit of {printable(managed.text)}"
         if (unit := unit_of(path)) is not None:
             return f"MemoryMax of {printable(unit)}"
         return f"the limit of {printable(path)} ({_file(case)})"
@@ -135,42 +144,6 @@ def _file(case: Case) -> str:
         if case.kill.memory.swap is not None
         else "memory.max, or memory.limit_in_bytes on cgroup v1"
     )
-
-
-def _command(case: Case, new_bytes: int) -> str:
-    """Return the command that changes a host's own cgroup; a container's limit comes from its spec."""
-    path, memory = case.kill.oom_memcg, case.kill.memory
-    if case.cause not in _OWN_COMMAND or path is None or case.binding.counter is not BindingCounter.MEMORY:
-        return ""
-    if not _PLAIN_PATH.fullmatch(path):
-        return ""
-    value = f"{new_bytes >> 20}M"
-    container = container_of_limit(path)
-    if container is not None:
-        return _container_command(container, value)
-    unit = unit_of(path)
-    if unit is not None:
-        return f" To change it now: `{_set_property(path, unit)}={value}`"
-    if any(name.endswith(_MANAGED) for name in path.split("/")):
-        return ""  # inside a unit, whose processes manage it
-    if memory.swap is not None:
-        return f" To change it now: `echo {value} > /sys/fs/cgroup{path}/memory.max`"
-    both = memory.memory_swap
-    if both is None or (both.limit_bytes is not None and both.limit_bytes < new_bytes):
-        return ""  # cgroup v1 rejects a memory limit above the memory+swap limit.
-    return f" To change it now: `echo {value} > /sys/fs/cgroup/memory{path}/memory.limit_in_bytes`"
-
-
-def _container_command(container: Container, value: str) -> str:
-    """Return the command of the container's runtime: it overwrites what is written to the cgroup itself."""
-    if container.runtime in ("Docker", "nerdctl"):
-        tool = container.runtime.lower()
-        return (
-            f" To change it now: `{tool} update --memory {value} --memory-swap {value} {container.id[:12]}`"
-        )
-    if container.runtime == "Podman":
-        return f" To change it now: `podman update --memory {value} {container.id[:12]}`"
-    return ""
 
 
 def reserve_system_memory(case: Case) -> Advice | None:

@@ -109,7 +109,9 @@ def _first_upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_SHARED_CAUSES = frozenset({Cause.NODE_MEMORY, Cause.NODE_ALLOCATABLE_LIMIT, Cause.QOS_LIMIT})
+_SHARED_CAUSES = frozenset(
+    {Cause.NODE_MEMORY, Cause.NODE_ALLOCATABLE_LIMIT, Cause.QOS_LIMIT, Cause.ENCLOSING_LIMIT}
+)
 
 
 def set_missing_limit(case: Case) -> Advice | None:
