@@ -146,6 +146,16 @@ def _without_zones(kill: Kill, request: Request | None) -> Shortage:
             "The log lacks the memory state, so a shortage in a single zone or fragmentation cannot be ruled "
             "out.",
         )
+    policy = parse_nodes(kill.nodemask)
+    if policy and 0 not in policy:
+        # Node 0 has memory on nearly every machine.
+        return Shortage(
+            Cause.NUMA_MEMORY_POLICY,
+            Confidence.MEDIUM,
+            None,
+            request,
+            "The log lacks the memory state: whether other NUMA nodes had free memory is not known.",
+        )
     if kill.victims or kill.panic:
         return Shortage(
             Cause.NODE_MEMORY,

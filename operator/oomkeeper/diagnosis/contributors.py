@@ -16,6 +16,10 @@ _WORTH_NAMING = 0.005
 _UNACCOUNTED = 0.03
 """Less than this is rounding, per-CPU batches and struct page."""
 
+_WHOLE_MEM_INFO = frozenset({"active_anon", "inactive_anon", "active_file", "inactive_file", "free"})
+"""Counters at the beginning, in the middle and at the end of a whole Mem-Info; all kernels since 2.6.28 have
+them."""
+
 Parts = dict[ContributorName, tuple[int, str | None]]
 
 
@@ -174,8 +178,8 @@ def _global_parts(memory: MemoryFacts, managed: int | None) -> Parts:
         ContributorName.KERNEL_STACK: (_kernel_stack(memory), None),
         ContributorName.HUGE_PAGES: (huge, None),
     }
-    if managed and not leaves_out_nodes(memory):
-        # Otherwise huge pages of nodes that are not shown would count as unaccounted memory.
+    if managed and not leaves_out_nodes(memory) and pages.keys() >= _WHOLE_MEM_INFO:
+        # Otherwise counters, or huge pages of nodes, that are not shown would count as unaccounted memory.
         rest = managed - get("free", "free_pcp") - sum(size for size, _ in parts.values())
         if rest > managed * _UNACCOUNTED:
             parts[ContributorName.UNACCOUNTED] = (rest, None)

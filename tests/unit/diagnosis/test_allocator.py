@@ -5,12 +5,13 @@ import pytest
 from oomkeeper.diagnosis import diagnose
 from oomkeeper.diagnosis.gfp import parse_request
 from oomkeeper.diagnosis.nodes import nodes_with_memory, parse_nodes
-from oomkeeper.model.cause import Cause, Confidence, ContributorName, Remedy
+from oomkeeper.model.cause import Cause, Confidence, ContributorName, Remedy, Scope
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.memory import BuddyBlock, HugePages, MemoryFacts, SlabCache
 
 from .material import KIB, MIB, VICTIM, global_kill, node, zone
 
+MEM_INFO = ("active_anon", "inactive_anon", "active_file", "inactive_file", "free")
 KERNEL = "0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO)"
 SMALL_BLOCKS = (
     BuddyBlock(free=900, size_bytes=4 * KIB, types="UME"),
@@ -224,7 +225,7 @@ def _two_nodes(*huge_nodes: int) -> MemoryFacts:
     """Node 1 of two with 2 GiB each, as the report of a request that was bound to it shows them."""
     return MemoryFacts(
         zones=(zone("Normal", 10_000, 20_000, node=1, present=2 << 20),),
-        mem_info_pages={"active_anon": 100_000, "free": 5000},
+        mem_info_pages={**dict.fromkeys(MEM_INFO, 0), "active_anon": 100_000, "free": 5000},
         ram_pages=1 << 20,
         reserved_pages=0,
         huge_pages=tuple(HugePages(node=one, total=700, free=0, size_bytes=2 * MIB) for one in huge_nodes),
@@ -257,11 +258,27 @@ def test_sysrq_is_recognised_by_its_call_trace() -> None:
 
 def test_unaccounted_memory_is_a_contributor() -> None:
     facts = MemoryFacts(
-        mem_info_pages={"active_anon": 100_000, "free": 1000}, ram_pages=500_000, reserved_pages=100_000
+        mem_info_pages={**dict.fromkeys(MEM_INFO, 0), "active_anon": 100_000, "free": 1000},
+        ram_pages=500_000,
+        reserved_pages=100_000,
     )
     parts = {part.name: part for part in diagnose(Kill(scope=global_kill().scope, memory=facts)).contributors}
     assert parts[ContributorName.UNACCOUNTED].bytes == 299_000 * 4096
     assert parts[ContributorName.UNACCOUNTED].share == pytest.approx(0.7475)
+
+
+@pytest.mark.parametrize("missing", MEM_INFO)
+def test_memory_is_not_unaccounted_if_a_counter_is_missing(missing: str) -> None:
+    pages = {name: 10 for name in MEM_INFO if name != missing}
+    facts = MemoryFacts(mem_info_pages=pages, ram_pages=500_000)
+    parts = {part.name for part in diagnose(Kill(scope=global_kill().scope, memory=facts)).contributors}
+    assert ContributorName.UNACCOUNTED not in parts
+
+
+@pytest.mark.parametrize(("nodemask", "found"), [("1", True), ("2-3", True), ("0", False), ("0-1", False)])
+def test_nodemask_without_node_0_restricts_the_allocation(nodemask: str, found: bool) -> None:
+    kill = Kill(scope=Scope.GLOBAL, nodemask=nodemask, victims=(VICTIM,), kill_lines=1)
+    assert (diagnose(kill).cause is Cause.NUMA_MEMORY_POLICY) is found
 
 
 @pytest.mark.parametrize(

@@ -101,10 +101,17 @@ def test_no_killable_process_after_trace_of_cgroup_is_memcg(head: tuple[bytes, .
     assert not diagnose(kill).summary.startswith("The node")
 
 
-def test_no_killable_process_long_after_trace_of_cgroup_is_global() -> None:
+def test_no_killable_process_alone_shows_no_scope() -> None:
+    """The page allocator's shortage is followed by a panic, a cgroup's is not."""
     noise = [b"usb 1-1: new device"] * 100
-    (kill,) = live(*MEMCG_TRACE, *noise, b"Out of memory and no killable processes...")
+    line = b"Out of memory and no killable processes..."
+    (kill,) = live(*MEMCG_TRACE, *noise, line)
+    assert kill.scope is Scope.UNKNOWN
+    assert diagnose(kill).summary.startswith("The log does not show whether a cgroup or the node")
+    (kill,) = live(line, b"Kernel panic - not syncing: System is deadlocked on memory")
     assert kill.scope is Scope.GLOBAL
+    verdict = diagnose(*live(USAGE, line))
+    assert "reached its memory limit of 4096 MiB" in verdict.summary
 
 
 @pytest.mark.parametrize(
@@ -152,10 +159,13 @@ def test_manual_oom_execution_before_kill_or_panic_is_manual(manual: bytes, even
 
 
 def test_manual_oom_execution_does_not_reach_later_events() -> None:
-    kills = live(b"sysrq: Manual OOM execution", KILLED, *[b"usb: x"] * 3, KILLED.replace(b" 7 ", b" 8 "))
+    killed = KILLED.removeprefix(b"Memory cgroup out of memory: ")
+    kills = live(b"sysrq: Manual OOM execution", killed, *[b"usb: x"] * 3, killed.replace(b" 7 ", b" 8 "))
     assert [kill.sysrq for kill in kills] == [True, False]
-    (late,) = live(b"sysrq: Manual OOM execution", *[b"usb: x"] * 100, KILLED)
+    (late,) = live(b"sysrq: Manual OOM execution", *[b"usb: x"] * 100, killed)
     assert not late.sysrq
+    (memcg,) = live(b"sysrq: Manual OOM execution", KILLED)
+    assert not memcg.sysrq
     (other,) = live(b"sysrq: Manual OOM execution", HEADER, KILLED)
     assert not other.by_sysrq
 
@@ -202,3 +212,43 @@ def test_trace_shows_why_the_oom_killer_was_called(functions: tuple[bytes, ...],
     (kill,) = live(HEADER, b"CPU: 1 PID: 3 Comm: x Not tainted 5.4.0 #1", b"Call Trace:", *functions, KILLED)
     marks = ("limit_lowered", "swapoff", "no_choice", "oops")
     assert [name for name in marks if getattr(kill, name)] == [mark]
+
+
+def _stamped(usec: int, text: bytes) -> LogRecord:
+    return LogRecord(text, usec=usec)
+
+
+def test_lines_of_a_report_that_are_pasted_twice_are_one_event() -> None:
+    """A terminal that is scrolled while its text is copied repeats lines."""
+    task = b"Task in /docker/a killed as a result of limit of /docker/a"
+    usage = [USAGE, b"memory+swap: usage 0kB, limit 9007199254740988kB, failcnt 0"]
+    lines = [_stamped(at, text) for at, text in enumerate([HEADER, task, *usage])]
+    kill = _stamped(9, KILLED)
+    (event,) = parse_records([*lines, *lines[1:], kill], excerpt=True)
+    assert [victim.pid for victim in event.victims] == [7]
+    assert event.memory.memory is not None
+    assert len(list(parse_records([*lines, *lines[1:], kill]))) == 2  # the live reader takes each line
+    later = [record._replace(usec=100 + at) for at, record in enumerate([*lines, kill])]
+    assert len(list(parse_records([*lines, *later], excerpt=True))) == 2
+
+
+def test_many_statistics_with_one_stamp_are_compared_in_bounded_time() -> None:
+    stats = [_stamped(5, b"Memory cgroup stats for /a/%d: cache:0KB rss:1KB" % at) for at in range(20_000)]
+    (event,) = parse_records([_stamped(5, HEADER), *stats, _stamped(5, KILLED)], excerpt=True)
+    assert len(event.memory.child_stats_bytes) == 19_999
+
+
+@pytest.mark.parametrize("end", [b"", b" ", b" score 9 or sacrifice child"])
+def test_chosen_process_keeps_its_name_where_the_score_is_cut_off(end: bytes) -> None:
+    (kill,) = live(b"Out of memory: Kill process 7 (a (b))" + end)
+    assert [(victim.pid, victim.comm) for victim in kill.victims] == [(7, "a (b)")]
+    assert diagnose(kill).cause is Cause.NODE_MEMORY
+
+
+@pytest.mark.parametrize("end", [b" vm:281kB, rss:17kB, swap:0kB", b" vm:281kB", b""])
+def test_kill_in_a_container_of_virtuozzo_is_a_kill_at_its_limit(end: bytes) -> None:
+    line = b"Out of memory in UB 1234: OOM killed process 7 (php (a)) score 0" + end
+    first, second = live(line, line.replace(b" 7 ", b" 8 "))
+    assert [(victim.pid, victim.comm) for victim in first.victims] == [(7, "php (a)")]
+    assert second.victims[0].pid == 8
+    assert diagnose(first).cause is Cause.UNKNOWN_CGROUP_LIMIT

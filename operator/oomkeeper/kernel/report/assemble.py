@@ -155,6 +155,8 @@ class ReportAssembler:
         missing."""
         draft = self._open
         closed = _NONE
+        if self._excerpt is not None and draft is not None and draft.is_copy(record):
+            return _NONE
         repeated = draft is not None and (
             self._is_next_excerpt(draft, record) if kind is Kind.CONTEXT else draft.has(kind)
         )

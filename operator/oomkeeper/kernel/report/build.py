@@ -162,16 +162,18 @@ def build(draft: Draft, *, closed: bool) -> Kill:
         reaped = (parse_reaped(text) for kind, text in draft.after if kind is Kind.REAPED)
         victims = tuple({victim.pid: victim for victim in reaped if victim is not None}.values())
     page_size = report.show_mem.page_size_bytes() or _page_size(report, victims)
+    scope = _scope(report, oom_memcg)
     return Kill(
         usec=draft.usec,
         wall=draft.wall,
         first_seq=draft.first_seq,
         last_seq=draft.last_seq,
         kill_seqs=tuple(draft.kill_seqs),
-        scope=_scope(report, oom_memcg),
+        scope=scope,
         header_seen=report.header is not None,
         invoker=invoker_of(report.header, report.invoker_pid) if report.header else None,
-        sysrq=report.marks.sysrq or (draft.sysrq and _may_be_sysrq(report.header)),
+        sysrq=report.marks.sysrq
+        or (draft.sysrq and scope is not Scope.MEMCG and _may_be_sysrq(report.header)),
         table_seen=report.columns is not None,
         limit_lowered=report.marks.limit_lowered,
         swapoff=report.marks.swapoff,

@@ -14,6 +14,8 @@ MAX_EVENT_BYTES = 24 << 20
 """More than a table of 200,000 tasks needs; the rest of a longer event is left out, and `truncated` is
 set."""
 CHECK_EVERY = 4096
+_COPIED_SECTIONS = 16
+"""The first sections of a report, which a copy of its lines repeats."""
 _RECORD_BYTES = 60
 """Cost of a bytes object and its place in a list, besides the text."""
 
@@ -72,6 +74,14 @@ class Draft:
         self.body = []
         self.sections.append(Section(kind, text, self.body))
         self._count(kind, text, usec, seq)
+
+    def is_copy(self, record: LogRecord) -> bool:
+        """Return True for a line of the report that a person copied twice, as from a scrolling terminal: its
+        text is known and its stamp not newer."""
+        if record.usec is None or self.last_usec is None or record.usec > self.last_usec:
+            return False
+        # (Statistics of thousands of cgroups have a section each.)
+        return any(section.opener == record.text for section in self.sections[:_COPIED_SECTIONS])
 
     def add_body(self, text: bytes) -> bool:
         """Append a line to the section that is open. Return True every `CHECK_EVERY` lines: it may be no

@@ -3,6 +3,7 @@
     Killed process 1, UID 27, (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB             el6's 2.6.32
     Killed process 1 (x), UID 27, total-vm:1kB, anon-rss:1kB, file-rss:1kB             el7's 3.10
     Killed process 1 (x)                                                               2.6.32
+    Out of memory in UB 1: OOM killed process 1 (x) score 0 vm:1kB, rss:1kB, swap:0kB  Virtuozzo, OpenVZ
     Killed process 1 (x) vsz:1kB, anon-rss:1kB, file-rss:1kB                           2.6.33 to 2.6.35
     Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB                      until 4.4
     Killed process 1 (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB       since 4.5
@@ -31,6 +32,12 @@ _KILLED = lazy(
     re.DOTALL,
 )
 _CHOSEN = lazy(rb".*?[Kk]ill process (?P<pid>\d{1,20}) \((?P<comm>.*)\) score (?P<score>\d{1,20})", re.DOTALL)
+_CHOSEN_CUT = lazy(rb".*?[Kk]ill process (?P<pid>\d{1,20}) \((?P<comm>.{1,64})\)\s*\Z", re.DOTALL)
+_VZ_KILLED = lazy(
+    rb"Out of memory in UB .{1,64}?: OOM\s+killed process (?P<pid>\d{1,20}) \((?P<comm>.{0,64})\)"
+    rb" score \d{1,20}(?: vm:(?P<vm>\d{1,20})kB)?",
+    re.DOTALL,
+)
 _REAPED = lazy(rb"oom_reaper: reaped process (?P<pid>\d{1,20}) \((?P<comm>.{0,64}?)\)(?:,|\s*\Z)", re.DOTALL)
 _NAMED = lazy(rb".*?(?:OOM victim|reaped process) (?P<pid>\d{1,20}) \(", re.DOTALL)
 _CUT = lazy(
@@ -41,10 +48,21 @@ _CUT = lazy(
 """A pid, comm or size at the very end may be truncated, and is not read."""
 
 
+VZ_KILL = b"Out of memory in UB "
+"""A container (beancounter) of Virtuozzo or OpenVZ reached its limit."""
+
+
 @lru_cache(maxsize=8)
 def parse_killed(text: bytes) -> Victim | None:
     """Return the victim of a `Killed process` line with the sizes that it has, or None if not even a pid can
     be read."""
+    if text.startswith(VZ_KILL):
+        found = _VZ_KILLED.match(text)
+        return (
+            Victim(pid=int(found["pid"]), comm=readable(found["comm"]), total_vm_bytes=_kib(found["vm"]))
+            if found
+            else None
+        )
     match = _KILLED.match(text)
     if match is None:
         cut = _CUT.match(text)
@@ -68,7 +86,7 @@ def parse_killed(text: bytes) -> Victim | None:
 
 def parse_chosen(text: bytes) -> tuple[int, str] | None:
     """Return (pid, comm) of `Kill process N (comm) score S or sacrifice child`."""
-    match = _CHOSEN.match(text)
+    match = _CHOSEN.match(text) or _CHOSEN_CUT.match(text)
     return (int(match["pid"]), readable(match["comm"])) if match else None
 
 

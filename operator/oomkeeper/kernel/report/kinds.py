@@ -7,6 +7,7 @@ names that other kernel messages print) from posing as one of them."""
 from enum import IntEnum, auto
 
 from .header import parse_header
+from .killline import VZ_KILL, parse_killed
 
 
 class Kind(IntEnum):
@@ -61,6 +62,8 @@ def _memory_cgroup(text: bytes) -> Kind | None:
 def _out_of_memory(text: bytes) -> Kind | None:
     if text.startswith(b"Out of memory: "):
         return _verdict(text, 15)
+    if text.startswith(VZ_KILL):
+        return Kind.KILLED if parse_killed(text) is not None else None
     if text.startswith(b"Out of memory and no killable process"):
         return Kind.NO_KILLABLE
     if text.startswith(b"Out of memory (oom_kill_allocating_task): "):

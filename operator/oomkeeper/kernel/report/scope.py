@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ...model.cause import Scope
 from ..lazy import lazy
+from .killline import VZ_KILL
 
 _MEMCG = (b"mem_cgroup_out_of_memory+0x", b"mem_cgroup_oom_synchronize+0x")
 _SYSRQ = b"moom_callback+0x"
@@ -16,6 +17,8 @@ _LIMIT_WRITES = (b"memory_max_write+0x", b"mem_cgroup_resize_max+0x", b"mem_cgro
 """memory.max of cgroup v2, memory.limit_in_bytes of v1 (since 4.18 and before)."""
 _SWAPOFF = (b"try_to_unuse+0x", b"sys_swapoff+0x")
 _NO_CHOICE = lazy(rb"\bdump_header(?:\.\w+)*\+0x[^\n]*\n[^\n]*\bout_of_memory(?:\.\w+)*\+0x")
+_EITHER = b"Out of memory and no killable process"
+"""Printed for a cgroup's shortage, too; after the page allocator's the kernel panics (out_of_memory())."""
 _OOPS = lazy(
     rb"^(?:BUG: |Oops: |general protection fault|Unable to handle kernel |kernel BUG at |Internal error: "
     rb"|Kernel panic - not syncing: (?!.{0,20}[Oo]ut of memory|System is deadlocked))",
@@ -65,8 +68,10 @@ class Marks:
 
     def verdict_line(self, text: bytes) -> None:
         """Read how the kernel's verdict begins."""
-        if text.startswith(b"Memory cgroup out of memory"):
+        if text.startswith((b"Memory cgroup out of memory", VZ_KILL)):
             self.memcg_verdict = True
+        elif text.startswith(_EITHER):
+            return
         elif (
             text.startswith((b"Out of memory", b"Kernel panic")) and b": compulsory panic_on_oom" not in text
         ):
