@@ -56,13 +56,17 @@ def command(file: tuple[str, ...], output: str) -> int:
 
 
 def _explained(source: LogSource) -> Iterator[KillRecord]:
-    for kill in parse_records(source.records(), excerpt=source.excerpt):
-        # Imported only if the log has an event.
-        from oomkeeper.diagnosis import diagnose
-        from oomkeeper.reporting.kill_record import kill_record
+    kills = parse_records(source.records(), excerpt=source.excerpt)
+    if (first := next(kills, None)) is None:
+        return
+    # Imported only if the log has an event.
+    from oomkeeper.diagnosis import RepeatedVictims, diagnose
+    from oomkeeper.reporting.kill_record import kill_record
 
+    repeated = RepeatedVictims()
+    for kill in chain((first,), kills):
         source.found()
-        yield kill_record(source.dated(kill), diagnose(kill))
+        yield kill_record(source.dated(kill), repeated.advise(kill, diagnose(kill)))
 
 
 def _records(source: LogSource) -> dict[str, int]:

@@ -4,6 +4,7 @@ I/O.
 `diagnose` walks the decision procedure; each other module takes one decision of it.
 """
 
+from .advice.repeated import RepeatedVictims
 from .diagnose import diagnose
 
-__all__ = ["diagnose"]
+__all__ = ["RepeatedVictims", "diagnose"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oomkeeper.diagnosis import diagnose
+from oomkeeper.diagnosis import RepeatedVictims, diagnose
 from oomkeeper.diagnosis.whatif import scenarios
 from oomkeeper.kernel.cgroup.containers import parse_container
 from oomkeeper.kernel.report import parse_records
@@ -419,3 +419,35 @@ def test_pod_of_the_limit_is_named_if_the_victims_path_has_none() -> None:
     task = limit.replace("/burstable/", "/burst/") + f"/{ID}"
     verdict = diagnose(event(HEADER, *USAGE, _summary_line(limit, task), MEMCG_KILL))
     assert verdict.summary.startswith("Pod 84c5437e-0000-1111-2222-333344445555 reached")
+
+
+def _repeated(*lines: str) -> list[list[str]]:
+    repeated = RepeatedVictims()
+    kills = parse_records((LogRecord(line.encode()) for line in lines), excerpt=True)
+    return [
+        [item.message for item in repeated.advise(kill, diagnose(kill)).advice if "so far" in item.message]
+        for kill in kills
+    ]
+
+
+def test_repeated_victim_of_kill_lines_alone_gets_advice() -> None:
+    other = NODE_KILL.replace("(a)", "(b)").replace(" 7 ", " 8 ")
+    first, between, second = _repeated(
+        NODE_KILL, other, NODE_KILL.replace(" 7 ", " 9 ").replace("anon-rss:8000", "anon-rss:9000")
+    )
+    assert first == between == []
+    (message,) = second
+    assert message.startswith("a was killed 2 times in this log so far, with 7.8 MiB to 8.8 MiB resident.")
+    assert "add memory to the machine" in message
+    (_, (message,)) = _repeated(MEMCG_KILL, MEMCG_KILL.replace(" 7 ", " 9 "))
+    assert "raise the limit of its cgroup" in message
+    (_, (message,)) = _repeated(
+        NODE_KILL.replace("(a)", "(kvm)"), NODE_KILL.replace("(a)", "(kvm)").replace(" 7 ", " 9 ")
+    )
+    assert "virtual machine" in message
+    assert "leak" not in message
+
+
+def test_repeated_victim_with_advice_keeps_it() -> None:
+    line = _summary_line("/system.slice/a.service", "/system.slice/a.service")
+    assert _repeated(line, MEMCG_KILL, line, MEMCG_KILL.replace(" 7 ", " 9 ")) == [[], []]
