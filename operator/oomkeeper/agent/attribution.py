@@ -33,7 +33,9 @@ class Attribution:
 
     subject: Subject
     waiting_for: str | None = None
-    """None when settled; else what is still missing: `pod`, `container` or `workload`."""
+    """None when settled; else what is still missing: `pod`, `container` (the status with the id in the
+    victim's cgroup), `status` (one of a container that the kill ended; the cgroup is the pod's) or
+    `workload`."""
 
 
 def attribute(
@@ -62,10 +64,19 @@ def attribute(
         container=container.name if container else None,
         container_id=kube.container_id,
     )
+    if subject.workload is None:
+        return Attribution(subject=subject, waiting_for="workload")
+    return Attribution(subject=subject, waiting_for=_missing(container, kube, kill=kill))
+
+
+def _missing(container: ContainerFacts | None, kube: KubeCgroup, *, kill: Kill) -> str | None:
     # The pod's own sandbox never appears among the container statuses.
-    undecided = container is None and kube.container_id is not None and not _is_sandbox(kill)
-    missing = "workload" if subject.workload is None else "container" if undecided else None
-    return Attribution(subject=subject, waiting_for=missing)
+    if container is not None or _is_sandbox(kill):
+        return None
+    if kube.container_id is not None:
+        return "container"
+    # A panic ends all containers, and kubelet reports none of them by the time of it.
+    return "status" if kill.panic is None else None
 
 
 def _own_cgroup(kill: Kill, *, node_container: str | None) -> KubeCgroup | None:

@@ -33,6 +33,7 @@ from oomkeeper.resources.record import max_items, max_length
 from .attribution import Subject
 from .clock import full_hour
 from .pods import OOM_KILLED, ContainerState
+from .runtime_class import kubelet_report
 
 RING = max_items(OOMIncidentStatus, "kills")
 """Last kills kept in an incident."""
@@ -396,7 +397,8 @@ def reported_only(
     before_install: bool = False,
 ) -> OOMIncident:
     """Return the incident with a kill of which the container's status is the only evidence."""
-    when = " before oomkeeper was installed" if before_install else ""
+    facts = subject.pod.facts if subject.pod is not None else None
+    report = kubelet_report(facts, container=subject.container, state=state, before_install=before_install)
     record = RecordedKill(
         id=kill_id,
         time=time,
@@ -416,10 +418,9 @@ def reported_only(
         binding_counter=None,
         contributors=(),
         confidence="Low",
-        summary=f"kubelet reports that container {subject.container} ended OOMKilled (exit code "
-        f"{state.exit_code}){when}, and the kernel log that this agent could read has no kill in it.",
+        summary=report.summary,
         advice=(),
-        uncertain=("Only the kernel log shows which limit was reached and which process was killed.",),
+        uncertain=report.uncertain,
         before_install=before_install,
     )
     incident = add_kill(incident, record=record, time=time, subject=subject, new=True)

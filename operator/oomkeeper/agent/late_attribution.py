@@ -8,11 +8,14 @@ known later, the kill is moved to the pod's incident."""
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.node import NodeFacts
 
-from .attribution import Subject, attribute
+from .attribution import Attribution, Subject, attribute
+from .clock import parse_rfc3339, rfc3339
+from .ended_runs import EARLIER_SECONDS, LATER_SECONDS, EndedRun, runs_ended_by_kill
 from .incident_counts import store_kill, uncount_kill
 from .kill_record import record_of
 from .pods import PodTable
@@ -20,11 +23,15 @@ from .store import Store, UnidentifiedKill
 
 log = get_logger(__name__)
 
-PATIENCE_SECONDS = {"pod": 15.0, "container": 60.0, "workload": math.inf}
+PATIENCE_SECONDS = {"pod": 15.0, "container": 60.0, "status": 15.0, "workload": math.inf}
 """How long a kill waits, once the node's pods are known, for its pod to appear in the API, or for the
 container's id in the status of a known pod. kubelet may write the ids only once all containers of the pod
-have been started, which takes its time on a node short of CPU. A
+have been started, which takes its time on a node short of CPU. A kill in the pod's own cgroup waits for the
+status of the container that it ended. A
 workload is waited for until the API server has answered: without it nothing can be published."""
+OTHERS_SECONDS = 3.0
+"""How long after the first status of a container that the kill may have ended those of others are waited
+for: the end of a sandbox ends all containers of the pod."""
 MAX_KILLS = 1000
 """Kills without a known pod that are kept; beyond them the oldest stay with their cgroup."""
 
@@ -61,6 +68,8 @@ class LateAttribution:
         """Kills that are counted for their cgroup."""
         self._since: dict[str, float] = {}
         """Kill -> when its pod was first looked for among the listed ones."""
+        self._ended_since: dict[str, float] = {}
+        """Kill -> when the first container that it may have ended was found."""
 
     def add(self, kill_id: str, kill: UnidentifiedKill) -> None:
         """Keep a kill whose pod is not known. Call it within the transaction that stores the kill."""
@@ -82,9 +91,15 @@ class LateAttribution:
             found = attribute(
                 kill.kill, node=self._node, pods=self._pods, node_container=self._node_container
             )
-            if found.waiting_for is not None and not self._overdue(kill_id, found.waiting_for):
-                continue
-            self._count(kill_id, kill, subject=found.subject, counted_in=stored.incident, when=stored.time)
+            subject = found.subject
+            if found.waiting_for is not None:
+                overdue = self._overdue(kill_id, found.waiting_for)
+                ended = self._ended_runs(kill_id, found, when=stored.time, overdue=overdue)
+                if not ended and not overdue:
+                    continue
+                if len(ended) == 1:
+                    subject, kill = _named_by_status(subject, kill, ended[0])
+            self._count(kill_id, kill, subject=subject, counted_in=stored.incident, when=stored.time)
 
     @property
     def crowded(self) -> bool:
@@ -101,6 +116,32 @@ class LateAttribution:
             return False
         since = self._since.setdefault(kill_id, self._clock())
         return self._clock() - since >= PATIENCE_SECONDS[missing]
+
+    def _ended_runs(self, kill_id: str, found: Attribution, *, when: str, overdue: bool) -> list[EndedRun]:
+        """Return the containers that the kill may have ended, of a pod whose cgroup names none of them; empty
+        while it is too early to decide."""
+        pod = found.subject.pod
+        if pod is None or not self._pods.synced or found.waiting_for not in ("container", "status"):
+            return []
+        if found.waiting_for == "container" and pod.facts.runtime_class is None and not overdue:
+            return []  # Without a sandbox the id is that of a container whose status is yet to come.
+        killed_at = parse_rfc3339(when)
+        runs = runs_ended_by_kill(pod, killed_at=killed_at)
+        if not runs:
+            return []
+        since = self._ended_since.setdefault(kill_id, self._clock())
+        if not overdue and self._clock() - since < OTHERS_SECONDS:
+            return []
+        kills = self._store.kills_of_pod(
+            (pod.facts.uid, pod.facts.cgroup_uid),
+            since=rfc3339(killed_at - LATER_SECONDS - EARLIER_SECONDS),
+            until=rfc3339(killed_at + LATER_SECONDS + EARLIER_SECONDS),
+        )
+        killed_itself = {kill.record.container_id for kill in kills}
+        left = [run for run in runs if run.container_id not in killed_itself]
+        if not left:
+            del self._ended_since[kill_id]  # looked at again after as long
+        return left
 
     def _count(
         self,
@@ -136,6 +177,7 @@ class LateAttribution:
                 self._drop(kill_id)
         self._counted.add(kill_id)
         self._since.pop(kill_id, None)
+        self._ended_since.pop(kill_id, None)
         log.info(
             "kill attributed",
             id=kill_id,
@@ -149,4 +191,14 @@ class LateAttribution:
         self._kills.pop(kill_id, None)
         self._counted.discard(kill_id)
         self._since.pop(kill_id, None)
+        self._ended_since.pop(kill_id, None)
         self._store.drop_unidentified(kill_id)
+
+
+def _named_by_status(
+    subject: Subject, kill: UnidentifiedKill, run: EndedRun
+) -> tuple[Subject, UnidentifiedKill]:
+    """Return the subject with the container that the kill ended, and the kill with how that was found."""
+    named = replace(subject, container=run.state.container, container_id=run.container_id)
+    inferred = f"{kill.inferred} {run.how_named}" if kill.inferred else run.how_named
+    return named, replace(kill, inferred=inferred)

@@ -66,6 +66,7 @@ class Spec(_Part):
     """PodSpec."""
 
     node_name: str | None = None
+    runtime_class_name: str | None = None
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
     ephemeral_containers: list[Container] | None = None

@@ -30,6 +30,8 @@ KEEP_DELETED_SECONDS = 600.0
 OOM_KILLED = "OOMKilled"
 """The reason in the status of a container that the OOM killer ended."""
 _KEPT_IDS = 8
+_MAX_NAME = 253
+"""Length of a DNS-1123 subdomain, which the name of a RuntimeClass is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def decode_pod(data: bytes) -> Pod:
             labels=meta.labels or {},
             containers=tuple(containers),
             limit_bytes=_pod_limit(spec, status),
+            runtime_class=(spec.runtime_class_name or "")[:_MAX_NAME] or None,
         ),
         states=states,
     )

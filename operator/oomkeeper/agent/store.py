@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 KEPT_KILLS = 10_000
 """Kill records kept for `oomkeeper kills`; the accounting and the incidents count on beyond them."""
+SEARCHED_KILLS = 2000
+"""Kill records among which those of one pod and moment are looked for: this takes some milliseconds."""
 KEPT_INCIDENTS = 1000
 """Published incidents kept; the cluster has its own copies."""
 
@@ -268,6 +270,16 @@ class Store(StateConnection):
         )
         return [(row[0], row[1]) for row in rows.fetchall()]
 
+    def kills_of_pod(self, uids: tuple[str, str], *, since: str, until: str) -> list["KillOfPod"]:
+        """Return the kills of a time whose cgroup names one of these pod uids; of the newest SEARCHED_KILLS
+        only."""
+        rows = self._execute(
+            "SELECT id, incident, record FROM kill WHERE number > (SELECT max(number) FROM kill) - ? "
+            "AND time >= ? AND time <= ? AND json_extract(record, '$.podUid') IN (?, ?)",
+            (SEARCHED_KILLS, since, until, *uids),
+        )
+        return [KillOfPod(id=row[0], incident=row[1], record=_decode(row[2], RecordedKill)) for row in rows]
+
     # -- incidents
 
     def incident(self, key: str) -> OOMIncident | None:
@@ -454,6 +466,16 @@ class KillRow:
     incident: str | None
     """Key of the incident that counts it; None while it waits for its pod."""
     time: str
+    record: RecordedKill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillOfPod:
+    """One stored kill in the cgroup of a pod."""
+
+    id: str
+    incident: str | None
+    """Key of the incident that counts it; None while it waits for its container."""
     record: RecordedKill
 
 

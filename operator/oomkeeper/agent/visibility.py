@@ -1,5 +1,5 @@
 """Whether kubelet reports what the kernel reports: container statuses matched with recorded kills by
-container id."""
+container id; where the victim's cgroup names no container (a sandboxed runtime), by pod and time."""
 
 import time
 from collections.abc import Callable
@@ -14,11 +14,13 @@ from oomkeeper.model.times import parse_time
 from .adoption import adopted_until
 from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
+from .ended_runs import EARLIER_SECONDS, LATER_SECONDS, names_no_container
 from .incidents import incident_key, new_incident, reported_only, status_of, with_visibility
 from .kill_history import count_in_hour
+from .late_attribution import PATIENCE_SECONDS
 from .pods import OOM_KILLED, ContainerState, Pod, PodTable
 from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote
-from .store import Store
+from .store import KillOfPod, Store
 from .upkeep import KEEP_SECONDS
 
 STATUS_SECONDS = 15.0
@@ -30,6 +32,8 @@ KERNEL_CLOCK_DRIFT = 1e-4
 """By how much printk's clock may differ from the node's since then: 9 s a day."""
 EVIDENCE_SECONDS = 3.0
 """How long a status waits for the kernel's record, which is printed before it: reading may lag in a storm."""
+UNCOUNTED_SECONDS = PATIENCE_SECONDS["container"] + 10.0
+"""How long a status waits for a kill of its pod that is recorded and not counted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class _Unexplained:
     subject: Subject
     state: ContainerState
     since: float
+    look_at: float = 0.0
+    """When the kernel's record is looked for again."""
     before_install: bool = False
     """Whether the container ended before the agent's first start."""
 
@@ -89,7 +95,7 @@ class Visibility:
                     container_id=container_id,
                 )
                 self._unexplained.setdefault(
-                    container_id, _Unexplained(subject, state, self._clock(), before_install)
+                    container_id, _Unexplained(subject, state, self._clock(), before_install=before_install)
                 )
 
     def tick(self) -> None:
@@ -110,28 +116,52 @@ class Visibility:
         note = self._note() if self._unexplained else None
         if note is not None and not note.done:
             return  # Their kills may be among those that are not read yet.
+        now = self._clock()
         for container_id, waiting in list(self._unexplained.items()):
             keys = self._store.incident_of_container(container_id)
             if keys:
                 self._match(keys, container_id, state=waiting.state)
-                if waiting.before_install:
-                    self._store.note_reported(container_id, waiting.state.finished_at or "")
-                del self._unexplained[container_id]
+                self._end_wait(container_id, waiting, reported=waiting.before_install)
             elif (
-                self._clock() - waiting.since >= EVIDENCE_SECONDS
+                now - waiting.since >= EVIDENCE_SECONDS
+                and now >= waiting.look_at
                 # Its kill is counted when the workload is known.
                 and not self._store.holds_uncounted(container_id)
             ):
-                if waiting.subject.workload is None and waiting.subject.pod is not None:
-                    workload = self._pods.workload(waiting.subject.pod)
-                    if workload is None:
-                        continue  # published nothing until its owner is known
-                    waiting = replace(waiting, subject=replace(waiting.subject, workload=workload))
-                if waiting.before_install and self._is_counted(waiting):
-                    self._store.note_reported(container_id, waiting.state.finished_at or "")
-                else:
-                    self._report_only(waiting, container_id)
-                del self._unexplained[container_id]
+                self._decide_without_record(container_id, waiting)
+
+    def _decide_without_record(self, container_id: str, waiting: _Unexplained) -> None:
+        """Take the container's end for that of a kill that names no container, or report the status alone."""
+        now = self._clock()
+        kills = self._kills_without_container(waiting)
+        if any(kill.incident is None for kill in kills) and now - waiting.since < UNCOUNTED_SECONDS:
+            self._unexplained[container_id] = replace(waiting, look_at=now + 1.0)
+            return
+        counted = [kill for kill in kills if kill.incident is not None]
+        if counted:
+            self._match_pod(counted, waiting)
+            # The record may be dropped before the status is.
+            self._end_wait(container_id, waiting, reported=True)
+            return
+        if waiting.subject.workload is None and waiting.subject.pod is not None:
+            workload = self._pods.workload(waiting.subject.pod)
+            if workload is None:
+                return  # published nothing until its owner is known
+            waiting = replace(waiting, subject=replace(waiting.subject, workload=workload))
+        if waiting.before_install and self._is_counted(waiting):
+            self._end_wait(container_id, waiting, reported=True)
+            return
+        self._report_only(waiting, container_id)
+        self._end_wait(container_id, waiting, reported=False)
+
+    def _end_wait(self, container_id: str, waiting: _Unexplained, *, reported: bool) -> None:
+        """Stop looking for the container's kill; `reported`: note that its status is accounted for."""
+        if reported:
+            with self._store.transaction():
+                self._store.note_reported(
+                    container_id, rfc3339(parse_rfc3339(waiting.state.finished_at or ""))
+                )
+        del self._unexplained[container_id]
 
     def waiting(self) -> bool:
         """Return whether something is undecided."""
@@ -151,6 +181,25 @@ class Visibility:
             kills = status_of(incident).kills if incident else ()
             ids = [kill.id for kill in kills if kill.container_id == container_id]
             self._decide(key, ids, visibility, state=state)
+
+    def _kills_without_container(self, waiting: _Unexplained) -> list[KillOfPod]:
+        """Return the kills of the pod's cgroup or sandbox at the time of a status: the same event."""
+        pod = self._pods.find(waiting.subject.pod_uid or "")
+        if pod is None:
+            return []
+        finished = parse_rfc3339(waiting.state.finished_at or "")
+        kills = self._store.kills_of_pod(
+            (pod.facts.uid, pod.facts.cgroup_uid),
+            since=rfc3339(finished - LATER_SECONDS),
+            until=rfc3339(finished + EARLIER_SECONDS),
+        )
+        return [kill for kill in kills if names_no_container(kill.record, pod)]
+
+    def _match_pod(self, kills: list[KillOfPod], waiting: _Unexplained) -> None:
+        """Decide kills of the pod's cgroup or sandbox by the status of a container that ended with it."""
+        for kill in kills:
+            if kill.incident is not None:
+                self._decide(kill.incident, [kill.id], Reported.REPORTED, state=waiting.state)
 
     def _decide(
         self, key: str, kill_ids: list[str], visibility: str, *, state: ContainerState | None

@@ -64,3 +64,5 @@ class PodFacts(NamedTuple):
     containers: tuple[ContainerFacts, ...] = ()
     limit_bytes: int | None = None
     """spec.resources.limits.memory of the pod itself (pod-level resources), where set."""
+    runtime_class: str | None = None
+    """spec.runtimeClassName; None for the node's default runtime."""

@@ -60,8 +60,13 @@ def test_pod_that_the_api_has_not_shown_is_waited_for() -> None:
     assert (found.waiting_for, found.subject.pod_uid, found.subject.pod) == ("pod", UID, None)
 
 
-def test_kill_at_the_pods_own_cgroup_has_no_container() -> None:
+def test_kill_at_the_pods_own_cgroup_waits_for_the_status_of_the_container_that_it_ended() -> None:
     found = who(kill(None), PAIR)
+    assert (found.subject.container, found.waiting_for) == (None, "status")
+
+
+def test_panic_at_the_pods_own_cgroup_waits_for_no_status() -> None:
+    found = who(kill(None)._replace(panic="out of memory"), PAIR)
     assert (found.subject.container, found.waiting_for) == (None, None)
 
 
