@@ -116,6 +116,35 @@ def test_oomkilled_status_without_kernel_evidence_becomes_one_reported_only_inci
     assert len(only_incident(harness, space)["status"]["kills"]) == 2
 
 
+def test_oomkilled_status_of_a_kata_pod_names_its_runtime_class(harness: Harness, agent: Agent) -> None:
+    name = f"kata-{agent.node}"
+    runtime_class = {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": name},
+        "handler": "kata",
+        "overhead": {"podFixed": {"memory": "160Mi"}},
+    }
+    harness.request("POST", "/apis/node.k8s.io/v1/runtimeclasses", runtime_class)
+    space = namespace(harness.plane, f"kata-of-{agent.node}")
+    spec = {
+        "nodeName": agent.node,
+        "runtimeClassName": name,
+        "containers": [
+            {"name": "app", "image": "none", "resources": {"limits": {"memory": "64Mi"}}},
+        ],
+    }
+    obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": space}, "spec": spec}
+    try:
+        pod = harness.request("POST", f"/api/v1/namespaces/{space}/pods", obj)
+        ended(harness, pod, reason="OOMKilled")
+        one = only_incident(harness, space, visibility="ReportedOnly")
+        assert f"(runtime class {name}) ended OOMKilled (exit code 137)" in one["status"]["summary"]
+        assert "the guest's kernel, whose log this node cannot read" in one["status"]["summary"]
+    finally:
+        harness.delete(f"/apis/node.k8s.io/v1/runtimeclasses/{name}")
+
+
 def test_normal_exit_is_no_incident(harness: Harness, pod: Json) -> None:
     space = pod["metadata"]["namespace"]
     ended(harness, pod, reason="Error")

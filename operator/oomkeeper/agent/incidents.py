@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from oomkeeper.model.cause import Visibility
+from oomkeeper.model.cause import Level, Visibility
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.names import CAUSE_LABEL, NODE_LABEL, WORKLOAD_KIND_LABEL, WORKLOAD_LABEL
+from oomkeeper.model.pod_limits import limits_at, pod_spec_limit, pod_status_limit
 from oomkeeper.reporting.growth import with_growth
 from oomkeeper.resources.killrecord import Advice, KilledProcess, RecordedKill
 from oomkeeper.resources.meta import Condition, ObjectMeta
@@ -316,12 +317,14 @@ def _advice(advice: Iterable[Advice], status: OOMIncidentStatus) -> tuple[Advice
 def _evidence(record: RecordedKill, *, subject: Subject, before: Evidence | None) -> Evidence:
     """Return the evidence of a kill. What kubelet reported of the same container before is kept."""
     invoker = record.invoker
+    spec_limit, status_limit = _pod_limits(record, subject)
     same = before is not None and before.container_id == subject.container_id
     return Evidence(
         limit_bytes=record.limit_bytes,
         usage_bytes=record.usage_bytes,
         binding_counter=record.binding_counter,
-        spec_limit_bytes=_spec_limit(subject),
+        spec_limit_bytes=spec_limit,
+        status_limit_bytes=status_limit,
         container_id=subject.container_id,
         reason=before.reason if same and before else None,
         exit_code=before.exit_code if same and before else None,
@@ -374,14 +377,18 @@ def _evidence_condition(status: OOMIncidentStatus, record: RecordedKill, *, time
     )
 
 
-def _spec_limit(subject: Subject) -> int | None:
-    """Return the limit in the pod's spec that bounds the subject: the container's, else the pod's own."""
+def _pod_limits(record: RecordedKill, subject: Subject) -> tuple[int | None, int | None]:
+    """Return the limit in the pod's spec, and the one that kubelet reports in force: the container's; the
+    pod's where its cgroup reached the limit, or where no container is named."""
     if subject.pod is None:
-        return None
-    for container in subject.pod.facts.containers:
-        if container.name == subject.container and container.limit_bytes is not None:
-            return container.limit_bytes
-    return subject.pod.facts.limit_bytes
+        return None, None
+    facts = limits_at(subject.pod.facts, record.time) if record.time is not None else subject.pod.facts
+    if record.level == Level.POD and (whole := pod_spec_limit(facts)) is not None:
+        return whole, pod_status_limit(facts)
+    for container in facts.containers:
+        if container.name == subject.container and container.spec_limit_bytes is not None:
+            return container.spec_limit_bytes, container.status_limit_bytes
+    return facts.spec_limit_bytes, facts.status_limit_bytes if facts.spec_limit_bytes is not None else None
 
 
 # -- kubelet's view

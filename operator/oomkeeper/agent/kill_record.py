@@ -4,6 +4,7 @@ from oomkeeper.diagnosis import diagnose
 from oomkeeper.model.cause import Confidence
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
+from oomkeeper.model.pod_limits import limits_at
 from oomkeeper.reporting.kill_record import kill_record, kube_cgroup, recorded_kill
 from oomkeeper.resources.killrecord import PodName, RecordedKill
 
@@ -27,7 +28,8 @@ def record_of(
     `boot_id`: the boot that a panic ended. `before_install`: whether the kill was before the agent's first
     start."""
     kill = kill._replace(wall=when)
-    diagnosis = diagnose(kill, node=facts, pod=subject.pod.facts if subject.pod else None)
+    known = limits_at(subject.pod.facts, when) if subject.pod else None
+    diagnosis = diagnose(kill, node=facts, pod=known)
     if inferred is not None:
         certain = diagnosis.confidence is Confidence.HIGH
         diagnosis = diagnosis._replace(

@@ -59,6 +59,7 @@ class Container(_Part):
     """A container of the spec, of any kind."""
 
     name: str | None = None
+    restart_policy: str | None = None
     resources: Resources | None = None
 
 
@@ -71,6 +72,7 @@ class Spec(_Part):
     init_containers: list[Container] | None = None
     ephemeral_containers: list[Container] | None = None
     resources: Resources | None = None
+    overhead: Amounts | None = None
 
 
 class Running(_Part):
@@ -107,10 +109,21 @@ class ContainerStatus(_Part):
     resources: Resources | None = None
 
 
+class Condition(_Part):
+    """PodCondition."""
+
+    type: str | None = None
+    status: str | None = None
+    reason: str | None = None
+
+
 class Status(_Part):
     """PodStatus."""
 
     qos_class: str | None = None
+    conditions: list[Condition] | None = None
+    resize: str | None = None
+    """State of a resize, from 1.27 to 1.32; then conditions."""
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
     ephemeral_container_statuses: list[ContainerStatus] | None = None

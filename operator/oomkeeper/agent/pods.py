@@ -5,12 +5,15 @@ by its uid; only a mirror pod, which stands for a static pod of this node, is al
 manifest, and never in place of a pod that has the hash as its uid.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from oomkeeper.model.pod import ContainerFacts, PodFacts
+from oomkeeper.model.pod_limits import limit_changes
 from oomkeeper.resources.oomincident import WorkloadReference
 
+from .clock import rfc3339
 from .pod_object import (
     Container,
     ContainerStatus,
@@ -30,6 +33,8 @@ KEEP_DELETED_SECONDS = 600.0
 OOM_KILLED = "OOMKilled"
 """The reason in the status of a container that the OOM killer ended."""
 _KEPT_IDS = 8
+_KEPT_CHANGES = 8
+_MAX_REASON = 64
 _MAX_NAME = 253
 """Length of a DNS-1123 subdomain, which the name of a RuntimeClass is."""
 
@@ -82,6 +87,10 @@ def decode_pod(data: bytes) -> Pod:
             labels=meta.labels or {},
             containers=tuple(containers),
             limit_bytes=_pod_limit(spec, status),
+            spec_limit_bytes=_memory(spec.resources, "limits"),
+            status_limit_bytes=_memory(status.resources, "limits"),
+            overhead_bytes=quantity_bytes(spec.overhead.memory if spec.overhead else None) or 0,
+            resize=_resize(status),
             runtime_class=(spec.runtime_class_name or "")[:_MAX_NAME] or None,
         ),
         states=states,
@@ -128,6 +137,9 @@ def _container(
         limit_bytes=_memory(status.resources, "limits") or _memory(spec.resources, "limits"),
         request_bytes=_memory(spec.resources, "requests"),
         restart_count=status.restart_count or 0,
+        spec_limit_bytes=_memory(spec.resources, "limits"),
+        status_limit_bytes=_memory(status.resources, "limits"),
+        sidecar=kind == "InitContainer" and spec.restart_policy == "Always",
     )
 
 
@@ -159,6 +171,16 @@ def _pod_limit(spec: Spec, status: Status) -> int | None:
     return None if own is None else _memory(status.resources, "limits") or own
 
 
+def _resize(status: Status) -> str | None:
+    """Return the condition of a resize that is not finished (PodResizePending before
+    PodResizeInProgress)."""
+    conditions = {one.type: one for one in status.conditions or () if one.status == "True"}
+    for kind in ("PodResizePending", "PodResizeInProgress"):
+        if (found := conditions.get(kind)) is not None:
+            return f"{kind} ({found.reason[:_MAX_REASON]})" if found.reason else kind
+    return f"status.resize {status.resize[:_MAX_REASON]}" if status.resize else None
+
+
 def _bare_id(container_id: str | None) -> str:
     """`containerd://abc` -> `abc`."""
     return (container_id or "").rpartition("://")[2]
@@ -168,9 +190,12 @@ class PodTable:
     """The pods of this node by their uid, and static pods by the hash in their cgroup's name. Deleted ones
     are kept for a while."""
 
-    def __init__(self, *, workload_of: WorkloadOf = direct_owner) -> None:
+    def __init__(
+        self, *, workload_of: WorkloadOf = direct_owner, wall: Callable[[], float] = time.time
+    ) -> None:
         """`workload_of` follows a pod's owners to its workload."""
         self._workload_of = workload_of
+        self._wall = wall
         self._pods: dict[str, Pod] = {}
         self._static: dict[str, str] = {}
         """Manifest hash -> uid of the mirror pod."""
@@ -192,7 +217,7 @@ class PodTable:
                 known = known or self._pods.get(holder)  # kubelet has made a mirror pod anew
                 self._static[cgroup_uid] = uid
         if known is not None:
-            pod = _with_history(pod, known)
+            pod = _with_history(pod, known, at=rfc3339(self._wall()))
         self._pods[uid] = pod
         self._gone.pop(uid, None)
 
@@ -239,7 +264,7 @@ class PodTable:
         return list(self._pods.values())
 
 
-def _with_history(pod: Pod, known: Pod) -> Pod:
+def _with_history(pod: Pod, known: Pod, *, at: str) -> Pod:
     older = {container.name: container.container_ids for container in known.facts.containers}
     containers = tuple(
         container._replace(
@@ -252,4 +277,6 @@ def _with_history(pod: Pod, known: Pod) -> Pod:
     )
     live_ids = {one for container in containers for one in container.container_ids}
     states = {**{one: state for one, state in known.states.items() if one in live_ids}, **pod.states}
-    return replace(pod, facts=pod.facts._replace(containers=containers), states=states)
+    changes = (*known.facts.limit_changes, *limit_changes(known.facts, pod.facts, at=at))[-_KEPT_CHANGES:]
+    facts = pod.facts._replace(containers=containers, limit_changes=changes)
+    return replace(pod, facts=facts, states=states)

@@ -4,6 +4,9 @@ import math
 import re
 from fractions import Fraction
 
+from oomkeeper.model.pod_limits import MAX_BYTES
+
+_MAX_LENGTH = 64
 _QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3}|[numkMGTPE]|[KMGTPE]i)?", re.ASCII)
 _FACTORS = {
     "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1),
@@ -13,8 +16,9 @@ _FACTORS = {
 
 
 def quantity_bytes(text: str | int | None) -> int | None:
-    """Return a resource.Quantity in bytes, rounded up; None for None and for what is no quantity."""
-    if text is None:
+    """Return a resource.Quantity in bytes, rounded up, at most MAX_BYTES (the API server caps it as well);
+    None for None and for what is no quantity."""
+    if text is None or len(str(text)) > _MAX_LENGTH:
         return None
     match = _QUANTITY.fullmatch(str(text).strip())
     if not match:
@@ -22,4 +26,5 @@ def quantity_bytes(text: str | int | None) -> int | None:
     number, suffix = Fraction(match[1]), match[2] or ""
     factor = _FACTORS.get(suffix)
     # `1E` is exa, `1E3` an exponent.
-    return math.ceil(number * (Fraction(10) ** int(suffix[1:]) if factor is None else factor))
+    size = math.ceil(number * (Fraction(10) ** int(suffix[1:]) if factor is None else factor))
+    return min(size, MAX_BYTES)

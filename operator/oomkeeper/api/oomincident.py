@@ -145,7 +145,10 @@ class Evidence(ApiModel):
     binding_counter: BindingCounter | None = None
     """Which counter was at its limit."""
     spec_limit_bytes: Bytes | None = None
-    """Memory limit of the container in the pod's spec."""
+    """Memory limit in the pod's spec: of the container; with level Pod, or without a container, of the pod
+    (its own, or the sum of its containers')."""
+    status_limit_bytes: Bytes | None = None
+    """The same limit as kubelet reports it in force: another one while a resize is not applied."""
     container_id: Annotated[str, Field(max_length=128)] | None = None
     """Container id given by the runtime."""
     oom_memcg: EvidencePath | None = None

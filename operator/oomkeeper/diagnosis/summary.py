@@ -11,6 +11,7 @@ from .contributors import managed_bytes
 from .filling import filled
 from .names import cgroup_name, container_name, limit_phrase, workload_name
 from .page_fault import by_page_fault
+from .resize import circumstance
 
 _SHARED = frozenset(
     {
@@ -31,6 +32,9 @@ _SHARED = frozenset(
 """Causes whose first half of the sentence does not name the victim's pod."""
 
 
+_LIMITS_OF_PODS = frozenset({Cause.CONTAINER_LIMIT, Cause.POD_LIMIT})
+
+
 def summarize(case: Case) -> str:
     """Return the summary of a case: one sentence without markup."""
     if case.cause is Cause.UNKNOWN and _victim_unknown(case):
@@ -46,6 +50,8 @@ def _circumstance(case: Case) -> str:
     """Return what the call trace shows about the moment."""
     if case.kill.limit_lowered and case.scope is Scope.MEMCG:
         return ", because the limit was being lowered below the usage"
+    if (resized := circumstance(case)) and case.cause in _LIMITS_OF_PODS:
+        return resized
     if case.kill.swapoff:
         return " while swapoff moved swapped pages back into memory"
     return ""

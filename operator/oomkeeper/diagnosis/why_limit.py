@@ -8,6 +8,7 @@ from .case import Case
 from .children import child_name, largest_child, largest_workload
 from .filling import filled
 from .names import cgroup_name, container_name, limit_phrase, pod_name, unit_of
+from .resize import lag_of
 
 
 def _first_upper(text: str) -> str:
@@ -26,7 +27,7 @@ def pod(case: Case) -> str:
     shared = ""
     if case.pod is not None and case.pod.limit_bytes is not None:
         shared = ", set on the pod itself"
-    elif case.pod is not None and len(case.pod.containers) > 1:
+    elif case.pod is not None and len(case.pod.containers) > 1 and lag_of(case) is None:
         shared = f", the sum of its {len(case.pod.containers)} containers' limits"
     return (
         f"{_first_upper(pod_name(case))} reached {limit_phrase(case)}{shared}{filled(case)}"

@@ -34,8 +34,14 @@ class ContainerFacts(NamedTuple):
     container_ids: tuple[str, ...] = ()
     """Newest first; the one before is kept, for after a restart only lastState has it."""
     limit_bytes: int | None = None
+    """The memory limit in force as kubelet reports it; the one in the spec where it reports none."""
     request_bytes: int | None = None
     restart_count: int = 0
+    spec_limit_bytes: int | None = None
+    status_limit_bytes: int | None = None
+    """status.containerStatuses[].resources, since 1.27."""
+    sidecar: bool = False
+    """An init container with restartPolicy Always."""
 
 
 class Owner(NamedTuple):
@@ -46,6 +52,17 @@ class Owner(NamedTuple):
     kind: str
     name: str
     uid: str
+
+
+class LimitChange(NamedTuple):
+    """A memory limit in a pod's spec that was changed (in-place resize)."""
+
+    at: str
+    """When the agent saw it, RFC 3339."""
+    container: str | None
+    """None for the limit of the pod itself."""
+    before_bytes: int
+    after_bytes: int
 
 
 class PodFacts(NamedTuple):
@@ -63,6 +80,16 @@ class PodFacts(NamedTuple):
     labels: Mapping[str, str] = {}
     containers: tuple[ContainerFacts, ...] = ()
     limit_bytes: int | None = None
-    """spec.resources.limits.memory of the pod itself (pod-level resources), where set."""
+    """The limit of the pod itself (pod-level resources), where set; in force, as that of a container."""
     runtime_class: str | None = None
     """spec.runtimeClassName; None for the node's default runtime."""
+    spec_limit_bytes: int | None = None
+    """spec.resources.limits.memory of the pod itself."""
+    status_limit_bytes: int | None = None
+    """status.resources.limits.memory of the pod, since 1.34."""
+    overhead_bytes: int = 0
+    """spec.overhead.memory, which kubelet adds to the limit of the pod's cgroup."""
+    resize: str | None = None
+    """The condition of a resize that kubelet has not finished: `PodResizePending (Deferred)`."""
+    limit_changes: tuple[LimitChange, ...] = ()
+    """The last changes of limits in the spec, oldest first."""

@@ -135,7 +135,10 @@ class Evidence(Record, frozen=True, kw_only=True):
     binding_counter: str | None = None
     """Which counter was at its limit."""
     spec_limit_bytes: int | None = None
-    """Memory limit of the container in the pod's spec."""
+    """Memory limit in the pod's spec: of the container; with level Pod, or without a container, of the pod
+    (its own, or the sum of its containers')."""
+    status_limit_bytes: int | None = None
+    """The same limit as kubelet reports it in force: another one while a resize is not applied."""
     container_id: str | None = None
     """Container id given by the runtime."""
     oom_memcg: str | None = None
@@ -169,6 +172,7 @@ class Evidence(Record, frozen=True, kw_only=True):
         "limit_bytes": Bound(minimum=0),
         "usage_bytes": Bound(minimum=0),
         "spec_limit_bytes": Bound(minimum=0),
+        "status_limit_bytes": Bound(minimum=0),
         "container_id": Bound(max_length=128),
         "oom_memcg": Bound(max_length=1024),
         "task_memcg": Bound(max_length=1024),

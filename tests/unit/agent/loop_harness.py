@@ -160,7 +160,9 @@ class LoopHarness:
             store=self.store,
             node="node-a",
             host=self.paths(),
-            pods=PodTable(workload_of=self.workload_of) if self.in_cluster else None,
+            pods=(
+                PodTable(workload_of=self.workload_of, wall=lambda: self.wall) if self.in_cluster else None
+            ),
             operator_namespace="ops",
             listener=self.listener,
             inbox=self.inbox,

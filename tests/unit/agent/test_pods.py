@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomkeeper.agent.pod_object import decode
-from oomkeeper.agent.pods import KEEP_DELETED_SECONDS, Pod
+from oomkeeper.agent.pods import KEEP_DELETED_SECONDS, Pod, PodTable
 from oomkeeper.agent.quantity import quantity_bytes
 from oomkeeper.model.pod import Owner
 
@@ -26,7 +26,7 @@ from .pod_samples import IDS, UID, ended, parse_pod, pod, pod_object, running, s
         ("123Mi", 123 << 20), ("1.5Gi", 3 << 29), (".5Ki", 512), ("1E", 10**18), ("1E3", 1000), ("1e-3", 1),
         ("128974848000m", 128974848), ("1m", 1), ("1001m", 2), ("9007199254740993", 9007199254740993),
         ("", None), ("Mi", None), ("1mi", None), ("1..2", None), ("-1", None), ("1 Gi", None), ("٣", None),
-        ("1KB", None),
+        ("1KB", None), ("9" * 60, (1 << 63) - 1), ("9e999", (1 << 63) - 1), ("9" * 5000, None),
     ],
 )  # fmt: skip
 def test_quantity_is_whole_bytes_rounded_up(text, expected) -> None:
@@ -163,6 +163,65 @@ def test_resize_of_the_pods_own_limit_that_is_in_force_wins() -> None:
     assert parse_pod(obj).facts.limit_bytes == 128 << 20
     obj["status"]["resources"] = {"limits": {"memory": "96Mi"}}
     assert parse_pod(obj).facts.limit_bytes == 96 << 20
+
+
+def test_limits_of_spec_and_status_are_kept_apart() -> None:
+    obj = pod_object(
+        status("app", now=running(), container_id=IDS[0]) | {"resources": {"limits": {"memory": "96Mi"}}},
+    )
+    obj["spec"]["resources"] = {"limits": {"memory": "256Mi"}}
+    obj["spec"]["overhead"] = {"memory": "16Mi", "cpu": "250m"}
+    obj["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "init"}]
+    obj["status"]["resources"] = {"limits": {"memory": "128Mi"}}
+    facts = parse_pod(obj).facts
+    assert (facts.spec_limit_bytes, facts.status_limit_bytes) == (256 << 20, 128 << 20)
+    assert facts.overhead_bytes == 16 << 20
+    app, proxy, init = facts.containers
+    assert (app.spec_limit_bytes, app.status_limit_bytes) == (64 << 20, 96 << 20)
+    assert (app.sidecar, proxy.sidecar, init.sidecar) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"conditions": [{"type": "PodResizePending", "status": "False", "reason": "Deferred"}]}, None),
+        (
+            {
+                "conditions": [
+                    {"type": "PodResizeInProgress", "status": "True"},
+                    {"type": "PodResizePending", "status": "True", "reason": "Infeasible"},
+                ]
+            },
+            "PodResizePending (Infeasible)",
+        ),
+        ({"conditions": [{"type": "PodResizeInProgress", "status": "True"}]}, "PodResizeInProgress"),
+        ({"resize": "Deferred"}, "status.resize Deferred"),
+        ({"resize": "x" * 999}, f"status.resize {'x' * 64}"),
+    ],
+)
+def test_resize_that_kubelet_has_not_finished_is_known(
+    fields: dict[str, object], expected: str | None
+) -> None:
+    obj = pod_object()
+    obj["status"] |= fields
+    assert parse_pod(obj).facts.resize == expected
+
+
+def test_changes_of_limits_are_remembered_with_their_time() -> None:
+    now = [1_800_000_000.0]
+    pods = PodTable(wall=lambda: now[0])
+    for limit in ("64Mi", "64Mi", *(f"{size}Mi" for size in range(100, 112))):
+        obj = pod_object()
+        obj["spec"]["containers"][0]["resources"]["limits"]["memory"] = limit
+        pods.put(parse_pod(obj))
+        now[0] += 1
+    found = pods.find(UID)
+    assert found is not None
+    changes = found.facts.limit_changes
+    assert [one.after_bytes >> 20 for one in changes] == [*range(104, 112)]
+    assert changes[-1].before_bytes == 110 << 20
+    assert changes[-1].at == "2027-01-15T08:00:13.000000Z"
 
 
 def test_field_of_another_type_than_the_apis_is_an_error_that_names_it() -> None:

@@ -9,6 +9,7 @@ from ...model.escaping import printable
 from ...model.units import bytes_text, round_up
 from ..case import Case
 from ..names import swap_limit_is_memory_limit, unit_of
+from ..resize import Lag, lag_of, lowered, state_of_resize
 from .limit_command import (
     MANAGER_NAMES,
     OWN_COMMAND,
@@ -48,15 +49,56 @@ def fit_limit(case: Case) -> Advice | None:
     used = max(limit, case.binding.usage_bytes or 0)
     wanted = used + swapped
     new = round_up(int(wanted * (1 + _HEADROOM)))
+    lag = lag_of(case)
+    if lag is not None and lag.raised:
+        return _wait_for_resize(case, lag, new_bytes=new)
     also = f" and swapped-out memory ({bytes_text(swapped)})" if swapped > limit // 50 else ""
     return Advice(
         remedy=Remedy.FIT_LIMIT,
         message=(
-            f"If this usage is normal, raise {_where(case)} from {bytes_text(limit)} to about "
+            f"If this usage is normal, raise {_where(case)} from "
+            f"{bytes_text(limit if lag is None else lag.spec_bytes)} to about "
             f"{bytes_text(new)}: usage at the limit ({bytes_text(used)}){also} plus 20 %, rounded up. The "
-            f"real peak is unknown, because the limit cut it off.{change_command(case, new)}"
+            f"real peak is unknown, because the limit cut it off.{_lowered(case)}{change_command(case, new)}"
         ),
     )
+
+
+def _wait_for_resize(case: Case, lag: Lag, *, new_bytes: int) -> Advice:
+    """Advise on a limit that the spec has raised already and the cgroup did not have."""
+    spec = bytes_text(lag.spec_bytes)
+    more = ""
+    if new_bytes > lag.spec_bytes:
+        more = (
+            f" The new limit may be too low as well: about {bytes_text(new_bytes)} is the usage plus 20 %, "
+            "rounded up."
+        )
+    return Advice(
+        remedy=Remedy.FIT_LIMIT,
+        message=(
+            f"The spec says {spec}, but the {lag.owner}'s cgroup had {bytes_text(lag.limit_bytes)} when the "
+            f"kernel killed.{state_of_resize(case, lag)} Until the resize is applied, a higher limit in the "
+            "spec changes nothing: the pod's conditions PodResizePending and PodResizeInProgress give the "
+            f"reason. A pod that its workload creates anew gets the limits of the pod template.{more}"
+        ),
+    )
+
+
+def _lowered(case: Case) -> str:
+    """Return a sentence about a limit that was lowered shortly before the kill or is above the spec's."""
+    if (lag := lag_of(case)) is not None:
+        return (
+            f" The cgroup still had {bytes_text(lag.limit_bytes)} and the spec says less than was in use."
+            f"{state_of_resize(case, lag)}"
+        )
+    if (change := lowered(case)) is not None:
+        return (
+            f" The spec lowered the limit from {bytes_text(change.before_bytes)} to "
+            f"{bytes_text(change.after_bytes)} (seen at {change.at}), shortly before the kill."
+        )
+    if case.kill.limit_lowered:
+        return " The limit was being lowered to this value when the kernel killed."
+    return ""
 
 
 def _unknown_limit(case: Case) -> Advice | None:

@@ -8,6 +8,7 @@ from ...model.diagnosis import Advice
 from ...model.escaping import printable
 from ...model.units import bytes_text
 from ..case import Case, anonymous_bytes
+from ..resize import lag_of
 
 _HELD = 0.7
 """Part of the limit below which the runtime's own memory is not what filled it."""
@@ -47,6 +48,8 @@ def lower_heap(case: Case) -> Advice | None:
 
 def _holder(case: Case) -> _Holder | None:
     victim, limit = case.victim, case.binding.limit_bytes
+    if (lag := lag_of(case)) is not None:
+        limit = max(lag.limit_bytes, lag.spec_bytes)
     if case.scope is not Scope.MEMCG or victim is None or limit is None:
         return None
     pages = [task.rss_pages for task in case.kill.tasks if task.comm == victim.comm]
