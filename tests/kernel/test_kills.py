@@ -173,18 +173,6 @@ def test_kills_while_agent_is_stopped_are_found_at_next_start(
     assert node.stop() == 0
 
 
-def test_kills_before_the_first_start_are_not_counted(
-    top: Cgroup, eater: Callable[..., Eater], node: Node
-) -> None:
-    cgroup = top.child("before", limit_bytes=8 * MIB)
-    maker = eater("maker")
-    assert len(maker.do("storm", procs=[cgroup.procs], count=2, bytes=16 * MIB)) == 2
-    node.start()
-    [after] = maker.do("storm", procs=[cgroup.procs], count=1, bytes=16 * MIB)
-    assert [one["pid"] for one in only_kill(node, below=top)["victims"]] == [after]
-    node.closed_account()
-
-
 @pytest.mark.parametrize("signal_end", ["SIGTERM", "SIGKILL"])
 def test_second_agent_on_same_state_directory_is_refused(node: Node, signal_end: str) -> None:
     node.start()

@@ -40,8 +40,12 @@ MAX_KILLS = 1000
 """The newest ones are recorded; how many were left out is noted."""
 RECENT_SECONDS = 120.0
 """The pod or container of an older kill is in the API server's list of pods, or never will be."""
-SLICE_SECONDS = 0.05
+SLICE_SECONDS = 0.02
 """Time that one step of the loop spends here."""
+PAUSE_SECONDS = 0.02
+"""Between two slices, for the threads that observe kills while they happen."""
+BUSY_SECONDS = 30.0
+"""How long new kills come first: they can be observed only now."""
 SLICE_RECORDS = 100
 RETRY_SECONDS = 10.0
 """Between two attempts to open an unreadable log."""
@@ -79,7 +83,8 @@ class KillsBeforeInstall:
         self._wall = wall
         self._note = store.note(BEFORE_INSTALL_NOTE, BeforeInstallNote)
         self._work: Iterator[None] | None = None
-        self._retry_at = clock()
+        self._next_at = clock()
+        self._busy_since: float | None = None
         if self._note is not None and not self._note.done and self._note.boot != facts.boot_id:
             self._put(replace(self._note, done=True))  # The reboot has emptied the log.
 
@@ -88,26 +93,37 @@ class KillsBeforeInstall:
         """Whether kills may be left to be read."""
         return self._note is not None and not self._note.done
 
-    def tick(self) -> None:
-        """Read and record a slice, where it is time."""
-        if self.deadline() != 0.0:
+    def tick(self, *, busy: bool) -> None:
+        """Read and record a slice, where it is time. `busy`: new kills are being recorded."""
+        if self.deadline() != 0.0 or self._gives_way(busy):
             return
         until = self._clock() + SLICE_SECONDS
         try:
             self._work = self._work or self._read()
             for _ in self._work:
                 if self._clock() > until or not self._ready:
+                    self._next_at = self._clock() + PAUSE_SECONDS
                     return
         except KmsgUnreadableError as error:
             log.warning("kills before install not read", error=error)
-            self._retry_at = self._clock() + RETRY_SECONDS
+            self._next_at = self._clock() + RETRY_SECONDS
         self._work = None
+
+    def _gives_way(self, busy: bool) -> bool:
+        """Return whether new kills come first. In a storm without end they do so for a while."""
+        if not busy:
+            self._busy_since = None
+            return False
+        if self._busy_since is None:
+            self._busy_since = self._clock()
+        self._next_at = self._clock() + PAUSE_SECONDS
+        return self._clock() - self._busy_since < BUSY_SECONDS
 
     def deadline(self) -> float | None:
         """Return the seconds until `tick` has something to do; None while it waits for something else."""
         if not self.open or not self._ready:
             return None
-        return max(0.0, self._retry_at - self._clock())
+        return max(0.0, self._next_at - self._clock())
 
     def close(self) -> None:
         """Close the log."""

@@ -226,7 +226,7 @@ class NodeLoop:
         self._handle_messages()
         self._log.read()
         self._recorder.tick()
-        self._before_install.tick()
+        self._before_install.tick(busy=self._recorder.deadline() is not None)
         self._panics.tick()
         self._account.settle()
         if self._visibility is not None:

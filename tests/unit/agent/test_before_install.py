@@ -9,6 +9,7 @@ import pytest
 
 from oomkeeper.agent import before_install, incident_counts
 from oomkeeper.agent.adoption import adopted_until
+from oomkeeper.agent.before_install import BUSY_SECONDS
 from oomkeeper.agent.clock import parse_rfc3339, rfc3339
 from oomkeeper.agent.incidents import status_of
 from oomkeeper.agent.messages import IncidentsListed, PodsListed, WorkloadFound
@@ -73,6 +74,25 @@ def test_kills_in_the_log_are_recorded_and_marked_at_the_first_start(tmp_path: P
     assert node.view.account.before_install == 2
 
 
+def test_new_kills_come_first(tmp_path: Path) -> None:
+    node = LoopHarness(tmp_path, in_cluster=False, log=log_of(HOST))
+    node.log.kill(HOST, pid=200, usec=KERNEL_NOW_USEC)
+    node.loop.step()
+    assert marks(node) == {200: False}
+    node.pass_seconds(2)
+    assert marks(node) == {100: True, 200: False}
+
+
+def test_storm_without_end_delays_kills_before_install_for_a_while(tmp_path: Path) -> None:
+    node = LoopHarness(tmp_path, in_cluster=False, log=log_of(HOST))
+    found = []
+    for number in range(int(BUSY_SECONDS) + 2):
+        node.log.kill(HOST, pid=200 + number, usec=KERNEL_NOW_USEC + number * 1_000_000)
+        node.pass_seconds(1)
+        found.append(100 in marks(node))
+    assert (found[-4], found[-1]) == (False, True)
+
+
 def test_kill_before_install_counts_in_its_own_hour(tmp_path: Path) -> None:
     node = LoopHarness(tmp_path, in_cluster=False, log=log_of(HOST))
     node.loop.step()
@@ -96,6 +116,7 @@ def test_restart_after_each_piece_of_the_work_counts_each_kill_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(before_install, "SLICE_SECONDS", -1.0)  # every slice ends after one piece
+    monkeypatch.setattr(before_install, "PAUSE_SECONDS", 0.0)
     node = LoopHarness(tmp_path, in_cluster=False, log=log_of(HOST, HOST, HOST))
     counted = []
     for steps in range(1, 16):
