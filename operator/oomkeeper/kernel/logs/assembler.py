@@ -29,7 +29,6 @@ from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
 from .formats.syslog import parse_other_program
 from .line_blocks import clean
-from .signs import may_be_sign
 from .tolerant.reading import TolerantReading
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -158,7 +157,9 @@ class Assembler:
             if frame.unknown_writer:
                 self._unknown(record)
                 return
-            if not record.kernel or may_be_sign(record.text):
+            if record.kernel:
+                self._tolerant.signs.see_kernel(record.text, self._line_number)
+            else:
                 self._tolerant.signs.see(record.text, self._line_number)
             if self._quoting:
                 record = record._replace(quoted=True)
@@ -277,8 +278,8 @@ class Assembler:
             text = decode_rsyslog(text)
         if b"\\x0a" in text:
             text = text.replace(b"\\x0a", b"\n")
-        if self._tolerant is not None and may_be_sign(text):
-            self._tolerant.signs.see(text, self._line_number)
+        if self._tolerant is not None:
+            self._tolerant.signs.see_kernel(text, self._line_number)
         self._out.append(_new(LogRecord, (text, None, None, None, None, None, True, bool(self._quoting))))
         self._last = len(self._out) - 1
         self._broken.begin(text, width)

@@ -6,6 +6,7 @@ lib/ratelimit.c.
 """
 
 import re
+from operator import attrgetter
 from typing import NamedTuple
 
 from oomkeeper.model.escaping import printable
@@ -15,6 +16,7 @@ from ..lazy import lazy
 MOST_SIGNS = 50
 """Signs that are kept; a log may repeat one for days."""
 _MOST_OF_A_KIND = 10
+_MOST_MENTIONS = 50
 _QUOTED_CHARACTERS = 160
 
 _KERNEL_LOG = "`journalctl -k -b all | oomkeeper explain -` on the node"
@@ -131,18 +133,6 @@ _WORDS = (
 """One of them is in every line that the patterns match; a search for fixed bytes is much faster."""
 
 
-def may_be_sign(kernel_text: bytes) -> bool:
-    """Return whether a message of the kernel may be a sign. Few lines are, so this must be fast."""
-    return (
-        b"page alloc" in kernel_text
-        or b" suppressed" in kernel_text
-        or b"ut of memory" in kernel_text
-        or b"oom" in kernel_text
-        or b"lowmemorykiller" in kernel_text
-        or b"SLUB: " in kernel_text
-    )
-
-
 class Sign(NamedTuple):
     """One sign, as `explain -o json` prints it."""
 
@@ -159,6 +149,8 @@ class Signs:
         self._signs: list[Sign] = []
         self._of_kind: dict[str, int] = {}
         self._unclear: list[Sign] = []
+        self._mentions: list[tuple[bytes, int]] = []
+        """Lines of the kernel with OOM wording; they are examined only if nothing else was found."""
 
     def see(self, line: bytes, number: int) -> None:
         """Examine one line. Those of an OOM report that can be read have no effect on `found`."""
@@ -192,9 +184,22 @@ class Signs:
                 )
             )
 
+    def see_kernel(self, text: bytes, number: int) -> None:
+        """Examine a message of the kernel, which may be a line of a report. Few are signs, so this must be
+        fast; a row of the task table, as most lines of a report, is none."""
+        if text[:1] == b"[":
+            return
+        if b"page alloc" in text or b" suppressed" in text or b"SLUB: " in text or b"lowmemory" in text:
+            self.see(text, number)
+        elif len(self._mentions) < _MOST_MENTIONS and (b"oom" in text or b"ut of memory" in text):
+            self._mentions.append((text[:4096], number))
+
     def found(self, *, kills: int) -> list[Sign]:
         """Return the signs in the order of the log. Lines that only mention an OOM kill count if nothing else
         was found."""
         if kills or self._signs:
             return self._signs
-        return self._unclear
+        mentions, self._mentions = self._mentions, []
+        for text, number in mentions:
+            self.see(text, number)
+        return self._signs or sorted(self._unclear, key=attrgetter("line"))
