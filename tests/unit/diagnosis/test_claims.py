@@ -1,10 +1,13 @@
 """Verdicts claim nothing beyond the log."""
 
+import time
+
 import pytest
 
 from oomkeeper.diagnosis import RepeatedVictims, diagnose
 from oomkeeper.diagnosis.whatif import scenarios
 from oomkeeper.kernel.cgroup.containers import parse_container
+from oomkeeper.kernel.cgroup.managers import parse_managed
 from oomkeeper.kernel.report import parse_records
 from oomkeeper.model.cause import Cause, Confidence, Level, Outcome, Remedy
 from oomkeeper.model.kill import Kill
@@ -317,6 +320,15 @@ def test_limit_of_a_manager_is_changed_where_it_is_defined(
 def test_cgroup_below_or_beside_a_managed_one_gets_no_command_of_the_manager(path: str) -> None:
     advice = _fit_limit(event(HEADER, *USAGE, _summary_line(path, path), MEMCG_KILL))
     assert not any(tool in advice for tool in ("sbatch", "pct set", "incus"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/nomad/share.slice/" + "." * 4000, "/a" * 2000, "/lxc." * 800, "/slurmstepd.scope_" * 200]
+)
+def test_any_path_is_searched_for_a_manager_in_little_time(path: str) -> None:
+    begun = time.process_time()
+    parse_managed(path)
+    assert time.process_time() - begun < 0.1
 
 
 @pytest.mark.parametrize("name", ["$(reboot)", "a;b", "`id`", "a b", "-x"])

@@ -21,7 +21,7 @@ _PATH = lazy(
     r"|/lxc(?:\.payload)?[./](?P<lxc>[^/]+)(?:/ns)?"
     r"|/machine-qemu\\x2d\d+\\x2d(?P<libvirt>[^/]+)\.scope"
     r"|/qemu-\d+-(?P<qemu>[^/]+)\.libvirt-qemu"
-    r"|/nomad(?:\.slice)?/(?:share|reserve)\.slice/[^/]+?\.(?P<nomad>[^/]+)\.scope"
+    r"|/nomad(?:\.slice)?/(?:share|reserve)\.slice/[0-9a-f-]{1,36}\.(?P<nomad>[^/]+)\.scope"
     r"|/(?:hadoop-)?yarn/(?P<yarn>container_\w+)"
     r"|/(?:htcondor|condor)/(?P<htcondor>[^/]+)"
     r"|/mesos/(?P<mesos>[^/]+)"
