@@ -245,6 +245,7 @@ INCIDENT: dict[str, Any] = {
             "usageBytes": 134217728,
             "bindingCounter": "Memory",
             "specLimitBytes": 134217728,
+            "statusLimitBytes": 67108864,
             "containerID": "a" * 64,
             "oomMemcg": "/kubepods.slice/kubepods-pod0b5e.slice",
             "taskMemcg": "/kubepods.slice/kubepods-pod0b5e.slice/cri-containerd-aaaa.scope",
