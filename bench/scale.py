@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--incidents", type=int, default=10_000, help="default %(default)s")
     parser.add_argument("--policies", type=int, default=5, help="default %(default)s")
     parser.add_argument("--kills", type=int, default=5, help="kills during the edit (default %(default)s)")
-    parser.add_argument("--answer", action="store_true", help="agents report after the edit")
+    parser.add_argument("--answer", action="store_true", help="agents report after the edit too")
     args = parser.parse_args()
     try:
         with control_plane(say=lambda text: print(f"  ({text})", flush=True)) as plane:
@@ -108,41 +108,42 @@ class Scale:
         await self._each(self._nodes, self._answer)
         await self._await(lambda: self._ready(args.nodes))
         print(f"every agent has answered: {_rss(process)}")
+        await asyncio.sleep(20)
         await self._kill(args.incidents)
         print(f"a kill's Event, calm: {await self._event_after(args.incidents):.2f} s")
 
         began = time.monotonic()
         await self._put_policy(0, swappiness=45)
-        editing = asyncio.create_task(self._edited(began))
         waits = []
         for number in range(args.kills):
             await asyncio.sleep(1.0)
-            name = args.incidents + 1 + number
-            if editing.done():
-                break
-            await self._kill(name)
-            waits.append(await self._event_after(name))
+            await self._kill(args.incidents + 1 + number)
+            waits.append(await self._event_after(args.incidents + 1 + number))
+        # Only now: to list every OOMNode again and again is work for the API server and this process.
+        waited = time.monotonic() - began
         print(f"a kill's Event beside the edit: {', '.join(f'{wait:.2f}' for wait in waits)} s")
-        print(f"the edit: every OOMNode written after {await editing:.0f} s, {_rss(process)}")
+        missing = await self._unwritten(45)
+        print(f"after these {waited:.0f} s {missing} of {args.nodes} OOMNodes were not written yet")
+        await self._await(lambda: self._written(45))
+        print(f"the edit: every OOMNode written after {time.monotonic() - began:.0f} s, {_rss(process)}")
+        if args.answer:
+            await self._each(self._nodes, self._answer)
         await asyncio.sleep(10)
         before = _cpu_seconds(process.pid)
         await asyncio.sleep(20)
         print(f"at rest: {(_cpu_seconds(process.pid) - before) / 20:.1%} of a core, {_rss(process)}")
 
-    async def _edited(self, began: float) -> float:
-        await self._await(lambda: self._written(45))
-        written = time.monotonic() - began
-        if self._args.answer:
-            await self._each(self._nodes, self._answer)
-        return written
-
     async def _written(self, swappiness: int) -> bool:
         """Whether every OOMNode has the value."""
-        count = 0
+        return await self._unwritten(swappiness) == 0
+
+    async def _unwritten(self, swappiness: int) -> int:
+        """How many OOMNodes do not have the value."""
+        missing = len(self._nodes)
         async for node in self._api.list(f"{OOM}/oomnodes"):
             values = {one["name"]: one["value"] for one in node.get("spec", {}).get("sysctls", ())}
-            count += values.get("vm.swappiness") == swappiness
-        return count == len(self._nodes)
+            missing -= values.get("vm.swappiness") == swappiness
+        return missing
 
     async def _ready(self, nodes: int) -> bool:
         policy = await self._api.get(f"{OOM}/oompolicies/policy-0")

@@ -20,6 +20,7 @@ from .agent_health import AgentHealth, AgentHealths
 from .agent_pods import AgentPods
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
+from .clock_skew import corrected
 from .coalescer import Coalescer, pause_seconds
 from .incident_bounds import IncidentBounds, surplus
 from .kinds import KINDS, POLICY, REPORT, Kind, key_of
@@ -100,6 +101,8 @@ class Reconciler:
         self._reported: dict[str, tuple[int, float]] = {}
         """Report's uid -> `_kills` at its last refresh, and when that was."""
         self._expire_due = 0.0
+        self._is_listed = False
+        """Whether the whole cluster was listed once."""
         self._ended = monotonic()
         """When a run ended last."""
 
@@ -134,6 +137,9 @@ class Reconciler:
         if isinstance(record, Incident):
             self._kills += 1
             self._statuses.kills_changed(record.node)
+        if isinstance(after, Incident) and self._is_listed:
+            # At once: in a large cluster the next run is seconds away.
+            self._writer.events_of(corrected(after, self._cache.nodes), now=self._clock())
         self._coalescer.notify()
 
     def _pod_changed(self, _node: str) -> None:
@@ -156,6 +162,7 @@ class Reconciler:
             else:
                 break
         self._relists.listed(KINDS, now=self._clock())
+        self._is_listed = True
         self._resolution = None
         self._coalescer.notify()
         _log.info(

@@ -144,17 +144,26 @@ class Writer:
 
     def events(self, *, now: float) -> None:
         """Apply the Events that are out of date."""
-        keep, counts = set(), {}
+        keep: set[str] = set()
+        counts = {}
         for incident in self._cache.corrected_incidents():
             for pod in pod_events.pods_of(incident):
-                subject = (incident.uid, pod.uid if pod else "")
-                published = self._published_counts.get(subject)
-                if published is not None:
+                subject = _subject(incident, pod)
+                if (published := self._published_counts.get(subject)) is not None:
                     counts[subject] = published
-                if pod_events.is_due(incident, pod, published=published, now=now):
-                    keep.add(self._event(incident, pod, subject))
+            keep |= self.events_of(incident, now=now)
         self._published_counts = counts
         self._queue.withdraw_others("Event/", keep=keep)
+
+    def events_of(self, incident: Incident, *, now: float) -> set[str]:
+        """Apply the Events of one incident that are out of date; return the keys of their writes."""
+        keys = set()
+        for pod in pod_events.pods_of(incident):
+            subject = _subject(incident, pod)
+            published = self._published_counts.get(subject)
+            if pod_events.is_due(incident, pod, published=published, now=now):
+                keys.add(self._event(incident, pod, subject))
+        return keys
 
     def _event(self, incident: Incident, pod: PodKills | None, subject: tuple[str, str]) -> str:
         key = f"Event/{incident.namespace}/{incident.name}/{subject[1]}"
@@ -206,3 +215,8 @@ class Writer:
 
         self._queue.submit(key, Write(content=(incident.uid, incident.version), run=run, lane=self._lane))
         return key
+
+
+def _subject(incident: Incident, pod: PodKills | None) -> tuple[str, str]:
+    """Return what an Event is about: the incident's uid, and the pod's."""
+    return (incident.uid, pod.uid if pod else "")

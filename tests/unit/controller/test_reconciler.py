@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -223,6 +224,25 @@ def test_kill_in_a_storm_is_published_immediately_and_then_coalesced() -> None:
         assert cluster.status("p")["oom"]["kills"] == 300
         assert cluster.api.objects[f"{REPORT.root}/r"]["status"]["totals"]["kills"] == 300
         assert started < cluster.api.requests[-1].at
+
+    play(scenario)
+
+
+def test_event_does_not_wait_for_the_pause_between_two_runs() -> None:
+    """In a cluster of thousands of nodes a run takes a second, and the pause after it four."""
+
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        await asyncio.sleep(60)
+        readings = itertools.count(step=2)
+        cluster.reconciler._stopwatch = lambda: next(readings)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        await asyncio.sleep(1)
+        cluster.kill("web")
+        await asyncio.sleep(0.5)
+        assert cluster.event_counts() == [1]
+        await asyncio.sleep(60)
+        assert len(cluster.api.writes("/events/")) == 1
 
     play(scenario)
 
