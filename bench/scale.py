@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oomkeeper.connection.config import ApiConfig
-from oomkeeper.controller.apiclient import APIClient, APIError
+from oomkeeper.controller.apiclient import APIClient
 from tests.testbed import ControlPlane, TestbedError, control_plane
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +88,7 @@ class Scale:
 
     async def _fill(self) -> None:
         await self._each(self._nodes, self._make_node)
+        await self._each(NAMESPACES, self._make_namespace)
         await self._each(range(self._args.incidents), self._make_incident)
         for number in range(self._args.policies):
             await self._put_policy(number, swappiness=None)
@@ -252,8 +253,6 @@ class Scale:
         }
         workload = {"kind": "Deployment", "name": f"web-{number}"}
         spec = {"nodeName": node, "cause": "ContainerLimit", "workload": workload, "container": "app"}
-        if number < len(NAMESPACES) and at is not None:
-            await self._make_namespace(namespace)
         path = f"{OOM}/namespaces/{namespace}/oomincidents"
         await self._api.request("POST", path, body={**head, "spec": spec})
         kills = [
@@ -287,12 +286,8 @@ class Scale:
         await self._api.merge(f"{path}/{name}/status", {"status": status})
 
     async def _make_namespace(self, name: str) -> None:
-        try:
-            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            await self._api.request("POST", "/api/v1/namespaces", body=body)
-        except APIError as error:
-            if error.status != 409:
-                raise
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        await self._api.request("POST", "/api/v1/namespaces", body=body)
 
 
 NAMESPACES = tuple(f"team-{number}" for number in range(100))

@@ -192,3 +192,26 @@ def _api_server(plane: ControlPlane) -> int:
             if arguments[0].endswith("kube-apiserver") and f"--secure-port={port}" in arguments:
                 return int(folder.name)
     raise AssertionError(f"no kube-apiserver at port {port}")
+
+
+@contextlib.contextmanager
+def running(agent: Agent, harness: Harness) -> Iterator[Agent]:
+    """Run the agent for an OOMNode of its own; it must end well."""
+    path = f"{OOM_NODES}/{agent.node}"
+    harness.apply(
+        path,
+        {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "OOMNode",
+            "metadata": {"name": agent.node},
+            "spec": {},
+        },
+    )
+    agent.start()
+    try:
+        yield agent
+        assert agent.stop() == 0
+        assert "Traceback" not in agent.log, agent.log
+    finally:
+        agent.end()
+        harness.delete(path)

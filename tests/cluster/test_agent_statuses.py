@@ -13,7 +13,7 @@ import pytest
 from tests.testbed import ControlPlane
 from tests.waiting import eventually
 
-from .agent_harness import Agent, counted, install, namespace, only_incident
+from .agent_harness import Agent, counted, install, namespace, only_incident, running
 from .controller_harness import OOM_NODES, Harness, Json
 
 pytestmark = pytest.mark.cluster
@@ -31,21 +31,11 @@ def harness(control_plane: ControlPlane) -> Harness:
 def agent(harness: Harness, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Agent]:
     """Running for a node of its own, without a kernel log."""
     node = f"node-{abs(hash(request.node.name)) % 10**8}"
-    harness.apply(
-        f"{OOM_NODES}/{node}",
-        {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}, "spec": {}},
-    )
     agent = Agent(
         tmp_path, kubeconfig=harness.plane.kubeconfig, node=node, arguments=("--kmsg", "/nonexistent/kmsg")
     )
-    agent.start()
-    try:
+    with running(agent, harness):
         yield agent
-        assert agent.stop() == 0
-        assert "Traceback" not in agent.log, agent.log
-    finally:
-        agent.end()
-        harness.delete(f"{OOM_NODES}/{node}")
 
 
 @pytest.fixture

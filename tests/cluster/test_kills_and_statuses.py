@@ -13,8 +13,8 @@ import pytest
 from tests.kernel.harness import Cgroup, await_reports, cgroups, why_not
 from tests.testbed import ControlPlane
 
-from .agent_harness import MIB, Agent, incidents, install, namespace, only_incident
-from .controller_harness import OOM_NODES, Harness, Json
+from .agent_harness import MIB, Agent, incidents, install, namespace, only_incident, running
+from .controller_harness import Harness, Json
 from .test_agent_statuses import now
 
 _reason = why_not()
@@ -33,24 +33,15 @@ def harness(control_plane: ControlPlane) -> Harness:
 def agent(harness: Harness, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Agent]:
     """Running for a node of its own, on this kernel's log."""
     node = f"kills-{abs(hash(request.node.name)) % 10**8}"
-    harness.apply(
-        f"{OOM_NODES}/{node}",
-        {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}, "spec": {}},
-    )
     # The API server admits a resize only on a node that has the memory.
     harness.apply(f"/api/v1/nodes/{node}", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
     room = {"cpu": "4", "memory": "8Gi", "pods": "10"}
     harness.merge(f"/api/v1/nodes/{node}/status", {"status": {"capacity": room, "allocatable": room}})
-    agent = Agent(tmp_path, kubeconfig=harness.plane.kubeconfig, node=node)
     await_reports(2)
-    agent.start()
     try:
-        yield agent
-        assert agent.stop() == 0
-        assert "Traceback" not in agent.log, agent.log
+        with running(Agent(tmp_path, kubeconfig=harness.plane.kubeconfig, node=node), harness) as agent:
+            yield agent
     finally:
-        agent.end()
-        harness.delete(f"{OOM_NODES}/{node}")
         harness.delete(f"/api/v1/nodes/{node}")
 
 

@@ -146,16 +146,16 @@ class KillsBeforeInstall:
         found = 0
         for kill in self._events(note.until):
             yield
-            if kill is not None and _seq(kill) > done and self._is_here(kill):
+            if kill is not None and (kill.naming_seq or 0) > done and self._is_here(kill):
                 found += 1
                 if self._pods is None or self._wall() - self._time_of(kill) < KEEP_SECONDS:
-                    newest.append(_seq(kill))
+                    newest.append(kill.naming_seq or 0)
         if note.left_out is None:
             self._put(replace(note, left_out=found - len(newest)))
         if newest:
             for kill in self._events(note.until):
                 yield
-                if kill is not None and _seq(kill) >= newest[0] and self._is_here(kill):
+                if kill is not None and (kill.naming_seq or 0) >= newest[0] and self._is_here(kill):
                     self._record(kill)
         note = replace(self._note or note, done=True)
         self._put(note)
@@ -196,7 +196,8 @@ class KillsBeforeInstall:
     def _record(self, kill: Kill) -> None:
         note = self._note
         assert note is not None
-        kill_id = f"{note.boot}-{_seq(kill)}"
+        seq = kill.naming_seq or 0
+        kill_id = f"{note.boot}-{seq}"
         if self._store.kill(kill_id) is not None:
             return
         attribution = self._attribute(kill)
@@ -208,7 +209,7 @@ class KillsBeforeInstall:
         record = record_of(
             kill, kill_id=kill_id, when=when, subject=subject, facts=self._facts, before_install=True
         )
-        note = replace(note, through=max(note.through, _seq(kill)), kills=note.kills + 1)
+        note = replace(note, through=max(note.through, seq), kills=note.kills + 1)
         with self._store.transaction():
             store_kill(
                 self._store,
@@ -231,8 +232,3 @@ class KillsBeforeInstall:
     def _put(self, note: BeforeInstallNote) -> None:
         self._store.put_note(BEFORE_INSTALL_NOTE, note)
         self._note = note
-
-
-def _seq(kill: Kill) -> int:
-    """Return the sequence number that names the kill, as the kill recorder does."""
-    return kill.kill_seqs[0] if kill.kill_seqs else kill.first_seq or 0

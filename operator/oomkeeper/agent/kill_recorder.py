@@ -198,8 +198,7 @@ class KillRecorder:
             self._moved_to = cursor
 
     def _kill_id(self, kill: Kill) -> str:
-        seq = kill.kill_seqs[0] if kill.kill_seqs else kill.first_seq
-        return f"{self._boot_id}-{seq}"
+        return f"{self._boot_id}-{kill.naming_seq}"
 
     def _record(self, kill: Kill, *, closed: bool) -> None:
         kill_id = self._kill_id(kill)

@@ -28,6 +28,8 @@ OBJECT_INTERVAL_SECONDS = 5.0
 EVENT_INTERVAL_SECONDS = 60.0
 """Shortest time between two writes of one Event."""
 _PARALLEL = 16
+_Subject = tuple[str, str]
+"""Uids of the incident and of the pod that an Event is about."""
 
 
 class Writer:
@@ -51,8 +53,8 @@ class Writer:
         self._suspect_stale = suspect_stale
         self._node_lane = Lane(parallel=_PARALLEL)
         self._lane = Lane(parallel=_PARALLEL)
-        self._published_counts: dict[tuple[str, str], int] = {}
-        """Uids of incident and pod -> count in the Event."""
+        self._published_counts: dict[_Subject, int] = {}
+        """Subject -> count in its Event."""
         self._written: dict[str, tuple[object, int]] = {}
         """Object -> its last written content, and the resourceVersion of the answer."""
 
@@ -144,28 +146,26 @@ class Writer:
 
     def events(self, *, now: float) -> None:
         """Apply the Events that are out of date."""
-        keep: set[str] = set()
-        counts = {}
+        writes: dict[_Subject, str | None] = {}
         for incident in self._cache.corrected_incidents():
-            for pod in pod_events.pods_of(incident):
-                subject = _subject(incident, pod)
-                if (published := self._published_counts.get(subject)) is not None:
-                    counts[subject] = published
-            keep |= self.events_of(incident, now=now)
-        self._published_counts = counts
-        self._queue.withdraw_others("Event/", keep=keep)
+            writes |= self.events_of(incident, now=now)
+        self._published_counts = {
+            subject: count for subject, count in self._published_counts.items() if subject in writes
+        }
+        self._queue.withdraw_others("Event/", keep={key for key in writes.values() if key is not None})
 
-    def events_of(self, incident: Incident, *, now: float) -> set[str]:
-        """Apply the Events of one incident that are out of date; return the keys of their writes."""
-        keys = set()
+    def events_of(self, incident: Incident, *, now: float) -> dict[_Subject, str | None]:
+        """Apply the Events of one incident that are out of date. Return what its Events are about, each with
+        the key of its write, None where it is up to date."""
+        writes: dict[_Subject, str | None] = {}
         for pod in pod_events.pods_of(incident):
-            subject = _subject(incident, pod)
+            subject = (incident.uid, pod.uid if pod else "")
             published = self._published_counts.get(subject)
-            if pod_events.is_due(incident, pod, published=published, now=now):
-                keys.add(self._event(incident, pod, subject))
-        return keys
+            due = pod_events.is_due(incident, pod, published=published, now=now)
+            writes[subject] = self._event(incident, pod, subject) if due else None
+        return writes
 
-    def _event(self, incident: Incident, pod: PodKills | None, subject: tuple[str, str]) -> str:
+    def _event(self, incident: Incident, pod: PodKills | None, subject: _Subject) -> str:
         key = f"Event/{incident.namespace}/{incident.name}/{subject[1]}"
         kills = pod_events.kills_of(incident, pod)
 
@@ -215,8 +215,3 @@ class Writer:
 
         self._queue.submit(key, Write(content=(incident.uid, incident.version), run=run, lane=self._lane))
         return key
-
-
-def _subject(incident: Incident, pod: PodKills | None) -> tuple[str, str]:
-    """Return what an Event is about: the incident's uid, and the pod's."""
-    return (incident.uid, pod.uid if pod else "")

@@ -20,7 +20,7 @@ class Child(NamedTuple):
     path: str
     bytes: int
     alone: bool = True
-    """False if `bytes` is the sum of several cgroups, of which `path` is the largest."""
+    """False if `bytes` is the sum of several cgroups; `path` is the largest of them."""
 
 
 def largest_child(kill: Kill) -> Child | None:

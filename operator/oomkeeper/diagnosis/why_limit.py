@@ -48,7 +48,7 @@ def _largest_container(case: Case) -> str:
 
 
 def _largest_user(case: Case) -> str:
-    """Name the pod, container or unit that used most; cgroup v2 lists only processes, of which the largest is
+    """Name the pod, container or unit that used most. cgroup v2 lists only processes: the largest is
     named unless the sentence names it as the victim."""
     child = largest_workload(case.kill)
     if child is not None:

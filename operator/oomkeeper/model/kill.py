@@ -126,6 +126,12 @@ class Kill(NamedTuple):
     """Log records known to be lost just before or inside this event."""
 
     @property
+    def naming_seq(self) -> int | None:
+        """Sequence number of the record that names the event in the agent's state: its first kill line, else
+        its first record; None where the log has no numbers."""
+        return self.kill_seqs[0] if self.kill_seqs else self.first_seq
+
+    @property
     def by_sysrq(self) -> bool:
         """Whether it was requested by sysrq-f: moom_callback() sets order -1, as is_sysrq_oom() knows."""
         return self.sysrq or (self.invoker is not None and self.invoker.order == -1)
