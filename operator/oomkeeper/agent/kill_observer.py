@@ -107,6 +107,7 @@ class KillObserver:
         self._lines: list[_Line] = []
         self._open = False
         self._latest = (accounted_kills, 0.0)
+        self._read_to = -1
         self.logged: deque[int] = deque(maxlen=REMEMBERED)
         """Pid of each kill line, for whoever takes them out."""
         self._candidates: dict[str, None] = {}
@@ -138,6 +139,10 @@ class KillObserver:
     def moved(self) -> bool:
         """Whether `take_moved` may have something."""
         return bool(self._moved)
+
+    def has_read(self, seq: int) -> bool:
+        """Return whether this line was read. On a machine without a CPU to spare that may take long."""
+        return seq <= self._read_to
 
     @property
     def storm(self) -> bool:
@@ -187,8 +192,12 @@ class KillObserver:
             drop_oldest(self._limits, most=REMEMBERED)
 
     def _read_log(self, records: Iterable[LogRecord]) -> None:
+        read_to = self._read_to
         for record in records:
-            if not record.kernel or record.seq is None:
+            if record.seq is None:
+                continue
+            read_to = record.seq
+            if not record.kernel:
                 continue
             kind = kind_of(record.text)
             if kind is Kind.OOM_KILL:
@@ -196,6 +205,7 @@ class KillObserver:
                 self._summary = (summary.pid, summary.task_memcg) if summary else (None, None)
             elif kind is Kind.KILLED:
                 self._take(record, record.seq)
+        self._read_to = read_to
 
     def _take(self, record: LogRecord, seq: int) -> None:
         victim = parse_killed(record.text)

@@ -42,15 +42,19 @@ SETTLE_SECONDS = 0.25
 UNDECIDED_SECONDS = 20.0
 """A report without its kill line gets this long: dumping the tasks of a thrashing machine takes its time."""
 CGROUP_SECONDS = 3.0
-"""How long a kill without a report waits for the proof of its cgroup."""
+"""How long a kill without a report waits for the proof of its cgroup, from when the observer has read it."""
+OBSERVER_SECONDS = 60.0
+"""How long it waits for the observer, which is far behind on a machine without a CPU to spare."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     """A stored kill whose cgroup is not proved."""
 
     kill: Kill
     since: float
+    observed_since: float | None
+    """When the observer was first seen to have read it."""
     closed: bool
     """Whether its event is."""
 
@@ -178,11 +182,16 @@ class KillRecorder:
 
     def _retry_waiting(self) -> None:
         for waiting in list(self._waiting.values()):
+            if waiting.observed_since is None and self._rate_limited.is_observed(waiting.kill):
+                waiting.observed_since = self._clock()
             if not self._rate_limited.is_open(waiting.kill) or self._overdue(waiting):
                 self._record(waiting.kill, closed=waiting.closed)
 
     def _overdue(self, waiting: _Waiting) -> bool:
-        return self._clock() - waiting.since >= CGROUP_SECONDS
+        now = self._clock()
+        if waiting.observed_since is None:
+            return now - waiting.since >= OBSERVER_SECONDS
+        return now - waiting.observed_since >= CGROUP_SECONDS
 
     def _move_cursor(self) -> None:
         open_seqs = [waiting.kill.first_seq for waiting in self._waiting.values()]
@@ -305,12 +314,10 @@ class KillRecorder:
 
     def _wait(self, kill: Kill, *, kill_id: str, closed: bool) -> bool:
         """Put it on the waiting list; False where it has been there for too long."""
-        known = self._waiting.get(kill_id)
-        waiting = _Waiting(kill, known.since if known else self._clock(), closed)
-        if self._overdue(waiting):
-            return False
-        self._waiting[kill_id] = waiting
-        return True
+        now = self._clock()
+        waiting = self._waiting.setdefault(kill_id, _Waiting(kill, now, None, closed))
+        waiting.kill, waiting.closed = kill, closed
+        return not self._overdue(waiting)
 
     def _note_counters(self) -> None:
         """Store the cgroups' counts when every kill is accounted for: they belong to no later kill."""

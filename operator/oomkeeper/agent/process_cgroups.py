@@ -52,6 +52,11 @@ class ProcessCgroups:
             suspended_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
         self._suspended_ns = suspended_ns
         self._paths: dict[int, str | None] = {}
+        self._looked_up: set[int] = set()
+        """Processes whose path was read from /proc after the last events. Where the next events move one of
+        them, it may have moved before it was read."""
+        self._born: list[int] = []
+        """Processes that the last events made."""
         self._signalled: dict[int, int] = {}
 
     def take(self, events: Sequence[TraceEvent], *, complete_since: int | None) -> list[ChosenVictim]:
@@ -63,6 +68,10 @@ class ProcessCgroups:
         changes = {
             event.pid: at for at, event in enumerate(events) if isinstance(event, CgroupJoined | ProcessMade)
         }
+        if not self._looked_up.isdisjoint(changes):
+            for pid in (*self._looked_up, *self._born):
+                self._paths.pop(pid, None)
+        self._looked_up, self._born = set(), []
         victims = []
         for at, event in enumerate(events):
             if isinstance(event, CgroupJoined):
@@ -71,6 +80,7 @@ class ProcessCgroups:
                     self._put(event.pid, None if cut else os.fsdecode(event.path))
             elif isinstance(event, ProcessMade):
                 self._put(event.pid, self._birthplace(event, at=at, changes=changes))
+                self._born.append(event.pid)
             elif isinstance(event, SignalSent):
                 self._signalled[event.pid] = event.by_pid
                 drop_oldest(self._signalled, most=64)
@@ -102,8 +112,12 @@ class ProcessCgroups:
         started_ns = _started_ns(proc)
         if path is None or started_ns is None or started_ns > made.time_ns + self._suspended_ns:
             return None
-        # On v1 an exiting task reports the root.
-        return None if path == "/" and self._hierarchy.version == 1 else path
+        if path == "/" and self._hierarchy.version == 1:
+            path = None  # an exiting task reports the root
+        # Kept: to read three files for each fork of a busy shell takes longer than the shell.
+        self._put(process, path)
+        self._looked_up.add(process)
+        return path
 
 
 def _process_of(proc: Path) -> int | None:

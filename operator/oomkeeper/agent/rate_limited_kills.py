@@ -51,6 +51,10 @@ class RateLimitedKills:
         """Return whether the cgroup of a kill is not known and may still be found."""
         return _lacks_cgroup(kill) and self._observer.place(kill.kill_seqs[0]) is None
 
+    def is_observed(self, kill: Kill) -> bool:
+        """Return whether what can be observed of an open kill has been observed."""
+        return self._observer.has_read(kill.kill_seqs[0])
+
     def complete(self, kill: Kill, *, kill_id: str, stored: RecordedKill | None) -> tuple[Kill, str | None]:
         """Return the kill with its cgroups and limit, and a sentence on how they were found; as it was, and
         None, where they are not known. `stored` is the record that an earlier look at the kill left."""

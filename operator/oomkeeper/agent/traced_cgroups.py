@@ -51,7 +51,8 @@ class TracedCgroups:
         it; None where the events do not tell. Each call stands for one kill of this pid, in the log's order.
         Raises OSError and TraceFormatError."""
         with self._lock:
-            self._drain()
+            if pid not in self._victims:
+                self._drain()
             chosen = self._victims.get(pid)
             if not chosen:
                 return None

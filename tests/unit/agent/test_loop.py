@@ -6,6 +6,7 @@ import pytest
 
 from oomkeeper.agent.desired import Desired
 from oomkeeper.agent.enforcement import ABSENT_SECONDS, ENFORCE_SECONDS
+from oomkeeper.agent.kill_recorder import OBSERVER_SECONDS
 from oomkeeper.agent.log_follower import REOPEN_SECONDS
 from oomkeeper.agent.messages import (
     DesiredChanged,
@@ -166,3 +167,39 @@ def test_log_record_without_a_kill_moves_the_cursor_and_is_not_reported(node: Lo
     node.loop.step()
     assert len(node.listener.views) == reported + 1
     assert node.view.account.recorded == 1
+
+
+class _Traced:
+    """Proves the cgroup of every kill."""
+
+    def of_victim(self, _: int) -> str:
+        return "/job"
+
+    def forget_unclaimed(self, *, now_ns: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("seconds_behind", [1, 30])
+def test_kill_without_a_report_waits_for_an_observer_that_is_behind(
+    node: LoopHarness, seconds_behind: int
+) -> None:
+    """On a machine whose CPUs are all taken, the thread that proves cgroups may come late."""
+    recorder = node.loop._recorder
+    recorder.observed = True
+    recorder.observer.traced = _Traced()  # type: ignore[assignment]
+    node.log.append("Memory cgroup out of memory: Killed process 9 (tail) total-vm:6kB, anon-rss:4kB")
+    node.log.kills += 1
+    node.pass_seconds(seconds_behind)
+    recorder.observer.step(node.log.records)
+    node.pass_seconds(2)
+    assert node.subjects == {"/job": 1}
+
+
+def test_kill_without_a_report_is_counted_although_its_observer_never_comes(node: LoopHarness) -> None:
+    node.loop._recorder.observed = True
+    node.log.append("Memory cgroup out of memory: Killed process 9 (tail) total-vm:6kB, anon-rss:4kB")
+    node.log.kills += 1
+    node.pass_seconds(OBSERVER_SECONDS)
+    assert node.subjects == {}
+    node.pass_seconds(3)
+    assert node.subjects == {"/": 1}

@@ -134,6 +134,37 @@ def test_parent_that_moved_after_the_fork_tells_nothing(machine: Machine, moved:
     assert machine.victims() == [(7, None)]
 
 
+def test_parent_is_looked_up_once_however_many_children_it_makes(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell that forks a thousand times a second must not keep the agent from the kills."""
+    machine.process(PARENT, "/a")
+    looked_up: list[int] = []
+    path_of = machine.cgroups._namespace.path_of
+    monkeypatch.setattr(
+        machine.cgroups._namespace, "path_of", lambda pid: (looked_up.append(pid), path_of(pid))[1]
+    )
+    for _ in range(3):
+        for child in range(100, 200):
+            machine.forks(PARENT, child)
+        machine.oom_kills(150)
+        assert machine.victims() == [(150, "/a")]
+    assert looked_up == [PARENT]
+
+
+def test_parent_that_moved_while_it_was_looked_up_tells_nothing(machine: Machine) -> None:
+    """The next reading of the ring buffer has a fork and then the move, which /proc showed already."""
+    machine.process(PARENT, "/new")
+    machine.forks(PARENT, 7)
+    machine.victims()
+    machine.forks(PARENT, 8)
+    machine.joins(PARENT, "/new")
+    machine.forks(PARENT, 9)
+    for child in (7, 8, 9):
+        machine.oom_kills(child)
+    assert machine.victims() == [(7, None), (8, None), (9, "/new")]
+
+
 def test_process_that_got_the_parents_pid_tells_nothing(machine: Machine) -> None:
     machine.forks(PARENT, 7)
     machine.process(PARENT, "/b", started_ns=machine.now + 10 * TICK_NS)
