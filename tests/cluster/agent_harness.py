@@ -74,7 +74,7 @@ class Agent:
         """SIGTERM, and the exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     def forget(self) -> None:
         """Lose the state, as a node does whose disk is new."""
@@ -95,7 +95,7 @@ class Agent:
 def install(plane: ControlPlane) -> Harness:
     """The custom resources and the operator's namespace."""
     plane.kubectl("apply", "-f", str(ROOT / "crds"))
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     namespace(plane, OPERATOR_NAMESPACE)
     return Harness(plane=plane)
 

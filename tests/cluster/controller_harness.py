@@ -353,7 +353,7 @@ class Controller:
         """SIGTERM, and the exit code. Raises ValueError for a log line that cannot be parsed."""
         assert self._process is not None
         self._process.terminate()
-        code = self._process.wait(30)
+        code = self._process.wait(60)
         parse_log(self.log)
         return code
 
@@ -380,9 +380,7 @@ class Line:
     def cut(self) -> None:
         """Every connection breaks, and each new one too."""
         self._up = False
-        for end in list(self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self._break()
 
     def mend(self) -> None:
         self._up = True
@@ -390,6 +388,11 @@ class Line:
     def close(self) -> None:
         self.cut()
         self._listener.close()
+
+    def _break(self) -> None:
+        for end in list(self._open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -402,6 +405,8 @@ class Line:
                 continue
             far = socket.create_connection(("127.0.0.1", self._target))
             self._open |= {near, far}
+            if not self._up:  # cut in the meantime
+                self._break()
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 
@@ -428,7 +433,7 @@ def harness(testbed_say: Say) -> Iterator[Harness]:
         return
     with run_control_plane(say=testbed_say) as plane:
         plane.kubectl("apply", "-f", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         _shared.append(Harness(plane=plane))
         yield _shared[0]
         _shared.clear()
