@@ -17,7 +17,7 @@ from tests.loglines import parse_log
 from tests.testbed import ControlPlane
 from tests.waiting import eventually
 
-from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json
+from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json, served
 
 BUSYBOX = "oomkeeper.local/busybox:1"
 OPERATOR_NAMESPACE = "oomkeeper-system"
@@ -97,7 +97,9 @@ def install(plane: ControlPlane) -> Harness:
     plane.kubectl("apply", "-f", str(ROOT / "crds"))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     namespace(plane, OPERATOR_NAMESPACE)
-    return Harness(plane=plane)
+    harness = Harness(plane=plane)
+    eventually(lambda: served(harness))
+    return harness
 
 
 def namespace(plane: ControlPlane, name: str) -> str:

@@ -29,6 +29,7 @@ from tests.loglines import parse_log
 from tests.testbed import ControlPlane
 from tests.testbed import control_plane as run_control_plane
 from tests.testbed.cache import Say
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 OOM = "/apis/oomkeeper.dev/v1alpha1"
@@ -306,6 +307,12 @@ class Harness:
         ]
 
 
+def served(harness: Harness) -> bool:
+    """A CRD is Established a moment before its paths answer."""
+    kinds = ("oompolicies", "oomnodes", "oomreports", "oomincidents")
+    return all(harness.find(f"{OOM}/{kind}") is not None for kind in kinds)
+
+
 def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -435,6 +442,7 @@ def harness(testbed_say: Say) -> Iterator[Harness]:
         plane.kubectl("apply", "-f", str(ROOT / "crds"))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         _shared.append(Harness(plane=plane))
+        eventually(lambda: served(_shared[0]))
         yield _shared[0]
         _shared.clear()
 

@@ -26,6 +26,7 @@ from .controller_harness import (
     Line,
     controller,
     harness,
+    served,
 )
 
 __all__ = ["controller", "harness"]
@@ -276,12 +277,6 @@ def test_custom_resources_may_be_created_late_and_recreated(harness: Harness, tm
         harness.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         eventually(lambda: served(harness))
         harness.wipe()
-
-
-def served(harness: Harness) -> bool:
-    """A CRD is Established a moment before its paths answer."""
-    kinds = ("oompolicies", "oomnodes", "oomreports", "oomincidents")
-    return all(harness.find(f"{OOM}/{kind}") is not None for kind in kinds)
 
 
 def test_health_endpoint_answers_without_logging_each_probe(harness: Harness, tmp_path: Path) -> None:
