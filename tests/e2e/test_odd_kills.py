@@ -36,10 +36,11 @@ def test_crash_loop_is_one_incident_with_increasing_count(
     eventually(lambda: not cluster.core.list_namespaced_pod(space).items)
 
     # The count of a last kill is published some seconds later, and an Event is written at most once a minute.
-    def counted() -> tuple[Json, list[Json]] | None:
+    def counted() -> tuple[Json, list[Json]]:
         last = cluster.only_incident(space)
         found = [e for e in cluster.events(space, of=name) if e["count"] == last["status"]["count"]]
-        return (last, found) if found else None
+        assert found, last["status"]["count"]
+        return last, found
 
     last, [event] = eventually(counted, seconds=150)
     assert event["reason"] == "OOMKilled"
@@ -187,12 +188,13 @@ def test_kills_in_another_cluster_on_the_same_kernel_are_ignored(
     known = {one["metadata"]["uid"] for one in cluster.incidents()}
     await_reports(2)
 
-    def killed() -> str | None:
+    def killed() -> str:
         stranger = json.loads(neighbour.kubectl("get", "pod", "stranger", "-o", "json"))
         ended = container_status(stranger, "app")["state"]["terminated"]
         # On a busy machine containerd may miss an OOM event of cgroup v1, and kubelet says Error, 137.
         assert ended["reason"] in ("OOMKilled", "Error")
-        return stranger["metadata"]["uid"] if ended["exitCode"] == 137 else None
+        assert ended["exitCode"] == 137
+        return str(stranger["metadata"]["uid"])
 
     neighbour.kubectl("apply", "-f", "-", input=json.dumps(pod("stranger", container("app", EAT))))
     try:
