@@ -17,7 +17,7 @@ from tests.loglines import parse_log
 from tests.testbed import ControlPlane
 from tests.waiting import eventually
 
-from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json
+from .controller_harness import OOM, OOM_NODES, ROOT, Harness, Json, served
 
 BUSYBOX = "oomkeeper.local/busybox:1"
 OPERATOR_NAMESPACE = "oomkeeper-system"
@@ -74,7 +74,7 @@ class Agent:
         """SIGTERM, and the exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     def forget(self) -> None:
         """Lose the state, as a node does whose disk is new."""
@@ -95,9 +95,11 @@ class Agent:
 def install(plane: ControlPlane) -> Harness:
     """The custom resources and the operator's namespace."""
     plane.kubectl("apply", "-f", str(ROOT / "crds"))
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     namespace(plane, OPERATOR_NAMESPACE)
-    return Harness(plane=plane)
+    harness = Harness(plane=plane)
+    eventually(lambda: served(harness))
+    return harness
 
 
 def namespace(plane: ControlPlane, name: str) -> str:

@@ -29,6 +29,7 @@ from tests.loglines import parse_log
 from tests.testbed import ControlPlane
 from tests.testbed import control_plane as run_control_plane
 from tests.testbed.cache import Say
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 OOM = "/apis/oomkeeper.dev/v1alpha1"
@@ -306,6 +307,12 @@ class Harness:
         ]
 
 
+def served(harness: Harness) -> bool:
+    """A CRD is Established a moment before its paths answer."""
+    kinds = ("oompolicies", "oomnodes", "oomreports", "oomincidents")
+    return all(harness.find(f"{OOM}/{kind}") is not None for kind in kinds)
+
+
 def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -353,7 +360,7 @@ class Controller:
         """SIGTERM, and the exit code. Raises ValueError for a log line that cannot be parsed."""
         assert self._process is not None
         self._process.terminate()
-        code = self._process.wait(30)
+        code = self._process.wait(60)
         parse_log(self.log)
         return code
 
@@ -380,9 +387,7 @@ class Line:
     def cut(self) -> None:
         """Every connection breaks, and each new one too."""
         self._up = False
-        for end in list(self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self._break()
 
     def mend(self) -> None:
         self._up = True
@@ -390,6 +395,11 @@ class Line:
     def close(self) -> None:
         self.cut()
         self._listener.close()
+
+    def _break(self) -> None:
+        for end in list(self._open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -402,6 +412,8 @@ class Line:
                 continue
             far = socket.create_connection(("127.0.0.1", self._target))
             self._open |= {near, far}
+            if not self._up:  # cut in the meantime
+                self._break()
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 
@@ -428,8 +440,9 @@ def harness(testbed_say: Say) -> Iterator[Harness]:
         return
     with run_control_plane(say=testbed_say) as plane:
         plane.kubectl("apply", "-f", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         _shared.append(Harness(plane=plane))
+        eventually(lambda: served(_shared[0]))
         yield _shared[0]
         _shared.clear()
 

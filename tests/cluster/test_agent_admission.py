@@ -107,8 +107,9 @@ def confined(chart: ChartHarness) -> ChartHarness:
         chart.harness.apply(f"{OOM_NODES}/{node}", head | {"spec": {}})
         admin.incident(f"on-{node}", node=node)
     agent = Writer(chart, chart.kubeconfig("agent", node="node-a"))
-    # A new policy takes a moment to be compiled.
-    eventually(lambda: _forbidden(lambda: agent.node_status("node-b")))
+    # A new role takes a moment to be known, and a new policy to be compiled.
+    eventually(lambda: not _forbidden(lambda: agent.node_status("node-a")))
+    eventually(lambda: "may not write for node" in _forbidden(lambda: agent.node_status("node-b")))
     return chart
 
 

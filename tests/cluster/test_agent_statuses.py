@@ -212,6 +212,10 @@ def test_invalid_stored_spec_sets_a_condition_and_changes_nothing(harness: Harne
         eventually(lambda: condition(harness, agent, "Degraded")[0] == "False")
     finally:
         harness.merge(path, {"spec": {"sysctls": None, "oomScoreAdjustments": None}})
-        current = harness.get(crd)
-        current["spec"] = original["spec"]
-        harness.request("PUT", crd, current)
+
+        def restore() -> Json:
+            current = harness.get(crd)
+            current["spec"] = original["spec"]
+            return harness.request("PUT", crd, current)
+
+        eventually(restore)  # the API server may write its status in between

@@ -134,8 +134,8 @@ def test_controller_runs_unprivileged_on_a_read_only_file_system(renderer: Helm)
 
 
 def test_install_creates_custom_resources_and_cluster_report(chart: ChartHarness) -> None:
-    served = chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()
-    assert len(served) == 4
+    # A new kind is served a moment before it is listed.
+    eventually(lambda: len(chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()) == 4)
     report = chart.harness.get(f"{REPORTS}/cluster")
     assert (report["spec"]["window"], report["spec"]["top"]) == ("24h", 10)
 
@@ -186,16 +186,18 @@ def test_controller_uses_exactly_its_granted_permissions(chart: ChartHarness, tm
         harness.kill("just-now", node="here")
         eventually(harness.events)
         harness.kill("just-now", node="here", count=2)
-        eventually(lambda: [event["count"] for event in harness.events()] == [2])
+        # An Event is written at most once a minute.
+        eventually(lambda: [event["count"] for event in harness.events()] == [2], seconds=120)
         # Without a garbage collector here, the controller itself removes the OOMNode of a node that is gone.
         harness.delete(f"{NODES}/here")
         eventually(lambda: harness.find(f"{OOM_NODES}/here") is None)
     finally:
         controller.end()
         harness.delete(f"{POLICIES}/all")
+    # A request is in the audit log a moment after its answer.
+    eventually(lambda: chart.used("controller") == chart.granted("controller"))
     assert chart.refused("controller") == []
     assert "Traceback" not in controller.log
-    assert chart.used("controller") == chart.granted("controller")
 
 
 @pytest.mark.kernel
@@ -241,8 +243,8 @@ def test_agent_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_pat
     finally:
         agent.end()
     # The other tests have tried what is forbidden, as another node.
-    assert "403" not in agent.log
-    assert chart.used("agent") == chart.granted("agent")
+    assert ": 403 " not in agent.log
+    eventually(lambda: chart.used("agent") == chart.granted("agent"))
 
 
 def _owned_pod_ends_oom_killed(

@@ -58,7 +58,7 @@ def start(chart: ChartHarness, module: str, account: str, *arguments: str) -> su
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     return process.returncode, output
 
 
@@ -70,7 +70,7 @@ def test_uninstall_suspends_policies_and_waits_for_every_agent(chart: ChartHarne
     for node in ("n1", "n2"):
         eventually(lambda node=node: harness.sysctls(node))
         harness.answer(node)
-    hook = start(chart, "uninstall", "uninstall", "--timeout=50")
+    hook = start(chart, "uninstall", "uninstall", "--timeout=120")
     for node in ("n1", "n2"):
         eventually(lambda node=node: not harness.sysctls(node))
         assert hook.poll() is None  # it waits for the agents
@@ -83,8 +83,8 @@ def test_uninstall_suspends_policies_and_waits_for_every_agent(chart: ChartHarne
     assert dumps["spec"]["suspend"] is True
     assert dumps["metadata"]["annotations"]["oomkeeper.dev/suspended-by"] == "uninstall"
     assert "annotations" not in harness.get(f"{POLICIES}/paused")["metadata"]
+    eventually(lambda: chart.used("uninstall") == chart.granted("uninstall"))
     assert chart.refused("uninstall") == []
-    assert chart.used("uninstall") == chart.granted("uninstall")
 
 
 @pytest.mark.usefixtures("controller")
@@ -93,9 +93,9 @@ def test_uninstall_lists_what_is_not_restored_and_does_not_fail(chart: ChartHarn
     harness.policy("dumps", sysctls={"vm.oom_dump_tasks": 1})
     eventually(lambda: harness.sysctls("n1") and harness.sysctls("n2"))
     harness.answer("n1")
-    code, output = finish(start(chart, "uninstall", "uninstall", "--timeout=15"))
+    code, output = finish(start(chart, "uninstall", "uninstall", "--timeout=30"))
     assert code == 0
-    assert "not restored on 1 nodes within 15 s" in output
+    assert "not restored on 1 nodes within 30 s" in output
     assert "n1: the agent has not confirmed the release of vm.oom_dump_tasks=1" in output
     assert "n2" not in output  # its agent never applied anything
 
@@ -106,12 +106,12 @@ def test_selftest_names_nodes_without_an_agent(chart: ChartHarness) -> None:
     eventually(lambda: harness.find(f"{OOM_NODES}/n1") and harness.find(f"{OOM_NODES}/n2"))
     eventually(lambda: harness.status(f"{REPORTS}/cluster").get("refreshTime"))
     harness.answer("n1")
-    code, output = finish(start(chart, "selftest", "test", "--timeout=2", "--report=cluster"))
+    code, output = finish(start(chart, "selftest", "test", "--timeout=10", "--report=cluster"))
     assert (code, output) == (1, "n2: no agent has reported\n")
     harness.answer("n2")
-    code, output = finish(start(chart, "selftest", "test", "--timeout=20", "--report=cluster"))
+    code, output = finish(start(chart, "selftest", "test", "--timeout=60", "--report=cluster"))
     assert (code, output) == (0, "every agent reports, and the controller works\n")
-    assert chart.used("test") == chart.granted("test")
+    eventually(lambda: chart.used("test") == chart.granted("test"))
 
 
 def test_notes_tell_which_policies_exist(chart: ChartHarness) -> None:

@@ -22,6 +22,7 @@ from tests.testbed import ControlPlane
 from tests.unit.api.cases import BAD, PLAIN, RANGES, Bad
 from tests.unit.api.objects import FULL, HOST_INCIDENT, INCIDENT, NODE, POLICY, REPORT
 from tests.unit.api.random_specs import random_spec
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -109,6 +110,9 @@ def api(control_plane: ControlPlane) -> Iterator[Api]:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     control_plane.kubectl("apply", "-f", "-", input=json.dumps(namespace))
     api = Api(control_plane)
+    # They are Established a moment before their paths answer.
+    for resource in RESOURCES.values():
+        eventually(lambda path=f"{API}/{resource.plural}": api.call("GET", path), also=(RefusedError,))
     yield api
     api.close()
 

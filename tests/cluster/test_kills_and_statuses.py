@@ -15,7 +15,7 @@ from tests.testbed import ControlPlane
 
 from .agent_harness import MIB, Agent, incidents, install, namespace, only_incident, running
 from .controller_harness import Harness, Json
-from .test_agent_statuses import now
+from .test_agent_statuses import ended, now
 
 _reason = why_not()
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(_reason is not None, reason=_reason or "")]
@@ -124,9 +124,22 @@ def test_kill_that_ends_both_containers_is_one_incident_of_the_pod(harness: Harn
     assert len(incidents(harness, pod.space)) == 1
 
 
-def test_pods_cgroup_that_lags_behind_a_resize_is_named(harness: Harness, pod: RunningPod) -> None:
+def await_agent(harness: Harness, agent: Agent) -> None:
+    """Wait until the agent knows all pods as they are now: it learns of them in the order of the changes."""
+    space = namespace(harness.plane, f"mark-{agent.node}")
+    spec = {"nodeName": agent.node, "containers": [container("app", LIMIT)]}
+    obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mark"}, "spec": spec}
+    mark = harness.request("POST", f"/api/v1/namespaces/{space}/pods", obj)
+    ended(harness, mark, reason="OOMKilled", container_id="containerd://" + "ef" * 32)
+    only_incident(harness, space, visibility="ReportedOnly")
+
+
+def test_pods_cgroup_that_lags_behind_a_resize_is_named(
+    harness: Harness, agent: Agent, pod: RunningPod
+) -> None:
     pod.resize(40)
     pod.report(*IDS, limit_mib=40)
+    await_agent(harness, agent)
     pod.kill_in(pod.cgroup.child(IDS["app"]))
     one = only_incident(harness, pod.space)
     evidence = one["status"]["evidence"]

@@ -44,7 +44,7 @@ def test_incident_of_a_missing_namespace_is_dropped_and_the_next_one_published(
         publisher.wake()
         eventually(lambda: not store.unpublished())
     finally:
-        publisher.stop(within_seconds=10)
+        publisher.stop(within_seconds=60)
         client.close()
         store.close()
     assert only_incident(harness, living)["status"]["count"] == 1
@@ -64,7 +64,7 @@ def test_publisher_that_ends_writes_what_waited_for_its_interval(harness: Harnes
             if count == 1:
                 eventually(lambda: not store.unpublished())
     finally:
-        publisher.stop(within_seconds=10)
+        publisher.stop(within_seconds=60)
         client.close()
     assert not store.unpublished()
     store.close()

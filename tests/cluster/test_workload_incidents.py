@@ -62,9 +62,12 @@ def test_job_with_retries_is_one_incident(native_node: NativeNode, harness: Harn
         },
     }
     create(native_node, space, job)
-    eventually(lambda: counted(harness, space) >= 3, seconds=90)
-    pods = {kill["pod"] for one in incidents(harness, space) for kill in one["status"]["kills"]}
-    assert len(pods) >= 3
+
+    def pods_with_kills() -> set[str]:
+        return {kill["pod"] for one in incidents(harness, space) for kill in one["status"]["kills"]}
+
+    eventually(lambda: counted(harness, space) >= 3, seconds=120)
+    eventually(lambda: len(pods_with_kills()) >= 3)
     subjects = {
         (one["spec"]["workload"]["kind"], one["spec"]["workload"]["name"])
         for one in incidents(harness, space)

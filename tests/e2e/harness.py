@@ -146,8 +146,9 @@ class Cluster:
         return str(ready[0])
 
     def in_agent(self, node: str, *command: str) -> str:
-        """Run a program in the agent's container."""
-        return self.kubectl("exec", f"--namespace={NAMESPACE}", self.agent_pod(node), "--", *command)
+        """Run a program in the agent's container, once it is ready: under load a probe of it may fail."""
+        pod = eventually(lambda: self.agent_pod(node))
+        return self.kubectl("exec", f"--namespace={NAMESPACE}", pod, "--", *command)
 
     def value(self, node: str, key: str) -> int:
         """Return a sysctl in force on a node, read without oomkeeper's code."""

@@ -20,6 +20,12 @@ def adjs(cluster: Cluster, namespace: str, name: str) -> set[str]:
     )
 
 
+def totals(cluster: Cluster, policy: str) -> tuple[int, int]:
+    """Pods that its one entry names, and processes that were not adjusted."""
+    [total] = cluster.get("oompolicies", policy)["status"]["oomScoreAdjustments"]
+    return total["pods"], total["failed"]
+
+
 def labelled(name: str, labels: dict[str, str]) -> dict[str, Any]:
     made = pod(name, container("app", REST))
     made["metadata"]["labels"] = labels
@@ -45,8 +51,8 @@ def test_batch_pods_get_the_value_on_every_node_while_the_policy_exists(
             )
             eventually(lambda: adjs(cluster, space, "late") == {"1000"})
             assert adjs(cluster, space, "other") == found["other"]
+            # The policy has been in sync since the first pod; its totals follow the agents' later words.
+            eventually(lambda: totals(cluster, name) == (2, 0))
             eventually(lambda: cluster.conditions("oompolicies", name)["Ready"] == ("True", "InSync"))
-            [total] = cluster.get("oompolicies", name)["status"]["oomScoreAdjustments"]
-            assert (total["pods"], total["failed"]) == (2, 0)
         eventually(lambda: adjs(cluster, space, "early") == found["early"])
         eventually(lambda: adjs(cluster, space, "late") == found["early"])

@@ -51,13 +51,13 @@ def blamed(cluster: Cluster, namespace: str, name: str) -> Json:
         one = cluster.only_incident(namespace)
         return one if last_kill(one) else {}
 
-    one = eventually(published, seconds=90)
+    one = eventually(published, seconds=120)
     assert last_kill(one)["pod"] == name
     return one
 
 
 def restarts(cluster: Cluster, node: str) -> int:
-    made = cluster.pod("oomkeeper-system", cluster.agent_pod(node))
+    made = cluster.pod("oomkeeper-system", eventually(lambda: cluster.agent_pod(node)))
     return int(container_status(made, "agent")["restartCount"])
 
 
@@ -80,14 +80,15 @@ def test_pod_that_poses_as_kubelet_neither_blocks_the_agent_nor_is_believed(
         "zero": "--config=/dev/zero",
         "protects": "--protect-kernel-defaults=true",
     }
-    genuine = cluster.oomnode(node)["status"]["kubelet"]
+    # An agent that has just started tells kubelet's version first.
+    genuine = eventually(lambda: (k := cluster.oomnode(node)["status"]["kubelet"])["configFile"] and k)
     assert genuine["configFile"].startswith("/var/lib/kubelet")
     for name, flags in scripts.items():
         cluster.apply(on(node, pod(name, container("app", f"{POSE} {flags}"))), namespace=space)
     for name in scripts:
         eventually(lambda name=name: running(cluster, space, name))
-        comm = cluster.kubectl("exec", f"--namespace={space}", name, "--", "cat", "/proc/1/comm")
-        assert comm.strip() == "kubelet"
+        read = ("exec", f"--namespace={space}", name, "--", "cat", "/proc/1/comm")
+        eventually(lambda read=read: cluster.kubectl(*read).strip() == "kubelet")
     # A new agent searches at once; the one that runs, once a minute.
     old = cluster.agent_pod(node)
     cluster.kubectl("delete", "pod", "--namespace=oomkeeper-system", old, "--wait=true")
@@ -193,7 +194,7 @@ def test_many_cgroups_below_a_container_do_not_stop_the_agent(
         on(node, pod("many", container("app", script, limit="256Mi", **PRIVILEGED))), namespace=space
     )
     done = ("exec", f"--namespace={space}", "many", "--", "ls", "/tmp/done")
-    eventually(lambda: cluster.kubectl(*done), seconds=90)
+    eventually(lambda: cluster.kubectl(*done), seconds=120)
     await_reports(1)
     cluster.apply(on(node, pod("hungry", container("app", EAT))), namespace=space)
     blamed(cluster, space, "hungry")

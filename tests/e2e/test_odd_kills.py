@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -28,21 +29,25 @@ def test_crash_loop_is_one_incident_with_increasing_count(
     await_reports(3)
     cluster.apply(deployment("leaky", container("app", EAT)), namespace=space)
     # kubelet waits 10 s, then 20 s between two starts.
-    one = eventually(lambda: (i := cluster.only_incident(space))["status"]["count"] >= 3 and i, seconds=90)
+    one = eventually(lambda: (i := cluster.only_incident(space))["status"]["count"] >= 3 and i, seconds=150)
     assert one["spec"]["workload"] == {"kind": "Deployment", "name": "leaky"}
     name = last_kill(one)["pod"]
     cluster.kubectl("scale", "deployment/leaky", "--replicas=0", f"--namespace={space}")
     eventually(lambda: not cluster.core.list_namespaced_pod(space).items)
-    last = cluster.only_incident(space)
+
+    # The count of a last kill is published some seconds later, and an Event is written at most once a minute.
+    def counted() -> tuple[Json, list[Json]]:
+        last = cluster.only_incident(space)
+        found = [e for e in cluster.events(space, of=name) if e["count"] == last["status"]["count"]]
+        assert found, last["status"]["count"]
+        return last, found
+
+    last, [event] = eventually(counted, seconds=150)
+    assert event["reason"] == "OOMKilled"
     assert last["metadata"]["uid"] == one["metadata"]["uid"]
     status = last["status"]
     assert len({kill["id"] for kill in status["kills"]}) == min(status["count"], 10)
     assert sum(hour["kills"] for hour in status["history"]) == status["count"]
-    [event] = eventually(
-        lambda: [e for e in cluster.events(space, of=name) if e["count"] == status["count"]],
-        seconds=90,  # an Event is written at most once a minute
-    )
-    assert event["reason"] == "OOMKilled"
 
 
 def test_static_pod_is_identified_by_its_mirror_pod(
@@ -57,7 +62,7 @@ def test_static_pod_is_identified_by_its_mirror_pod(
     await_reports(2)
     kind.write_in_node(node, path, yaml.safe_dump(manifest))
     try:
-        one = eventually(lambda: cluster.only_incident(space, visibility="Invisible"), seconds=90)
+        one = eventually(lambda: cluster.only_incident(space, visibility="Invisible"), seconds=120)
         assert last_kill(one)["pod"] == f"{name}-{node}"
         assert one["spec"]["workload"] == {"kind": "Pod", "name": f"{name}-{node}"}
         assert (one["spec"]["container"], one["spec"]["nodeName"]) == ("app", node)
@@ -106,7 +111,7 @@ def test_best_effort_pod_is_killed_at_qos_class_limit(
     with best_effort_limit(kind, node, above=64 * MIB) as limit:
         cluster.kubectl("exec", f"--namespace={space}", "best-effort", "--", "touch", "/tmp/go")
         one = eventually(
-            lambda: (i := cluster.only_incident(space))["status"].get("visibility") and i, seconds=60
+            lambda: (i := cluster.only_incident(space))["status"].get("visibility") and i, seconds=120
         )
     ended = cluster.pod(space, "best-effort")
     assert ended["status"]["qosClass"] == "BestEffort"
@@ -175,31 +180,30 @@ def neighbour(cluster: Cluster, say: Say) -> Iterator[KindCluster]:
 def test_kills_in_another_cluster_on_the_same_kernel_are_ignored(
     cluster: Cluster, neighbour: KindCluster, await_reports: Await
 ) -> None:
-    before = {node: cluster.account(node)["recorded"] for node in cluster.nodes}
+    # A cluster that was made a moment ago may keep the machine busy.
+    before = {
+        node: eventually(lambda node=node: cluster.closed_account(node), seconds=120)["recorded"]
+        for node in cluster.nodes
+    }
     known = {one["metadata"]["uid"] for one in cluster.incidents()}
     await_reports(2)
-    import json
+
+    def killed() -> str:
+        stranger = json.loads(neighbour.kubectl("get", "pod", "stranger", "-o", "json"))
+        ended = container_status(stranger, "app")["state"]["terminated"]
+        # On a busy machine containerd may miss an OOM event of cgroup v1, and kubelet says Error, 137.
+        assert ended["reason"] in ("OOMKilled", "Error")
+        assert ended["exitCode"] == 137
+        return str(stranger["metadata"]["uid"])
 
     neighbour.kubectl("apply", "-f", "-", input=json.dumps(pod("stranger", container("app", EAT))))
     try:
-        uid = eventually(
-            lambda: (
-                neighbour.kubectl(
-                    "get",
-                    "pod",
-                    "stranger",
-                    "-o",
-                    "jsonpath={.status.containerStatuses[0].state.terminated.reason}",
-                )
-                == "OOMKilled"
-                and neighbour.kubectl("get", "pod", "stranger", "-o", "jsonpath={.metadata.uid}")
-            )
-        )
+        uid = eventually(killed, seconds=180)
     finally:
         neighbour.kubectl("delete", "pod", "stranger", "--grace-period=0", "--force")
     # The kernel is the same: every account has the kill, and it closes.
     for node in cluster.nodes:
-        eventually(lambda node=node: cluster.closed_account(node)["recorded"] > before[node])
+        eventually(lambda node=node: cluster.closed_account(node)["recorded"] > before[node], seconds=120)
     fresh = [one for one in cluster.incidents() if one["metadata"]["uid"] not in known]
     assert [one for one in fresh if uid in str(one) or uid.replace("-", "_") in str(one)] == []
     assert kills([one for one in fresh if "neighbour" in str(one)]) == 0

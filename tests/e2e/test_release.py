@@ -41,11 +41,11 @@ def test_upgrade_with_changed_values_is_rolled_out(
 ) -> None:
     kind = cluster.need_nodes()
     values = ("--set", "agent.logLevel=debug", "--set", "report.window=48h")
-    options = ("--namespace", NAMESPACE, "--reset-then-reuse-values", "--wait", "--timeout", "120s")
+    options = ("--namespace", NAMESPACE, "--reset-then-reuse-values", "--wait", "--timeout", "300s")
     before = {node: cluster.agent_pod(node) for node in cluster.nodes}
     kind.helm("upgrade", RELEASE, CHART, *options, *values)
     for node in cluster.nodes:
-        assert eventually(lambda node=node: cluster.agent_pod(node)) != before[node]
+        eventually(lambda node=node: cluster.agent_pod(node) != before[node])
     assert cluster.get("oomreports", "cluster")["spec"]["window"] == "48h"
     await_reports(2)
     cluster.apply(pod("after", container("app", EAT)), namespace=space)
@@ -66,7 +66,7 @@ def _left(cluster: Cluster) -> list[str]:
 
 def test_helm_test_passes(cluster: Cluster) -> None:
     output = cluster.need_nodes().helm(
-        "test", RELEASE, "--namespace", NAMESPACE, "--logs", "--timeout", "120s"
+        "test", RELEASE, "--namespace", NAMESPACE, "--logs", "--timeout", "300s"
     )
     assert "every agent reports, and the controller works" in output
 
@@ -79,12 +79,12 @@ def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, reinstall: Callab
     original = cluster.value(node, RESERVE)
     cluster.apply(reserve_policy(original + 4096))
     eventually(lambda: cluster.value(node, RESERVE) == original + 4096)
-    output = kind.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "120s")
+    output = kind.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "300s")
     assert f'release "{RELEASE}" uninstalled' in output
     assert int(kind.exec_in_node(node, ["cat", "/proc/sys/" + RESERVE.replace(".", "/")])) == original
     try:
         # Pods end some time after their owners.
-        eventually(lambda: not _left(cluster))
+        eventually(lambda: not _left(cluster), seconds=180)
         with pytest.raises(ApiException, match="404"):
             cluster.get("oomreports", "cluster")
         # The custom resources, their objects, and each node's state directory stay.
@@ -96,4 +96,4 @@ def test_uninstall_leaves_what_the_docs_list(cluster: Cluster, reinstall: Callab
         cluster.delete("oompolicies", "reserve")
         reinstall()
     for node in cluster.nodes:
-        eventually(lambda node=node: cluster.closed_account(node))
+        eventually(lambda node=node: cluster.closed_account(node), seconds=120)

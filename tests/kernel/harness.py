@@ -204,9 +204,9 @@ class Eater:
 
     @property
     def killed(self) -> bool:
-        """Dead by SIGKILL. A process that lives on is given a moment to die."""
+        """Dead by SIGKILL. A process that still eats is given the time that it takes on a busy machine."""
         try:
-            return self._process.wait(2) == -signal.SIGKILL
+            return self._process.wait(60) == -signal.SIGKILL
         except subprocess.TimeoutExpired:
             return False
 
@@ -274,7 +274,7 @@ class Node:
         """SIGTERM, and the exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     @property
     def running(self) -> bool:

@@ -47,7 +47,7 @@ def test_demo_repeats_a_kill_whose_report_the_kernel_left_out(
                 stop.set()
     finally:
         stop.set()
-        storming.join(30)
+        storming.join(60)
         code = demo.wait(60)
     text = "".join(output)
     assert code == 0, text

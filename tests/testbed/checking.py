@@ -58,7 +58,7 @@ def machine_now() -> Machine:
     )
 
 
-def await_machine(expected: Machine, *, seconds: float = 15) -> None:
+def await_machine(expected: Machine, *, seconds: float = 90) -> None:
     """Wait until the machine is restored: interfaces of a dead network namespace disappear a little later.
 
     Raises AssertionError after `seconds`.

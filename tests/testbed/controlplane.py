@@ -82,7 +82,8 @@ class ControlPlane:
     def requests(self, *, user: str) -> list[Mapping[str, Any]]:
         """The audit events of a user (`system:serviceaccount:NAMESPACE:NAME`) so far, where `audit` was
         asked for."""
-        events = (json.loads(line) for line in (self.folder / AUDIT_LOG).read_text().splitlines())
+        complete = (self.folder / AUDIT_LOG).read_text().rpartition("\n")[0]  # the last may be half written
+        events = (json.loads(line) for line in complete.splitlines())
         return [event for event in events if event["user"]["username"] == user]
 
     def kubeconfig_for(self, *, user: str, token: str) -> Path:

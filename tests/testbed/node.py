@@ -24,7 +24,7 @@ from .plan import Plan
 from .ports import free_ports, own_address
 
 NODE_USER = "kubeconfig-node"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _held_here = threading.Lock()
 
 

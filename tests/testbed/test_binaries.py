@@ -22,6 +22,7 @@ from tests.testbed.cache import drop_old, locked, silent
 from tests.testbed.errors import BuildError
 from tests.testbed.images import image_archive
 from tests.testbed.progress import Progress
+from tests.waiting import eventually
 
 INDEX = """\
 releases:
@@ -170,9 +171,10 @@ def test_waiting_for_a_lock_is_reported(tmp_path: Path) -> None:
         assert said == []
         waiter = threading.Thread(target=_lock, args=(tmp_path / "lock", said))
         waiter.start()
+        eventually(lambda: said == ["waiting: a build"])
         waiter.join(0.3)
         assert waiter.is_alive()
-    waiter.join(5)
+    waiter.join(60)
     assert said == ["waiting: a build", "had it"]
 
 

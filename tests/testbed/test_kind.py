@@ -45,7 +45,7 @@ def run_pod(cluster: KindCluster, name: str, *command: str, node: str) -> None:
         "spec": spec,
     }
     cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
-    cluster.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+    cluster.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=120s")
 
 
 def in_client(cluster: KindCluster, script: str) -> str:
@@ -93,10 +93,10 @@ def test_manifest_on_a_node_becomes_a_static_pod(cluster: KindCluster) -> None:
     }
     path = "/etc/kubernetes/manifests/fixed.json"
     cluster.write_in_node(worker, path, json.dumps(pod))
-    cluster.kubectl("wait", "--for=create", f"pod/fixed-{worker}", "--timeout=60s")
-    cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=condition=Ready", "--timeout=60s")
+    cluster.kubectl("wait", "--for=create", f"pod/fixed-{worker}", "--timeout=120s")
+    cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=condition=Ready", "--timeout=120s")
     cluster.exec_in_node(worker, ["rm", path])
-    cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=delete", "--timeout=60s")
+    cluster.kubectl("wait", f"pod/fixed-{worker}", "--for=delete", "--timeout=120s")
 
 
 def test_restarted_node_has_its_pod_network(cluster: KindCluster) -> None:
@@ -106,8 +106,8 @@ def test_restarted_node_has_its_pod_network(cluster: KindCluster) -> None:
     cluster.start_node(worker)
     assert cluster.exec_in_node(worker, ["cat", "/proc/1/stat"]).split()[21] != boot
     cluster.kubectl("wait", "pod/server", "--for=condition=Ready=false", "--timeout=90s", check=False)
-    cluster.kubectl("wait", f"node/{worker}", "--for=condition=Ready", "--timeout=90s")
-    eventually(lambda: fetched(cluster, service_address(cluster)), seconds=90)
+    cluster.kubectl("wait", f"node/{worker}", "--for=condition=Ready", "--timeout=180s")
+    eventually(lambda: fetched(cluster, service_address(cluster)), seconds=180)
 
 
 def test_running_cluster_is_reused_and_left_running(cluster: KindCluster) -> None:

@@ -123,21 +123,24 @@ def script(path: Path, text: str) -> Path:
 
 
 def test_pull_is_awaited_while_the_registry_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulling, "CONTACT_SECONDS", 2.0)
+    monkeypatch.setattr(pulling, "CONTACT_SECONDS", 5.0)
     puller = script(
-        tmp_path / "p", "echo latest: Pulling from x; sleep 3; test $1 = busybox:1; echo Digest: y"
+        tmp_path / "p", "echo latest: Pulling from x; sleep 6; test $1 = busybox:1; echo Digest: y"
     )
     assert pulling.pull([puller], image="busybox:1", say=lambda _: None)
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
-    [("exec sleep 60", "no answer in 1 s"), ("echo dial tcp: refused; exit 1", "dial tcp: refused")],
+    ("text", "contact_seconds", "reason"),
+    [
+        ("exec sleep 60", 1.0, "no answer in 1 s"),
+        ("echo dial tcp: refused; exit 1", 60.0, "dial tcp: refused"),
+    ],
 )
 def test_pull_without_registry_fails_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, contact_seconds: float, reason: str
 ) -> None:
-    monkeypatch.setattr(pulling, "CONTACT_SECONDS", 1.0)
+    monkeypatch.setattr(pulling, "CONTACT_SECONDS", contact_seconds)
     said: list[str] = []
     assert not pulling.pull([script(tmp_path / "p", text)], image="busybox:1", say=said.append)
     assert said[-1] == f"no registry gives busybox:1: {reason}"

@@ -10,6 +10,7 @@ import pytest
 from tests.testbed import NativeNode, TestbedError, cgroups, native_node
 from tests.testbed.checking import await_machine, machine_now
 from tests.testbed.node import why_not
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.node, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -31,7 +32,7 @@ def test_pod_runs_and_logs_and_exec_work(node: NativeNode) -> None:
     script = "echo hello; sleep 1000"
     node.kubectl("run", "talker", "--image=oomkeeper.local/busybox:1", "--restart=Never", "--", "-c", script)
     node.kubectl("wait", "pod/talker", "--for=condition=Ready", "--timeout=60s")
-    assert node.kubectl("logs", "talker") == "hello\n"
+    eventually(lambda: node.kubectl("logs", "talker") == "hello\n")
     assert node.kubectl("exec", "talker", "--", "hostname") == "talker\n"
 
 

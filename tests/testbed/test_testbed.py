@@ -30,7 +30,7 @@ from pathlib import Path
 from tests.testbed import control_plane
 with control_plane(folder=Path(sys.argv[1])) as cp:
     if sys.argv[2] == "fork" and os.fork() == 0:
-        time.sleep(30)
+        time.sleep(120)
         os._exit(0)
     print(json.dumps({"folder": str(cp.folder), "url": cp.url}), flush=True)
     time.sleep(600)
@@ -51,7 +51,7 @@ def hold_control_plane(runs: Path, how: str = "plain") -> tuple[subprocess.Popen
 
 
 def await_gone(folder: Path, port: int, *, supervisor: int) -> None:
-    eventually(lambda: not of_run(folder) and not is_running(supervisor), seconds=10)
+    eventually(lambda: not of_run(folder) and not is_running(supervisor))
     with socket.socket() as probe:
         # As a server would: connections in TIME_WAIT do not matter, a listening socket does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,8 +94,8 @@ def test_with_controllers_a_namespace_gets_a_service_account_and_can_be_deleted(
     with control_plane(folder=tmp_path, controllers=True) as cp:
         cp.kubectl("create", "namespace", "short-lived")
         account = ("get", "serviceaccount", "default", "-n", "short-lived", "--ignore-not-found")
-        eventually(lambda: cp.kubectl(*account), seconds=20)
-        cp.kubectl("delete", "namespace", "short-lived", "--timeout=30s")
+        eventually(lambda: cp.kubectl(*account))
+        cp.kubectl("delete", "namespace", "short-lived", "--timeout=60s")
 
 
 def test_leaving_the_block_ends_all_processes_and_removes_the_folder(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_next_start_removes_what_a_killed_supervisor_left(tmp_path: Path) -> Non
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
     os.kill(supervisor, signal.SIGKILL)
     try:
-        eventually(lambda: not of_run(folder), seconds=5)  # the kernel ends the supervisor's children
+        eventually(lambda: not of_run(folder))  # the kernel ends the supervisor's children
         assert folder.exists()
         said: list[str] = []
         with control_plane(folder=tmp_path, say=said.append) as cp:
@@ -148,7 +148,7 @@ def kill_etcd_in_use(runs: Path) -> None:
     with control_plane(folder=runs) as cp:
         [etcd] = [pid for pid in of_run(cp.folder) if Path(f"/proc/{pid}/exe").readlink().name == "etcd"]
         os.kill(etcd, signal.SIGKILL)
-        eventually(lambda: not of_run(cp.folder), seconds=5)  # the supervisor ends the rest
+        eventually(lambda: not of_run(cp.folder))  # the supervisor ends the rest
 
 
 def test_component_that_ended_early_is_named_at_the_end(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_guest_ends_with_its_holder(held: tuple[subprocess.Popen[str], Path]) ->
     assert len(emulators(folder)) == 1
     holder.kill()
     holder.wait()
-    eventually(lambda: not folder.exists(), seconds=30)
+    eventually(lambda: not folder.exists(), seconds=90)
     assert of_run(folder) == set()
 
 
@@ -70,7 +70,7 @@ def test_guest_ends_with_its_supervisor(runs: Path, held: tuple[subprocess.Popen
     [emulator] = emulators(folder)
     holder.send_signal(signal.SIGSTOP)  # or it would clean up itself
     os.kill(supervisor_of(folder), signal.SIGKILL)
-    eventually(lambda: not is_running(emulator), seconds=10)
-    eventually(lambda: not of_run(folder), seconds=10)
+    eventually(lambda: not is_running(emulator))
+    eventually(lambda: not of_run(folder))
     sweep(runs, say=lambda _: None)
     assert not folder.exists()

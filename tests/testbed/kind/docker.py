@@ -44,7 +44,7 @@ def find_docker() -> Docker | None:
     if shutil.which("docker") is None:
         return None
     for docker in (Docker(), ours()):
-        if succeeds(["docker", "info"], environment=docker.environment, seconds=10):
+        if succeeds(["docker", "info"], environment=docker.environment, seconds=30):
             return docker
     return None
 

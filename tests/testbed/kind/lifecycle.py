@@ -32,7 +32,7 @@ from .state import one_at_a_time, record_machine, restore_machine
 
 DEFAULT_NAME = "oomkeeper"
 _READY_SECONDS = 180
-_HEALTHY_SECONDS = 30
+_HEALTHY_SECONDS = 60
 _LATE_SECONDS = 8
 
 
@@ -149,7 +149,7 @@ def _kinds_steps(say: Say) -> Say:
 
 def _is_healthy(cluster: KindCluster) -> bool:
     try:
-        cluster.kubectl("get", "--raw=/readyz", "--request-timeout=10s")
+        cluster.kubectl("get", "--raw=/readyz", "--request-timeout=30s")
         cluster.kubectl("wait", "node", "--all", "--for=condition=Ready", f"--timeout={_HEALTHY_SECONDS}s")
     except TestbedError:
         return False

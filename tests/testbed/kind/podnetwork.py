@@ -16,7 +16,7 @@ from .rootfs import POD_NETWORK_FILE, POD_NETWORK_UNIT
 _CNI_FILE = "/etc/cni/net.d/10-ptp.conflist"
 _POD_SUBNET = "10.244.0.0/16"
 """kind's default, networking.podSubnet."""
-_CIDR_SECONDS = 30
+_CIDR_SECONDS = 90
 
 
 def connect_pods(cluster: KindCluster) -> None:

@@ -29,7 +29,7 @@ _COREDNS_IMAGE = f"registry.k8s.io/coredns/coredns:{recipes.COREDNS_VERSION}"
 _KUBE_PROXY_IMAGE = f"registry.k8s.io/kube-proxy:{_KUBERNETES}"
 _KUBE_PROXY_PROGRAMS = ("/usr/sbin/xtables-nft-multi", "/usr/sbin/nft", "/usr/sbin/conntrack")
 _IPTABLES_NAMES = ("iptables", "iptables-save", "iptables-restore")
-_START_SECONDS = 20
+_START_SECONDS = 60
 
 _CONTAINERD = """\
 version = 3

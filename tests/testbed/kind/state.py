@@ -20,7 +20,7 @@ _RECORD = "machine.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _DOCKER_CGROUP = "docker"
-_CGROUP_SECONDS = 5.0
+_CGROUP_SECONDS = 30.0
 _DOCKER_FOLDERS = (Path("/run/docker/plugins"), Path("/run/docker"))
 """dockerd makes them wherever its own folders are: pkg/plugins/discovery.go."""
 _PROC_SYS = Path("/proc/sys")
