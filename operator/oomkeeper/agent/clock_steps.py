@@ -5,12 +5,15 @@ time of a kill, in seconds after boot, is right in any case; so when the distanc
 time since boot has changed, every kill of this boot is moved by the change."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from oomkeeper.logformat import get_logger
+from oomkeeper.resources.oomincident import HourCount
 
-from .clock import parse_rfc3339, rfc3339
+from .clock import full_hour, parse_rfc3339, rfc3339
 from .incidents import redate_kills
+from .kill_history import add_hours
 from .records import ClockOffset
 from .store import Store
 
@@ -65,6 +68,7 @@ class ClockSteps:
 
     def _move(self, step: float) -> int:
         times: dict[str, dict[str, tuple[str, str]]] = {}
+        hours: Counter[str] = Counter()
         count = 0
         for kill_id, incident, before in self._store.kill_times(self._boot_id):
             after = rfc3339(parse_rfc3339(before) + step)
@@ -72,10 +76,13 @@ class ClockSteps:
             count += 1
             if incident is not None:
                 times.setdefault(incident, {})[kill_id] = (before, after)
+                hours[full_hour(before)] -= 1
+                hours[full_hour(after)] += 1
         for key, changes in times.items():
             known = self._store.incident(key)
             if known is not None:
                 self._store.put_incident(key, redate_kills(known, changes))
+        add_hours(self._store, [HourCount(hour=hour, kills=kills) for hour, kills in hours.items()])
         boot = self._store.boot(self._boot_id)
         if boot is not None:
             self._store.redate_boot(self._boot_id, rfc3339(parse_rfc3339(boot.since) + step))

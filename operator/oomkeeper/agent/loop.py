@@ -189,6 +189,7 @@ class NodeLoop:
             store=store, boot_id=self.facts.boot_id, wall=wall, since_boot=since_boot
         )
         self._upkeep = Upkeep(store=store, clock=clock, wall=wall)
+        self._wall = wall
         self._enforcement = Enforcement(
             store=store,
             boot_id=self.facts.boot_id,
@@ -340,7 +341,7 @@ class NodeLoop:
                 trace_problem=self._tracing.problem,
                 lost_trace_records=self._tracing.lost,
                 panics=panics_of(self._store),
-                history=kill_history(self._store),
+                history=kill_history(self._store, now=self._wall()),
                 state_problem=self._store.problem,
                 state_dropped=self._store.dropped,
             )

@@ -220,6 +220,10 @@ def test_kills_dated_by_a_wrong_clock_are_corrected_when_it_is_set(node: LoopHar
     assert [entry.kills for entry in found.history] == [1]
     assert found.history[0].hour.startswith("2027-01-15")
     assert (node.store.kills()[0].time or "").startswith("2027-01-15")
+    # The node's own history, which OOMReports count from, as well.
+    history = node.view.history
+    assert history is not None
+    assert (history.first_hour, history.kills) == (found.history[0].hour, (1,))
 
 
 def test_clock_set_while_no_agent_ran_is_noticed_by_the_next_run(node: LoopHarness) -> None:
