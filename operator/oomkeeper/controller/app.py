@@ -26,6 +26,8 @@ from .reconciler import AgentSelector, Reconciler
 
 _log = get_logger(__name__)
 
+_KOPF_ENDS_SECONDS = 15.0
+"""How long kopf may take to end when it ends by itself; 5 s are usual."""
 _LASTING_SECONDS = 60.0
 """kopf's watches worked if they did not give up within this time."""
 
@@ -119,14 +121,18 @@ async def _serve(
     watches = asyncio.create_task(_watch(registry, stop=stop, liveness=options.liveness), name="kopf")
     _log.info("controller started", namespace=options.namespace)
     await asyncio.wait((work, watches, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if stopping.done() or (work.done() and not work.cancelled()):  # work failed: it never returns
-        # Again and again: kopf can lose a cancellation while it starts its tasks.
-        while not watches.done():
-            watches.cancel()
-            await asyncio.wait((watches,), timeout=1.0)
+    kopf_is_ending = work.cancelled() and not stopping.done()
+    if kopf_is_ending:
+        both = (watches, stopping)
+        await asyncio.wait(both, timeout=_KOPF_ENDS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    # Again and again: kopf can lose a cancellation while it starts its tasks. And it may wait forever for one
+    # of them when a custom resource that it watches is deleted.
+    while not watches.done():
+        watches.cancel()
+        await asyncio.wait((watches,), timeout=1.0)
     stopping.cancel()
     work.cancel()
-    await asyncio.wait((work, watches))
+    await asyncio.wait((work,))
     if not work.cancelled():
         work.result()
     error = None if watches.cancelled() else watches.exception()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import kopf
 import pytest
 
+from oomkeeper.controller import app
 from tests.unit.agent.kube_server import Answer, Exchange, server
 from tests.waiting import eventually
 
@@ -60,3 +63,39 @@ def test_sigterm_just_after_the_start_is_not_lost(
             process.kill()
             process.wait()
     assert b"controller stopped" in log.read_bytes()
+
+
+class _Working:
+    """A reconciler without anything to do."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+def test_kopf_that_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the reconciler, as its cleanup does when a custom resource is gone, and then waits forever; the
+    first cancellation it loses."""
+    ended: list[str] = []
+
+    async def watch(_: kopf.OperatorRegistry, **__: object) -> None:
+        await asyncio.sleep(0)
+        next(task for task in asyncio.all_tasks() if task.get_name() == "reconciler").cancel()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("lost")
+        await asyncio.Event().wait()
+
+    async def serve() -> None:
+        await app._serve(
+            _Working(),  # type: ignore[arg-type]
+            stop=asyncio.Event(),
+            options=app.Options(),
+            config=lambda: pytest.fail("no request is made"),
+        )
+
+    monkeypatch.setattr(app, "_watch", watch)
+    monkeypatch.setattr(app, "handlers", lambda *_, **__: kopf.OperatorRegistry())
+    monkeypatch.setattr(app, "_KOPF_ENDS_SECONDS", 0.05)
+    asyncio.run(asyncio.wait_for(serve(), 30))
+    assert ended == ["lost"]
