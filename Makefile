@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab demo bench crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -92,6 +92,9 @@ vmnode-test: venv  ## test oomkeeper on a virtual node that panics and reboots
 
 kernel-lab: venv  ## reproduce every cause on four kernels in virtual machines and check the verdicts (half an hour)
 	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
+
+soak: venv  ## kill in cgroups and pods while everything else fails, and check the account (2 minutes; SOAK="--size full": 20)
+	$(BIN)/python -m tests.soak $(SOAK)
 
 demo: venv  ## show the main features, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo
