@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -101,6 +101,9 @@ demo: venv  ## show the main features, first on this host alone, then on a real 
 
 bench: venv  ## measure, and print the figures that bench/README.md quotes
 	$(BIN)/python -m bench
+
+docs: venv  ## build the site of the pages in docs/ into dist/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 crds: venv  ## generate crds/ and package resources from the models
 	$(BIN)/python -m oomkeeper.api.generate
