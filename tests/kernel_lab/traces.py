@@ -42,16 +42,24 @@ EVENTS = {
 }
 
 
-def read_trace(archive: bytes) -> list[TraceEvent]:
-    """Return what the agent's reader finds in a guest's files."""
+AT_THE_END = 1 << 62
+"""A time after all that any guest recorded."""
+
+
+def read_trace(archive: bytes, *, until_ns: Sequence[int] = (AT_THE_END,)) -> list[TraceEvent]:
+    """Return what the agent's reader finds in a guest's files, read up to each of these times in turn."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
             files.extractall(root, filter="data")
         instance = TraceInstance(root, "oomkeeper", events=EVENTS, buffer_kib=16)
-        events, lost = instance.read()
+        events = []
+        for until in until_ns:
+            found, lost = instance.read(until_ns=until)
+            assert lost is None
+            assert all(event.time_ns < until for event in found)
+            events += found
         instance.close()
-        assert lost is None
         return events
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from oomkeeper.agent.traced_kills import KillPairs
 from tests.kernel_lab.logs import SETS
-from tests.kernel_lab.traces import load, mistakes, read_trace
+from tests.kernel_lab.traces import AT_THE_END, load, mistakes, read_trace
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -36,3 +36,12 @@ def test_memory_of_the_victim_is_there_where_the_kernel_traces_it(name: str, mem
     _, archive = load(name)
     (kill,) = KillPairs().take(read_trace(archive))
     assert (kill.anon_rss_kib is not None) is memory
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_events_after_the_beginning_of_a_reading_come_with_the_next(name: str) -> None:
+    """The CPUs are read in turn: a later event of one may be there before an earlier one of another."""
+    _, archive = load(name)
+    events = read_trace(archive)
+    assert len(events) > 20
+    assert read_trace(archive, until_ns=[*(event.time_ns for event in events), AT_THE_END]) == events

@@ -10,7 +10,10 @@ import fcntl
 import os
 import re
 import sys
+import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from ..bounded_read import read_text
@@ -22,6 +25,7 @@ from .pages import PageLayout, parse_layout, parse_page
 CLOCK = "mono"
 """CLOCK_MONOTONIC. The default clock differs between CPUs by up to milliseconds."""
 _BYTE_ORDER = sys.byteorder
+_time_ns = attrgetter("time_ns")
 _STATS = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
 
 
@@ -40,6 +44,10 @@ class TraceInstance:
         """
         self.folder = root / "instances" / name
         self._fds: list[int] = []
+        self._later: list[TraceEvent] = []
+        """Events read, and not returned yet."""
+        self._complete_since: int | None = None
+        """Where events before one of those were overwritten: the time since which none is missing."""
         made = not self.folder.exists()
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -65,12 +73,14 @@ class TraceInstance:
         """Return the descriptors to poll: one per CPU, readable when it has a record."""
         return tuple(self._pipes)
 
-    def read(self) -> tuple[list[TraceEvent], int | None]:
-        """Return what was recorded since the last call, by time; and, where records were overwritten in the
-        meantime, the time since which none is missing (in nanoseconds of CLOCK). Raises OSError and
-        TraceFormatError."""
-        found: list[TraceEvent] = []
-        complete_since: int | None = None
+    def read(self, *, until_ns: int | None = None) -> tuple[list[TraceEvent], int | None]:
+        """Return what was recorded between the last call and `until_ns` (default: now), by time; and, where
+        records were overwritten in the meantime, the time since which none is missing. Times are nanoseconds
+        of CLOCK. Raises OSError and TraceFormatError."""
+        # The CPUs are read one after the other. What happens meanwhile is left to the next call: of a process
+        # that moves from a CPU read already to one still to be read, its last events would come first.
+        until = time.monotonic_ns() if until_ns is None else until_ns
+        found, complete_since = self._later, self._complete_since
         for pipe in self._pipes:
             for page in self._pages(pipe):
                 parsed = parse_page(page, self._layout)
@@ -80,8 +90,11 @@ class TraceInstance:
                     known = self._formats.get(int.from_bytes(record[:2], _BYTE_ORDER))
                     if known is not None:
                         found.append(decode(known[0], known[1], time_ns, record))
-        found.sort(key=lambda event: event.time_ns)
-        return found, complete_since
+        found.sort(key=_time_ns)
+        at = bisect_left(found, until, key=_time_ns)
+        self._later = found[at:]
+        self._complete_since = complete_since if complete_since and complete_since > until else None
+        return found[:at], complete_since
 
     def lost(self) -> int:
         """Return the number of records that were overwritten or dropped since the instance was made."""
