@@ -2,6 +2,7 @@
 another program."""
 
 import re
+from collections.abc import Sequence
 from operator import attrgetter
 
 from oomkeeper.model.log import LogRecord
@@ -29,6 +30,7 @@ from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
 from .formats.syslog import parse_other_program
 from .line_blocks import clean
+from .plain_lines import bare_rows, lines_of_other_programs, stamped_lines
 from .tolerant.reading import TolerantReading
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -87,17 +89,14 @@ class Assembler:
             return self._take(keep_last=False)
         lines = clean(block).split(b"\n")
         lines.pop()  # empty: the block ends with a newline
-        if self._tolerant is None:
-            for line in lines:
-                self._line(line)
-        else:
+        if self._tolerant is not None:
             self._tolerant.learn(block)
-            for line in lines:
-                self._line_number += 1
-                rest = self._tolerant.strip(line)
-                self._quoting = int(rest is not line)
-                self._line(rest)
-            self._quoting = 0
+        at = 0
+        while at < len(lines):
+            if not (taken := self._plain_lines(lines, at)):
+                self._physical_line(lines[at])
+            at += taken or 1
+        self._quoting = 0
         return self._take(keep_last=True)
 
     def finish(self) -> list[LogRecord]:
@@ -116,6 +115,43 @@ class Assembler:
         self._counts.kernel += kernel
         self._counts.foreign += len(done) - kernel
         return done
+
+    def _plain_lines(self, lines: Sequence[bytes], at: int) -> int:
+        """Read the plain lines from `lines[at]` on that are of the same kind as the line before; return how
+        many. The same as `_physical_line` one by one, but faster."""
+        tolerant = self._tolerant
+        if self._entries.active or (tolerant is not None and tolerant.strips):
+            return 0
+        if self._kind is Kind.DMESG:
+            records = stamped_lines(lines, at)
+        elif self._kind is Kind.SYSLOG and not self._owner_kernel:
+            records = lines_of_other_programs(lines, at)
+        elif self._kind is None and self._last >= 0 and self._out[self._last].text[:1] == b"[":
+            records = bare_rows(lines, at)
+        else:
+            return 0
+        if not records:
+            return 0
+        last, line = records[-1], lines[at + len(records) - 1]
+        if tolerant is not None:
+            tolerant.signs.see_all(records, self._line_number + 1)
+        self._line_number += len(records)
+        self._out += records
+        self._last = len(self._out) - 1 if last.kernel else -1
+        if self._kind is not None:
+            self._owner_kernel, self._prefix_bytes = last.kernel, len(line) - len(last.text)
+        self._broken.begin(last.text, len(line))
+        self._foreign_between = 0
+        return len(records)
+
+    def _physical_line(self, line: bytes) -> None:
+        """Read one line of the log; tolerantly without a prefix that a tool put before all of them."""
+        if self._tolerant is not None:
+            self._line_number += 1
+            rest = self._tolerant.strip(line)
+            self._quoting = int(rest is not line)
+            line = rest
+        self._line(line)
 
     def _line(self, line: bytes) -> None:
         if line[:1] == b"[" and not self._entries.active:

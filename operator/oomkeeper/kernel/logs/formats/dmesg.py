@@ -32,7 +32,8 @@ _STAMP = lazy(
     rb")\](?: ?\[ *([TC]\d+)\])?"
     rb"(?: *(?:\(\d+\)\[\d+:[^\]]{1,16}\]|\[\d+: *[^\]\n:]{1,16}: *\d+\]))? ?"
 )
-_USUAL_STAMP = lazy(rb"\[ *(\d+)\.(\d{6})\](?:\[ *([TC]\d+)\])? (?! *\(| *\[ *[TC]\d| *\[\d+:)")
+USUAL_STAMP_TEXT = rb"\[ *(\d+)\.(\d{6})\](?:\[ *([TC]\d+)\])? (?! *\(| *\[ *[TC]\d| *\[\d+:)"
+_USUAL_STAMP = lazy(USUAL_STAMP_TEXT)
 """The stamp of nearly every line, to read it in half the time. Where it matches, `_STAMP` matches with the
 same end, uptime and caller (test_usual_stamp_is_read_as_the_general_pattern_reads_it)."""
 _ISO = lazy(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:Z|[+-]\d\d:?\d\d)) ?")
@@ -52,7 +53,7 @@ def parse_dmesg(line: bytes) -> Frame | None:
     if line[:1] == b"[":
         if (usual := _USUAL_STAMP.match(line)) and b"\\x" not in line:
             text = line[usual.end() :]
-            if b": " not in text or _MONOTONIC.match(text) is None:
+            if b": " not in text or not has_host(text):
                 seconds, microseconds, caller = usual.groups()
                 usec = int(seconds + microseconds)
                 record = _new(LogRecord, (text, usec, None, None, caller, None, True, False))
@@ -74,6 +75,11 @@ def parse_dmesg(line: bytes) -> Frame | None:
     if decoded:
         return _framed(line, start, level=level, kernel=kernel)
     return None
+
+
+def has_host(text: bytes) -> bool:
+    """Return True if host and tag follow a stamp, as `journalctl -o short-monotonic` prints them."""
+    return _MONOTONIC.match(text) is not None
 
 
 def strip_stamp(text: bytes) -> tuple[bytes, int | None, bytes | None]:
