@@ -30,7 +30,7 @@ from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
 from .formats.syslog import parse_other_program
 from .line_blocks import clean
-from .plain_lines import bare_rows, lines_of_other_programs, stamped_lines
+from .plain_lines import bare_lines, lines_of_other_programs, stamped_lines
 from .tolerant.reading import TolerantReading
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -126,8 +126,8 @@ class Assembler:
             records = stamped_lines(lines, at)
         elif self._kind is Kind.SYSLOG and not self._owner_kernel:
             records = lines_of_other_programs(lines, at)
-        elif self._kind is None and self._last >= 0 and self._out[self._last].text[:1] == b"[":
-            records = bare_rows(lines, at)
+        elif self._kind is None and self._last >= 0 and not self._announced():
+            records = bare_lines(lines, at, last=self._out[self._last].text)
         else:
             return 0
         if not records:

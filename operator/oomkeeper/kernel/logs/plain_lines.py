@@ -11,18 +11,25 @@ from collections.abc import Sequence
 from oomkeeper.model.log import LogRecord
 
 from ..lazy import lazy
-from .broken_lines.line_kinds import TABLE_ROW_START
 from .broken_lines.run_on import RUN_ON_MIN_BYTES
-from .formats.dmesg import USUAL_STAMP_TEXT, has_host
+from .formats.dmesg import HOST_TEXT, USUAL_STAMP_TEXT
 from .formats.syslog import OTHER_PROGRAM_TEXT
 from .formats.timestamps import normalise
 
 _new = tuple.__new__
 """Creates a NamedTuple in half the time of its own constructor."""
 
-_STAMPED = lazy(USUAL_STAMP_TEXT + rb"((?:\[ *\d+\] |[^\[,]).*)\Z")
-"""The usual stamp and a text that is no piece of a line (`,`), and of those in brackets only rows."""
-_OTHER_PROGRAM = lazy(OTHER_PROGRAM_TEXT + rb"((?!\[).*)\Z")
+# One pattern decides each kind: a search for fixed bytes in a short line takes as long as the whole match.
+_STAMPED = lazy(USUAL_STAMP_TEXT + rb"(?!" + HOST_TEXT + rb")((?:\[ *\d+\] |[^\[,\\])[^\\]*)\Z")
+"""The usual stamp and a text that has no escapes, is no piece of a line (`,`), and in brackets only a row."""
+_BARE = lazy(
+    rb"\[ *\d+\] +\d+ +\d+ +[^\s#\\][^#\\]*\Z"
+    rb"|(?:Node \d+ [A-Za-z]|lowmem_reserve\[\]:|(?:Free|Total) swap +=)[^|\[#\\]*\Z"
+    rb"|\d+ (?:total pagecache pages|pages (?:RAM|reserved|HighMem/MovableOnly|cma reserved|hwpoisoned))\Z"
+)
+"""The most frequent of `KNOWN_START`. None of them begins as the lines of any format do."""
+_TRACE = lazy(rb" (?:\? )?[a-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+\Z")
+_OTHER_PROGRAM = lazy(OTHER_PROGRAM_TEXT + rb"((?!\[)[^|]*)\Z")
 
 
 def stamped_lines(lines: Sequence[bytes], at: int) -> list[LogRecord]:
@@ -32,23 +39,24 @@ def stamped_lines(lines: Sequence[bytes], at: int) -> list[LogRecord]:
     for number in range(at, len(lines)):
         line = lines[number]
         found = match(line)
-        if found is None or b"\\x" in line:
+        if found is None:
             break
         seconds, microseconds, caller, text = found.groups()
-        if len(text) >= RUN_ON_MIN_BYTES or (b": " in text and has_host(text)):
+        if len(text) >= RUN_ON_MIN_BYTES:
             break
         usec = int(seconds + microseconds)
         records.append(_new(LogRecord, (text, usec, None, None, caller, None, True, False)))
     return records
 
 
-def bare_rows(lines: Sequence[bytes], at: int) -> list[LogRecord]:
-    """Read rows of the task table without a stamp."""
+def bare_lines(lines: Sequence[bytes], at: int, *, last: bytes) -> list[LogRecord]:
+    """Read lines of a report without a stamp. Those of a call trace are plain only after one of them, which
+    the text of the `last` record shows."""
     records: list[LogRecord] = []
-    match = TABLE_ROW_START.match
+    match = (_TRACE if _TRACE.match(last) else _BARE).match
     for number in range(at, len(lines)):
         line = lines[number]
-        if match(line) is None or b"#0" in line or b"\\x0a" in line:
+        if match(line) is None:
             break
         records.append(_new(LogRecord, (line, None, None, None, None, None, True, False)))
     return records
@@ -61,7 +69,7 @@ def lines_of_other_programs(lines: Sequence[bytes], at: int) -> list[LogRecord]:
     for number in range(at, len(lines)):
         line = lines[number]
         found = match(line)
-        if found is None or b"|" in line:
+        if found is None:
             break
         stamp, text = found.groups()
         records.append(_new(LogRecord, (text, None, normalise(stamp), None, None, None, False, False)))

@@ -136,6 +136,9 @@ _WORDS = (
 )
 """One of them is in every line that the patterns match; a search for fixed bytes is much faster."""
 
+_KERNEL_WORDS = (*_WORDS, b"SLUB: ")
+"""The same for `see_kernel`."""
+
 
 class Sign(NamedTuple):
     """One sign, as `explain -o json` prints it."""
@@ -200,17 +203,19 @@ class Signs:
 
     def see_all(self, records: Sequence[LogRecord], number: int) -> None:
         """Examine the records of consecutive lines of one writer, the first of them line `number`."""
-        if records[0].kernel:
-            for at, record in enumerate(records, number):
-                self.see_kernel(record.text, at)
-            return
+        words, see = (_KERNEL_WORDS, self._see_plain) if records[0].kernel else (_WORDS, self.see)
         for first in range(0, len(records), _AT_ONCE):
             some = records[first : first + _AT_ONCE]
             # Nearly all lines hold none of the words, and one search in many lines costs less than many.
             text = b"\n".join([record.text for record in some])
-            if any(word in text for word in _WORDS):
+            if any(word in text for word in words):
                 for at, record in enumerate(some, number + first):
-                    self.see(record.text, at)
+                    see(record.text, at)
+
+    def _see_plain(self, text: bytes, number: int) -> None:
+        if text[:1] == b" ":  # of a bare call trace: first taken for any program's
+            self.see(text, number)
+        self.see_kernel(text, number)
 
     def found(self, *, kills: int) -> list[Sign]:
         """Return the signs in the order of the log. Lines that only mention an OOM kill count if nothing else

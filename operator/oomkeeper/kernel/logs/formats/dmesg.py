@@ -40,6 +40,8 @@ _ISO = lazy(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:Z|[+-]\d\d:?\d\d)) ?")
 _DECODED = lazy(
     rb"(kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]|res\d+) *:(\w+) *: ?"
 )
+HOST_TEXT = rb"[\w.-]+ (?:kernel|[\w@./-]+\[\d+\]): "
+"""Host and tag after a stamp, as `journalctl -o short-monotonic` prints them."""
 _MONOTONIC = lazy(rb"([\w.-]+) (kernel(?=: )|[\w@./-]+(?=\[\d+\]: ))(?:\[\d+\])?: ")
 
 
@@ -53,7 +55,7 @@ def parse_dmesg(line: bytes) -> Frame | None:
     if line[:1] == b"[":
         if (usual := _USUAL_STAMP.match(line)) and b"\\x" not in line:
             text = line[usual.end() :]
-            if b": " not in text or not has_host(text):
+            if b": " not in text or _MONOTONIC.match(text) is None:
                 seconds, microseconds, caller = usual.groups()
                 usec = int(seconds + microseconds)
                 record = _new(LogRecord, (text, usec, None, None, caller, None, True, False))
@@ -75,11 +77,6 @@ def parse_dmesg(line: bytes) -> Frame | None:
     if decoded:
         return _framed(line, start, level=level, kernel=kernel)
     return None
-
-
-def has_host(text: bytes) -> bool:
-    """Return True if host and tag follow a stamp, as `journalctl -o short-monotonic` prints them."""
-    return _MONOTONIC.match(text) is not None
 
 
 def strip_stamp(text: bytes) -> tuple[bytes, int | None, bytes | None]:
