@@ -3,7 +3,7 @@
 A plain line begins a record of its own, whatever the lines before it are, and nothing in its text needs a
 second look. `Assembler` reads the same records from such lines one by one, in three times the time
 (test_plain_lines_are_read_as_one_by_one). Each function reads from `lines[at]` to the first line that is not
-plain, which may be the first.
+plain, which may be that one.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from oomkeeper.model.log import LogRecord
 from ..lazy import lazy
 from .broken_lines.run_on import RUN_ON_MIN_BYTES
 from .formats.dmesg import HOST_TEXT, USUAL_STAMP_TEXT
+from .formats.frame import Kind
 from .formats.syslog import OTHER_PROGRAM_TEXT
 from .formats.timestamps import normalise
 
@@ -22,17 +23,32 @@ _new = tuple.__new__
 # One pattern decides each kind: a search for fixed bytes in a short line takes as long as the whole match.
 _STAMPED = lazy(USUAL_STAMP_TEXT + rb"(?!" + HOST_TEXT + rb")((?:\[ *\d+\] |[^\[,\\])[^\\]*)\Z")
 """The usual stamp and a text that has no escapes, is no piece of a line (`,`), and in brackets only a row."""
-_BARE = lazy(
+_REPORT_LINE = lazy(
     rb"\[ *\d+\] +\d+ +\d+ +[^\s#\\][^#\\]*\Z"
     rb"|(?:Node \d+ [A-Za-z]|lowmem_reserve\[\]:|(?:Free|Total) swap +=)[^|\[#\\]*\Z"
     rb"|\d+ (?:total pagecache pages|pages (?:RAM|reserved|HighMem/MovableOnly|cma reserved|hwpoisoned))\Z"
 )
 """The most frequent of `KNOWN_START`. None of them begins as the lines of any format do."""
-_TRACE = lazy(rb" (?:\? )?[a-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+\Z")
+_TRACE = lazy(
+    rb" (?:\? )?[a-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+\Z|(?:R[A-D1-9SDI][XIP0-5]: [0-9a-f]{16} ?){1,3}\Z"
+)
+"""A call trace and the registers below it."""
 _OTHER_PROGRAM = lazy(OTHER_PROGRAM_TEXT + rb"((?!\[)[^|]*)\Z")
 
 
-def stamped_lines(lines: Sequence[bytes], at: int) -> list[LogRecord]:
+def read_plain_lines(
+    lines: Sequence[bytes], at: int, *, kind: Kind | None, kernel: bool, last: bytes | None
+) -> list[LogRecord]:
+    """Read lines of the same kind as the line before them, whose framing and writer `kind` and `kernel` are.
+    `last` is the text of the last record, or None if a bare line may be a part of it."""
+    if kind is Kind.DMESG:
+        return _stamped(lines, at)
+    if kind is Kind.SYSLOG and not kernel:
+        return _of_other_programs(lines, at)
+    return _bare(lines, at, last) if kind is None and last is not None else []
+
+
+def _stamped(lines: Sequence[bytes], at: int) -> list[LogRecord]:
     """Read lines with printk's usual stamp."""
     records: list[LogRecord] = []
     match = _STAMPED.match
@@ -49,11 +65,11 @@ def stamped_lines(lines: Sequence[bytes], at: int) -> list[LogRecord]:
     return records
 
 
-def bare_lines(lines: Sequence[bytes], at: int, *, last: bytes) -> list[LogRecord]:
-    """Read lines of a report without a stamp. Those of a call trace are plain only after one of them, which
-    the text of the `last` record shows."""
+def _bare(lines: Sequence[bytes], at: int, last: bytes) -> list[LogRecord]:
+    """Read lines of a report without a stamp. Those of a call trace are plain only after one of their
+    kind, which the text of the `last` record shows."""
     records: list[LogRecord] = []
-    match = (_TRACE if _TRACE.match(last) else _BARE).match
+    match = (_TRACE if _TRACE.match(last) else _REPORT_LINE).match
     for number in range(at, len(lines)):
         line = lines[number]
         if match(line) is None:
@@ -62,7 +78,7 @@ def bare_lines(lines: Sequence[bytes], at: int, *, last: bytes) -> list[LogRecor
     return records
 
 
-def lines_of_other_programs(lines: Sequence[bytes], at: int) -> list[LogRecord]:
+def _of_other_programs(lines: Sequence[bytes], at: int) -> list[LogRecord]:
     """Read lines `Nov 23 09:09:20 host tag[pid]: `."""
     records: list[LogRecord] = []
     match = _OTHER_PROGRAM.match

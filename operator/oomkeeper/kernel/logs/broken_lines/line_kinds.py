@@ -178,6 +178,13 @@ def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
     return NUMBERS.match(rest) is not None
 
 
+def is_further_line(text: bytes, line: bytes) -> bool:
+    """Return True for an unindented further line of the record `text`, as old journalctl prints it."""
+    if text.startswith(b"Memory cgroup stats for") or b"\nanon " in text[:40]:
+        return STATISTIC.match(line) is not None
+    return text.startswith(b"active_anon:") and MEM_INFO_REST.match(line) is not None
+
+
 def find_line(text: bytes) -> Line | None:
     """Return the kind of breakable line that `text` is, or None."""
     found = _OPENS.match(text)
