@@ -53,7 +53,7 @@ class Ranking:
     def __init__(self, table: Table, adj: Mapping[int, int]) -> None:
         self._table = table
         self.formula, self.domain = table.formula, table.domain
-        self._adjs = [adj.get(place, own) for place, own in enumerate(table.adjs)] if adj else table.adjs
+        self._adjs = _changed(table.adjs, adj) if adj else table.adjs
         self._total = _NO_DOMAIN_PAGES if self.domain.pages is None else self.domain.pages
 
     # Computed on first use: a simulated panic does not need the points.
@@ -96,7 +96,12 @@ class Ranking:
     @cached_property
     def chosen(self) -> Scored | None:
         """None where no task is eligible, or the log does not show enough (`known`)."""
-        return self._scored(self._first(self._points)) if self._points else None
+        return self._scored(self._first_place) if self._points else None
+
+    @cached_property
+    def _first_place(self) -> int:
+        """Position of the chosen task among the eligible."""
+        return self._first(self._points)
 
     @cached_property
     def rivals(self) -> tuple[Scored, ...]:
@@ -105,7 +110,7 @@ class Ranking:
         points = self._points
         if not points:
             return ()
-        first = self._first(points)
+        first = self._first_place
         others = []
         if points.count(points[first]) > 1:
             others += [at for at, number in enumerate(points) if number == points[first]]
@@ -172,8 +177,16 @@ class Ranking:
         return points.index(most)
 
 
-def _of(column: Sequence[_T], places: Sequence[int]) -> list[_T]:
-    return [column[place] for place in places]
+def _of(column: list[_T], places: Sequence[int]) -> list[_T]:
+    """Return the entries at `places`, which are different; all places of most tables are eligible."""
+    return column if len(places) == len(column) else [column[place] for place in places]
+
+
+def _changed(column: list[int], changes: Mapping[int, int]) -> list[int]:
+    changed = column.copy()
+    for place, value in changes.items():
+        changed[place] = value
+    return changed
 
 
 def rank(kill: Kill, *, adj: Mapping[int, int] | None = None, node: NodeFacts | None = None) -> Ranking:
