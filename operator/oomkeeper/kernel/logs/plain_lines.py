@@ -30,7 +30,8 @@ _REPORT_LINE = lazy(
 )
 """The most frequent of `KNOWN_START`. None of them begins as the lines of any format do."""
 _TRACE = lazy(
-    rb" (?:\? )?[a-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+\Z|(?:R[A-D1-9SDI][XIP0-5]: [0-9a-f]{16} ?){1,3}\Z"
+    rb" (?:\? )?[a-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+\Z"
+    rb"|(?:R(?:[A-D]X|[SD]I|[BS]P|\d\d): [0-9a-f]{16} ?){1,3}\Z"
 )
 """A call trace and the registers below it."""
 _OTHER_PROGRAM = lazy(OTHER_PROGRAM_TEXT + rb"((?!\[)[^|]*)\Z")

@@ -134,6 +134,8 @@ LINES = (
 
 _OPENS = lazy(b"|".join(b"(" + line.opens + b")" for line in LINES))
 """Group n matches the beginning of `LINES[n - 1]`."""
+_OPENS_ANY = lazy(b"|".join(line.opens for line in LINES))
+"""The same without groups, which the engine rejects by the first byte: most texts are no such line."""
 
 MEM_INFO_REST_TEXT = (
     rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
@@ -187,5 +189,7 @@ def is_further_line(text: bytes, line: bytes) -> bool:
 
 def find_line(text: bytes) -> Line | None:
     """Return the kind of breakable line that `text` is, or None."""
+    if _OPENS_ANY.match(text) is None:
+        return None
     found = _OPENS.match(text)
     return LINES[found.lastindex - 1] if found is not None and found.lastindex else None
