@@ -17,15 +17,17 @@ from .formats.frame import Kind
 from .formats.syslog import OTHER_PROGRAM_TEXT
 from .formats.timestamps import normalise
 
+_HASH, _BACKSLASH = b"#\\"
+"""With which escapes begin. A byte as a number is found in a fifth of the time."""
 _new = tuple.__new__
 """Creates a NamedTuple in half the time of its own constructor."""
 
-# One pattern decides each kind: a search for fixed bytes in a short line takes as long as the whole match.
+# Patterns instead of searches for fixed bytes: one of those takes as long as a whole match.
 _STAMPED = lazy(USUAL_STAMP_TEXT + rb"(?!" + HOST_TEXT + rb")((?:\[ *\d+\] |[^\[,\\])[^\\]*)\Z")
 """The usual stamp and a text that has no escapes, is no piece of a line (`,`), and in brackets only a row."""
 _REPORT_LINE = lazy(
-    rb"\[ *\d+\] +\d+ +\d+ +[^\s#\\][^#\\]*\Z"
-    rb"|(?:Node \d+ [A-Za-z]|lowmem_reserve\[\]:|(?:Free|Total) swap +=)[^|\[#\\]*\Z"
+    rb"\[ *\d+\] +\d+ +\d+ +\S"
+    rb"|(?:Node \d+ [A-Za-z]|lowmem_reserve\[\]:|(?:Free|Total) swap +=)[^|\[]*\Z"
     rb"|\d+ (?:total pagecache pages|pages (?:RAM|reserved|HighMem/MovableOnly|cma reserved|hwpoisoned))\Z"
 )
 """The most frequent of `KNOWN_START`. None of them begins as the lines of any format do."""
@@ -73,7 +75,7 @@ def _bare(lines: Sequence[bytes], at: int, last: bytes) -> list[LogRecord]:
     match = (_TRACE if _TRACE.match(last) else _REPORT_LINE).match
     for number in range(at, len(lines)):
         line = lines[number]
-        if match(line) is None:
+        if match(line) is None or _HASH in line or _BACKSLASH in line:
             break
         records.append(_new(LogRecord, (line, None, None, None, None, None, True, False)))
     return records
