@@ -6,7 +6,7 @@ lib/ratelimit.c.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -136,8 +136,8 @@ _WORDS = (
 )
 """One of them is in every line that the patterns match; a search for fixed bytes is much faster."""
 
-_KERNEL_WORDS = (*_WORDS, b"SLUB: ")
-"""The same for `see_kernel`."""
+_ALL_WORDS = (*_WORDS, b"SLUB: ")
+"""The same with what `see_kernel` searches."""
 
 
 class Sign(NamedTuple):
@@ -203,17 +203,19 @@ class Signs:
 
     def see_all(self, records: Sequence[LogRecord], number: int) -> None:
         """Examine the records of consecutive lines of one writer, the first of them line `number`."""
-        words, see = (_KERNEL_WORDS, self._see_plain) if records[0].kernel else (_WORDS, self.see)
+        see: Callable[[bytes, int], None] = self.see
+        if records[0].kernel:
+            see = self.see_kernel if records[0].usec is not None else self._see_bare
         for first in range(0, len(records), _AT_ONCE):
             some = records[first : first + _AT_ONCE]
             # Nearly all lines hold none of the words, and one search in many lines costs less than many.
             text = b"\n".join([record.text for record in some])
-            if any(word in text for word in words):
+            if any(word in text for word in _ALL_WORDS):
                 for at, record in enumerate(some, number + first):
                     see(record.text, at)
 
-    def _see_plain(self, text: bytes, number: int) -> None:
-        if text[:1] == b" ":  # of a bare call trace: first taken for any program's
+    def _see_bare(self, text: bytes, number: int) -> None:
+        if text[:1] == b" ":  # of a call trace: without a stamp it is first taken for any program's
             self.see(text, number)
         self.see_kernel(text, number)
 
