@@ -84,7 +84,8 @@ def _reports(name: str, path: Path) -> None:
 
 def _finding(log: Path, mib: int) -> None:
     reports = _write_log(log, mib)
-    ours = _run([sys.executable, "-m", "oomkeeper", "explain", str(log), "-o", "json"])
+    command = [sys.executable, "-m", "oomkeeper", "explain", str(log), "-o", "json"]
+    ours = min((_run(command) for _ in range(3)), key=lambda run: run.cpu)
     took = f"{ours.cpu:.2f} s of CPU, {ours.memory_bytes / MIB:.0f} MiB of memory"
     print(f"finding {reports} reports in {mib:,} MiB: {took}")
     grep = shutil.which("grep")
@@ -106,11 +107,12 @@ def _start() -> None:
 
 
 def _of_another(report: bytes, number: int) -> bytes:
-    """The report with another pid, so that nothing can be remembered from the one before."""
+    """The report with another pid and another pod, so that nothing can be remembered from the one before."""
     killed = re.search(rb"Killed process (\d+)", report)
     assert killed is not None
     width = len(killed[1])
-    return report.replace(killed[1], b"%d" % (10 ** (width - 1) + number))
+    report = report.replace(killed[1], b"%d" % (10 ** (width - 1) + number))
+    return re.sub(rb"/pod[0-9a-f]{8}-", b"/pod%08x-" % number, report)
 
 
 def _kills(text: bytes) -> Iterator[Kill]:

@@ -2,6 +2,8 @@
 
 import click
 
+from .verb import completion_variable
+
 SHELLS = ("bash", "zsh", "fish")
 _EPILOG = """\
 \b
@@ -17,9 +19,9 @@ def command(shell: str) -> int:
     """Print the completion script for SHELL."""
     from click.shell_completion import get_completion_class
 
-    from .main import GROUP, PROG
+    from .main import PROG, group
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(GROUP, {}, PROG, f"_{PROG.upper()}_COMPLETE").source())
+    click.echo(kind(group(), {}, PROG, completion_variable(PROG)).source())
     return 0

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from .errors import run_guarded
-from .verbs import Verb, VerbGroup, invoke
+from .verb import Verb
+from .verbs import VerbGroup, invoke
 
 PROG = "kubectl oom"
 

@@ -1,13 +1,19 @@
 """`oomkeeper`: the command line. Each verb is one module beside this one, imported when it is called.
 
-A verb's module has `command`, a click command whose callback returns the exit status.
+A verb's module has `command`, a click command whose callback returns the exit status. click itself is
+imported only where a command line needs it.
 """
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .errors import run_guarded
-from .verbs import Verb, VerbGroup, complete, invoke
+from .plain_explain import plain_explain
+from .verb import Verb, asks_for_completions
+
+if TYPE_CHECKING:
+    from .verbs import VerbGroup
 
 PROG = "oomkeeper"
 
@@ -29,17 +35,31 @@ VERBS: dict[str, Verb] = {
     "completion": Verb("completion", "print the completion script for bash, zsh or fish"),
 }
 
-GROUP = VerbGroup(VERBS, name=PROG, help="Enforce OOM-related kernel settings and explain every OOM kill.")
+
+def group() -> "VerbGroup":
+    """Return the command line with all verbs."""
+    from .verbs import VerbGroup
+
+    return VerbGroup(VERBS, name=PROG, help="Enforce OOM-related kernel settings and explain every OOM kill.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `oomkeeper` with `argv` (default: the process's own) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    done = complete(GROUP, PROG)
-    if done is not None:
-        return done
+    if asks_for_completions(PROG):
+        from .verbs import complete
+
+        return complete(group(), PROG)
     verb = words[0] if words and words[0] in VERBS else None
-    return run_guarded(f"{PROG} {verb}" if verb else PROG, lambda: invoke(GROUP, PROG, words))
+    return run_guarded(f"{PROG} {verb}" if verb else PROG, lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
+    if words[:1] == ["explain"] and (work := plain_explain(words[1:])) is not None:
+        return work()
+    from .verbs import invoke
+
+    return invoke(group(), PROG, words)
 
 
 if __name__ == "__main__":

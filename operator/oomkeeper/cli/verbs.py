@@ -3,25 +3,17 @@
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oomkeeper import __version__
 
 from .errors import INTERRUPTED, CliError, usage_error
+from .verb import Verb, completion_variable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-
-class Verb(NamedTuple):
-    """Where a verb is implemented and what it does, in one line."""
-
-    module: str
-    what: str
-    extra: str = ""
-    """The package's extra that it needs."""
 
 
 class VerbGroup(click.Group):
@@ -136,12 +128,9 @@ def invoke(group: click.Group, prog: str, words: Sequence[str]) -> int:
         usage_error(where, error.format_message().rstrip("."))
 
 
-def complete(group: click.Group, prog: str) -> int | None:
-    """Answer a shell that asks for completions by an environment variable; None where none asks."""
-    variable = f"_{prog.replace('-', '_').replace(' ', '_').upper()}_COMPLETE"
-    instruction = os.environ.get(variable)
-    if not instruction:
-        return None
+def complete(group: click.Group, prog: str) -> int:
+    """Answer a shell that `asks_for_completions`."""
     from click.shell_completion import shell_complete
 
-    return shell_complete(group, {}, prog, variable, instruction)
+    variable = completion_variable(prog)
+    return shell_complete(group, {}, prog, variable, os.environ[variable])

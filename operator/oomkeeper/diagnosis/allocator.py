@@ -113,6 +113,12 @@ def _hidden_words(hidden_bytes: int) -> str:
     )
 
 
+def zones_of(kill: Kill) -> ZonesState | None:
+    """Return the zones of `judge_allocator`, which a verdict is not needed for if the request is known."""
+    request = parse_request(kill.invoker.gfp if kill.invoker else None)
+    return judge_allocator(kill, None).zones if request is None else _zones(kill, request)
+
+
 def _zones(kill: Kill, request: Request) -> ZonesState | None:
     if not kill.memory.zones:
         return None

@@ -98,7 +98,8 @@ class Case(NamedTuple):
 
     def largest_task(self) -> TaskRow | None:
         """Return the process in the table with the most memory, resident and swapped."""
-        return max(self.kill.tasks, key=task_pages, default=None)
+        pages = list(map(task_pages, self.kill.tasks))
+        return self.kill.tasks[pages.index(max(pages))] if pages else None
 
     def task_bytes(self, task: TaskRow) -> int:
         """Return resident and swapped memory of a row."""

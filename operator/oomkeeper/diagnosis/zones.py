@@ -22,7 +22,7 @@ class ZoneState(NamedTuple):
     """min watermark plus the reserve kept from requests that could use a higher zone (lowmem_reserve)."""
     low_mark_bytes: int
     has_block: bool | None
-    """A free block of the requested order; None where not printed."""
+    """A free block of the requested order, where that is above 0; None where not printed."""
 
     @property
     def short(self) -> bool:
@@ -85,9 +85,12 @@ def judge_zones(
                 usable_free_bytes=usable,
                 mark_bytes=fields.get("min", 0) + reserve,
                 low_mark_bytes=fields.get("low", fields.get("min", 0)) + reserve,
+                # (Any free page is a block of order 0.)
                 has_block=has_block(
                     zone, order=order, page_size_bytes=memory.page_size_bytes, movable=request.movable
-                ),
+                )
+                if order
+                else None,
             )
         )
     hidden = _hidden_free_bytes(memory, managed) if every_node else 0

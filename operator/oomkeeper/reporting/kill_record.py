@@ -3,7 +3,7 @@
 Every rendering (text, Markdown, HTML) is made from this record, so a kill stored a week ago reads exactly as
 it did when it happened. Values that the log did not print are None."""
 
-from oomkeeper.diagnosis.allocator import judge_allocator
+from oomkeeper.diagnosis.allocator import zones_of
 from oomkeeper.diagnosis.contributors import managed_bytes
 from oomkeeper.diagnosis.zones import ZoneState
 from oomkeeper.kernel.cgroup.containers import parse_container
@@ -255,7 +255,7 @@ def _zone(zone: Zone, states: _ZoneStates) -> MemoryZone:
 def _zone_states(kill: Kill) -> _ZoneStates:
     if kill.scope is not Scope.GLOBAL:
         return {}
-    judged = judge_allocator(kill, None).zones
+    judged = zones_of(kill)
     return {(state.zone.node, state.zone.name): state for state in judged.eligible} if judged else {}
 
 

@@ -81,7 +81,8 @@ def bounded(record: R) -> R:
     changes: dict[str, Any] = {}
     for name, bound in _checked(type(record)):
         value = getattr(record, name)
-        if value is None:
+        # Nearly all values, without a call.
+        if value is None or value == () or (type(value) is str and len(value) <= (bound.max_length or 0)):
             continue
         within = _within(value, bound)
         if within is not value:

@@ -1,6 +1,8 @@
 """Which records make one event: order, interleaving, missing heads and tails."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oomkeeper.kernel.report import ReportAssembler, event, parse_records
 from oomkeeper.model.cause import Scope
@@ -319,3 +321,34 @@ def test_thousands_of_unrelated_lines_end_truncated_report() -> None:
     noise = [b"usb 1-1: new high-speed USB device number %d" % number for number in range(40_000)]
     kills = list(parse_records(map(LogRecord, [_HEADER, *noise, _KILL])))
     assert [kill.header_seen for kill in kills] == [True, False]
+
+
+_ANY_RECORDS = st.lists(
+    st.builds(
+        LogRecord,
+        text=st.sampled_from(
+            [
+                HEADER,
+                MEMORY,
+                SUMMARY,
+                KILLED,
+                GROUP,
+                b"x" * 5000,
+                b"[ 1] row",
+                b"other",
+                b"x invoked oom-killer: ",
+            ]
+        ),
+        usec=st.sampled_from([None, 1, 2_000_000, 200_000_000]),
+        caller=st.sampled_from([None, b"T1", b"T2"]),
+        kernel=st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@given(_ANY_RECORDS, st.booleans())
+def test_feed_all_is_feed_for_each(records: list[LogRecord], excerpt: bool) -> None:
+    one, other = ReportAssembler(excerpt=excerpt), ReportAssembler(excerpt=excerpt)
+    together = [*one.feed_all(records), *one.flush()]
+    assert together == [*(kill for record in records for kill in other.feed(record)), *other.flush()]

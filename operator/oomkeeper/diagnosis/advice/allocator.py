@@ -111,14 +111,11 @@ def _min_free(case: Case) -> str:
 
 def lower_oom_score_adj(case: Case) -> Advice | None:
     """Point to a victim that was killed because of its oom_score_adj rather than its size."""
-    victim, largest = case.victim, case.largest_task()
-    if (
-        case.scope is Scope.UNKNOWN
-        or victim is None
-        or largest is None
-        or not victim.oom_score_adj
-        or victim.oom_score_adj < 0
-    ):
+    victim = case.victim
+    if case.scope is Scope.UNKNOWN or victim is None or not victim.oom_score_adj or victim.oom_score_adj < 0:
+        return None
+    largest = case.largest_task()
+    if largest is None:
         return None
     own = next((task for task in case.kill.tasks if task.pid == victim.pid), None)
     if own is None or task_pages(own) * 2 > task_pages(largest):

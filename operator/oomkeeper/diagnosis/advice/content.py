@@ -4,7 +4,7 @@ from ...model.cause import Cause, ContributorName, Remedy, Scope
 from ...model.diagnosis import Advice
 from ...model.escaping import printable
 from ...model.units import bytes_text, share_text
-from ..case import NO_SHORTAGE, Case, resident_bytes
+from ..case import NO_SHORTAGE, Case, resident_bytes, task_pages
 from ..children import outside_children_bytes
 from ..contributors import managed_bytes
 from .guest import fit_guest, is_guest
@@ -146,24 +146,16 @@ def find_leak(case: Case) -> Advice | None:
 def _holder(case: Case) -> tuple[str, int, int] | None:
     """Return (comm, resident and swapped bytes, processes) of the name whose processes use most; a single
     process where it has nearly all of that."""
-    names: dict[str, int] = {}
     pages: dict[str, int] = {}
-    largest: dict[str, int] = {}
     for task in case.kill.tasks:
-        comm, own = task.comm, task.rss_pages + (task.swapents_pages or 0)
-        if comm in names:
-            names[comm] += 1
-            pages[comm] += own
-            if own > largest[comm]:
-                largest[comm] = own
-        else:
-            names[comm], pages[comm], largest[comm] = 1, own, own
+        pages[task.comm] = pages.get(task.comm, 0) + task.rss_pages + (task.swapents_pages or 0)
     if pages:
         comm = max(pages, key=pages.__getitem__)
-        most, single = pages[comm], largest[comm]
+        own = [task_pages(task) for task in case.kill.tasks if task.comm == comm]
+        most, single = pages[comm], max(own)
         alone = single >= most * _NEARLY_ALL
         held = (single if alone else most) * case.kill.memory.page_size_bytes
-        return comm, held, 1 if alone else names[comm]
+        return comm, held, 1 if alone else len(own)
     victim = case.victim
     if victim is None:
         return None

@@ -53,7 +53,8 @@ def _holder(case: Case) -> _Holder | None:
     if case.scope is not Scope.MEMCG or victim is None or limit is None:
         return None
     pages = [task.rss_pages for task in case.kill.tasks if task.comm == victim.comm]
-    workers = [held for held in pages if held * _WORKER >= max(pages)]
+    most = max(pages, default=0)
+    workers = [held for held in pages if held * _WORKER >= most]
     if len(workers) > 1:
         # Each counts the pages that forked workers share; together they cannot use more than the limit.
         held = min(sum(workers) * case.kill.memory.page_size_bytes, limit)

@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 from oomkeeper.kernel.lazy import lazy
 
-from ...model.kill import TaskRow
-
 ADJ_MIN = -1000
 """OOM_SCORE_ADJ_MIN (include/uapi/linux/oom.h): never killed."""
 _RELEASE = lazy(r"(\d{1,4})\.(\d{1,4})")
@@ -86,9 +84,15 @@ def formula_of(kernel_release: str | None) -> Formula:
     return Formula((int(match[1]), int(match[2])), known=True)
 
 
-def own_pages(rows: Iterable[TaskRow], *, page_size_bytes: int) -> list[int]:
-    """Return resident, swapped and page-table pages of each row."""
+def own_pages(
+    rss_pages: Iterable[int],
+    swapped_pages: Iterable[int | None],
+    pgtables_bytes: Iterable[int | None],
+    *,
+    page_size_bytes: int,
+) -> list[int]:
+    """Return resident, swapped and page-table pages of each task, from the columns of the table."""
     return [
-        row.rss_pages + (row.swapents_pages or 0) + (row.pgtables_bytes or 0) // page_size_bytes
-        for row in rows
+        rss + (swapped or 0) + (tables or 0) // page_size_bytes
+        for rss, swapped, tables in zip(rss_pages, swapped_pages, pgtables_bytes, strict=True)
     ]

@@ -66,7 +66,7 @@ def _adjusted(table: Table, settings: Settings) -> tuple[Mapping[int, int], tupl
     adj = {} if settings.every is None else dict.fromkeys(range(len(table.rows)), settings.every)
     unmatched = []
     for target, value in settings.adjustments:
-        places = [place for place, row in enumerate(table.rows) if row.comm == target]
+        places = table.places_named(target)
         if target.isdigit():
             places += table.places(int(target))
         if not places:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ...model.kill import Kill, TaskRow
 from ...model.node import NodeFacts
@@ -10,6 +10,7 @@ from .domain import KERNEL_CONSTRAINTS, domain_of
 from .formula import ADJ_MIN, formula_of, own_pages
 
 _T = TypeVar("_T")
+_NO_COLUMNS: tuple[tuple[Any, ...], ...] = ((),) * len(TaskRow._fields)
 _BEYOND_PAGES = 1 << 44
 """More than any machine's memory and swap: 64 PiB of 4-KiB pages."""
 _NO_DOMAIN_PAGES = 1000
@@ -35,16 +36,22 @@ class Table:
         self.rows: Sequence[TaskRow] = tuple(kill.tasks)
         self.formula = formula_of(kill.kernel_release)
         self.domain = domain_of(kill, node)
-        self.pages = own_pages(self.rows, page_size_bytes=kill.memory.page_size_bytes)
-        self.adjs = [row.oom_score_adj or 0 for row in self.rows]
-        self.roots = [row.uid == 0 for row in self.rows]
-        self.able = [place for place, row in enumerate(self.rows) if row.tgid != 1]
+        # By column: every question needs few of them, and all rows.
+        columns: Sequence[tuple[Any, ...]] = tuple(zip(*self.rows, strict=True)) or _NO_COLUMNS
+        self._pids, uids, self._tgids, _, rss, pgtables, swapped, adjs, self._comms = columns
+        self.pages = own_pages(rss, swapped, pgtables, page_size_bytes=kill.memory.page_size_bytes)
+        self.adjs = [adj or 0 for adj in adjs]
+        self.roots = [uid == 0 for uid in uids] if self.formula.root_bonus else []
+        self.able = _places_but(1, self._tgids)
         """Places of all but init, which the kernel never kills."""
 
     def places(self, pid: int) -> list[int]:
         """Return the positions of a process: by its own pid or, where a thread represents it, its group's."""
-        own = [place for place, row in enumerate(self.rows) if row.pid == pid]
-        return own or [place for place, row in enumerate(self.rows) if row.tgid == pid]
+        return _places_of(pid, self._pids) or _places_of(pid, self._tgids)
+
+    def places_named(self, comm: str) -> list[int]:
+        """Return the positions of all processes of that name."""
+        return _places_of(comm, self._comms)
 
 
 class Ranking:
@@ -53,7 +60,7 @@ class Ranking:
     def __init__(self, table: Table, adj: Mapping[int, int]) -> None:
         self._table = table
         self.formula, self.domain = table.formula, table.domain
-        self._adjs = [adj.get(place, own) for place, own in enumerate(table.adjs)] if adj else table.adjs
+        self._adjs = _changed(table.adjs, adj) if adj else table.adjs
         self._total = _NO_DOMAIN_PAGES if self.domain.pages is None else self.domain.pages
 
     # Computed on first use: a simulated panic does not need the points.
@@ -96,7 +103,12 @@ class Ranking:
     @cached_property
     def chosen(self) -> Scored | None:
         """None where no task is eligible, or the log does not show enough (`known`)."""
-        return self._scored(self._first(self._points)) if self._points else None
+        return self._scored(self._first_place) if self._points else None
+
+    @cached_property
+    def _first_place(self) -> int:
+        """Position of the chosen task among the eligible."""
+        return self._first(self._points)
 
     @cached_property
     def rivals(self) -> tuple[Scored, ...]:
@@ -105,7 +117,7 @@ class Ranking:
         points = self._points
         if not points:
             return ()
-        first = self._first(points)
+        first = self._first_place
         others = []
         if points.count(points[first]) > 1:
             others += [at for at, number in enumerate(points) if number == points[first]]
@@ -172,8 +184,28 @@ class Ranking:
         return points.index(most)
 
 
-def _of(column: Sequence[_T], places: Sequence[int]) -> list[_T]:
-    return [column[place] for place in places]
+def _places_of(value: object, column: Sequence[object]) -> list[int]:
+    if value not in column:  # a search without a step of the interpreter for each entry
+        return []
+    return [place for place, one in enumerate(column) if one == value]
+
+
+def _places_but(value: object, column: Sequence[object]) -> list[int]:
+    if value not in column:
+        return list(range(len(column)))
+    return [place for place, one in enumerate(column) if one != value]
+
+
+def _of(column: list[_T], places: Sequence[int]) -> list[_T]:
+    """Return the entries at `places`, which are different; all places of most tables are eligible."""
+    return column if len(places) == len(column) else [column[place] for place in places]
+
+
+def _changed(column: list[int], changes: Mapping[int, int]) -> list[int]:
+    changed = column.copy()
+    for place, value in changes.items():
+        changed[place] = value
+    return changed
 
 
 def rank(kill: Kill, *, adj: Mapping[int, int] | None = None, node: NodeFacts | None = None) -> Ranking:

@@ -19,10 +19,15 @@ def is_complete(kill: Kill) -> bool:
     """
     if not kill.tasks:
         return False
-    pids = {task.pid for task in kill.tasks} | {task.tgid for task in kill.tasks}
+    pids = {task.pid for task in kill.tasks}
+    invoker = kill.invoker
+    named = {victim.pid for victim in kill.victims[:1]}
+    if invoker is not None and invoker.pid is not None:
+        named.add(invoker.pid)
+    if not named <= pids:
+        pids |= {task.tgid for task in kill.tasks}
     if any(victim.pid not in pids for victim in kill.victims[:1]):
         return False
-    invoker = kill.invoker
     if invoker is None or invoker.pid is None or _KERNEL_THREAD.match(invoker.comm):
         return True
     return invoker.pid in pids or invoker.comm in {task.comm for task in kill.tasks}

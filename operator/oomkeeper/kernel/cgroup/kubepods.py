@@ -15,6 +15,7 @@ cgroup delegated to it can make any path below, another pod's name included.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ...model.pod import KubeCgroup
@@ -51,6 +52,7 @@ class _Root(NamedTuple):
     """How many of the path's segments enclose the node."""
 
 
+@lru_cache(maxsize=8)  # a verdict asks for the same two paths again and again
 def parse_kube_cgroup(path: str) -> KubeCgroup | None:
     """Return what kubelet's part of `path` says; None for a path outside kubepods. Any text is taken; none
     raises."""

@@ -4,6 +4,7 @@
     oom_search          the records near OOM reports in a large log
     open_log            plain and compressed files, standard input
     assembler           lines to records
+    plain_lines         the same for stretches of plain lines
     formats             one module per log format
     broken_lines        lines that a mailer, pager or terminal broke
 

@@ -2,6 +2,7 @@
 another program."""
 
 import re
+from collections.abc import Sequence
 from operator import attrgetter
 
 from oomkeeper.model.log import LogRecord
@@ -12,11 +13,11 @@ from .broken_lines.broken_line import BrokenLine, Last
 from .broken_lines.line_kinds import (
     KNOWN_START,
     MEM_INFO_REST,
-    STATISTIC,
     TABLE_HEADER,
     TABLE_ROW,
     TABLE_ROW_START,
     find_line,
+    is_further_line,
 )
 from .broken_lines.run_on import RUN_ON_MIN_BYTES, split_run_on
 from .counts import LogCounts
@@ -29,6 +30,7 @@ from .formats.kmsg_text import DICTIONARY
 from .formats.other_programs import ELISION, looks_foreign
 from .formats.syslog import parse_other_program
 from .line_blocks import clean
+from .plain_lines import read_plain_lines
 from .tolerant.reading import TolerantReading
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -41,6 +43,8 @@ _QUOTE_DEPTH = 3
 _FRAGMENT_RECORDS = 5
 """How far back the record of a pr_cont() piece may be."""
 _new = tuple.__new__
+_BRACKET, _HASH, _BACKSLASH = b"[#\\"
+"""Bytes as numbers, which are found in a fifth of the time."""
 _OOM_TAG = lazy(rb"\[ ?oom[-_ ]?kill(?:er)? ?\] ", re.IGNORECASE)
 """A tag that people write before the kernel's text."""
 _ONE_LINE = (b"Memory cgroup out of memory: ", b"Out of memory: ", b"Killed process ")
@@ -87,17 +91,14 @@ class Assembler:
             return self._take(keep_last=False)
         lines = clean(block).split(b"\n")
         lines.pop()  # empty: the block ends with a newline
-        if self._tolerant is None:
-            for line in lines:
-                self._line(line)
-        else:
+        if self._tolerant is not None:
             self._tolerant.learn(block)
-            for line in lines:
-                self._line_number += 1
-                rest = self._tolerant.strip(line)
-                self._quoting = int(rest is not line)
-                self._line(rest)
-            self._quoting = 0
+        at = 0
+        while at < len(lines):
+            if not (taken := self._plain_lines(lines, at)):
+                self._physical_line(lines[at])
+            at += taken or 1
+        self._quoting = 0
         return self._take(keep_last=True)
 
     def finish(self) -> list[LogRecord]:
@@ -117,6 +118,37 @@ class Assembler:
         self._counts.foreign += len(done) - kernel
         return done
 
+    def _plain_lines(self, lines: Sequence[bytes], at: int) -> int:
+        """Read the plain lines from `lines[at]` on that are of the same kind as the line before; return how
+        many. The same as `_physical_line` one by one, but faster."""
+        tolerant = self._tolerant
+        if self._entries.active or (tolerant is not None and tolerant.strips):
+            return 0
+        last = self._out[self._last].text if self._last >= 0 and not self._announced() else None
+        records = read_plain_lines(lines, at, kind=self._kind, kernel=self._owner_kernel, last=last)
+        if not records:
+            return 0
+        if tolerant is not None:
+            tolerant.signs.see_all(records, self._line_number + 1)
+        self._line_number += len(records)
+        self._out += records
+        text, width = records[-1].text, len(lines[at + len(records) - 1])
+        self._last = len(self._out) - 1 if records[-1].kernel else -1
+        if self._kind is not None:
+            self._owner_kernel, self._prefix_bytes = records[-1].kernel, width - len(text)
+        self._broken.begin(text, width)
+        self._foreign_between = 0
+        return len(records)
+
+    def _physical_line(self, line: bytes) -> None:
+        """Read one line of the log; tolerantly without a prefix that a tool put before all of them."""
+        if self._tolerant is not None:
+            self._line_number += 1
+            rest = self._tolerant.strip(line)
+            self._quoting = int(rest is not line)
+            line = rest
+        self._line(line)
+
     def _line(self, line: bytes) -> None:
         if line[:1] == b"[" and not self._entries.active:
             # printk's stamp or a row of the task table: what follows does not apply to it.
@@ -130,7 +162,11 @@ class Assembler:
             else:
                 self._bare(line)
             return
-        if not self._entries.active and (frame := parse_other_program(line)) is not None:
+        if (
+            line[3:4] == b" "
+            and not self._entries.active
+            and (frame := parse_other_program(line)) is not None
+        ):
             self._begin(frame, len(line))
             return
         line = strip_quote(line)
@@ -244,14 +280,14 @@ class Assembler:
         ):
             return
         elif (
-            b"[" in line
+            _BRACKET in line
             and (stamp := _INNER_STAMP.search(line))
             and (frame := find_frame(line[stamp.start() :])) is not None
         ):
             self._begin(frame, len(line))  # a program wrote to the console at the same time
         elif self._kind is None:
             self._plain(line, len(line))
-        elif self._last >= 0 and self._is_further_line(line):
+        elif self._last >= 0 and is_further_line(self._out[self._last].text, line):
             self._extend(line)
         else:
             self._foreign(line)
@@ -274,9 +310,9 @@ class Assembler:
         return not text or text.isspace()
 
     def _plain(self, text: bytes, width: int) -> None:
-        if b"#0" in text:
+        if _HASH in text and b"#0" in text:
             text = decode_rsyslog(text)
-        if b"\\x0a" in text:
+        if _BACKSLASH in text and b"\\x0a" in text:
             text = text.replace(b"\\x0a", b"\n")
         if self._tolerant is not None:
             self._tolerant.signs.see_kernel(text, self._line_number)
@@ -292,13 +328,6 @@ class Assembler:
         self._foreign_between += 1
         if self._foreign_between > _MAX_FOREIGN_BETWEEN:
             self._last = -1
-
-    def _is_further_line(self, line: bytes) -> bool:
-        """Return True for an unindented further line of a record, as old journalctl prints it."""
-        text = self._out[self._last].text
-        if text.startswith(b"Memory cgroup stats for") or b"\nanon " in text[:40]:
-            return STATISTIC.match(line) is not None
-        return text.startswith(b"active_anon:") and MEM_INFO_REST.match(line) is not None
 
     def _extend(self, line: bytes) -> None:
         record = self._out[self._last]
@@ -369,7 +398,7 @@ class Assembler:
         if text.startswith(b"active_anon:") and MEM_INFO_REST.match(rest) and not text[-1:].isspace():
             self._extend(rest if rest[:1] == b" " else b" " + rest)
             return True
-        last = Last(self._out[self._last], self._kind, self._prefix_bytes)
+        last = _new(Last, (self._out[self._last], self._kind, self._prefix_bytes))
         if not self._broken.goes_on(last, rest, columns=self._columns):
             return False
         joined = self._broken.join(last, rest, width)

@@ -6,10 +6,12 @@ lib/ratelimit.c.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.log import LogRecord
 
 from ..lazy import lazy
 
@@ -18,6 +20,8 @@ MOST_SIGNS = 50
 _MOST_OF_A_KIND = 10
 _MOST_MENTIONS = 50
 _QUOTED_CHARACTERS = 160
+_AT_ONCE = 64
+"""Lines that are searched together."""
 
 _KERNEL_LOG = "`journalctl -k -b all | oomkeeper explain -` on the node"
 
@@ -132,6 +136,9 @@ _WORDS = (
 )
 """One of them is in every line that the patterns match; a search for fixed bytes is much faster."""
 
+_ALL_WORDS = (*_WORDS, b"SLUB: ")
+"""The same with what `see_kernel` searches."""
+
 
 class Sign(NamedTuple):
     """One sign, as `explain -o json` prints it."""
@@ -193,6 +200,24 @@ class Signs:
             self.see(text, number)
         elif len(self._mentions) < _MOST_MENTIONS and (b"oom" in text or b"ut of memory" in text):
             self._mentions.append((text[:4096], number))
+
+    def see_all(self, records: Sequence[LogRecord], number: int) -> None:
+        """Examine the records of consecutive lines of one writer, the first of them line `number`."""
+        see: Callable[[bytes, int], None] = self.see
+        if records[0].kernel:
+            see = self.see_kernel if records[0].usec is not None else self._see_bare
+        for first in range(0, len(records), _AT_ONCE):
+            some = records[first : first + _AT_ONCE]
+            # Nearly all lines hold none of the words, and one search in many lines costs less than many.
+            text = b"\n".join([record.text for record in some])
+            if any(word in text for word in _ALL_WORDS):
+                for at, record in enumerate(some, number + first):
+                    see(record.text, at)
+
+    def _see_bare(self, text: bytes, number: int) -> None:
+        if text[:1] == b" ":  # of a call trace: without a stamp it is first taken for any program's
+            self.see(text, number)
+        self.see_kernel(text, number)
 
     def found(self, *, kills: int) -> list[Sign]:
         """Return the signs in the order of the log. Lines that only mention an OOM kill count if nothing else

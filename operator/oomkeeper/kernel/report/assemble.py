@@ -68,7 +68,7 @@ class ReportAssembler:
         if len(text) > _MAX_LINE_BYTES:
             text = _bounded(text)
             record = record._replace(text=text)
-        if text[:5] in HEADS or HEADER_MARK in text:
+        if text[:5] in HEADS or text.find(HEADER_MARK) >= 0:
             if self._excerpt is not None and self._excerpt.is_echo(record):
                 return _NONE
             kind = kind_of(text)
@@ -93,7 +93,23 @@ class ReportAssembler:
         """Take all records and yield what `feed` returns for each."""
         feed = self.feed
         for record in records:
-            if kills := feed(record):
+            # Most records are lines of processes, or of the open report: what `feed` does with those, without
+            # a call (test_feed_all_is_feed_for_each).
+            text, _, _, _, caller, _, kernel, _ = record
+            if not kernel:
+                continue
+            draft = self._open
+            if (
+                draft is not None
+                and (caller is None or caller == draft.caller)
+                and len(text) <= _MAX_LINE_BYTES
+                and text[:5] not in HEADS
+                and text.find(HEADER_MARK) < 0
+            ):
+                self._cached = None
+                if draft.add_body(text) and (stale := self._check_stale(draft)):
+                    yield from stale
+            elif kills := feed(record):
                 yield from kills
 
     def lost(self, records: int) -> None:

@@ -72,7 +72,8 @@ class _Report:
 
     def _preamble(self, body: list[bytes]) -> None:
         """Read the lines between the header and the first table: dump_stack(), and the cpuset before 5.0."""
-        has_cpuset = any(b" mems_allowed=" in text for text in body)
+        whole = b"\n".join(body)
+        has_cpuset = b" mems_allowed=" in whole
         for text in body[:_PREAMBLE_LINES]:
             if text[:4] in (b"CPU:", b"Pid:"):
                 found = parse_cpu_line(text)
@@ -82,7 +83,7 @@ class _Report:
                         break
             elif self.cpuset is None and b" mems_allowed=" in text:
                 self.cpuset = parse_cpuset(text)
-        self.marks.stack(body)
+        self.marks.stack(whole)
 
     def _context(self, opener: bytes, body: list[bytes]) -> None:
         if opener.startswith(b"["):

@@ -10,7 +10,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 
 from ...model.kill import TaskRow
@@ -83,23 +83,26 @@ class TaskTable(LazySequence[TaskRow]):
 
 
 @cache
-def _plain_rows(columns: int) -> re.Pattern[bytes]:
+def _plain_rows(columns: int) -> re.Pattern[str]:
     """Return the pattern of complete rows with so many columns, no number beyond 64 bits."""
-    return re.compile(rb"^\[ *(\d{1,19})\]" + rb" +(-?\d{1,19})" * (columns - 1) + rb" (.*)$", re.MULTILINE)
+    # Possessive: a quarter faster, and no blank or digit can belong to what follows.
+    numbers = r" ++(-?\d{1,19}+)" * (columns - 1)
+    return re.compile(r"^\[ *+(\d{1,19}+)\]" + numbers + r" (.*+)$", re.MULTILINE | re.ASCII)
 
 
 def parse_rows(rows: Sequence[bytes], columns: Sequence[str], *, page_size_bytes: int) -> Iterable[TaskRow]:
     """Parse rows `[  pid]  ...`; skip lines that are cut or not rows."""
     text = b"\n".join(rows)
     if text.count(b"\n") + 1 == len(rows) >= _MANY_ROWS:
-        found = _plain_rows(len(columns)).findall(text)
+        # As text, whose digits int() reads faster.
+        found = _plain_rows(len(columns)).findall(readable(text))
         if len(found) == len(rows):
             return _read_columns(found, columns, page_size_bytes=page_size_bytes)
     return _read_singly(rows, columns, page_size_bytes=page_size_bytes)
 
 
 def _read_columns(
-    found: Sequence[tuple[bytes, ...]], columns: Sequence[str], *, page_size_bytes: int
+    found: Sequence[tuple[str, ...]], columns: Sequence[str], *, page_size_bytes: int
 ) -> Iterable[TaskRow]:
     """Return the same as `_read_singly`, column by column."""
     pids, *texts, comms = zip(*found, strict=True)
@@ -110,7 +113,7 @@ def _read_columns(
     elif tables := [values[name] for name in _TABLES if name in values]:
         pgtables = [sum(counts) * page_size_bytes for counts in zip(*tables, strict=True)]
     return map(
-        TaskRow._make,
+        partial(tuple.__new__, TaskRow),  # what _make() does, without a call
         zip(
             map(int, pids),
             values["uid"],
@@ -120,7 +123,7 @@ def _read_columns(
             pgtables,
             values.get("swapents") or repeat(None),
             values["oom_score_adj"],
-            map(readable, comms),
+            comms,
             strict=False,
         ),
     )

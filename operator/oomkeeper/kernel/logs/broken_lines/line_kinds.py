@@ -134,6 +134,8 @@ LINES = (
 
 _OPENS = lazy(b"|".join(b"(" + line.opens + b")" for line in LINES))
 """Group n matches the beginning of `LINES[n - 1]`."""
+_OPENS_ANY = lazy(b"|".join(line.opens for line in LINES))
+"""The same without groups, which the engine rejects by the first byte: most texts are no such line."""
 
 MEM_INFO_REST_TEXT = (
     rb"\s*(?:active_file|unevictable|slab_reclaimable|mapped|kernel_misc_reclaimable|sec_pagetables|"
@@ -178,7 +180,16 @@ def row_rest(text: bytes, rest: bytes, columns: int) -> bool:
     return NUMBERS.match(rest) is not None
 
 
+def is_further_line(text: bytes, line: bytes) -> bool:
+    """Return True for an unindented further line of the record `text`, as old journalctl prints it."""
+    if text.startswith(b"Memory cgroup stats for") or b"\nanon " in text[:40]:
+        return STATISTIC.match(line) is not None
+    return text.startswith(b"active_anon:") and MEM_INFO_REST.match(line) is not None
+
+
 def find_line(text: bytes) -> Line | None:
     """Return the kind of breakable line that `text` is, or None."""
+    if _OPENS_ANY.match(text) is None:
+        return None
     found = _OPENS.match(text)
     return LINES[found.lastindex - 1] if found is not None and found.lastindex else None

@@ -32,13 +32,16 @@ _STAMP = lazy(
     rb")\](?: ?\[ *([TC]\d+)\])?"
     rb"(?: *(?:\(\d+\)\[\d+:[^\]]{1,16}\]|\[\d+: *[^\]\n:]{1,16}: *\d+\]))? ?"
 )
-_USUAL_STAMP = lazy(rb"\[ *(\d+)\.(\d{6})\](?:\[ *([TC]\d+)\])? (?! *\(| *\[ *[TC]\d| *\[\d+:)")
+USUAL_STAMP_TEXT = rb"\[ *(\d+)\.(\d{6})\](?:\[ *([TC]\d+)\])? (?! *\(| *\[ *[TC]\d| *\[\d+:)"
+_USUAL_STAMP = lazy(USUAL_STAMP_TEXT)
 """The stamp of nearly every line, to read it in half the time. Where it matches, `_STAMP` matches with the
 same end, uptime and caller (test_usual_stamp_is_read_as_the_general_pattern_reads_it)."""
 _ISO = lazy(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:Z|[+-]\d\d:?\d\d)) ?")
 _DECODED = lazy(
     rb"(kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]|res\d+) *:(\w+) *: ?"
 )
+HOST_TEXT = rb"[\w.-]+ (?:kernel|[\w@./-]+\[\d+\]): "
+"""Host and tag after a stamp, as `journalctl -o short-monotonic` prints them."""
 _MONOTONIC = lazy(rb"([\w.-]+) (kernel(?=: )|[\w@./-]+(?=\[\d+\]: ))(?:\[\d+\])?: ")
 
 

@@ -43,9 +43,10 @@ _OTHER_HOST = lazy(rb"[^\s]*[^\s:] (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )"
 _PRIORITY = lazy(rb"<(\d{1,3})>")
 _RFC5424 = lazy(rb"1 (-|\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\xef\xbb\xbf)?")
 _ANY_TAG = lazy(rb"(?:\S+ )?[\w@./()-]+\[\d+\]: |[\w@./()-]+: ")
-_OTHER_PROGRAM = lazy(
+OTHER_PROGRAM_TEXT = (
     rb"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) [^\s:|]+ (?=(?!kernel[:\[])[\w@./()-]+(?:\[\d+\])?: )"
 )
+_OTHER_PROGRAM = lazy(OTHER_PROGRAM_TEXT)
 _BARE_TAG = lazy(rb"kernel(?:\[-\])?: ?")
 
 

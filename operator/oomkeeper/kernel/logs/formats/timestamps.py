@@ -41,8 +41,9 @@ _MONTH_NUMBER = {name: number for number, names in enumerate(_MONTHS, 1) for nam
 _WORD = lazy(r"[^\W\d_]+")
 
 
-WORD = rb"[A-Za-z\x80-\xff]{2,16}\.?"
-"""Pattern of the abbreviated name of a weekday or month in any language, in UTF-8."""
+WORD = rb"[A-Za-z\x80-\xff]{2,16}+\.?"
+"""Pattern of the abbreviated name of a weekday or month in any language, in UTF-8. Possessive: a part of a
+word is none, and many lines begin with a word that is none either."""
 MONTH = rb"(?:" + WORD + rb"|\d{1,2}(?:\xe6\x9c\x88|\xec\x9b\x94))"
 """Pattern of a month: a name, or a number with the Chinese, Japanese or Korean word for month."""
 

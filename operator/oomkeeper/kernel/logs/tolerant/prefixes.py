@@ -46,7 +46,7 @@ class Prefixes:
 
     def __init__(self) -> None:
         self._shapes: list[re.Pattern[bytes]] = []
-        self._known: set[bytes] = set()
+        self._learned: set[bytes] = set()
 
     def learn(self, block: bytes) -> None:
         """Learn from the lines of a block, before they are read."""
@@ -54,9 +54,14 @@ class Prefixes:
             return
         found = Counter(_shape(prefix) for prefix in _prefixes(block))
         for shape, lines in found.most_common(_MOST_SHAPES - len(self._shapes)):
-            if lines >= _LEAST_LINES and shape not in self._known:
-                self._known.add(shape)
+            if lines >= _LEAST_LINES and shape not in self._learned:
+                self._learned.add(shape)
                 self._shapes.append(re.compile(shape))
+
+    @property
+    def known(self) -> bool:
+        """True if a prefix was learned."""
+        return bool(self._shapes)
 
     def strip(self, line: bytes) -> bytes:
         """Return the line without a learned prefix."""

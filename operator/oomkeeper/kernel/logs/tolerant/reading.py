@@ -41,6 +41,11 @@ class TolerantReading:
         """Learn prefixes from a block of lines, before its lines are read."""
         self._prefixes.learn(block)
 
+    @property
+    def strips(self) -> bool:
+        """False as long as no prefix is known, so that `strip` changes nothing."""
+        return self._prefixes.known
+
     def strip(self, line: bytes) -> bytes:
         """Return the line without a learned prefix."""
         return self._prefixes.strip(line)
