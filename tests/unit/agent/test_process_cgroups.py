@@ -65,6 +65,9 @@ class Machine:
             self._events.append(SignalSent(self.now, KILLER, pid, b"a", 9, 128, 0))
         self._events.append(VictimMarked(self.now, KILLER, pid, *[None] * 8))
 
+    def sends(self, pid: int, to: int) -> None:
+        self._events.append(SignalSent(self.now, pid, to, b"a", 9, 0, 0))
+
     def victims(self, *, lost_before: int | None = None) -> list[tuple[int, str | None]]:
         """What one reading of the ring buffer tells. `lost_before`: so many of its events are missing."""
         events, self._events = self._events, []
@@ -192,3 +195,20 @@ def test_path_that_the_kernel_cut_off_is_not_used(machine: Machine) -> None:
     machine.joins(7, "/" + "a" * (LONGEST_PATH_BYTES - 1))
     machine.oom_kills(7)
     assert machine.victims() == [(7, None)]
+
+
+def test_signal_has_the_cgroups_of_both_sides_when_it_was_sent(machine: Machine) -> None:
+    machine.joins(70, "/a")
+    machine.joins(71, "/b")
+    machine.sends(70, 71)
+    machine.joins(71, "/c")
+    machine.sends(72, 71)
+    machine.victims()
+    assert [one[1:] for one in machine.cgroups.signals] == [(71, 70, "/b", "/a"), (71, 72, "/c", None)]
+
+
+def test_signal_of_a_process_is_no_sign_of_the_oom_killer(machine: Machine) -> None:
+    machine.joins(71, "/b")
+    machine.sends(KILLER, 71)
+    machine.oom_kills(71, signal=False)
+    assert machine.victims() == []

@@ -40,7 +40,8 @@ class TraceInstance:
         """
         self.folder = root / "instances" / name
         self._fds: list[int] = []
-        made = not self.folder.exists()
+        self.made = made = not self.folder.exists()
+        """Whether the instance is new: nothing was recorded before."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._fds.append(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
