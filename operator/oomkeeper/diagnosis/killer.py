@@ -296,9 +296,17 @@ def _unsent(facts: EndFacts, stop: KubeletStop | None) -> Verdict:
         killer=killer,
         certainty=certainty,
         summary=f"Container {name} {how}.",
+        oom_kill=_reported(facts),
         event=stop.event if stop is not None and killer == stop.killer else None,
         uncertain=tuple(uncertain),
     )
+
+
+def _reported(facts: EndFacts) -> OOMKillFact | None:
+    """Return kubelet's report of an OOM kill as the incident counts it."""
+    if facts.reported_incident is None:
+        return None
+    return OOMKillFact(at=facts.finished_at or 0.0, incident=facts.reported_incident)
 
 
 def _without_evidence(facts: EndFacts) -> str:

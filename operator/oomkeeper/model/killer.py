@@ -139,6 +139,9 @@ class EndFacts:
     """In whole seconds: the end was up to a second later."""
     started_at: float | None = None
     oom_kills: tuple[OOMKillFact, ...] = ()
+    reported_incident: str | None = None
+    """Name of the OOMIncident that counts kubelet's report of an OOM kill of which there is no other
+    evidence."""
     signals: tuple[KillSignal, ...] = ()
     """In order."""
     trace: Trace = Trace.ABSENT

@@ -37,6 +37,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.oomnodes: list[Any] = [ITEM]
         self.incidents: list[Any] = []
+        self.container_kills: list[Any] = []
         self.applied: dict[str, Any] = {}
         self.writes: list[tuple[str, Any]] = []
         self.lock = threading.Lock()
@@ -55,6 +56,8 @@ class FakeCluster:
             one.json({"metadata": {"resourceVersion": "7"}, "items": self.oomnodes})
         elif path.endswith("/oomincidents"):
             one.json({"metadata": {"resourceVersion": "7"}, "items": self.incidents})
+        elif path.endswith("/containerkills"):
+            one.json({"metadata": {"resourceVersion": "7"}, "items": self.container_kills})
         elif path.endswith("/pods"):
             one.json({"metadata": {"resourceVersion": "7"}, "items": []})
         else:
