@@ -37,7 +37,7 @@ KEPT_ANSWERS = 256
 _MAX_REASON = 64
 _MAX_MESSAGE = 512
 _SOURCES = ("kubelet", "default-scheduler")
-_NEEDED = ("Killing", "Evicted", "Preempted", "Preempting", "FailedPostStartHook")
+_NEEDED = ("Killing", "Evicted", "Preempted", "Preempting", "FailedPostStartHook", "Unhealthy")
 
 
 class EventsAnswer(NamedTuple):

@@ -10,6 +10,9 @@ from typing import NamedTuple
 from oomkeeper.model.killer import EndFacts, EventFact, Killer
 
 _PROBE = re.compile(r"failed (liveness|startup) probe")
+_UNHEALTHY = re.compile(r"(Liveness|Startup) probe (?:failed|errored)")
+_PROBE_SECONDS = 10.0
+"""A probe that failed so shortly before kubelet stopped the container is the reason."""
 _CHANGED = re.compile(r"definition changed|resize requires restart")
 _CLOCK_SECONDS = 2.0
 """Tolerance between times in whole seconds, of components of one node."""
@@ -62,8 +65,29 @@ def _probe(facts: EndFacts) -> KubeletStop | None:
         found = _PROBE.search(event.message)
         if found is None or event.container != facts.container or _after_deletion(event, facts):
             continue
-        why = f"because its {found[1]} probe failed and it did not end when kubelet stopped it"
-        return KubeletStop(Killer.PROBE, why, event)
+        return _failed_probe(found[1], event)
+    return _unhealthy(facts)
+
+
+def _failed_probe(probe: str, event: EventFact) -> KubeletStop:
+    why = f"because its {probe.lower()} probe failed and it did not end when kubelet stopped it"
+    return KubeletStop(Killer.PROBE, why, event)
+
+
+def _unhealthy(facts: EndFacts) -> KubeletStop | None:
+    """Return a failed probe that the Event Killing does not name: where a pod's last container is not to be
+    restarted, kubelet stops the pod (computePodActions(), KillPod), which it says of every stop."""
+    if facts.deletion_at is not None or facts.pod_reason is not None or facts.disruption is not None:
+        return None
+    killing = next((one for one in _events(facts, "Killing") if one.container == facts.container), None)
+    if killing is None or killing.last_at is None:
+        return None
+    for event in _events(facts, "Unhealthy"):
+        found = _UNHEALTHY.match(event.message)
+        if found is None or event.container != facts.container or event.last_at is None:
+            continue
+        if -_CLOCK_SECONDS <= killing.last_at - event.last_at <= _PROBE_SECONDS:
+            return _failed_probe(found[1], event)
     return None
 
 

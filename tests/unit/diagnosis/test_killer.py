@@ -80,6 +80,16 @@ KUBELET = {
         Killer.PROBE,
         "its startup probe failed",
     ),
+    "liveness of a container that is not restarted": (
+        {
+            "events": (
+                killing("Stopping container app"),
+                killing("Liveness probe failed: HTTP probe failed", reason="Unhealthy", ago=31.0),
+            )
+        },
+        Killer.PROBE,
+        "its liveness probe failed",
+    ),
     "deletion": (DELETED, Killer.GRACE_PERIOD, "grace period of 30 s after the pod was deleted."),
     "forced": (
         {"deletion_at": END, "grace_seconds": 0},
@@ -400,6 +410,20 @@ def test_events_of_other_containers_and_runs_do_not_count() -> None:
         killing("Liveness probe failed", reason="Unhealthy"),
     )
     assert decide(facts(signals=(by_runtime(),), events=others)).killer is Killer.RUNTIME
+
+
+def test_probe_that_failed_long_before_or_of_another_kind_is_not_the_reason() -> None:
+    for unhealthy in (
+        killing("Liveness probe failed: x", reason="Unhealthy", ago=60.0),
+        killing("Readiness probe failed: x", reason="Unhealthy"),
+        killing("Liveness probe failed: x", reason="Unhealthy", container="side"),
+    ):
+        events = (killing("Stopping container app"), unhealthy)
+        assert decide(facts(signals=(by_runtime(),), events=events)).killer is Killer.GRACE_PERIOD
+    events = (killing("Stopping container app"), killing("Liveness probe failed: x", reason="Unhealthy"))
+    for fields in (DELETED, {"pod_reason": "DeadlineExceeded"}):
+        verdict = decide(facts(signals=(by_runtime(),), events=events, **fields))
+        assert verdict.killer is Killer.GRACE_PERIOD
 
 
 def test_repeated_event_counts_for_each_of_its_runs() -> None:
