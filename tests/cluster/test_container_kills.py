@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -74,7 +75,7 @@ def test_failed_liveness_probe(native_node: NativeNode, harness: Harness, space:
         native_node, space, with_spec(pod("web", probed, restart=restart), terminationGracePeriodSeconds=30)
     )
     one = only_kill(harness, space)
-    assert verdict(one) == ("Probe", "Proved"), one
+    assert verdict(one) == ("Probe", "Proved"), json.dumps(one["status"])
     assert sender(one)["place"] == "Runtime"
     message = one["status"]["evidence"]["event"]["message"]
     assert ("failed liveness probe" if restart == "Always" else "Liveness probe failed") in message
@@ -86,7 +87,7 @@ def test_expired_grace_period(native_node: NativeNode, harness: Harness, space: 
     ready(native_node, harness, space, pod("web", container("app", STUBBORN, limit=None)))
     native_node.kubectl("-n", space, "delete", "pod", "web", "--grace-period=2", "--wait=false")
     one = only_kill(harness, space)
-    assert verdict(one) == ("GracePeriod", "Proved"), one
+    assert verdict(one) == ("GracePeriod", "Proved"), json.dumps(one["status"])
     assert one["status"]["evidence"]["gracePeriodSeconds"] == 2
     assert "grace period of 2 s after the pod was deleted" in one["status"]["summary"]
 
@@ -95,7 +96,7 @@ def test_process_of_the_container_itself(native_node: NativeNode, harness: Harne
     ready(native_node, harness, space, pod("web", container("app", CHILD, limit=None)))
     native_node.kubectl("-n", space, "exec", "web", "--", "sh", "-c", "kill -9 $(cat /tmp/pid)", check=False)
     one = only_kill(harness, space)
-    assert verdict(one) == ("Container", "Inferred"), one
+    assert verdict(one) == ("Container", "Inferred"), json.dumps(one["status"])
     assert sender(one)["place"] == "Container"
     assert one["status"]["evidence"]["target"] == one["status"]["evidence"]["target"] | {
         "comm": "sleep",
@@ -110,7 +111,7 @@ def test_container_of_the_same_pod(native_node: NativeNode, harness: Harness, sp
         "-n", space, "exec", "web", "-c", "side", "--", "sh", "-c", "kill -9 $(pidof tail)", check=False
     )
     one = only_kill(harness, space)
-    assert verdict(one) == ("OtherContainer", "Proved"), one
+    assert verdict(one) == ("OtherContainer", "Proved"), json.dumps(one["status"])
     assert (sender(one)["place"], sender(one)["container"]) == ("SamePod", "side")
     assert one["spec"]["container"] == "app"
 
@@ -123,7 +124,7 @@ def test_privileged_pod_with_the_hosts_processes(
     ready(native_node, harness, space, with_spec(pod("debug", shell), hostPID=True))
     native_node.kubectl("-n", space, "exec", "debug", "--", "kill", "-9", str(first_pid(hit)))
     one = only_kill(harness, space)
-    assert verdict(one) == ("OtherContainer", "Proved"), one
+    assert verdict(one) == ("OtherContainer", "Proved"), json.dumps(one["status"])
     assert (sender(one)["pod"], sender(one)["container"]) == (f"{space}/debug", "shell")
 
 
@@ -131,7 +132,7 @@ def test_process_of_the_host(native_node: NativeNode, harness: Harness, space: s
     hit = ready(native_node, harness, space, pod("web", container("app", IDLE, limit=None)))
     os.kill(first_pid(hit), signal.SIGKILL)
     one = only_kill(harness, space)
-    assert verdict(one) == ("HostProcess", "Proved"), one
+    assert verdict(one) == ("HostProcess", "Proved"), json.dumps(one["status"])
     assert sender(one)["pid"] == os.getpid()
     assert sender(one)["exe"] == str(Path(sys.executable).resolve())
 
@@ -141,7 +142,7 @@ def test_oom_kill_of_a_child_is_linked_to_its_incident(
 ) -> None:
     create(native_node, space, pod("web", container("app", "tail /dev/zero; exit $?")))
     one = only_kill(harness, space)
-    assert one["spec"]["killer"] == "KernelOOM", one
+    assert one["spec"]["killer"] == "KernelOOM", json.dumps(one["status"])
     [incident] = incidents(harness, space)
     assert one["status"]["evidence"]["incident"] == incident["metadata"]["name"]
     assert incident["status"]["count"] == 1
@@ -153,7 +154,7 @@ def test_eviction_for_ephemeral_storage(native_node: NativeNode, harness: Harnes
     volume = {"name": "data", "emptyDir": {"sizeLimit": "1Mi"}}
     create(native_node, space, with_spec(pod("web", full), volumes=[volume]))
     one = only_kill(harness, space)
-    assert one["spec"]["killer"] == "Eviction", one
+    assert one["spec"]["killer"] == "Eviction", json.dumps(one["status"])
     assert one["status"]["evidence"]["podReason"] == "Evicted"
     assert "exceeds the limit" in one["status"]["summary"]
 
@@ -167,7 +168,7 @@ def test_agent_that_was_killed_finds_the_sender_and_counts_once(
     eventually(lambda: not hit.pids("app"))
     agent.start()
     one = only_kill(harness, space)
-    assert one["spec"]["killer"] == "HostProcess", one
+    assert one["spec"]["killer"] == "HostProcess", json.dumps(one["status"])
     agent.kill()
     agent.start()
     native_node.kubectl("-n", space, "delete", "pod", "web", "--grace-period=0", "--force")

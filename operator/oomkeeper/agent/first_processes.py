@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.members import ContainerFolders, processes_below
 
 from .pods import PodTable
 from .process_cgroups import started_ns_of
+from .records import StoredRecord
+from .store import Store
 
+NOTE = "first processes"
+"""Name in the store of what is known."""
 LOOK_SECONDS = 1.0
 """Between two looks for containers whose cgroup was not found."""
 ATTEMPTS = 5
@@ -26,6 +32,13 @@ class _First(NamedTuple):
     started_ns: int
 
 
+class _Known(StoredRecord, frozen=True, kw_only=True):
+    """The first processes, as the state keeps them for the next run of the agent."""
+
+    boot: str
+    pids: dict[str, _First] = msgspec.field(default_factory=dict)
+
+
 class FirstProcesses:
     """`look` is for the loop's thread, `container_of` for any."""
 
@@ -34,8 +47,13 @@ class FirstProcesses:
         *,
         hierarchy: CgroupHierarchy,
         pods: PodTable,
+        store: Store,
+        boot_id: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take over what an earlier run knew: a container may have ended since."""
+        self._store = store
+        self._boot_id = boot_id
         self._proc = hierarchy.proc
         self._pods = pods
         self._clock = clock
@@ -44,10 +62,20 @@ class FirstProcesses:
         self._by_pid: dict[int, str] = {}
         self._attempts: dict[str, int] = {}
         self._look_at = 0.0
+        stored = store.note(NOTE, _Known)
+        if stored is not None and stored.boot == boot_id:
+            self._known = dict(stored.pids)
+            self._by_pid = {first.pid: container_id for container_id, first in self._known.items()}
 
     def look(self) -> None:
         """Find the first process of each container that kubelet reports running; forget those of others once
         their pod is gone."""
+        before = set(self._known)
+        self._look()
+        if before != set(self._known):
+            self._store.put_note(NOTE, _Known(boot=self._boot_id, pids=self._known))
+
+    def _look(self) -> None:
         running = {
             container_id
             for pod in self._pods.all()

@@ -18,7 +18,7 @@ from oomkeeper.kernel.tracefs.formats import TraceFormatError
 from oomkeeper.kernel.tracefs.process_names import noted_comms
 from oomkeeper.model.escaping import printable
 
-from .process_cgroups import PlacedSignal, process_of, started_ns_of
+from .process_cgroups import PlacedSignal, lives_on, process_of, started_ns_of
 from .shared_kernel import SharedKernel
 from .signal_origin import Origin, TracedSignal
 from .traced_cgroups import SAME_KILL_NS, TracedCgroups
@@ -164,7 +164,7 @@ class KillSenders:
         except OSError:
             exe = None  # a kernel thread, or a process that is exiting
         path = self._namespace.path_of(pid)
-        if path == "/" and self._hierarchy.version == 1 and exe is None:
+        if path == "/" and self._hierarchy.version == 1 and not lives_on(pid, proc=self._hierarchy.proc):
             path = None  # on v1 an exiting task reports the root
         return _Process(pid, path, comm, exe)
 

@@ -163,7 +163,9 @@ class NodeLoop:
         self._first: FirstProcesses | None = None
         senders: KillSenders | None = None
         if pods is not None:
-            self._first = FirstProcesses(hierarchy=hierarchy, pods=pods, clock=clock)
+            self._first = FirstProcesses(
+                hierarchy=hierarchy, pods=pods, store=store, boot_id=self.facts.boot_id, clock=clock
+            )
             senders = KillSenders(
                 hierarchy=hierarchy, shared=self._shared, container_of_first=self._first.container_of
             )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from oomkeeper.kernel.bounded_read import read_bytes
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
+from oomkeeper.kernel.dying import is_dying
 from oomkeeper.kernel.tracefs.events import (
     CLONE_INTO_CGROUP,
     SI_KERNEL,
@@ -122,7 +123,14 @@ class ProcessCgroups:
         if path is None or started_ns is None or started_ns > made.time_ns + self._suspended_ns:
             return None
         # On v1 an exiting task reports the root.
-        return None if path == "/" and self._hierarchy.version == 1 else path
+        if path == "/" and self._hierarchy.version == 1 and not lives_on(made.by_pid, proc=proc.parent):
+            return None
+        return path
+
+
+def lives_on(pid: int, *, proc: Path) -> bool:
+    """Return whether a task exists and is not about to end; what was read of it before is then its own."""
+    return not is_dying(pid, proc=proc) and (proc / str(pid)).exists()
 
 
 def process_of(proc: Path) -> int | None:

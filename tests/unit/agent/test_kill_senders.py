@@ -13,6 +13,7 @@ from oomkeeper.agent.kill_senders import MOST_READ, KillSenders, SentSignal
 from oomkeeper.agent.process_cgroups import PlacedSignal
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.signal_origin import Origin, TracedSignal
+from oomkeeper.agent.store import Store
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.tracefs.process_names import noted_comms
 
@@ -20,6 +21,7 @@ from .pod_samples import IDS, UID, ended, pod, running, status, table
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 AT = 500 * TICK_NS
+PF_EXITING = 0x4
 APP = f"/kubepods/burstable/pod{UID}/{IDS[0]}"
 OTHER = f"/kubepods/burstable/pod{UID}/{IDS[1]}"
 UNIT = "/system.slice/ssh.service"
@@ -62,13 +64,16 @@ class Machine:
         exe: str | None = "/bin/bash",
         tgid: int | None = None,
         started_ns: int = 0,
+        flags: int = 0,
     ) -> None:
         folder = self.proc / str(pid)
         folder.mkdir(parents=True)
         (folder / "cgroup").write_text(self._line(path))
         (folder / "comm").write_text(f"{comm}\n")
         (folder / "status").write_text(f"Name:\ta\nTgid:\t{tgid or pid}\n")
-        (folder / "stat").write_text(f"{pid} (a) S {'0 ' * 18}{started_ns // TICK_NS} 0 0")
+        (folder / "stat").write_text(
+            f"{pid} (a) S {'0 ' * 5}{flags} {'0 ' * 12}{started_ns // TICK_NS} {'0 ' * 15}"
+        )
         if exe is not None:
             (folder / "exe").symlink_to(exe)
 
@@ -144,10 +149,13 @@ def test_first_process_of_a_container_is_known_by_its_number(machine: Machine) -
 
 def test_v1_root_of_what_is_exiting_is_no_cgroup(tmp_path: Path) -> None:
     machine = Machine(tmp_path, version=1)
-    machine.process(60, "/", exe=None)
+    machine.process(60, "/", flags=PF_EXITING)
     machine.process(70, "/")
     (found,) = machine.find(sent())
     assert (found.path, found.by_path, found.by_gone) == (None, None, False)
+    machine.process(61, "/")
+    (found,) = machine.find(sent(by_pid=61))
+    assert found.by_path == "/"
 
 
 def test_sender_outside_of_a_node_that_is_a_container_is_elsewhere(machine: Machine) -> None:
@@ -194,7 +202,17 @@ class Node(Machine):
         super().__init__(folder)
         self.pods = table()
         self.now = 100.0
-        self.looked = FirstProcesses(hierarchy=self.hierarchy, pods=self.pods, clock=lambda: self.now)
+        self.store = Store.open(folder / "state")
+        self.start("boot-1")
+
+    def start(self, boot_id: str) -> None:
+        self.looked = FirstProcesses(
+            hierarchy=self.hierarchy,
+            pods=self.pods,
+            store=self.store,
+            boot_id=boot_id,
+            clock=lambda: self.now,
+        )
 
     def container(self, path: str, *pids: int) -> None:
         folder = self.folder / "cgroup" / path.lstrip("/")
@@ -229,6 +247,18 @@ def test_ended_container_is_known_as_long_as_its_pod_reports_it(node: Node) -> N
     node.pods.remove(UID, now=0.0)
     node.pods.sweep(now=10_000.0)
     node.looked.look()
+    assert node.looked.container_of(200) is None
+
+
+def test_container_that_ended_while_no_agent_ran_is_known_to_the_next(node: Node) -> None:
+    node.process(200, APP)
+    node.container(APP, 200)
+    node.pods.put(pod(status("app", now=running(), container_id=IDS[0])))
+    node.looked.look()
+    node.container(APP)
+    node.start("boot-1")
+    assert node.looked.container_of(200) == IDS[0]
+    node.start("boot-2")
     assert node.looked.container_of(200) is None
 
 

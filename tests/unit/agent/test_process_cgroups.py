@@ -18,6 +18,7 @@ from oomkeeper.kernel.tracefs.events import (
 )
 
 KILLER, PARENT = 50, 60
+PF_EXITING = 0x4
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -38,14 +39,21 @@ class Machine:
         self._now = 1_000_000_000_000
 
     def process(
-        self, pid: int, path: str, *, tgid: int | None = None, started_ns: int = 0, link: str = ""
+        self,
+        pid: int,
+        path: str,
+        *,
+        tgid: int | None = None,
+        started_ns: int = 0,
+        link: str = "",
+        flags: int = 0,
     ) -> None:
         folder = self.proc / (link or str(pid))
         folder.mkdir(parents=True, exist_ok=True)
         line = f"4:memory:{path}\n" if self.version == 1 else f"0::{path}\n"
         (folder / "cgroup").write_text(line)
         (folder / "status").write_text(f"Name:\ta\\nTgid:\t1\nTgid:\t{tgid or pid}\n")
-        fields = ["S", *["0"] * 18, str(started_ns // TICK_NS), *["0"] * 30]
+        fields = ["S", *["0"] * 5, str(flags), *["0"] * 12, str(started_ns // TICK_NS), *["0"] * 30]
         (folder / "stat").write_text(f"{pid} (a) {' '.join(fields)}")
 
     @property
@@ -152,10 +160,13 @@ def test_parent_that_is_gone_tells_nothing(machine: Machine) -> None:
 
 def test_exiting_parent_on_version_1_is_in_no_cgroup(tmp_path: Path) -> None:
     machine = Machine(tmp_path, version=1)
-    machine.process(PARENT, "/")
+    machine.process(PARENT, "/", flags=PF_EXITING)
+    machine.process(PARENT + 1, "/")
     machine.forks(PARENT, 7)
     machine.oom_kills(7)
-    assert machine.victims() == [(7, None)]
+    machine.forks(PARENT + 1, 8)
+    machine.oom_kills(8)
+    assert machine.victims() == [(7, None), (8, "/")]
 
 
 def test_process_made_in_another_cgroup_is_not_its_parents(tmp_path: Path) -> None:
