@@ -1,7 +1,8 @@
 """The state's part about ends of containers by SIGKILL: which are counted, in which ContainerKill, and which
 signals were traced.
 
-The end of a container, which pod uid and container id name, is noted in the transaction that counts it."""
+The end of a container is noted in the transaction that counts it. Its id names it alone: a mirror pod that
+kubelet makes anew has another uid and the same containers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,11 +38,9 @@ class KillOfPod:
 class ContainerEndQueries(StateConnection):
     """Queries of the store."""
 
-    def is_end_counted(self, *, pod_uid: str, container_id: str) -> bool:
+    def is_end_counted(self, container_id: str) -> bool:
         """Return whether a ContainerKill counts this end."""
-        row = self._execute(
-            "SELECT 1 FROM container_end WHERE pod_uid = ? AND container_id = ?", (pod_uid, container_id)
-        ).fetchone()
+        row = self._execute("SELECT 1 FROM container_end WHERE container_id = ?", (container_id,)).fetchone()
         return row is not None
 
     def note_end(self, *, pod_uid: str, container_id: str, key: str, time: str) -> bool:

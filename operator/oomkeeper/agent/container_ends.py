@@ -1,7 +1,7 @@
 """What killed each container of this node that ended by SIGKILL: waits for the evidence, decides once, and
 counts the end in its ContainerKill.
 
-An end is named by pod uid and container id. It is noted in the transaction that counts it, so kill -9 neither
+An end is named by its container id. It is noted in the transaction that counts it, so kill -9 neither
 loses nor repeats it: what is not noted is found again in the pods' statuses, which the state keeps."""
 
 import time
@@ -38,6 +38,8 @@ UNCOUNTED_SECONDS = 75.0
 EVENTS_SECONDS = 300.0
 """How long it waits for an API server that does not answer, or for its turn."""
 MOST_WAITING = 1000
+LOOK_SECONDS = 0.5
+LOOKS_PER_SECOND = 50
 _MARGIN_SECONDS = 3600.0
 """Ends are forgotten after KEEP_SECONDS; older ones are not taken up again."""
 
@@ -58,6 +60,7 @@ class TraceState:
 class _Waiting:
     pod_uid: str
     since: float
+    look_at: float
 
 
 class ContainerEnds:
@@ -89,6 +92,9 @@ class ContainerEnds:
         self._wall = wall
         self._started = wall()
         self._waiting: dict[str, _Waiting] = {}
+        self._left_out = False
+        """Whether there are ends that found no room among those that wait."""
+        self._traced = store.note(TRACED_NOTE, TracedSince)
         for pod in pods.all():  # of an earlier run
             self.pod_changed(pod)
 
@@ -98,12 +104,15 @@ class ContainerEnds:
             if (
                 not state.running
                 and container_id not in self._waiting
-                and len(self._waiting) < MOST_WAITING
                 and ended_by_sigkill(exit_code=state.exit_code, reason=state.reason)
                 and self._is_kept(state)
-                and not self._store.is_end_counted(pod_uid=pod.facts.uid, container_id=container_id)
+                and not self._store.is_end_counted(container_id)
             ):
-                self._waiting[container_id] = _Waiting(pod.facts.uid, self._clock())
+                if len(self._waiting) >= MOST_WAITING:
+                    self._left_out = True
+                    return
+                now = self._clock()
+                self._waiting[container_id] = _Waiting(pod.facts.uid, now, now + EVIDENCE_SECONDS)
 
     @property
     def waiting(self) -> bool:
@@ -113,32 +122,40 @@ class ContainerEnds:
     def tick(self) -> None:
         """Decide what has its evidence, or has waited long enough."""
         self._note_trace()
+        now = self._clock()
         for container_id, waiting in list(self._waiting.items()):
-            if self._clock() - waiting.since >= EVIDENCE_SECONDS:
-                self._look(container_id, waiting)
+            if now >= waiting.look_at and not self._is_decided(container_id, waiting):
+                # Of many that wait for Events, few are looked at in one second.
+                pause = LOOK_SECONDS + len(self._waiting) / LOOKS_PER_SECOND
+                self._waiting[container_id] = replace(waiting, look_at=now + pause)
+        if self._left_out and len(self._waiting) < MOST_WAITING // 2:
+            self._left_out = False
+            for pod in self._pods.all():
+                self.pod_changed(pod)
 
     def _is_kept(self, state: ContainerState) -> bool:
         ended = parse_time(state.finished_at)
         return ended is None or self._wall() - ended < KEEP_SECONDS - _MARGIN_SECONDS
 
-    def _look(self, container_id: str, waiting: _Waiting) -> None:
+    def _is_decided(self, container_id: str, waiting: _Waiting) -> bool:
+        """Decide an end where its evidence is there, or it has waited long enough."""
         pod = self._pods.find(waiting.pod_uid)
         state = pod.states.get(container_id) if pod is not None else None
         if pod is None or state is None or state.running:
             del self._waiting[container_id]
-            return
+            return True
         waited = self._clock() - waiting.since
         workload = self._pods.workload(pod)
         if workload is None:
-            return
+            return False
         if waited < UNCOUNTED_SECONDS and self._has_uncounted_kill(pod, container_id, state):
-            return
+            return False
         facts = self._facts(pod, container_id, state)
         verdict = decide(facts)
         if _needs_events(verdict):
             answer = self._events(EventsOf(pod.facts.namespace, pod.facts.uid, container_id))
             if answer is None and waited < EVENTS_SECONDS:
-                return
+                return False
             answer = answer or EventsAnswer(None, "The pod's Events were not read in time.")
             facts = replace(facts, events=answer.events, events_problem=answer.problem)
             verdict = decide(facts)
@@ -155,6 +172,7 @@ class ContainerEnds:
             )
         )
         del self._waiting[container_id]
+        return True
 
     def _count(self, end: ContainerEnd) -> None:
         key = container_kill_key(end)
@@ -225,6 +243,7 @@ class ContainerEnds:
             pod_message=stop.message,
             disruption=stop.disruption,
             disruption_message=stop.disruption_message,
+            disruption_at=parse_time(stop.disruption_at),
             deletion_at=parse_time(stop.deletion_at),
             grace_seconds=stop.grace_seconds,
             runtime_class=printable(pod.facts.runtime_class) if pod.facts.runtime_class else None,
@@ -270,20 +289,21 @@ class ContainerEnds:
         state = self._trace()
         if not state.open:
             return
-        known = self._store.note(TRACED_NOTE, TracedSince)
+        known = self._traced
+        if known is not None and known.boot == self._boot_id and state.complete_since is None:
+            return
         since = self._since_boot()
         if state.complete_since is not None:
             since -= self._clock() - state.complete_since
-        if known is not None and known.boot == self._boot_id:
-            is_newer = state.complete_since is not None and since > known.since + 1.0
-            if not is_newer:
-                return
-        self._store.put_note(TRACED_NOTE, TracedSince(boot=self._boot_id, since=since))
+        if known is not None and known.boot == self._boot_id and since <= known.since + 1.0:
+            return
+        self._traced = TracedSince(boot=self._boot_id, since=since)
+        self._store.put_note(TRACED_NOTE, self._traced)
 
     def _coverage(self, finished: float | None, *, proved: bool) -> tuple[Trace, str | None]:
         """Return whether the trace covers an end, and what is missing, as a sentence."""
         state = self._trace()
-        known = self._store.note(TRACED_NOTE, TracedSince)
+        known = self._traced
         if proved:
             return Trace.COMPLETE, None
         unknown = "The sender of SIGKILL is not known"

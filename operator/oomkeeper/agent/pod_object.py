@@ -118,6 +118,7 @@ class Condition(_Part):
     status: str | None = None
     reason: str | None = None
     message: str | None = None
+    last_transition_time: str | None = None
 
 
 class Status(_Part):

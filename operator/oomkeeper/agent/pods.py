@@ -64,6 +64,8 @@ class PodStop:
     disruption: str | None = None
     """Reason of the condition DisruptionTarget."""
     disruption_message: str | None = None
+    disruption_at: str | None = None
+    """When the condition became true."""
     deletion_at: str | None = None
     """metadata.deletionTimestamp: when the grace period expires."""
     grace_seconds: int | None = None
@@ -127,6 +129,7 @@ def _stop(meta: Metadata, status: Status) -> PodStop:
         message=_text(status.message, _MAX_MESSAGE),
         disruption=_text(disruption.reason, _MAX_REASON),
         disruption_message=_text(disruption.message, _MAX_MESSAGE),
+        disruption_at=disruption.last_transition_time,
         deletion_at=meta.deletion_timestamp,
         grace_seconds=meta.deletion_grace_period_seconds,
     )
@@ -318,4 +321,13 @@ def _with_history(pod: Pod, known: Pod, *, at: str) -> Pod:
     states = {**{one: state for one, state in known.states.items() if one in live_ids}, **pod.states}
     changes = (*known.facts.limit_changes, *limit_changes(known.facts, pod.facts, at=at))[-_KEPT_CHANGES:]
     facts = pod.facts._replace(containers=containers, limit_changes=changes)
-    return replace(pod, facts=facts, states=states)
+    return replace(pod, facts=facts, states=states, stop=_first_deletion(pod, known))
+
+
+def _first_deletion(pod: Pod, known: Pod) -> PodStop:
+    """Return why the pod is stopped, with the deletion that was asked for first: when its containers have
+    ended, kubelet deletes it once more, with a grace period of 0 s."""
+    last = pod.stop.grace_seconds == 0 and not any(state.running for state in pod.states.values())
+    if not last or known.stop.deletion_at is None:
+        return pod.stop
+    return replace(pod.stop, deletion_at=known.stop.deletion_at, grace_seconds=known.stop.grace_seconds)

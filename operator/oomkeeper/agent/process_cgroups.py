@@ -109,13 +109,14 @@ class ProcessCgroups:
         process's last event."""
         if made.clone_flags & CLONE_INTO_CGROUP and self._id == 0:
             return None
-        if made.by_pid in self._paths:
-            return self._paths[made.by_pid]
-        # The parent is older than the oldest event: its cgroup now is the one then, unless it moved since.
+        if (path := self._paths.get(made.by_pid)) is not None:
+            return path
+        # The parent is older than the oldest event, or its own parent was gone before it was looked at: its
+        # cgroup now is the one then, unless it moved since.
         proc = self._hierarchy.proc / str(made.by_pid)
         process = process_of(proc)
-        if process in self._paths:
-            return self._paths[process]
+        if process is not None and (path := self._paths.get(process)) is not None:
+            return path
         if process is None or max(changes.get(made.by_pid, -1), changes.get(process, -1)) > at:
             return None
         path = self._namespace.path_of(made.by_pid)

@@ -29,8 +29,7 @@ CREATE TABLE incident (
 CREATE INDEX incident_undecided ON incident (key) WHERE undecided;
 CREATE TABLE reported (container_id TEXT PRIMARY KEY, time TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE container_end (
-    pod_uid TEXT, container_id TEXT, object TEXT NOT NULL, time TEXT NOT NULL,
-    PRIMARY KEY (pod_uid, container_id)
+    container_id TEXT PRIMARY KEY, pod_uid TEXT NOT NULL, object TEXT NOT NULL, time TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE container_signals (
     container_id TEXT PRIMARY KEY, time TEXT NOT NULL, document TEXT NOT NULL
@@ -61,8 +60,7 @@ DELETE FROM note WHERE key = 'sysctls';
     2: """
 ALTER TABLE incident ADD COLUMN kind TEXT NOT NULL DEFAULT 'OOMIncident';
 CREATE TABLE container_end (
-    pod_uid TEXT, container_id TEXT, object TEXT NOT NULL, time TEXT NOT NULL,
-    PRIMARY KEY (pod_uid, container_id)
+    container_id TEXT PRIMARY KEY, pod_uid TEXT NOT NULL, object TEXT NOT NULL, time TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE container_signals (
     container_id TEXT PRIMARY KEY, time TEXT NOT NULL, document TEXT NOT NULL

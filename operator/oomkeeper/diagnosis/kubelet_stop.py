@@ -5,6 +5,7 @@ Sources, in k8s.io/kubernetes: pkg/kubelet/kuberuntime (messages of the Event Ki
 DisruptionTarget)."""
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from oomkeeper.model.killer import EndFacts, EventFact, Killer
@@ -32,8 +33,30 @@ class KubeletStop(NamedTuple):
 
 
 def kubelet_stop(facts: EndFacts) -> KubeletStop | None:
-    """Return why kubelet stopped the container; None where nothing shows that it did."""
+    """Return why kubelet stopped the container; None where nothing shows that it did. What happened to the
+    pod after the container's end is no reason for it."""
+    facts = _at_the_end(facts)
     return _eviction(facts) or _preemption(facts) or _probe(facts) or _grace_period(facts)
+
+
+def _at_the_end(facts: EndFacts) -> EndFacts:
+    """Return the facts without a deletion that was requested, or a disruption that began, after the end."""
+    ended = facts.finished_at
+    if ended is None:
+        return facts
+    if (
+        facts.deletion_at is not None
+        and facts.grace_seconds
+        and _later(facts.deletion_at - facts.grace_seconds, ended)
+    ):
+        facts = replace(facts, deletion_at=None, grace_seconds=None)
+    if facts.disruption_at is not None and _later(facts.disruption_at, ended):
+        facts = replace(facts, disruption=None, pod_reason=None)
+    return facts
+
+
+def _later(time: float, ended: float) -> bool:
+    return time > ended + _CLOCK_SECONDS
 
 
 def _eviction(facts: EndFacts) -> KubeletStop | None:
@@ -95,7 +118,7 @@ def _grace_period(facts: EndFacts) -> KubeletStop | None:
     event = next((one for one in _events(facts, "Killing") if one.container in (facts.container, None)), None)
     if facts.deletion_at is not None:
         expired = None
-        if facts.finished_at is not None:
+        if facts.finished_at is not None and facts.grace_seconds:
             expired = facts.finished_at >= facts.deletion_at - EXPIRY_SECONDS
         return KubeletStop(Killer.GRACE_PERIOD, _not_ended(facts, _deletion(facts)), event, expired)
     if facts.pod_reason == "DeadlineExceeded":
@@ -124,9 +147,8 @@ def _deletion(facts: EndFacts) -> str:
 
 
 def _not_ended(facts: EndFacts, why: str) -> str:
-    if facts.grace_seconds is not None and facts.grace_seconds <= 1:
-        return f"without time to end: {why} with a grace period of {facts.grace_seconds} s"
-    period = f"of {facts.grace_seconds} s " if facts.grace_seconds is not None else ""
+    # 0 s is the last deletion, by kubelet, of a pod whose containers have ended: the one before is not known.
+    period = f"of {facts.grace_seconds} s " if facts.grace_seconds else ""
     return f"because it did not end within the termination grace period {period}after {why}"
 
 

@@ -153,6 +153,8 @@ class EndFacts:
     disruption: str | None = None
     """Reason of the condition DisruptionTarget."""
     disruption_message: str | None = None
+    disruption_at: float | None = None
+    """When that condition became true."""
     deletion_at: float | None = None
     """metadata.deletionTimestamp: when the grace period of a pod that is being deleted expires."""
     grace_seconds: int | None = None

@@ -221,6 +221,27 @@ def test_deleted_pod_needs_no_events(node: Node) -> None:
     assert node.asked == []
 
 
+def test_grace_period_is_the_one_of_the_first_deletion(node: Node) -> None:
+    """kubelet deletes the pod once more, with 0 s, when its containers have ended."""
+    node.first.pids[100] = IDS[0]
+    first = {"deletionTimestamp": rfc3339(float(int(node.wall + 5))), "deletionGracePeriodSeconds": 5}
+    node.see(status("app", now=running(), container_id=IDS[0]), **first)
+    node.pass_seconds(5)
+    node.signal(by_path="/system.slice/containerd.service", by_comm="runc")
+    last = {"deletionTimestamp": rfc3339(float(int(node.wall + 1))), "deletionGracePeriodSeconds": 0}
+    node.see(node.killed(), **last)
+    node.pass_seconds(10)
+    evidence = node.only().evidence
+    assert evidence is not None
+    assert (evidence.grace_period_seconds, evidence.deletion_time) == (5, first["deletionTimestamp"])
+    # Forced: the containers still run.
+    node.see(status("app", now=running(), container_id=IDS[1]), uid=OTHER_UID, **first)
+    forced = node.see(status("app", now=running(), container_id=IDS[1]), uid=OTHER_UID, **last)
+    known = node.pods.find(OTHER_UID)
+    assert known is not None
+    assert known.stop == forced.stop
+
+
 def test_evicted_pod_is_an_eviction_with_its_threshold(node: Node) -> None:
     obj = pod_object(node.killed())
     obj["status"] |= {"reason": "Evicted", "message": "The node was low on\x1b resource: memory."}
@@ -391,7 +412,7 @@ def test_failure_while_an_end_is_counted_counts_it_later_and_once(
         node.pass_seconds(10)
     monkeypatch.undo()
     node.restart()
-    assert not node.store.is_end_counted(pod_uid=UID, container_id=IDS[0])
+    assert not node.store.is_end_counted(IDS[0])
     node.pass_seconds(10)
     assert node.killers() == {"HostProcess": 1}
     node.restart()
@@ -467,6 +488,36 @@ def test_object_is_within_its_size_and_what_the_schema_takes(node: Node) -> None
     assert parsed.status is not None
     assert parsed.status.count == RING
     assert parsed.status.ends
+
+
+def test_mirror_pod_that_is_made_anew_repeats_no_end(node: Node) -> None:
+    node.signal(by_path="/", by_comm="x")
+    node.see(node.killed())
+    node.pass_seconds(10)
+    node.see(node.killed(), uid=OTHER_UID)
+    node.pass_seconds(10)
+    assert node.killers() == {"HostProcess": 1}
+
+
+def test_ends_that_find_no_room_wait_for_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oomkeeper.agent.container_ends.MOST_WAITING", 2)
+    for number in range(6):
+        container_id = f"{number:064x}"
+        node.signal(container_id, by_path="/", by_comm="x")
+        node.see(node.killed(container_id), uid=f"{number:08}-1111-2222-3333-444455556666")
+    node.pass_seconds(30)
+    assert node.killers() == {"HostProcess": 6}
+
+
+def test_many_ends_that_wait_for_events_are_looked_at_now_and_then(node: Node) -> None:
+    node.trace = TraceState(open=False)
+    for number in range(200):
+        node.see(node.killed(f"{number:064x}"), uid=f"{number:08}-1111-2222-3333-444455556666")
+    node.pass_seconds(60)
+    assert node.killers() == {}
+    assert 200 <= len(node.asked) <= 60 * 60
+    node.pass_seconds(EVENTS_SECONDS)
+    assert node.killers() == {"Unknown": 200}
 
 
 # -- in the loop

@@ -218,6 +218,16 @@ def test_signal_has_the_cgroups_of_both_sides_when_it_was_sent(machine: Machine)
     assert [one[1:] for one in machine.cgroups.signals] == [(71, 70, "/b", "/a"), (71, 72, "/c", None)]
 
 
+def test_child_of_a_process_whose_own_parent_was_gone_is_where_that_process_is_now(machine: Machine) -> None:
+    """As runc is made by a shim, which a program made that ended at once."""
+    machine.forks(59, PARENT)
+    machine.process(PARENT, "/runtime")
+    machine.forks(PARENT, 70)
+    machine.sends(70, 71)
+    machine.victims()
+    assert [one.by_path for one in machine.cgroups.signals] == ["/runtime"]
+
+
 def test_signal_of_a_process_is_no_sign_of_the_oom_killer(machine: Machine) -> None:
     machine.joins(71, "/b")
     machine.sends(KILLER, 71)

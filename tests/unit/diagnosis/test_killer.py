@@ -91,10 +91,10 @@ KUBELET = {
         "its liveness probe failed",
     ),
     "deletion": (DELETED, Killer.GRACE_PERIOD, "grace period of 30 s after the pod was deleted."),
-    "forced": (
-        {"deletion_at": END, "grace_seconds": 0},
+    "deleted by kubelet in the end": (
+        {"deletion_at": END + 30, "grace_seconds": 0},
         Killer.GRACE_PERIOD,
-        "without time to end: the pod was deleted with a grace period of 0 s.",
+        "within the termination grace period after the pod was deleted.",
     ),
     "drain": (
         {**DELETED, "disruption": "EvictionByEvictionAPI"},
@@ -161,7 +161,7 @@ def test_without_a_trace_kubelets_reason_is_a_claim_unless_the_time_fits(case: s
     fields, killer, end = KUBELET[case]
     verdict = decide(facts(**ABSENT, **fields))
     expected = Certainty.CLAIMED
-    if killer is Killer.GRACE_PERIOD and "deletion_at" in fields:
+    if killer is Killer.GRACE_PERIOD and fields.get("grace_seconds"):
         expected = Certainty.INFERRED
     assert short(verdict) == (killer, expected)
     assert end in verdict.summary
@@ -394,6 +394,15 @@ def test_end_before_the_grace_period_expired_is_not_its_expiry() -> None:
     verdict = decide(facts(deletion_at=END + 20, grace_seconds=30, **ABSENT))
     assert short(verdict) == (Killer.UNKNOWN, Certainty.UNKNOWN)
     assert "it ended before that time" in verdict.uncertain[-1]
+
+
+def test_what_happened_to_the_pod_after_the_end_is_no_reason() -> None:
+    later = {"deletion_at": END + 40, "grace_seconds": 30}
+    assert decide(facts(signals=(by_runtime(),), **later)).killer is Killer.RUNTIME
+    assert decide(facts(signals=(by_runtime(),), events=LIVENESS, **later)).killer is Killer.PROBE
+    evicted = {"pod_reason": "Evicted", "disruption": "TerminationByKubelet"}
+    assert decide(facts(signals=(by_runtime(),), disruption_at=END + 10, **evicted)).killer is Killer.RUNTIME
+    assert decide(facts(signals=(by_runtime(),), disruption_at=END - 1, **evicted)).killer is Killer.EVICTION
 
 
 def test_probe_that_failed_after_the_deletion_is_not_the_reason() -> None:
