@@ -50,7 +50,7 @@ class EndSignals:
             sent = signals.popleft()
             if sent.container_id is not None:
                 found.setdefault(sent.container_id, []).append(self._kill_signal(sent))
-            elif sent.path is None:
+            elif sent.path is None and not sent.elsewhere:
                 self._unplaced.append(self._at(sent))
         if not found:
             return

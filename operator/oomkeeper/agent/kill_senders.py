@@ -42,6 +42,8 @@ class SentSignal(NamedTuple):
     """Cgroup of the process that was hit, as this node's cgroup file system has it; None if unknown."""
     container_id: str | None
     """The container that was hit; None for a process outside of the node's containers, or if unknown."""
+    elsewhere: bool = False
+    """The process that was hit is outside of this node, which is a container."""
     by_path: str | None = None
     """Cgroup of the sender; None if unknown."""
     by_elsewhere: bool = False
@@ -114,10 +116,13 @@ class KillSenders:
             ),
             None,
         )
-        path = self._own(traced.path) if traced is not None and traced.path is not None else path_now
+        path, hit_elsewhere = path_now, False
+        if traced is not None and traced.path is not None:
+            path = self._own(traced.path)
+            hit_elsewhere = path is None
         kube = parse_own_cgroup(path) if path is not None else None
         container_id = kube.container_id if kube is not None else None
-        if path is None:
+        if path is None and not hit_elsewhere:
             container_id = self._container_of_first(signal.pid)
         made = SentSignal(
             time_ns=signal.time_ns,
@@ -127,6 +132,7 @@ class KillSenders:
             origin=signal.origin,
             path=path,
             container_id=container_id,
+            elsewhere=hit_elsewhere,
         )
         if signal.origin is not Origin.PROCESS:
             return made

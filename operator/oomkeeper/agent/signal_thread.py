@@ -4,6 +4,7 @@ soon after."""
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ log = get_logger(__name__)
 
 PAUSE_SECONDS = 0.002
 """Between two readings: a storm of signals is read in batches."""
+FOUND_SECONDS = 0.1
+"""Between two calls of `found`: the loop has more to do than to store signals."""
 
 
 class SignalThread:
@@ -75,13 +78,18 @@ class SignalThread:
             poller.register(fd, select.POLLIN)
         stopping = select.poll()
         stopping.register(self._stop_read, select.POLLIN)
-        while self._stop_read not in dict(poller.poll()):
+        told_at, wait = -FOUND_SECONDS, None
+        while self._stop_read not in dict(poller.poll(wait)):
             try:
                 self.collect()
             except (OSError, TraceFormatError) as error:
                 log.warning("senders of signals not read", error=error)
                 return  # the loop finds the same error, and opens the instance again
-            if self._signals:
+            now, wait = time.monotonic(), None
+            if self._signals and now >= told_at + FOUND_SECONDS:
+                told_at = now
                 self._found()
+            elif self._signals:
+                wait = (told_at + FOUND_SECONDS - now) * 1000 + 1
             if stopping.poll(PAUSE_SECONDS * 1000):
                 return

@@ -371,6 +371,14 @@ def test_signal_to_an_unknown_cgroup_is_no_proof_of_silence(node: Node) -> None:
     assert node.only().uncertain[0].startswith("At that time 1 SIGKILLs hit processes")
 
 
+def test_signal_to_another_node_of_the_kernel_is_none_of_this_one(node: Node) -> None:
+    node.answers[IDS[0]] = EventsAnswer(())
+    node.signal(None, by_gone=True, elsewhere=True)
+    node.see(node.killed())
+    node.pass_seconds(10)
+    assert node.killers() == {"Container": 1}
+
+
 def test_silence_of_a_complete_trace_is_an_exit_code_of_the_containers_own(node: Node) -> None:
     node.answers[IDS[0]] = EventsAnswer(())
     node.see(node.killed())

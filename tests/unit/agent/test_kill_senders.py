@@ -166,6 +166,13 @@ def test_sender_outside_of_a_node_that_is_a_container_is_elsewhere(machine: Mach
     assert (found.by_path, found.by_elsewhere) == (None, True)
 
 
+def test_process_of_another_node_on_the_kernel_is_elsewhere(machine: Machine) -> None:
+    machine.first[70] = IDS[2]
+    cgroups = placed(f"/docker/{'f' * 64}{APP}", None)
+    (found,) = machine.find(sent(), cgroups=cgroups, container_id="e" * 64)
+    assert (found.container_id, found.path, found.elsewhere) == (None, None, True)
+
+
 def test_proc_with_other_numbers_is_not_read(machine: Machine) -> None:
     machine.process(60, UNIT)
     machine.process(70, APP)
