@@ -15,7 +15,8 @@ from .narration import DemoError, Narrator
 from .running import oomkeeper_output
 
 CRDS = tuple(
-    f"crd/{plural}.oomkeeper.dev" for plural in ("oompolicies", "oomnodes", "oomincidents", "oomreports")
+    f"crd/{plural}.oomkeeper.dev"
+    for plural in ("oompolicies", "oomnodes", "oomincidents", "containerkills", "oomreports")
 )
 
 

@@ -95,6 +95,7 @@ class Harness:
             POLICIES,
             REPORTS,
             f"{OOM}/namespaces/default/oomincidents",
+            f"{OOM}/namespaces/default/containerkills",
             OOM_NODES,
             NODES,
             "/api/v1/namespaces/default/events",
@@ -266,6 +267,20 @@ class Harness:
             },
             manager="oomkeeper-agent",
         )
+
+    def container_killed(self, name: str, *, node: str, age: timedelta = timedelta()) -> None:
+        """The agent of `node` writes a ContainerKill whose last end was `age` ago."""
+        path = f"{OOM}/namespaces/default/containerkills/{name}"
+        head = {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "ContainerKill",
+            "metadata": {"name": name, "namespace": "default"},
+        }
+        workload = {"kind": "Deployment", "name": "web"}
+        spec = {"nodeName": node, "workload": workload, "container": "app", "killer": "Probe"}
+        self.apply(path, head | {"spec": spec}, manager="oomkeeper-agent")
+        status = {"count": 1, "lastSeen": stamp(datetime.now(UTC) - age)}
+        self.apply(f"{path}/status", head | {"status": status}, manager="oomkeeper-agent")
 
     # What the controller did.
 

@@ -94,6 +94,20 @@ class Writer:
             return self._apply(document=document)
         return self._apply(f"--subresource={subresource}", document=document | {"status": {"count": 1}})
 
+    def container_kill(
+        self, name: str, *, node: str, subresource: str | None = None, **metadata: Any
+    ) -> None:
+        document: Json = {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "ContainerKill",
+            "metadata": {"name": name, "namespace": "default", **metadata},
+        }
+        if subresource is not None:
+            return self._apply(f"--subresource={subresource}", document=document | {"status": {"count": 1}})
+        workload = {"kind": "Pod", "name": name}
+        spec = {"nodeName": node, "workload": workload, "container": "app", "killer": "Probe"}
+        return self._apply(document=document | {"spec": spec})
+
     def delete(self, kind: str, name: str) -> None:
         self._kubectl("delete", kind, name, "--namespace=default", "--wait=false")
 
@@ -200,6 +214,17 @@ def test_what_others_put_on_an_incident_does_not_stop_its_agent(
     agent_a.incident("shared", node="node-a", subresource="status")
     assert confined.harness.get(path)["metadata"]["labels"]["team"] == "shop"
     confined.harness.merge(path, {"metadata": {"finalizers": None}})
+
+
+def test_agent_writes_the_container_kills_of_its_node_alone(confined: ChartHarness, agent_a: Writer) -> None:
+    agent_a.container_kill("mine", node="node-a", labels={"oomkeeper.dev/node": "node-a"})
+    agent_a.container_kill("mine", node="node-a", subresource="status")
+    Writer(confined, confined.plane.kubeconfig).container_kill("theirs", node="node-b")
+    other = "may not write for node node-b"
+    assert other in _forbidden(lambda: agent_a.container_kill("forged", node="node-b"))
+    assert other in _forbidden(lambda: agent_a.container_kill("theirs", node="node-b", subresource="status"))
+    label = {"oomkeeper.dev/node": "node-b"}
+    assert "must be node-a" in _forbidden(lambda: agent_a.container_kill("mine", node="node-a", labels=label))
 
 
 def test_incident_without_a_workload_belongs_in_the_operators_namespace(agent_a: Writer) -> None:

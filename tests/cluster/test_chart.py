@@ -164,11 +164,25 @@ def test_upgrade_onto_other_schemas_is_refused_until_they_are_applied(chart: Cha
     chart.helm(*upgrade)
 
 
-def test_view_role_grants_only_incidents(renderer: Helm) -> None:
+def test_upgrade_of_a_cluster_that_lacks_a_kind_is_refused(chart: ChartHarness) -> None:
+    """Helm installs no custom resource definition in an upgrade."""
+    chart.plane.kubectl("delete", "crd", "containerkills.oomkeeper.dev")
+    upgrade = ("upgrade", RELEASE, CHART, f"--namespace={NAMESPACE}")
+    with pytest.raises(HelmError, match=r"has no containerkills.oomkeeper.dev.*helm show crds"):
+        chart.helm(*upgrade)
+    schemas = chart.helm("show", "crds", CHART)
+    chart.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=schemas)
+    chart.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    chart.helm(*upgrade)
+
+
+def test_view_role_grants_only_incidents_and_container_kills(renderer: Helm) -> None:
     view = object_named(renderer.rendered(), "ClusterRole", "oomkeeper-view")
     assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     assert set(rules_of(view)) == {
-        ("oomkeeper.dev", "oomincidents", verb) for verb in ("get", "list", "watch")
+        ("oomkeeper.dev", plural, verb)
+        for plural in ("oomincidents", "containerkills")
+        for verb in ("get", "list", "watch")
     }
 
 
@@ -176,13 +190,16 @@ def test_controller_uses_exactly_its_granted_permissions(chart: ChartHarness, tm
     harness = chart.harness
     harness.node("here")
     harness.kill("long-ago", node="here", age=timedelta(days=8))
+    harness.container_killed("long-ago", node="here", age=timedelta(days=8))
     controller = Controller(kubeconfig=chart.kubeconfig("controller"), log=tmp_path / "controller.log")
     controller.start()
     try:
         harness.policy("all", sysctls={"vm.oom_dump_tasks": 1})
         eventually(lambda: harness.status(f"{POLICIES}/all")["conditions"])
         eventually(lambda: harness.status(f"{REPORTS}/cluster")["totals"])
-        eventually(lambda: harness.find(f"{OOM}/namespaces/default/oomincidents/long-ago") is None)
+        for plural in ("oomincidents", "containerkills"):
+            path = f"{OOM}/namespaces/default/{plural}/long-ago"
+            eventually(lambda path=path: harness.find(path) is None)
         harness.kill("just-now", node="here")
         eventually(harness.events)
         harness.kill("just-now", node="here", count=2)
@@ -224,6 +241,8 @@ def test_agent_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_pat
         eventually(lambda: ("", "namespaces", "get") in chart.used("agent"))
         for number, (version, kind) in enumerate((("apps/v1", "ReplicaSet"), ("batch/v1", "Job"))):
             _owned_pod_ends_oom_killed(chart, node=node, number=number, version=version, kind=kind)
+        _owned_pod_ends_oom_killed(chart, node=node, number=2, version="v1", kind="Other", reason="Error")
+        eventually(lambda: ("", "events", "list") in chart.used("agent"))
         eventually(lambda: {("apps", "replicasets", "get"), ("batch", "jobs", "get")} <= chart.used("agent"))
         await_reports(1)
         with cgroups() as top:
@@ -248,9 +267,9 @@ def test_agent_uses_exactly_its_granted_permissions(chart: ChartHarness, tmp_pat
 
 
 def _owned_pod_ends_oom_killed(
-    chart: ChartHarness, *, node: str, number: int, version: str, kind: str
+    chart: ChartHarness, *, node: str, number: int, version: str, kind: str, reason: str = "OOMKilled"
 ) -> None:
-    """A pod whose workload the agent must find, because kubelet reports it OOMKilled."""
+    """A pod whose workload the agent must find, because kubelet reports it OOMKilled, or killed otherwise."""
     owner = {"apiVersion": version, "kind": kind, "name": "web", "uid": f"uid-{kind}", "controller": True}
     pod = {
         "apiVersion": "v1",
@@ -262,7 +281,7 @@ def _owned_pod_ends_oom_killed(
     container_id = f"containerd://{str(number) * 64}"
     finished = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     ended = {
-        "reason": "OOMKilled",
+        "reason": reason,
         "exitCode": 137,
         "startedAt": finished,
         "finishedAt": finished,

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from oomkeeper.logformat import get_logger
+from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomincident import OOMIncident
 
+from .container_kills import RING as ENDS_RING
+from .container_kills import key_of_container_kill, kill_status_of, merge_older_kill
 from .incidents import key_of_incident, merge_older, status_of
 from .kill_history import add_hours
-from .records import AdoptedUntil
+from .records import ADOPTED_ENDS_NOTE, AdoptedUntil
 from .store import Store
 
 log = get_logger(__name__)
@@ -21,16 +24,24 @@ ADOPTED_UNTIL_NOTE = "adopted until"
 _MAX_DIGITS = 18
 
 
-def adopt_incidents(store: Store, incidents: Sequence[OOMIncident]) -> None:
-    """Take over all incidents or none: what is published before that would reset the cluster's counts to
-    ours."""
+def adopt_incidents(
+    store: Store, incidents: Sequence[OOMIncident], container_kills: Sequence[ContainerKill] = ()
+) -> None:
+    """Take over all incidents and ContainerKills or none: what is published before that would reset the
+    cluster's counts to ours."""
     with store.transaction():
         for incident in incidents:
             _adopt(store, incident)
             add_hours(store, status_of(incident).history)
+        oldest: dict[str, str] = {}
+        for kill in container_kills:
+            key = _adopt_container_kill(store, kill)
+            if len(ends := kill_status_of(kill).ends) >= ENDS_RING:
+                oldest[key] = ends[-1].time
+        store.put_note(ADOPTED_ENDS_NOTE, oldest)
         store.put_note(ADOPTED_UNTIL_NOTE, _until(incidents))
         store.put_note(ADOPTED_NOTE, True)
-    log.info("incidents adopted", count=len(incidents))
+    log.info("incidents adopted", count=len(incidents), container_kills=len(container_kills))
 
 
 def adopted_until(store: Store) -> AdoptedUntil:
@@ -47,6 +58,25 @@ def _until(incidents: Sequence[OOMIncident]) -> AdoptedUntil:
                 seqs[boot] = max(seqs.get(boot, -1), int(number))
     seen = [last for incident in incidents if (last := status_of(incident).last_seen) is not None]
     return AdoptedUntil(last_seen=max(seen, default=None), seqs=seqs)
+
+
+def _adopt_container_kill(store: Store, kill: ContainerKill) -> str:
+    """Take over one ContainerKill; return its key."""
+    meta = kill.metadata
+    older = replace(
+        kill,
+        metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels),
+        status=kill_status_of(kill),
+    )
+    key = key_of_container_kill(older)
+    mine = store.container_kill(key)
+    if mine is None:
+        store.put_container_kill(key, older, published=True)
+    else:
+        store.put_container_kill(key, merge_older_kill(mine, older))
+    for end in kill_status_of(older).ends:
+        store.note_end(pod_uid=end.pod_uid, container_id=end.container_id, key=key, time=end.time)
+    return key
 
 
 def _adopt(store: Store, incident: OOMIncident) -> None:

@@ -104,9 +104,10 @@ def new_incident(subject: Subject, *, cause: str, operator_namespace: str) -> OO
     identity = f"{subject.node}\n{incident_key(subject, cause=cause)}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     labels[NODE_LABEL] = subject.node
-    labels = {key: value for key, value in labels.items() if _LABEL_VALUE.fullmatch(value)}
     return OOMIncident(
-        metadata=ObjectMeta(name=f"{_dns_name(slug)}-{digest}", namespace=namespace, labels=labels),
+        metadata=ObjectMeta(
+            name=f"{dns_name(slug)}-{digest}", namespace=namespace, labels=label_values(labels)
+        ),
         spec=OOMIncidentSpec(
             node_name=subject.node,
             workload=workload,
@@ -124,7 +125,12 @@ def _cgroup(subject: Subject) -> str:
     return printable(subject.cgroup or "/")[: max_length(OOMIncidentSpec, "cgroup")]
 
 
-def _dns_name(text: str) -> str:
+def label_values(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels whose values a label may have."""
+    return {key: value for key, value in labels.items() if _LABEL_VALUE.fullmatch(value)}
+
+
+def dns_name(text: str) -> str:
     """Return a DNS-1123 label of at most 200 characters made from any text."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:200].strip("-") or "x"
 

@@ -15,20 +15,26 @@ from oomkeeper.kernel.kmsg import KmsgReader
 from .adoption import adopt_incidents
 from .before_install import KillsBeforeInstall
 from .clock_steps import ClockSteps, seconds_since_boot
+from .container_ends import ContainerEnds, TraceState
 from .database import StateUnwritableError
 from .desired import Desired
+from .end_signals import EndSignals
 from .enforcement import Enforcement
+from .event_reader import AskEvents, no_events
+from .first_processes import FirstProcesses
 from .health import Health
 from .host_paths import HostPaths
 from .inbox import Inbox
 from .kill_accounting import Account, open_boot
 from .kill_history import kill_history
 from .kill_recorder import KillRecorder
+from .kill_senders import KillSenders
 from .late_attribution import LateAttribution
 from .listener import LoopListener
 from .log_follower import LogFollower, OpenLog
 from .messages import (
     DesiredChanged,
+    EventsRead,
     IncidentsListed,
     KillsPlaced,
     Message,
@@ -38,6 +44,7 @@ from .messages import (
     PodChanged,
     PodsListed,
     PublishingChanged,
+    SignalsFound,
     Stop,
     WorkloadFound,
 )
@@ -66,6 +73,7 @@ class NodeLoop:
         operator_namespace: str,
         listener: LoopListener,
         namespaces: NamespaceLabels = lambda _name: None,
+        events: AskEvents = no_events,
         inbox: Inbox | None = None,
         health: Health | None = None,
         open_log: OpenLog | None = None,
@@ -152,9 +160,40 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
+        self._first: FirstProcesses | None = None
+        senders: KillSenders | None = None
+        if pods is not None:
+            self._first = FirstProcesses(
+                hierarchy=hierarchy, pods=pods, store=store, boot_id=self.facts.boot_id, clock=clock
+            )
+            senders = KillSenders(
+                hierarchy=hierarchy, shared=self._shared, container_of_first=self._first.container_of
+            )
         self._tracing = KernelTracing(
-            tracefs=host.tracefs, hierarchy=hierarchy, shared=self._shared, since_ns=boot.since_ns
+            tracefs=host.tracefs,
+            hierarchy=hierarchy,
+            shared=self._shared,
+            since_ns=boot.since_ns,
+            senders=senders,
+            signals_found=lambda: self.post(SignalsFound()),
         )
+        self._signals: EndSignals | None = None
+        self._ends: ContainerEnds | None = None
+        if pods is not None and self._first is not None:
+            self._first.look()
+            self._signals = EndSignals(store=store, pods=pods, first=self._first, clock=clock, wall=wall)
+            self._ends = ContainerEnds(
+                store=store,
+                node=node,
+                boot_id=self.facts.boot_id,
+                pods=pods,
+                signals=self._signals,
+                trace=self._trace_state,
+                events=events,
+                since_boot=since_boot,
+                clock=clock,
+                wall=wall,
+            )
         self._keeps_traces = keeps_traces
         self._log = LogFollower(
             recorder=self._recorder,
@@ -226,6 +265,8 @@ class NodeLoop:
         self._clock_steps.check()
         self._handle_messages()
         self._log.read()
+        if self._signals is not None:
+            self._signals.take(self._tracing.signals)
         self._recorder.tick()
         self._before_install.tick(busy=self._recorder.deadline() is not None)
         self._panics.tick()
@@ -234,6 +275,10 @@ class NodeLoop:
             self._visibility.tick()
         if self._late is not None:
             self._late.retry()
+        if self._ends is not None:
+            self._ends.tick()
+        if self._first is not None and self._first.waiting:
+            self._first.look()
         enforced = self._enforcement.tick()
         if enforced and self._pods is not None:
             self._pods.sweep(now=self._clock())
@@ -260,6 +305,15 @@ class NodeLoop:
         else:
             self._tracing.close()
 
+    def _trace_state(self) -> TraceState:
+        tracing = self._tracing
+        since_ns = tracing.complete_since_ns
+        return TraceState(
+            open=tracing.kills is not None,
+            problem=tracing.problem,
+            complete_since=None if since_ns is None else since_ns / 1e9,
+        )
+
     def _record_unlogged(self, missing: int) -> None:
         for victim, path in self._tracing.take_unlogged(missing):
             self._recorder.record_traced(victim, path=path)
@@ -275,6 +329,10 @@ class NodeLoop:
         if self._account.open or (self._visibility is not None and self._visibility.waiting()):
             waits.append(0.5)
         if self._late is not None and self._late.waiting:
+            waits.append(1.0)
+        if self._ends is not None and self._ends.waiting:
+            waits.append(0.5)
+        if self._first is not None and self._first.waiting:
             waits.append(1.0)
         return max(0.0, min(waits))
 
@@ -307,10 +365,10 @@ class NodeLoop:
                 self._pod_changed(pod.facts.uid)
             case NamespacesChanged():
                 self._enforcement.adjust_soon()
-            case IncidentsListed(incidents, adopted):
-                adopt_incidents(self._store, incidents)
+            case IncidentsListed(incidents, adopted, container_kills):
+                adopt_incidents(self._store, incidents, container_kills)
                 adopted.set()
-            case KillsPlaced() | WorkloadFound():
+            case KillsPlaced() | WorkloadFound() | SignalsFound() | EventsRead():
                 pass  # They wake the loop, which looks at what waits in every step.
             case PublishingChanged():
                 self._report()
@@ -323,6 +381,10 @@ class NodeLoop:
         pod = self._pods.table.find(uid)
         if self._visibility is not None and pod is not None:
             self._visibility.pod_changed(pod)
+        if self._first is not None:
+            self._first.look()
+        if self._ends is not None and pod is not None:
+            self._ends.pod_changed(pod)
         self._enforcement.adjust_soon()
 
     def _report(self) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.oomincident import OOMIncident
 
 from .desired import Desired
@@ -61,16 +62,27 @@ class WorkloadFound:
 
 @dataclass(frozen=True, slots=True)
 class IncidentsListed:
-    """The incidents of this node that an earlier state database left in the cluster."""
+    """The incidents and ContainerKills of this node that an earlier state database left in the cluster."""
 
     incidents: Sequence[OOMIncident]
     adopted: threading.Event
     """Set when the store counts on from them."""
+    container_kills: Sequence[ContainerKill] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class KillsPlaced:
     """The cgroups of kills without a report are known, as far as they can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalsFound:
+    """SIGKILLs were traced."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRead:
+    """The Events of a pod were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,8 @@ Message = (
     | WorkloadFound
     | IncidentsListed
     | KillsPlaced
+    | SignalsFound
+    | EventsRead
     | PublishingChanged
     | Stop
 )

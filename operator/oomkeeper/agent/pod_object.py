@@ -39,6 +39,8 @@ class Metadata(_Part):
     labels: dict[str, str] | None = None
     annotations: Annotations | None = None
     owner_references: list[OwnerReference] | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
 
 
 class Amounts(_Part):
@@ -115,12 +117,16 @@ class Condition(_Part):
     type: str | None = None
     status: str | None = None
     reason: str | None = None
+    message: str | None = None
+    last_transition_time: str | None = None
 
 
 class Status(_Part):
     """PodStatus."""
 
     qos_class: str | None = None
+    reason: str | None = None
+    message: str | None = None
     conditions: list[Condition] | None = None
     resize: str | None = None
     """State of a resize, from 1.27 to 1.32; then conditions."""

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from oomkeeper.model.escaping import printable
 from oomkeeper.model.pod import ContainerFacts, PodFacts
 from oomkeeper.model.pod_limits import limit_changes
 from oomkeeper.resources.oomincident import WorkloadReference
 
 from .clock import rfc3339
 from .pod_object import (
+    Condition,
     Container,
     ContainerStatus,
     Metadata,
@@ -35,6 +37,7 @@ OOM_KILLED = "OOMKilled"
 _KEPT_IDS = 8
 _KEPT_CHANGES = 8
 _MAX_REASON = 64
+_MAX_MESSAGE = 1024
 _MAX_NAME = 253
 """Length of a DNS-1123 subdomain, which the name of a RuntimeClass is."""
 
@@ -52,11 +55,29 @@ class ContainerState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PodStop:
+    """What the pod shows of why it is stopped. Text is escaped and cut."""
+
+    reason: str | None = None
+    """status.reason, such as Evicted."""
+    message: str | None = None
+    disruption: str | None = None
+    """Reason of the condition DisruptionTarget."""
+    disruption_message: str | None = None
+    disruption_at: str | None = None
+    """When the condition became true."""
+    deletion_at: str | None = None
+    """metadata.deletionTimestamp: when the grace period expires."""
+    grace_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """One pod: its facts, and the state of each container run that kubelet still reports, by container id."""
 
     facts: PodFacts
     states: Mapping[str, ContainerState] = field(default_factory=dict)
+    stop: PodStop = PodStop()
 
 
 def decode_pod(data: bytes) -> Pod:
@@ -94,7 +115,28 @@ def decode_pod(data: bytes) -> Pod:
             runtime_class=(spec.runtime_class_name or "")[:_MAX_NAME] or None,
         ),
         states=states,
+        stop=_stop(meta, status),
     )
+
+
+def _stop(meta: Metadata, status: Status) -> PodStop:
+    disruption = next(
+        (one for one in status.conditions or () if one.type == "DisruptionTarget" and one.status == "True"),
+        Condition(),
+    )
+    return PodStop(
+        reason=_text(status.reason, _MAX_REASON),
+        message=_text(status.message, _MAX_MESSAGE),
+        disruption=_text(disruption.reason, _MAX_REASON),
+        disruption_message=_text(disruption.message, _MAX_MESSAGE),
+        disruption_at=disruption.last_transition_time,
+        deletion_at=meta.deletion_timestamp,
+        grace_seconds=meta.deletion_grace_period_seconds,
+    )
+
+
+def _text(text: str | None, most: int) -> str | None:
+    return printable(text[:most])[:most] if text else None
 
 
 def _manifest_hash(meta: Metadata, *, node: str | None, reported: bool) -> str | None:
@@ -279,4 +321,13 @@ def _with_history(pod: Pod, known: Pod, *, at: str) -> Pod:
     states = {**{one: state for one, state in known.states.items() if one in live_ids}, **pod.states}
     changes = (*known.facts.limit_changes, *limit_changes(known.facts, pod.facts, at=at))[-_KEPT_CHANGES:]
     facts = pod.facts._replace(containers=containers, limit_changes=changes)
-    return replace(pod, facts=facts, states=states)
+    return replace(pod, facts=facts, states=states, stop=_first_deletion(pod, known))
+
+
+def _first_deletion(pod: Pod, known: Pod) -> PodStop:
+    """Return why the pod is stopped, with the deletion that was asked for first: when its containers have
+    ended, kubelet deletes it once more, with a grace period of 0 s."""
+    last = pod.stop.grace_seconds == 0 and not any(state.running for state in pod.states.values())
+    if not last or known.stop.deletion_at is None:
+        return pod.stop
+    return replace(pod.stop, deletion_at=known.stop.deletion_at, grace_seconds=known.stop.grace_seconds)

@@ -8,14 +8,17 @@ answered.
 
 import os
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from oomkeeper.kernel.bounded_read import read_bytes
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
+from oomkeeper.kernel.dying import is_dying
 from oomkeeper.kernel.tracefs.events import (
     CLONE_INTO_CGROUP,
+    SI_KERNEL,
     CgroupJoined,
     ProcessMade,
     SignalSent,
@@ -28,6 +31,7 @@ from .bounded_table import drop_oldest
 LONGEST_PATH_BYTES = 1023
 """The kernel cuts a longer one off (kernel/cgroup/cgroup.c, TRACE_CGROUP_PATH_LEN)."""
 REMEMBERED = 8192
+REMEMBERED_SIGNALS = 512
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,6 +42,17 @@ class ChosenVictim(NamedTuple):
     pid: int
     path: str | None
     """Its cgroup, from the hierarchy's root; None where the events do not tell."""
+
+
+class PlacedSignal(NamedTuple):
+    """A SIGKILL, with the cgroups of both sides when it was sent, from the hierarchy's root; None where the
+    events do not tell."""
+
+    time_ns: int
+    pid: int
+    by_pid: int
+    path: str | None
+    by_path: str | None
 
 
 class ProcessCgroups:
@@ -58,6 +73,8 @@ class ProcessCgroups:
         self._born: list[int] = []
         """Processes that the last events made."""
         self._signalled: dict[int, int] = {}
+        self.signals: deque[PlacedSignal] = deque(maxlen=REMEMBERED_SIGNALS)
+        """The last SIGKILLs, oldest first."""
 
     def take(self, events: Sequence[TraceEvent], *, complete_since: int | None) -> list[ChosenVictim]:
         """Return the victims among the events. `complete_since`: events before this time were lost, and what
@@ -82,8 +99,11 @@ class ProcessCgroups:
                 self._put(event.pid, self._birthplace(event, at=at, changes=changes))
                 self._born.append(event.pid)
             elif isinstance(event, SignalSent):
-                self._signalled[event.pid] = event.by_pid
-                drop_oldest(self._signalled, most=64)
+                if event.code == SI_KERNEL:
+                    self._signalled[event.pid] = event.by_pid
+                    drop_oldest(self._signalled, most=64)
+                path, by_path = self._paths.get(event.pid), self._paths.get(event.by_pid)
+                self.signals.append(PlacedSignal(event.time_ns, event.pid, event.by_pid, path, by_path))
             elif isinstance(event, VictimMarked) and self._signalled.pop(event.pid, None) == event.by_pid:
                 # Without the signal it was dying anyway: not counted, and not in the log.
                 victims.append(ChosenVictim(event.time_ns, event.pid, self._paths.get(event.pid)))
@@ -99,20 +119,21 @@ class ProcessCgroups:
         process's last event."""
         if made.clone_flags & CLONE_INTO_CGROUP and self._id == 0:
             return None
-        if made.by_pid in self._paths:
-            return self._paths[made.by_pid]
-        # The parent is older than the oldest event: its cgroup now is the one then, unless it moved since.
+        if (path := self._paths.get(made.by_pid)) is not None:
+            return path
+        # The parent is older than the oldest event, or its own parent was gone before it was looked at: its
+        # cgroup now is the one then, unless it moved since.
         proc = self._hierarchy.proc / str(made.by_pid)
-        process = _process_of(proc)
-        if process in self._paths:
-            return self._paths[process]
+        process = process_of(proc)
+        if process is not None and (path := self._paths.get(process)) is not None:
+            return path
         if process is None or max(changes.get(made.by_pid, -1), changes.get(process, -1)) > at:
             return None
         path = self._namespace.path_of(made.by_pid)
-        started_ns = _started_ns(proc)
+        started_ns = started_ns_of(proc)
         if path is None or started_ns is None or started_ns > made.time_ns + self._suspended_ns:
             return None
-        if path == "/" and self._hierarchy.version == 1:
+        if path == "/" and self._hierarchy.version == 1 and not lives_on(made.by_pid, proc=proc.parent):
             path = None  # an exiting task reports the root
         # Kept: to read three files for each fork of a busy shell takes longer than the shell.
         self._put(process, path)
@@ -120,7 +141,12 @@ class ProcessCgroups:
         return path
 
 
-def _process_of(proc: Path) -> int | None:
+def lives_on(pid: int, *, proc: Path) -> bool:
+    """Return whether a task exists and is not about to end; what was read of it before is then its own."""
+    return not is_dying(pid, proc=proc) and (proc / str(pid)).exists()
+
+
+def process_of(proc: Path) -> int | None:
     """Return the number of the process that a thread belongs to; None when it is gone."""
     try:
         status = read_bytes(proc / "status")
@@ -133,7 +159,7 @@ def _process_of(proc: Path) -> int | None:
     return None
 
 
-def _started_ns(proc: Path) -> int | None:
+def started_ns_of(proc: Path) -> int | None:
     """Return when the task began, in nanoseconds of CLOCK_BOOTTIME, rounded down to ticks."""
     try:
         fields = read_bytes(proc / "stat").rpartition(b")")[2].split()

@@ -15,11 +15,13 @@ from typing import NamedTuple, Protocol
 from oomkeeper.connection.retry import Backoff, KeyedBackoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.names import AGENT_MANAGER
+from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNode, OOMNodeStatus
 from oomkeeper.resources.record import to_document
 
+from .container_kills import kill_within_size
 from .database import StateUnwritableError
 from .incident_size import within_size
 from .kube.client import resource_path
@@ -91,7 +93,7 @@ class Publisher:
         """The API server is left alone until then."""
         self._rejected: dict[str, tuple[int, str]] = {}
         """Incident -> the version that was rejected, and why."""
-        self._created: set[tuple[str, str]] = set()
+        self._created: set[tuple[str, str, str]] = set()
 
     def offer_status(self, status: OOMNodeStatus) -> None:
         """Take the node's status as it is now; it is written when it differs from the one written last."""
@@ -169,7 +171,7 @@ class Publisher:
             return math.inf  # it was dropped before it was published: its kills belong to another one
         version, incident = newest
         meta = incident.metadata
-        fields = {"namespace": meta.namespace, "name": meta.name}
+        fields = {"kind": incident.kind, "namespace": meta.namespace, "name": meta.name}
         started = self._clock()
         try:
             self._apply_incident(incident)
@@ -199,7 +201,7 @@ class Publisher:
             log.debug("publication not noted", **fields, error=error)
         return math.inf
 
-    def _newest(self, key: str) -> tuple[int, OOMIncident] | None:
+    def _newest(self, key: str) -> tuple[int, OOMIncident | ContainerKill] | None:
         try:
             return self._store.newest_version(key)
         except StateUnwritableError as error:
@@ -217,13 +219,16 @@ class Publisher:
         if changed:
             self._rejections_changed()
 
-    def _apply_incident(self, incident: OOMIncident) -> None:
+    def _apply_incident(self, incident: OOMIncident | ContainerKill) -> None:
         meta = incident.metadata
         namespace, name = meta.namespace or "", meta.name or ""
-        document = to_document(within_size(incident))
+        if isinstance(incident, ContainerKill):
+            plural, document = "containerkills", to_document(kill_within_size(incident))
+        else:
+            plural, document = "oomincidents", to_document(within_size(incident))
         status = {key: value for key, value in document.items() if key != "spec"}
-        status_path = resource_path("oomincidents", namespace=namespace, name=name, status=True)
-        if (namespace, name) in self._created:
+        status_path = resource_path(plural, namespace=namespace, name=name, status=True)
+        if (plural, namespace, name) in self._created:
             try:
                 self._apply(status_path, status)
                 return
@@ -231,9 +236,9 @@ class Publisher:
                 if error.status != 404:
                     raise
         subject = {key: value for key, value in document.items() if key != "status"}
-        self._apply(resource_path("oomincidents", namespace=namespace, name=name), subject)
+        self._apply(resource_path(plural, namespace=namespace, name=name), subject)
         self._apply(status_path, status)
-        self._created.add((namespace, name))
+        self._created.add((plural, namespace, name))
 
     def _publish_status(self, *, hurry: bool = False) -> float:
         """Publish the status; return when it may be tried, infinite where that is not needed."""

@@ -71,6 +71,21 @@ class AdoptedUntil(StoredRecord, frozen=True, kw_only=True):
     """Boot id -> sequence number of its last kill."""
 
 
+TRACED_NOTE = "traced since"
+"""Name in the store of the TracedSince."""
+ADOPTED_ENDS_NOTE = "adopted ends"
+"""Name in the store of: key of an adopted ContainerKill that names as many ends as it can -> the oldest of
+them. Earlier ends are counted in it."""
+
+
+class TracedSince(StoredRecord, frozen=True, kw_only=True):
+    """Since when the kernel's trace of SIGKILLs lacks nothing."""
+
+    boot: str
+    since: float
+    """Seconds since boot."""
+
+
 class ClockOffset(StoredRecord, frozen=True, kw_only=True):
     """The clock's distance from the time since boot, with which the kills of a boot are dated."""
 

@@ -36,6 +36,13 @@ class KubeletReport(NamedTuple):
     uncertain: tuple[str, ...]
 
 
+def is_sandboxed(runtime_class: str | None) -> bool:
+    """Return whether a runtime class has the name of a virtual machine's or of gVisor."""
+    return runtime_class is not None and any(
+        pattern.search(runtime_class) is not None for pattern in (_VIRTUAL_MACHINE, _GVISOR)
+    )
+
+
 def kubelet_report(
     pod: PodFacts | None, *, container: str | None, state: ContainerState, before_install: bool = False
 ) -> KubeletReport:

@@ -1,6 +1,6 @@
 """Tables of the state database, and the way to them from every released schema."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE boot (
@@ -23,10 +23,17 @@ CREATE TABLE unidentified_kill (
 CREATE INDEX unidentified_kill_pod ON unidentified_kill (pod_uid);
 CREATE TABLE incident (
     key TEXT PRIMARY KEY, document TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1,
-    published INTEGER NOT NULL DEFAULT 0, undecided INTEGER NOT NULL DEFAULT 0
+    published INTEGER NOT NULL DEFAULT 0, undecided INTEGER NOT NULL DEFAULT 0,
+    kind TEXT NOT NULL DEFAULT 'OOMIncident'
 );
 CREATE INDEX incident_undecided ON incident (key) WHERE undecided;
 CREATE TABLE reported (container_id TEXT PRIMARY KEY, time TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE container_end (
+    container_id TEXT PRIMARY KEY, pod_uid TEXT NOT NULL, object TEXT NOT NULL, time TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE container_signals (
+    container_id TEXT PRIMARY KEY, time TEXT NOT NULL, document TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE pod (uid TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE note (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sysctl (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
@@ -35,7 +42,8 @@ CREATE TABLE adjustment (
     PRIMARY KEY (pid, start_time)
 ) WITHOUT ROWID;
 """
-"""The newest schema. Documents in it are JSON that is read tolerantly: a new field needs no migration."""
+"""The newest schema. Table `incident` holds what is published, of each kind. Documents are JSON that is read
+tolerantly: a new field needs no migration."""
 
 MIGRATIONS = {
     1: """
@@ -48,6 +56,15 @@ CREATE TABLE unidentified_kill (
 CREATE INDEX unidentified_kill_pod ON unidentified_kill (pod_uid);
 CREATE TABLE pod (uid TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 DELETE FROM note WHERE key = 'sysctls';
+""",
+    2: """
+ALTER TABLE incident ADD COLUMN kind TEXT NOT NULL DEFAULT 'OOMIncident';
+CREATE TABLE container_end (
+    container_id TEXT PRIMARY KEY, pod_uid TEXT NOT NULL, object TEXT NOT NULL, time TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE container_signals (
+    container_id TEXT PRIMARY KEY, time TEXT NOT NULL, document TEXT NOT NULL
+) WITHOUT ROWID;
 """,
 }
 """Schema version -> statements that lead to the next one. None is ever changed or removed: a node may be

@@ -12,14 +12,16 @@ from pathlib import Path
 from oomkeeper.connection.config import ApiConfig
 from oomkeeper.connection.retry import Backoff
 from oomkeeper.logformat import get_logger
+from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNodeStatus
-from oomkeeper.resources.record import MalformedObjectError, read
+from oomkeeper.resources.record import MalformedObjectError, R, read
 
 from .adoption import ADOPTED_NOTE
 from .clock import rfc3339
 from .cluster_watch import ClusterWatch
 from .database import hold_state
+from .event_reader import EventReader
 from .health import Health, HealthServer
 from .host_paths import HostPaths
 from .inbox import Inbox
@@ -28,7 +30,7 @@ from .kube.errors import ApiError
 from .kube.reflector import NEWEST
 from .listener import LoopListener
 from .loop import NodeLoop
-from .messages import IncidentsListed, NamespacesChanged, PublishingChanged, Stop, WorkloadFound
+from .messages import EventsRead, IncidentsListed, NamespacesChanged, PublishingChanged, Stop, WorkloadFound
 from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
 from .pods import PodTable
@@ -151,6 +153,7 @@ class Agent:
         )
         workloads = WorkloadResolver(config=config.api, changed=lambda: self._inbox.post(WorkloadFound()))
         pods = PodTable(workload_of=workloads.workload)
+        events = EventReader(config=config.api, answered=lambda: self._inbox.post(EventsRead()))
 
         def build() -> NodeLoop:
             return NodeLoop(
@@ -161,6 +164,7 @@ class Agent:
                 operator_namespace=config.namespace,
                 listener=reporter,
                 namespaces=namespaces.labels,
+                events=events.ask,
                 inbox=self._inbox,
                 health=health,
                 keeps_traces=False,
@@ -201,12 +205,8 @@ class Agent:
         backoff = Backoff()
         while True:
             try:
-                items, _ = client.list_items(
-                    resource_path("oomincidents"),
-                    decode=decode_object,
-                    resource_version=NEWEST,
-                    fieldSelector=f"spec.nodeName={self._config.node}",
-                )
+                incidents = self._list(client, "oomincidents")
+                container_kills = self._list(client, "containerkills")
                 break
             except ApiError as error:
                 wait = backoff.failed(retry_after_seconds=error.retry_after_seconds)
@@ -214,17 +214,35 @@ class Agent:
                 time.sleep(wait)
         client.close()
         adopted = threading.Event()
-        self._inbox.post(IncidentsListed(_readable(items), adopted))
+        listed = IncidentsListed(
+            _readable(OOMIncident, incidents), adopted, _readable(ContainerKill, container_kills)
+        )
+        self._inbox.post(listed)
         adopted.wait()
         thread.start()
 
+    def _list(self, client: ApiClient, plural: str) -> list[dict[str, object]]:
+        """Return this node's objects of one kind; none where the cluster does not have the kind. Raises
+        ApiError."""
+        try:
+            return client.list_items(
+                resource_path(plural),
+                decode=decode_object,
+                resource_version=NEWEST,
+                fieldSelector=f"spec.nodeName={self._config.node}",
+            )[0]
+        except ApiError as error:
+            if error.status == 404:
+                return []
+            raise
 
-def _readable(items: list[dict[str, object]]) -> list[OOMIncident]:
-    """Return the incidents that have the shape of one."""
-    incidents = []
+
+def _readable(kind: type[R], items: list[dict[str, object]]) -> list[R]:
+    """Return the objects that have the shape of their kind."""
+    found = []
     for item in items:
         try:
-            incidents.append(read(OOMIncident, item))
+            found.append(read(kind, item))
         except MalformedObjectError as error:
-            log.error("incident not adopted", error=error)
-    return incidents
+            log.error("object not adopted", kind=kind.__name__, error=error)
+    return found

@@ -39,6 +39,10 @@ class StateConnection:
         """Whether the memory holds what the file has."""
         self.problem: str | None = None
         """Why the state is in memory; None while it is on disk."""
+        self.changes = 0
+        """A number that differs after the loop's thread changed what is published: an incident, a
+        ContainerKill, the account or a published note. The place in the kernel log, kills, pods and originals
+        are not."""
         self.dropped = 0
         """Rows dropped from the bounded memory, since the start."""
 
@@ -81,6 +85,12 @@ class StateConnection:
                     yield
             except sqlite3.Error as error:
                 raise state_error(self.path, error) from error
+
+    def _change(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Execute a statement on what is published; return the number of rows that it changed."""
+        count = self._execute(sql, parameters).rowcount
+        self.changes += count
+        return count
 
     def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         try:

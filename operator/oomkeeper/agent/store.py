@@ -9,31 +9,29 @@ While the disk does not take a write, the state is kept in memory within a bound
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from oomkeeper.model.kill import Kill
+from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.killrecord import RecordedKill
 from oomkeeper.resources.oomincident import OOMIncident
 
+from .container_end_queries import CONTAINER_KILL, ContainerEndQueries, KillOfPod
 from .database import DATABASE_NAME, StateError, StateUnwritableError, hold_state
 from .pods import Pod
 from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote, SysctlNote
-from .state_connection import StateConnection
+from .state_json import decode_json, decode_json_or_none, encode_json
 
-__all__ = ["DATABASE_NAME", "StateError", "StateUnwritableError", "Store", "hold_state"]
+__all__ = ["DATABASE_NAME", "KillOfPod", "StateError", "StateUnwritableError", "Store", "hold_state"]
 
 T = TypeVar("T")
 
 KEPT_KILLS = 10_000
 """Kill records kept for `oomkeeper kills`; the accounting and the incidents count on beyond them."""
-SEARCHED_KILLS = 2000
-"""Kill records among which those of one pod and moment are looked for: this takes some milliseconds."""
 KEPT_INCIDENTS = 1000
 """Published incidents kept; the cluster has its own copies."""
 
@@ -60,20 +58,8 @@ class Account:
         return self.recorded + self.unattributed
 
 
-class Store(StateConnection):
-    """The queries. One thread, the loop, writes; the publisher reads incidents and marks them published."""
-
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
-        super().__init__(folder, connection)
-        self.changes = 0
-        """A number that differs after the loop's thread changed what is published: an incident, the account
-        or a published note. The place in the kernel log, kills, pods and originals are not."""
-
-    def _change(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Execute a statement on what is published; return the number of rows that it changed."""
-        count = self._execute(sql, parameters).rowcount
-        self.changes += count
-        return count
+class Store(ContainerEndQueries):
+    """The queries. One thread, the loop, writes; the publisher reads what is published and marks it."""
 
     def probe(self, value: str) -> None:
         """Write something. Raises StateUnwritableError where the disk does not take it."""
@@ -195,7 +181,9 @@ class Store(StateConnection):
 
     def kill(self, kill_id: str) -> "KillRow | None":
         row = self._execute("SELECT incident, time, record FROM kill WHERE id = ?", (kill_id,)).fetchone()
-        return KillRow(incident=row[0], time=row[1], record=_decode(row[2], RecordedKill)) if row else None
+        return (
+            KillRow(incident=row[0], time=row[1], record=decode_json(row[2], RecordedKill)) if row else None
+        )
 
     def put_kill(
         self,
@@ -211,7 +199,7 @@ class Store(StateConnection):
             "INSERT INTO kill (id, incident, container_id, time, record) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET incident = coalesce(incident, excluded.incident), "
             "container_id = excluded.container_id, time = excluded.time, record = excluded.record",
-            (kill_id, incident, container_id, time, _encode(record)),
+            (kill_id, incident, container_id, time, encode_json(record)),
         )
         self._execute("DELETE FROM kill WHERE number <= (SELECT max(number) FROM kill) - ?", (KEPT_KILLS,))
 
@@ -244,7 +232,7 @@ class Store(StateConnection):
             (-1 if limit is None else limit,),
         ).fetchall()
         rows = [self._execute("SELECT record FROM kill WHERE number = ?", key).fetchone() for key in numbers]
-        return [_decode(row[0], RecordedKill) for row in rows if row is not None][::-1]
+        return [decode_json(row[0], RecordedKill) for row in rows if row is not None][::-1]
 
     def incident_of_container(self, container_id: str) -> list[str]:
         """Return the keys of the incidents that hold a kill of this container."""
@@ -270,21 +258,11 @@ class Store(StateConnection):
         )
         return [(row[0], row[1]) for row in rows.fetchall()]
 
-    def kills_of_pod(self, uids: tuple[str, str], *, since: str, until: str) -> list["KillOfPod"]:
-        """Return the kills of a time whose cgroup names one of these pod uids; of the newest SEARCHED_KILLS
-        only."""
-        rows = self._execute(
-            "SELECT id, incident, record FROM kill WHERE number > (SELECT max(number) FROM kill) - ? "
-            "AND time >= ? AND time <= ? AND json_extract(record, '$.podUid') IN (?, ?)",
-            (SEARCHED_KILLS, since, until, *uids),
-        )
-        return [KillOfPod(id=row[0], incident=row[1], record=_decode(row[2], RecordedKill)) for row in rows]
-
     # -- incidents
 
     def incident(self, key: str) -> OOMIncident | None:
         row = self._execute("SELECT document FROM incident WHERE key = ?", (key,)).fetchone()
-        return _decode(row[0], OOMIncident) if row else None
+        return decode_json(row[0], OOMIncident) if row else None
 
     def put_incident(self, key: str, incident: OOMIncident) -> None:
         """Store the incident as one to be published, where it has changed."""
@@ -296,30 +274,36 @@ class Store(StateConnection):
             "ON CONFLICT (key) DO UPDATE "
             "SET document = excluded.document, undecided = excluded.undecided, version = version + 1 "
             "WHERE document != excluded.document",
-            (key, _encode(incident), undecided),
+            (key, encode_json(incident), undecided),
         )
 
     def adopt_incident(self, key: str, incident: OOMIncident) -> None:
         """Take over an incident that an earlier state of this node has published."""
         self._execute(
             "INSERT INTO incident (key, document, version, published) VALUES (?, ?, 1, 1)",
-            (key, _encode(incident)),
+            (key, encode_json(incident)),
         )
 
     def unpublished(self) -> list["UnpublishedIncident"]:
-        """Return every incident that the API server does not have in its newest version; reads none of
-        them."""
+        """Return every incident and ContainerKill that the API server does not have in its newest version;
+        reads none of them."""
         with self._lock:
             rows = self._execute(
                 "SELECT key, version FROM incident WHERE published < version ORDER BY rowid"
             ).fetchall()
         return [UnpublishedIncident(*row) for row in rows]
 
-    def newest_version(self, key: str) -> tuple[int, OOMIncident] | None:
-        """Return an incident and its version; None where it is not there (any more)."""
+    def newest_version(self, key: str) -> tuple[int, OOMIncident | ContainerKill] | None:
+        """Return an incident or ContainerKill and its version; None where it is not there (any more)."""
         with self._lock:
-            row = self._execute("SELECT version, document FROM incident WHERE key = ?", (key,)).fetchone()
-        return (row[0], _decode(row[1], OOMIncident)) if row else None
+            row = self._execute(
+                "SELECT version, kind, document FROM incident WHERE key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            return None
+        if row[1] == CONTAINER_KILL:
+            return row[0], decode_json(row[2], ContainerKill)
+        return row[0], decode_json(row[2], OOMIncident)
 
     def mark_published(self, key: str, version: int) -> None:
         """Note that the API server has an incident in this version. Raises StateUnwritableError."""
@@ -327,8 +311,10 @@ class Store(StateConnection):
             self._execute("UPDATE incident SET published = max(published, ?) WHERE key = ?", (version, key))
 
     def incidents(self) -> Iterator[tuple[str, OOMIncident]]:
-        for key, document in self._execute("SELECT key, document FROM incident").fetchall():
-            yield key, _decode(document, OOMIncident)
+        for key, document in self._execute(
+            "SELECT key, document FROM incident WHERE kind = 'OOMIncident'"
+        ).fetchall():
+            yield key, decode_json(document, OOMIncident)
 
     @property
     def any_undecided(self) -> bool:
@@ -338,24 +324,26 @@ class Store(StateConnection):
     def undecided_incidents(self) -> Iterator[tuple[str, OOMIncident]]:
         """Yield the incidents with a recent kill that kubelet may still report."""
         for key, document in self._execute("SELECT key, document FROM incident WHERE undecided").fetchall():
-            yield key, _decode(document, OOMIncident)
+            yield key, decode_json(document, OOMIncident)
 
     def drop_unpublished(self, key: str) -> bool:
         """Forget an incident that was never published; return whether it was one."""
         return self._change("DELETE FROM incident WHERE key = ? AND published = 0", (key,)) > 0
 
     def prune(self, *, before: str) -> None:
-        """Forget published incidents whose last kill was before a time (RFC 3339), the oldest beyond the
-        newest KEPT_INCIDENTS, what kubelet reported before that time, and kills of it whose pod is not
-        known."""
+        """Forget published incidents and ContainerKills whose last kill was before a time (RFC 3339), the
+        oldest of each beyond the newest KEPT_INCIDENTS, what kubelet reported before that time, kills of it
+        whose pod is not known, and old ends of containers."""
         with self.transaction():
-            self._execute(
-                "DELETE FROM incident WHERE published >= version AND NOT undecided AND "
-                "(coalesce(json_extract(document, '$.status.lastSeen'), '') < ? OR key NOT IN ("
-                "SELECT key FROM incident ORDER BY json_extract(document, '$.status.lastSeen') DESC LIMIT ?"
-                "))",
-                (before, KEPT_INCIDENTS),
-            )
+            for kind in ("OOMIncident", CONTAINER_KILL):
+                self._execute(
+                    "DELETE FROM incident WHERE kind = ? AND published >= version AND NOT undecided AND "
+                    "(coalesce(json_extract(document, '$.status.lastSeen'), '') < ? OR key NOT IN ("
+                    "SELECT key FROM incident WHERE kind = ? "
+                    "ORDER BY json_extract(document, '$.status.lastSeen') DESC LIMIT ?))",
+                    (kind, before, kind, KEPT_INCIDENTS),
+                )
+            self.prune_ends(before=before)
             self._execute("DELETE FROM reported WHERE time < ?", (before,))
             self._execute(
                 "DELETE FROM unidentified_kill WHERE id NOT IN (SELECT id FROM kill WHERE time >= ?)",
@@ -379,14 +367,14 @@ class Store(StateConnection):
         """Return the pods of this node as they were known last; without those that another release stored in
         another form."""
         rows = self._execute("SELECT document FROM pod").fetchall()
-        return [pod for row in rows if (pod := _decode_or_none(row[0], Pod)) is not None]
+        return [pod for row in rows if (pod := decode_json_or_none(row[0], Pod)) is not None]
 
     def put_pod(self, pod: Pod) -> None:
         """Store or renew a pod; nothing is written where it has not changed."""
         self._execute(
             "INSERT INTO pod VALUES (?, ?) ON CONFLICT (uid) DO UPDATE "
             "SET document = excluded.document WHERE document != excluded.document",
-            (pod.facts.uid, _encode(pod)),
+            (pod.facts.uid, encode_json(pod)),
         )
 
     def drop_pod(self, uid: str) -> None:
@@ -417,10 +405,10 @@ class Store(StateConnection):
     def sysctls(self) -> dict[str, SysctlNote]:
         """Return what is noted of each sysctl that was written."""
         rows = self._execute("SELECT key, document FROM sysctl")
-        return {row[0]: _decode(row[1], SysctlNote) for row in rows}
+        return {row[0]: decode_json(row[1], SysctlNote) for row in rows}
 
     def put_sysctl(self, key: str, note: SysctlNote) -> None:
-        self._execute("INSERT OR REPLACE INTO sysctl VALUES (?, ?)", (key, _encode(note)))
+        self._execute("INSERT OR REPLACE INTO sysctl VALUES (?, ?)", (key, encode_json(note)))
 
     def drop_sysctl(self, key: str) -> None:
         self._execute("DELETE FROM sysctl WHERE key = ?", (key,))
@@ -428,7 +416,7 @@ class Store(StateConnection):
     def note(self, key: str, kind: type[T]) -> T | None:
         """Return what is noted under a name; None where nothing is."""
         row = self._execute("SELECT document FROM note WHERE key = ?", (key,)).fetchone()
-        return _decode(row[0], kind) if row else None
+        return decode_json(row[0], kind) if row else None
 
     def drop_note(self, key: str) -> None:
         self._execute("DELETE FROM note WHERE key = ?", (key,))
@@ -440,7 +428,7 @@ class Store(StateConnection):
         put(
             "INSERT INTO note VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document "
             "WHERE document != excluded.document",
-            (key, _encode(value)),
+            (key, encode_json(value)),
         )
 
     def adjustments(self) -> dict[tuple[int, int], tuple[int, int, str]]:
@@ -470,16 +458,6 @@ class KillRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KillOfPod:
-    """One stored kill in the cgroup of a pod."""
-
-    id: str
-    incident: str | None
-    """Key of the incident that counts it; None while it waits for its container."""
-    record: RecordedKill
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UnidentifiedKill:
     """A kill in the cgroup of a pod that is not known (yet)."""
 
@@ -493,7 +471,7 @@ class UnidentifiedKill:
 
 @dataclass(frozen=True, slots=True)
 class UnpublishedIncident:
-    """An incident whose newest version the API server does not have."""
+    """An incident or ContainerKill whose newest version the API server does not have."""
 
     key: str
     version: int
@@ -522,18 +500,3 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence):
         return list(value)
     raise NotImplementedError(type(value).__name__)
-
-
-def _encode(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _decode(text: str, kind: type[T]) -> T:
-    return msgspec.json.decode(text, type=kind)
-
-
-def _decode_or_none(text: str, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError:
-        return None

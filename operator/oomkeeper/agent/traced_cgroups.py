@@ -5,10 +5,10 @@ from collections import defaultdict, deque
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
-from oomkeeper.kernel.tracefs.events import CLONE_THREAD, SI_KERNEL, SIGKILL
+from oomkeeper.kernel.tracefs.events import CLONE_THREAD, SIGKILL
 from oomkeeper.kernel.tracefs.instance import TraceInstance
 
-from .process_cgroups import ChosenVictim, ProcessCgroups
+from .process_cgroups import ChosenVictim, PlacedSignal, ProcessCgroups
 from .shared_kernel import SharedKernel
 
 INSTANCE = "oomkeeper-cgroups"
@@ -16,8 +16,9 @@ BUFFER_KIB = 128
 """For all CPUs together: some 2,700 processes made or moved. It is read when a kill needs it."""
 EVENTS = {
     "cgroup/cgroup_attach_task": None,
-    "task/task_newtask": f"!(clone_flags & {CLONE_THREAD})",
-    "signal/signal_generate": f"sig == {SIGKILL} && code == {SI_KERNEL}",
+    # runc and crun live for milliseconds, and send their signals from any of their threads.
+    "task/task_newtask": f'!(clone_flags & {CLONE_THREAD}) || comm == "runc" || comm == "crun"',
+    "signal/signal_generate": f"sig == {SIGKILL}",
     "oom/mark_victim": None,
 }
 SAME_KILL_NS = 10_000_000
@@ -70,6 +71,13 @@ class TracedCgroups:
                     return self._own_path(victim)
         return None
 
+    def of_signals(self) -> list[PlacedSignal]:
+        """Return the last SIGKILLs, with paths from the hierarchy's root. Raises OSError and
+        TraceFormatError."""
+        with self._lock:
+            self._drain()
+            return [*self._processes.signals]
+
     def forget_unclaimed(self, *, now_ns: int) -> None:
         """Set kills aside whose line was lost, so that they are not taken for a later kill of the same pid.
         Call it when the log is read to its end; `now_ns` is CLOCK_MONOTONIC."""
@@ -82,8 +90,6 @@ class TracedCgroups:
 
     def _drain(self) -> None:
         events, complete_since = self._instance.read()
-        if complete_since is not None:
-            self._victims.clear()
         for victim in self._processes.take(events, complete_since=complete_since):
             self._victims[victim.pid].append(victim)
 

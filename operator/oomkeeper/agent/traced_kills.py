@@ -1,10 +1,12 @@
-"""OOM kills that the kernel traced, and which of them the kernel log lacks.
+"""OOM kills and other SIGKILLs that the kernel traced, and which OOM kills the kernel log lacks.
 
 The instance `oomkeeper` records every SIGKILL and every victim of the OOM killer. Its buffer is its own: what
 overwrites the kernel log, or the log's rate limit, does not touch it. A kill that vmstat counts and that no
-log line reports is recorded from here.
+log line reports is recorded from here; who sent any other SIGKILL is known from here alone.
 """
 
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,32 +16,60 @@ from oomkeeper.kernel.tracefs.events import SI_KERNEL, SIGKILL, SignalSent, Trac
 from oomkeeper.kernel.tracefs.instance import TraceInstance
 
 from .bounded_table import drop_oldest
+from .signal_origin import GROUP_NS, SignalOrigins, TracedSignal
 
 INSTANCE = "oomkeeper"
 BUFFER_KIB = 256
 """For all CPUs together: some 3,500 signals between two readings, which are at most 5 s apart."""
 EVENTS = {"signal/signal_generate": f"sig == {SIGKILL}", "oom/mark_victim": None}
-GROUP_NS = 1_000_000_000
-"""With memory.oom.group the first victim is killed, and counted, once more with the others, all in one go."""
 REMEMBERED = 4096
 
 
 class TracedKills:
-    """Reads the instance. Used from the loop's thread."""
+    """Reads the instance. Used from any thread, closed when no other uses it."""
 
     def __init__(self, tracefs: Path, *, instance: str = INSTANCE) -> None:
         """Raises InstanceBusyError and TracefsUnavailableError."""
         self._instance = TraceInstance(tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB)
         self._pairs = KillPairs()
+        self._others = SignalOrigins()
+        self._kills: list[VictimMarked] = []
+        self._signals: deque[TracedSignal] = deque(maxlen=REMEMBERED)
+        self._lock = threading.Lock()
         self.lost = self._instance.lost()
         """Records that were overwritten before they were read, since the instance was made."""
+        self.complete_since_ns: int | None = time.monotonic_ns() if self._instance.made else None
+        """Since when no record is missing; None where the instance is older than this object, and nothing was
+        missed since."""
+
+    def fileno_of_cpus(self) -> tuple[int, ...]:
+        """Return the descriptors to poll."""
+        return self._instance.fileno_of_cpus()
+
+    def drain(self) -> None:
+        """Take what was recorded. Raises OSError and TraceFormatError."""
+        with self._lock:
+            events, complete_since = self._instance.read()
+            if complete_since is not None:
+                self.lost = self._instance.lost()
+                self.complete_since_ns = max(complete_since, self.complete_since_ns or 0)
+            kills = self._pairs.take(events)
+            self._kills += kills
+            self._signals += self._others.take(events, kills)
 
     def read(self) -> list[VictimMarked]:
         """Return the OOM kills since the last call. Raises OSError and TraceFormatError."""
-        events, complete_since = self._instance.read()
-        if complete_since is not None:
-            self.lost = self._instance.lost()
-        return self._pairs.take(events)
+        self.drain()
+        with self._lock:
+            kills, self._kills = self._kills, []
+        return kills
+
+    def take_signals(self) -> list[TracedSignal]:
+        """Return the SIGKILLs that were taken since the last call, those of the OOM killer included."""
+        with self._lock:
+            signals = [*self._signals]
+            self._signals.clear()
+        return signals
 
     def close(self) -> None:
         """Stop reading; the instance stays and goes on recording."""

@@ -5,6 +5,7 @@ on a kernel without it; `problem` says why.
 """
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -16,7 +17,9 @@ from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
 from oomkeeper.logformat import get_logger
 
 from . import traced_cgroups, traced_kills
+from .kill_senders import KillSenders, SentSignal
 from .shared_kernel import SharedKernel
+from .signal_thread import SignalThread
 from .traced_cgroups import TracedCgroups
 from .traced_kills import TracedKills, UnloggedKills
 
@@ -27,10 +30,21 @@ class KernelTracing:
     """Opens the instances of this agent."""
 
     def __init__(
-        self, *, tracefs: Path, hierarchy: CgroupHierarchy, shared: SharedKernel, since_ns: int = 0
+        self,
+        *,
+        tracefs: Path,
+        hierarchy: CgroupHierarchy,
+        shared: SharedKernel,
+        since_ns: int = 0,
+        senders: KillSenders | None = None,
+        signals_found: Callable[[], None] = lambda: None,
     ) -> None:
         """`tracefs` is where the host mounts it. Kills before `since_ns` (CLOCK_MONOTONIC) are left out: the
-        instance has recorded them for an agent with another account."""
+        instance has recorded them for an agent with another account. `senders` None: who sent SIGKILLs is not
+        asked for; `signals_found` is called from another thread."""
+        self._senders = senders
+        self._signals_found = signals_found
+        self._signals: SignalThread | None = None
         self._where = tracefs
         self._hierarchy = hierarchy
         self._shared = shared
@@ -39,6 +53,8 @@ class KernelTracing:
         self.problem: str | None = None
         self.cgroups: TracedCgroups | None = None
         self.kills: TracedKills | None = None
+        self.signals: deque[SentSignal] = deque(maxlen=traced_kills.REMEMBERED)
+        """SIGKILLs with their senders, for whoever takes them out."""
         self._unlogged = UnloggedKills()
 
     def open(self) -> None:
@@ -60,6 +76,20 @@ class KernelTracing:
             self.problem = str(error)
             return
         self.problem = None
+        if self._senders is not None and self._signals is None:
+            self._signals = SignalThread(
+                kills=self.kills,
+                cgroups=lambda: self.cgroups,
+                senders=self._senders,
+                tracefs=self._tracefs.root,
+                found=self._signals_found,
+            )
+
+    @property
+    def complete_since_ns(self) -> int | None:
+        """Since when (CLOCK_MONOTONIC) no record is missing, where it began or was interrupted under this
+        agent; None where the instance is older and has lost nothing since."""
+        return self.kills.complete_since_ns if self.kills is not None else None
 
     @property
     def lost(self) -> int:
@@ -73,10 +103,13 @@ class KernelTracing:
         if self.kills is None:
             return
         try:
+            if self._signals is not None:
+                self.signals += [one for one in self._signals.take() if one.time_ns >= self._since_ns]
             self._unlogged.traced(kill for kill in self.kills.read() if kill.time_ns >= self._since_ns)
         except (OSError, TraceFormatError) as error:
             log.warning("tracing of kills ended", error=error)
             self.problem = str(error)
+            self._stop_signals()
             self.kills.close()
             self.kills = None
 
@@ -97,6 +130,11 @@ class KernelTracing:
         except (OSError, TraceFormatError):
             return None
 
+    def _stop_signals(self) -> None:
+        if self._signals is not None:
+            self._signals.stop()
+            self._signals = None
+
     def remove(self) -> None:
         """Stop reading, and remove the instances from the kernel."""
         tracing = self.kills is not None or self.cgroups is not None
@@ -106,6 +144,7 @@ class KernelTracing:
 
     def close(self) -> None:
         """Stop reading; the instances stay and go on recording."""
+        self._stop_signals()
         for one in (self.kills, self.cgroups):
             if one is not None:
                 one.close()

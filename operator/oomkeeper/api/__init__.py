@@ -8,6 +8,7 @@ One module per kind, shared types beside them. The rules that a schema cannot sa
 as CEL for the API server and in Python for files; `generate` writes crds/.
 """
 
+from .containerkill import ContainerKill
 from .meta import ApiObject
 from .oomincident import OOMIncident
 from .oomnode import OOMNode
@@ -16,10 +17,11 @@ from .oomreport import OOMReport
 from .policyfile import PolicyFileError, load_policy
 from .problems import InvalidObjectError, Problem
 
-KINDS: tuple[type[ApiObject], ...] = (OOMPolicy, OOMNode, OOMIncident, OOMReport)
+KINDS: tuple[type[ApiObject], ...] = (OOMPolicy, OOMNode, OOMIncident, ContainerKill, OOMReport)
 
 __all__ = [
     "KINDS",
+    "ContainerKill",
     "InvalidObjectError",
     "OOMIncident",
     "OOMNode",

@@ -17,10 +17,20 @@ from pydantic.fields import FieldInfo
 
 from oomkeeper.model.names import wire_name
 
-from . import adjustment, killrecord, meta, oomincident, oomnode, oompolicy, oomreport, selector
+from . import (
+    adjustment,
+    containerkill,
+    killrecord,
+    meta,
+    oomincident,
+    oomnode,
+    oompolicy,
+    oomreport,
+    selector,
+)
 from .base import ApiModel
 
-_MODULES = (meta, selector, adjustment, oompolicy, oomnode, oomincident, oomreport, killrecord)
+_MODULES = (meta, selector, adjustment, oompolicy, oomnode, oomincident, containerkill, oomreport, killrecord)
 _WIDTH = 110
 
 _LEFT_OUT = {(meta.ObjectMeta, "managed_fields"), (meta.ObjectMeta, "self_link")}

@@ -10,6 +10,7 @@ from .verbs import VerbGroup, invoke
 PROG = "kubectl oom"
 
 VERBS: dict[str, Verb] = {
+    "why": Verb("why", "tell what killed the containers of a pod that ended by SIGKILL (137)", "agent"),
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),
 }
 
@@ -17,6 +18,7 @@ _CLUSTER = """\
 \b
 What the cluster recorded, with kubectl itself:
   kubectl get oomi -A -o wide   every OOM incident, with its cause and what to do
+  kubectl get ckill -A -o wide  what killed containers, OOM or not
   kubectl get oomr cluster      the report over all of them
   kubectl get oomp,oomn         policies and nodes
 """
@@ -24,7 +26,7 @@ What the cluster recorded, with kubectl itself:
 GROUP = VerbGroup(
     VERBS,
     name=PROG,
-    help="Explain OOM kills.",
+    help="Explain OOM kills, and what else killed a container.",
     epilog=_CLUSTER,
     unknown="incidents and reports: kubectl get oomi,oomr -A",
 )

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -76,12 +76,27 @@ def kubeconfig_files(variable: str) -> list[Path]:
     return [Path(part).expanduser() for part in variable.split(os.pathsep) if part.strip()]
 
 
+class Context(NamedTuple):
+    """A context of a kubeconfig."""
+
+    config: ApiConfig
+    namespace: str
+    """Its default namespace."""
+
+
 def read_kubeconfig(files: Sequence[Path], *, environ: Mapping[str, str]) -> ApiConfig:
     """Return the configuration of the current context; of entries with the same name the first file's counts.
 
     `environ` decides on a proxy where the cluster names none. Raises ApiConfigError.
     """
-    current = ""
+    return read_context(files, environ=environ).config
+
+
+def read_context(
+    files: Sequence[Path], *, environ: Mapping[str, str], context_name: str | None = None
+) -> Context:
+    """Return the context of this name, the current one by default; see read_kubeconfig()."""
+    current = context_name or ""
     entries: dict[str, dict[str, _Section]] = {"contexts": {}, "clusters": {}, "users": {}}
     for file in files:
         document = _load(file)
@@ -92,12 +107,13 @@ def read_kubeconfig(files: Sequence[Path], *, environ: Mapping[str, str]) -> Api
     names = ", ".join(map(str, files))
     if not current:
         raise ApiConfigError(f"{names}: current-context is not set")
-    context = _find(entries["contexts"], current, what=f"{names}: current-context")
+    what = f"{names}: current-context" if context_name is None else f"{names}: --context"
+    context = _find(entries["contexts"], current, what=what)
     cluster = _find(
         entries["clusters"], context.text("cluster") or "", what=f"{context.file}: {context.where}: cluster"
     )
     user = _find(entries["users"], context.text("user") or "", what=f"{context.file}: {context.where}: user")
-    return _config(cluster, user, environ=environ)
+    return Context(_config(cluster, user, environ=environ), context.text("namespace") or "default")
 
 
 def _config(cluster: _Section, user: _Section, *, environ: Mapping[str, str]) -> ApiConfig:

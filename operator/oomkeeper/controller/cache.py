@@ -11,8 +11,20 @@ from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident
 
 from .clock_skew import corrected
-from .kinds import INCIDENT, KINDS, NAMESPACE, NODE, OOM_NODE, POLICY, REPORT, Kind, Record, key_of
-from .objects import Namespace, Node, OOMNodeState, Policy, Report, with_last_valid_spec
+from .kinds import (
+    CONTAINER_KILL,
+    INCIDENT,
+    KINDS,
+    NAMESPACE,
+    NODE,
+    OOM_NODE,
+    POLICY,
+    REPORT,
+    Kind,
+    Record,
+    key_of,
+)
+from .objects import KilledContainer, Namespace, Node, OOMNodeState, Policy, Report, with_last_valid_spec
 
 _log = get_logger(__name__)
 
@@ -52,6 +64,10 @@ class ClusterCache:
     def corrected_incidents(self) -> Iterator[Incident]:
         """Yield the incidents with their times by the API server's clock (clock_skew.py)."""
         return (corrected(incident, self.nodes) for incident in self.incidents.values())
+
+    @property
+    def container_kills(self) -> dict[str, KilledContainer]:
+        return self._records[CONTAINER_KILL.name]  # type: ignore[return-value]
 
     @property
     def reports(self) -> dict[str, Report]:

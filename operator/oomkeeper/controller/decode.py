@@ -20,7 +20,7 @@ from oomkeeper.resources.oompolicy import OOMPolicyStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
 from oomkeeper.resources.record import Record, read_part
 
-from .objects import Namespace, Node, OOMNodeState, Policy, Report
+from .objects import KilledContainer, Namespace, Node, OOMNodeState, Policy, Report
 
 _Spec = TypeVar("_Spec", bound=ApiModel)
 
@@ -41,6 +41,12 @@ class _NodeStatus(Record, frozen=True, kw_only=True):
 
     conditions: tuple[_NodeCondition, ...] = ()
     node_info: _NodeInfo = _NodeInfo()
+
+
+class _Seen(Record, frozen=True, kw_only=True):
+    """status of a ContainerKill, in part."""
+
+    last_seen: str | None = None
 
 
 def decode_policy(obj: Mapping[str, Any]) -> Policy:
@@ -75,6 +81,20 @@ def decode_report(obj: Mapping[str, Any]) -> Report:
         spec=spec,
         invalid=invalid,
         status=read_part(OOMReportStatus, obj.get("status"))[0],
+    )
+
+
+def decode_container_kill(obj: Mapping[str, Any]) -> KilledContainer:
+    """Decode a ContainerKill."""
+    metadata = _metadata(obj)
+    status = read_part(_Seen, obj.get("status") or {})[0] or _Seen()
+    times = [time for time in (parse_time(status.last_seen), status_written_at(obj)) if time is not None]
+    return KilledContainer(
+        namespace=shared(metadata.namespace or ""),
+        name=metadata.name or "",
+        uid=metadata.uid or "",
+        version=resource_version(metadata),
+        last_seen=min(times) if status.last_seen is not None and times else None,
     )
 
 

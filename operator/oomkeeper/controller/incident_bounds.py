@@ -1,18 +1,17 @@
-"""Which OOMIncidents are deleted: those without a recent kill, and the oldest of too many.
+"""Which OOMIncidents and ContainerKills are deleted: those without a recent kill, and the oldest of too many.
 
-Their kills stay counted: each node publishes its kills by the hour (OOMNode.status.history), and reports take
-their totals from there.
+The kills of OOMIncidents stay counted: each node publishes its kills by the hour (OOMNode.status.history),
+and reports take their totals from there.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from oomkeeper.reporting.incident import Incident
+from typing import Protocol, TypeVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentBounds:
-    """How many incidents are kept, and for how long."""
+    """How many objects of one kind are kept, and for how long."""
 
     ttl_seconds: float = 7 * 24 * 3600.0
     """How long an incident stays after its last kill."""
@@ -20,12 +19,28 @@ class IncidentBounds:
     in_cluster: int = 5000
 
 
-def surplus(incidents: Iterable[Incident], *, bounds: IncidentBounds, now: float) -> list[Incident]:
-    """Return the incidents to delete, those with the oldest last kill first. `now`: seconds since the epoch.
+class Seen(Protocol):
+    """What the bounds need of an object."""
 
-    An incident without a last kill is one that its agent is about to complete, and stays.
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def last_seen(self) -> float | None: ...
+
+
+_Seen = TypeVar("_Seen", bound=Seen)
+
+
+def surplus(incidents: Iterable[_Seen], *, bounds: IncidentBounds, now: float) -> list[_Seen]:
+    """Return the objects to delete, those with the oldest last kill first. `now`: seconds since the epoch.
+
+    One without a last kill is one that its agent is about to complete, and stays.
     """
-    dropped: list[Incident] = []
+    dropped: list[_Seen] = []
     kept = 0
     namespaces: dict[str, int] = {}
     for incident in sorted(incidents, key=lambda one: (-(one.last_seen or now), one.namespace, one.name)):

@@ -7,10 +7,17 @@ from typing import Any
 from oomkeeper.model.names import GROUP, VERSION
 from oomkeeper.reporting.incident import Incident, decode_incident
 
-from .decode import decode_namespace, decode_node, decode_oomnode, decode_policy, decode_report
-from .objects import Namespace, Node, OOMNodeState, Policy, Report
+from .decode import (
+    decode_container_kill,
+    decode_namespace,
+    decode_node,
+    decode_oomnode,
+    decode_policy,
+    decode_report,
+)
+from .objects import KilledContainer, Namespace, Node, OOMNodeState, Policy, Report
 
-Record = Policy | Node | OOMNodeState | Report | Namespace | Incident
+Record = Policy | Node | OOMNodeState | Report | Namespace | Incident | KilledContainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +55,14 @@ OOM_NODE = Kind(name="OOMNode", group=GROUP, version=VERSION, plural="oomnodes",
 INCIDENT = Kind(
     name="OOMIncident", group=GROUP, version=VERSION, plural="oomincidents", decode=decode_incident
 )
+CONTAINER_KILL = Kind(
+    name="ContainerKill", group=GROUP, version=VERSION, plural="containerkills", decode=decode_container_kill
+)
 REPORT = Kind(name="OOMReport", group=GROUP, version=VERSION, plural="oomreports", decode=decode_report)
 NODE = Kind(name="Node", group="", version="v1", plural="nodes", decode=decode_node)
 NAMESPACE = Kind(name="Namespace", group="", version="v1", plural="namespaces", decode=decode_namespace)
 
-KINDS = (NODE, NAMESPACE, POLICY, OOM_NODE, INCIDENT, REPORT)
+KINDS = (NODE, NAMESPACE, POLICY, OOM_NODE, INCIDENT, CONTAINER_KILL, REPORT)
 
 
 def key_of(obj: Mapping[str, Any]) -> str:

@@ -103,6 +103,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KilledContainer:
+    """A ContainerKill, as far as its bounds need it. The controller shows it nowhere."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    last_seen: float | None
+    """The last end, in seconds since the epoch, and not later than the object was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
     """A core/v1 Namespace: its labels, for a report's namespaceSelector."""
 

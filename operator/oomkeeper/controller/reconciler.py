@@ -23,9 +23,9 @@ from .cache import Change, ClusterCache
 from .clock_skew import corrected
 from .coalescer import Coalescer, pause_seconds
 from .incident_bounds import IncidentBounds, surplus
-from .kinds import KINDS, POLICY, REPORT, Kind, key_of
+from .kinds import CONTAINER_KILL, INCIDENT, KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
-from .objects import Node, OOMNodeState, Report
+from .objects import KilledContainer, Node, OOMNodeState, Report
 from .policy_events import conflict_event
 from .policy_statuses import PolicyStatuses
 from .precedence import Resolution, resolve
@@ -137,6 +137,8 @@ class Reconciler:
         if isinstance(record, Incident):
             self._kills += 1
             self._statuses.kills_changed(record.node)
+        if isinstance(record, KilledContainer):
+            return  # Only its bounds are the controller's, and they are looked at from time to time.
         if isinstance(after, Incident) and self._is_listed:
             # At once: in a large cluster the next run is seconds away.
             self._writer.events_of(corrected(after, self._cache.nodes), now=self._clock())
@@ -222,7 +224,9 @@ class Reconciler:
         if now >= self._expire_due:
             self._expire_due = now + _EXPIRE_SECONDS
             dropped = surplus(self._cache.corrected_incidents(), bounds=self._bounds, now=now)
-            self._writer.delete_incidents(dropped)
+            self._writer.delete_surplus(INCIDENT, dropped)
+            killed = surplus(self._cache.container_kills.values(), bounds=self._bounds, now=now)
+            self._writer.delete_surplus(CONTAINER_KILL, killed)
         computed = self._stopwatch() - started
         _log.debug(
             "run finished",

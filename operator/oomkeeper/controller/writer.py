@@ -17,8 +17,8 @@ from . import oomnode_spec, pod_events
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
 from .event_objects import ClusterEvent, event_name, event_object
-from .kinds import INCIDENT, NODE, OOM_NODE, Kind
-from .objects import OOMNodeState, Policy, Report
+from .kinds import NODE, OOM_NODE, Kind
+from .objects import KilledContainer, OOMNodeState, Policy, Report
 from .write_queue import Lane, Write, WriteQueue
 
 _log = get_logger(__name__)
@@ -199,19 +199,19 @@ class Writer:
             Write(content=event, run=run, lane=self._lane, interval_seconds=EVENT_INTERVAL_SECONDS),
         )
 
-    def delete_incidents(self, incidents: Iterable[Incident]) -> None:
-        """Delete incidents, unless they have changed since they were read."""
+    def delete_surplus(self, kind: Kind, objects: Iterable[Incident | KilledContainer]) -> None:
+        """Delete objects of a kind, unless they have changed since they were read."""
         keep = set()
-        for incident in incidents:
-            keep.add(self._delete_incident(incident))
-        self._queue.withdraw_others("OOMIncident/", keep=keep)
+        for one in objects:
+            keep.add(self._delete(kind, one))
+        self._queue.withdraw_others(f"{kind.name}/", keep=keep)
 
-    def _delete_incident(self, incident: Incident) -> str:
-        key = f"OOMIncident/{incident.namespace}/{incident.name}"
+    def _delete(self, kind: Kind, one: Incident | KilledContainer) -> str:
+        key = f"{kind.name}/{one.namespace}/{one.name}"
 
         async def run() -> None:
-            path = INCIDENT.path(name=incident.name, namespace=incident.namespace)
-            await self._api.delete(path, uid=incident.uid, version=incident.version)
+            path = kind.path(name=one.name, namespace=one.namespace)
+            await self._api.delete(path, uid=one.uid, version=one.version)
 
-        self._queue.submit(key, Write(content=(incident.uid, incident.version), run=run, lane=self._lane))
+        self._queue.submit(key, Write(content=(one.uid, one.version), run=run, lane=self._lane))
         return key

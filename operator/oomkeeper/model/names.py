@@ -12,6 +12,8 @@ CONTROLLER_MANAGER = "oomkeeper-controller"
 NODE_LABEL = f"{GROUP}/node"
 """Label of an OOMIncident: the node it happened on."""
 CAUSE_LABEL = f"{GROUP}/cause"
+KILLER_LABEL = f"{GROUP}/killer"
+"""Label of a ContainerKill: what killed."""
 WORKLOAD_LABEL = f"{GROUP}/workload"
 WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 

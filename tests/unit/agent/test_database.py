@@ -58,6 +58,41 @@ PRAGMA user_version=1;
 """
 """As release 0.1.0 made it."""
 
+SCHEMA_2 = """
+CREATE TABLE boot (
+    boot_id TEXT PRIMARY KEY, since TEXT NOT NULL, cursor INTEGER NOT NULL, vmstat_base INTEGER NOT NULL,
+    recorded INTEGER NOT NULL DEFAULT 0, unattributed INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE kill_line (boot_id TEXT, seq INTEGER, PRIMARY KEY (boot_id, seq)) WITHOUT ROWID;
+CREATE TABLE counter (
+    boot_id TEXT, path TEXT, kills INTEGER NOT NULL, inode INTEGER, PRIMARY KEY (boot_id, path)
+) WITHOUT ROWID;
+CREATE TABLE kill (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, incident TEXT, container_id TEXT,
+    time TEXT NOT NULL, record TEXT NOT NULL
+);
+CREATE INDEX kill_container ON kill (container_id);
+CREATE TABLE unidentified_kill (
+    id TEXT PRIMARY KEY, pod_uid TEXT NOT NULL, kill TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX unidentified_kill_pod ON unidentified_kill (pod_uid);
+CREATE TABLE incident (
+    key TEXT PRIMARY KEY, document TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1,
+    published INTEGER NOT NULL DEFAULT 0, undecided INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX incident_undecided ON incident (key) WHERE undecided;
+CREATE TABLE reported (container_id TEXT PRIMARY KEY, time TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE pod (uid TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE note (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sysctl (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE adjustment (
+    pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT,
+    PRIMARY KEY (pid, start_time)
+) WITHOUT ROWID;
+PRAGMA user_version=2;
+"""
+
 ROWS_1 = """
 INSERT INTO boot VALUES ('b1', '2026-01-01T00:00:00.000000Z', 40, 7, 3, 1, 2);
 INSERT INTO kill_line VALUES ('b1', 41);
@@ -106,11 +141,21 @@ def test_state_of_release_0_1_0_is_migrated_with_all_it_holds(tmp_path: Path) ->
     store.close()
 
 
-def test_migrated_and_new_databases_have_the_same_tables(tmp_path: Path) -> None:
-    make(tmp_path / "old", SCHEMA_1)
+@pytest.mark.parametrize("older", [SCHEMA_1, SCHEMA_2], ids=["1", "2"])
+def test_migrated_and_new_databases_have_the_same_tables(tmp_path: Path, older: str) -> None:
+    make(tmp_path / "old", older)
     Store.open(tmp_path / "old").close()
     Store.open(tmp_path / "new").close()
     assert tables(tmp_path / "old") == tables(tmp_path / "new")
+
+
+def test_incidents_of_schema_2_stay_incidents(tmp_path: Path) -> None:
+    row = ROWS_1.partition("INSERT INTO incident")[2].partition(";")[0]
+    make(tmp_path, f"{SCHEMA_2}INSERT INTO incident{row};")
+    store = Store.open(tmp_path)
+    assert [key for key, _ in store.incidents()] == ["a-key"]
+    assert [*store.container_kills()] == []
+    store.close()
 
 
 def test_migration_that_fails_leaves_the_database_as_it_was(

@@ -18,6 +18,7 @@ from oomkeeper.kernel.tracefs.events import (
 )
 
 KILLER, PARENT = 50, 60
+PF_EXITING = 0x4
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -38,14 +39,21 @@ class Machine:
         self._now = 1_000_000_000_000
 
     def process(
-        self, pid: int, path: str, *, tgid: int | None = None, started_ns: int = 0, link: str = ""
+        self,
+        pid: int,
+        path: str,
+        *,
+        tgid: int | None = None,
+        started_ns: int = 0,
+        link: str = "",
+        flags: int = 0,
     ) -> None:
         folder = self.proc / (link or str(pid))
         folder.mkdir(parents=True, exist_ok=True)
         line = f"4:memory:{path}\n" if self.version == 1 else f"0::{path}\n"
         (folder / "cgroup").write_text(line)
         (folder / "status").write_text(f"Name:\ta\\nTgid:\t1\nTgid:\t{tgid or pid}\n")
-        fields = ["S", *["0"] * 18, str(started_ns // TICK_NS), *["0"] * 30]
+        fields = ["S", *["0"] * 5, str(flags), *["0"] * 12, str(started_ns // TICK_NS), *["0"] * 30]
         (folder / "stat").write_text(f"{pid} (a) {' '.join(fields)}")
 
     @property
@@ -64,6 +72,9 @@ class Machine:
         if signal:
             self._events.append(SignalSent(self.now, KILLER, pid, b"a", 9, 128, 0))
         self._events.append(VictimMarked(self.now, KILLER, pid, *[None] * 8))
+
+    def sends(self, pid: int, to: int) -> None:
+        self._events.append(SignalSent(self.now, pid, to, b"a", 9, 0, 0))
 
     def victims(self, *, lost_before: int | None = None) -> list[tuple[int, str | None]]:
         """What one reading of the ring buffer tells. `lost_before`: so many of its events are missing."""
@@ -180,10 +191,13 @@ def test_parent_that_is_gone_tells_nothing(machine: Machine) -> None:
 
 def test_exiting_parent_on_version_1_is_in_no_cgroup(tmp_path: Path) -> None:
     machine = Machine(tmp_path, version=1)
-    machine.process(PARENT, "/")
+    machine.process(PARENT, "/", flags=PF_EXITING)
+    machine.process(PARENT + 1, "/")
     machine.forks(PARENT, 7)
     machine.oom_kills(7)
-    assert machine.victims() == [(7, None)]
+    machine.forks(PARENT + 1, 8)
+    machine.oom_kills(8)
+    assert machine.victims() == [(7, None), (8, "/")]
 
 
 def test_process_made_in_another_cgroup_is_not_its_parents(tmp_path: Path) -> None:
@@ -223,3 +237,30 @@ def test_path_that_the_kernel_cut_off_is_not_used(machine: Machine) -> None:
     machine.joins(7, "/" + "a" * (LONGEST_PATH_BYTES - 1))
     machine.oom_kills(7)
     assert machine.victims() == [(7, None)]
+
+
+def test_signal_has_the_cgroups_of_both_sides_when_it_was_sent(machine: Machine) -> None:
+    machine.joins(70, "/a")
+    machine.joins(71, "/b")
+    machine.sends(70, 71)
+    machine.joins(71, "/c")
+    machine.sends(72, 71)
+    machine.victims()
+    assert [one[1:] for one in machine.cgroups.signals] == [(71, 70, "/b", "/a"), (71, 72, "/c", None)]
+
+
+def test_child_of_a_process_whose_own_parent_was_gone_is_where_that_process_is_now(machine: Machine) -> None:
+    """As runc is made by a shim, which a program made that ended at once."""
+    machine.forks(59, PARENT)
+    machine.process(PARENT, "/runtime")
+    machine.forks(PARENT, 70)
+    machine.sends(70, 71)
+    machine.victims()
+    assert [one.by_path for one in machine.cgroups.signals] == ["/runtime"]
+
+
+def test_signal_of_a_process_is_no_sign_of_the_oom_killer(machine: Machine) -> None:
+    machine.joins(71, "/b")
+    machine.sends(KILLER, 71)
+    machine.oom_kills(71, signal=False)
+    assert machine.victims() == []

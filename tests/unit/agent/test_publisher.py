@@ -21,7 +21,9 @@ from oomkeeper.agent.publisher import (
 )
 from oomkeeper.agent.store import Store
 from oomkeeper.model.names import AGENT_MANAGER
-from oomkeeper.resources.oomincident import OOMIncident
+from oomkeeper.resources.containerkill import ContainerKill, ContainerKillSpec, ContainerKillStatus
+from oomkeeper.resources.meta import ObjectMeta
+from oomkeeper.resources.oomincident import OOMIncident, WorkloadReference
 from oomkeeper.resources.oomnode import OOMNodeStatus
 
 from .kill_samples import host_incident
@@ -405,3 +407,47 @@ def test_status_is_written_immediately_when_the_missing_oomnode_is_made(harness:
     harness.publisher.forget_status()
     harness.publisher.publish()
     assert harness.api.applied == [NODE_STATUS]
+
+
+def container_kill(name: str = "web-app-0123456789") -> ContainerKill:
+    return ContainerKill(
+        metadata=ObjectMeta(name=name, namespace="shop"),
+        spec=ContainerKillSpec(
+            node_name="node-a",
+            workload=WorkloadReference(kind="Deployment", name="web"),
+            container="app",
+            killer="Probe",
+        ),
+        status=ContainerKillStatus(count=1),
+    )
+
+
+def test_container_kills_are_published_as_incidents_are(harness: Harness) -> None:
+    root = "/apis/oomkeeper.dev/v1alpha1/namespaces/shop/containerkills/web-app-0123456789"
+    harness.put("shop")
+    harness.store.put_container_kill("k", container_kill())
+    harness.publisher.publish()
+    assert [path for path in harness.api.applied if "containerkills" in path] == [root, f"{root}/status"]
+    assert harness.unpublished() == []
+    for count in range(2, 50):
+        kill = container_kill()
+        assert kill.status is not None
+        harness.store.put_container_kill("k", replace(kill, status=replace(kill.status, count=count)))
+        harness.pass_seconds(1)
+    writes = [path for path in harness.api.applied if "containerkills" in path]
+    assert 4 <= len(writes) - 2 <= 6  # once per interval, the status alone
+    harness.store.put_container_kill("k", container_kill())
+    harness.publisher = harness.start()
+    harness.publisher.publish()
+    assert harness.unpublished() == []
+
+
+def test_incident_and_container_kill_of_one_name_are_two_objects(harness: Harness) -> None:
+    harness.put("shop")
+    harness.store.put_container_kill("k", container_kill("x"))
+    harness.publisher.publish()
+    root = "/apis/oomkeeper.dev/v1alpha1/namespaces/shop"
+    assert {path for path in harness.api.applied if not path.endswith("/status")} == {
+        f"{root}/oomincidents/x",
+        f"{root}/containerkills/x",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from oomkeeper.agent.records import DesiredNote
 from oomkeeper.agent.service import Agent, AgentConfig
 from oomkeeper.agent.store import Store
 from oomkeeper.connection.config import ApiConfig
+from tests.unit.api.objects import CONTAINER_KILL
 from tests.waiting import eventually
 
 from .kill_samples import document, host_incident
@@ -37,6 +39,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.oomnodes: list[Any] = [ITEM]
         self.incidents: list[Any] = []
+        self.container_kills: list[Any] | None = []
         self.applied: dict[str, Any] = {}
         self.writes: list[tuple[str, Any]] = []
         self.lock = threading.Lock()
@@ -55,6 +58,8 @@ class FakeCluster:
             one.json({"metadata": {"resourceVersion": "7"}, "items": self.oomnodes})
         elif path.endswith("/oomincidents"):
             one.json({"metadata": {"resourceVersion": "7"}, "items": self.incidents})
+        elif path.endswith("/containerkills") and self.container_kills is not None:
+            one.json({"metadata": {"resourceVersion": "7"}, "items": self.container_kills})
         elif path.endswith("/pods"):
             one.json({"metadata": {"resourceVersion": "7"}, "items": []})
         else:
@@ -141,6 +146,26 @@ def test_incidents_of_an_earlier_state_are_adopted_before_anything_is_published(
         node.stop()
     store = Store.open(node.state)
     assert [(one.status.count if one.status else 0) for _, one in store.incidents()] == [41]
+    assert store.unpublished() == []
+    store.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_container_kills_of_an_earlier_state_are_adopted_where_the_cluster_has_the_kind(
+    node: Node, known: bool
+) -> None:
+    cluster = FakeCluster()
+    older = copy.deepcopy(CONTAINER_KILL)
+    older["spec"]["nodeName"] = "node-a"
+    cluster.container_kills = [older] if known else None
+    with server(cluster.answer) as url:
+        node.start(url)
+        eventually(lambda: cluster.status(), seconds=20)
+        node.stop()
+    store = Store.open(node.state)
+    adopted = [(kill.status.count if kill.status else 0) for _, kill in store.container_kills()]
+    assert adopted == ([2] if known else [])
+    assert store.is_end_counted("a" * 64) is known
     assert store.unpublished() == []
     store.close()
 

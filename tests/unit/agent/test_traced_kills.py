@@ -1,7 +1,8 @@
 """OOM kills in the kernel's trace, and what the log lacks of them."""
 
 from oomkeeper.agent.kill_of_trace import kill_of_trace
-from oomkeeper.agent.traced_kills import GROUP_NS, KillPairs, UnloggedKills
+from oomkeeper.agent.signal_origin import GROUP_NS
+from oomkeeper.agent.traced_kills import KillPairs, UnloggedKills
 from oomkeeper.kernel.tracefs.events import SI_KERNEL, SignalSent, VictimMarked
 from oomkeeper.model.kill import Victim
 

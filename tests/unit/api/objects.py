@@ -306,6 +306,64 @@ HOST_INCIDENT: dict[str, Any] = {
     "spec": {"nodeName": "n2", "cgroup": "/system.slice/sshd.service", "cause": "NodeMemory"},
 }
 
+CONTAINER_KILL: dict[str, Any] = {
+    "apiVersion": "oomkeeper.dev/v1alpha1",
+    "kind": "ContainerKill",
+    "metadata": {"name": "web-app-0123456789", "namespace": "default"},
+    "spec": {
+        "nodeName": "n1",
+        "workload": {"kind": "Deployment", "name": "web"},
+        "container": "app",
+        "killer": "Probe",
+    },
+    "status": {
+        "count": 2,
+        "firstSeen": "2026-11-23T08:00:00Z",
+        "lastSeen": "2026-11-23T09:00:00Z",
+        "certainty": "Proved",
+        "summary": "Container app was killed by the container runtime because its liveness probe failed.",
+        "uncertain": ["Records were lost."],
+        "evidence": {
+            "signalTime": "2026-11-23T09:00:00.123456Z",
+            "sender": {
+                "pid": 7,
+                "comm": "runc",
+                "exe": "/usr/sbin/runc",
+                "cgroup": "/system.slice/containerd.service",
+                "place": "Runtime",
+                "pod": "ops/debug",
+                "container": "shell",
+                "gone": True,
+            },
+            "target": {"pid": 4711, "comm": "java", "first": True},
+            "incident": "web-app-9876543210",
+            "event": {
+                "reason": "Killing",
+                "message": "Container app failed liveness probe, will be restarted",
+                "time": "2026-11-23T08:59:30Z",
+            },
+            "podReason": "Evicted",
+            "podMessage": "The node was low on resource: memory.",
+            "disruption": "TerminationByKubelet",
+            "deletionTime": "2026-11-23T09:00:00Z",
+            "gracePeriodSeconds": 30,
+            "trace": "Complete",
+        },
+        "ends": [
+            {
+                "pod": "web-5d4f7c9b8-x2x7k",
+                "podUID": "0b5e6b1e-2222-4333-8444-555566667777",
+                "containerID": "a" * 64,
+                "time": "2026-11-23T09:00:00Z",
+                "exitCode": 137,
+                "reason": "Error",
+                "certainty": "Proved",
+                "summary": "Container app was killed.",
+            }
+        ],
+    },
+}
+
 REPORT: dict[str, Any] = {
     "apiVersion": "oomkeeper.dev/v1alpha1",
     "kind": "OOMReport",
@@ -351,4 +409,4 @@ REPORT: dict[str, Any] = {
     },
 }
 
-FULL = (POLICY, NODE, INCIDENT, REPORT)
+FULL = (POLICY, NODE, INCIDENT, CONTAINER_KILL, REPORT)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from oomkeeper.controller.cache import ClusterCache
 from oomkeeper.controller.decode import (
+    decode_container_kill,
     decode_namespace,
     decode_node,
     decode_oomnode,
@@ -15,6 +16,7 @@ from oomkeeper.controller.decode import (
     decode_report,
 )
 from oomkeeper.controller.kinds import INCIDENT
+from oomkeeper.model.times import parse_time
 
 
 @pytest.mark.parametrize(
@@ -214,3 +216,17 @@ def test_malformed_incident_is_logged_and_does_not_affect_others(caplog: pytest.
     assert cache.incidents["shop/bad"].count == 0
     assert cache.incidents["shop/bad"].node == "n"
     assert "malformed object" in caplog.text
+
+
+def test_last_end_of_a_container_kill_is_not_later_than_its_object() -> None:
+    """A node's clock may be ahead."""
+
+    def last_seen(**status: Any) -> float | None:
+        fields = [{"manager": "oomkeeper-agent", "subresource": "status", "time": "2026-01-01T10:00:00Z"}]
+        metadata = {"name": "k", "namespace": "shop", "uid": "u", "managedFields": fields}
+        return decode_container_kill({"metadata": metadata, "spec": {}, "status": status}).last_seen
+
+    assert last_seen(lastSeen="2026-01-01T09:00:00Z") == parse_time("2026-01-01T09:00:00Z")
+    assert last_seen(lastSeen="2036-01-01T09:00:00Z") == parse_time("2026-01-01T10:00:00Z")
+    assert last_seen() is None
+    assert last_seen(lastSeen=7) is None

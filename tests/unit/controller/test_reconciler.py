@@ -11,7 +11,7 @@ import pytest
 
 from oomkeeper.controller.apiclient import APIError
 from oomkeeper.controller.cache import ClusterCache
-from oomkeeper.controller.kinds import INCIDENT, NODE, OOM_NODE, POLICY, REPORT
+from oomkeeper.controller.kinds import CONTAINER_KILL, INCIDENT, NODE, OOM_NODE, POLICY, REPORT
 from oomkeeper.controller.reconciler import AgentSelector, Reconciler
 from oomkeeper.model.times import format_time
 
@@ -100,6 +100,12 @@ class Cluster:
                 "spec": {"nodeName": node},
                 "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
             }
+        )
+
+    def container_killed(self, name: str, *, age_seconds: float) -> None:
+        seen = format_time(self.now() - age_seconds)
+        self.api.put(
+            CONTAINER_KILL, name, namespace="shop", spec={"nodeName": "n0"}, status={"lastSeen": seen}
         )
 
     def kill(self, name: str, *, node: str = "n0", count: int = 1, age_seconds: float = 0.0) -> None:
@@ -505,5 +511,26 @@ def test_incident_expires_a_week_after_its_last_kill() -> None:
         assert path in cluster.api.objects
         await asyncio.sleep(800)
         assert path not in cluster.api.objects
+
+    play(scenario)
+
+
+def test_container_kills_expire_and_are_bounded_for_themselves() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.nodes(1)
+        cluster.policy("p", sysctls={DUMPS: 1})
+        cluster.api.put(REPORT, "r", spec={"refreshInterval": "10s"})
+        cluster.kill("web")
+        for name, age in (("old", 7 * 86400 + 60), ("new", 60)):
+            cluster.container_killed(name, age_seconds=age)
+        await asyncio.sleep(1300)
+        objects = cluster.api.objects
+        assert CONTAINER_KILL.path(name="old", namespace="shop") not in objects
+        assert CONTAINER_KILL.path(name="new", namespace="shop") in objects
+        assert INCIDENT.path(name="web", namespace="shop") in objects
+        # They are no OOM kills.
+        assert cluster.status("p")["oom"]["kills"] == 1
+        assert objects[f"{REPORT.root}/r"]["status"]["totals"]["kills"] == 1
+        assert cluster.event_counts() == [1]
 
     play(scenario)

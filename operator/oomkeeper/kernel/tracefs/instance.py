@@ -48,7 +48,8 @@ class TraceInstance:
         """Events read, and not returned yet."""
         self._complete_since: int | None = None
         """Where events before one of those were overwritten: the time since which none is missing."""
-        made = not self.folder.exists()
+        self.made = made = not self.folder.exists()
+        """Whether the instance is new: nothing was recorded before."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._fds.append(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
