@@ -135,7 +135,7 @@ def test_controller_runs_unprivileged_on_a_read_only_file_system(renderer: Helm)
 
 def test_install_creates_custom_resources_and_cluster_report(chart: ChartHarness) -> None:
     # A new kind is served a moment before it is listed.
-    eventually(lambda: len(chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()) == 4)
+    eventually(lambda: len(chart.plane.kubectl("api-resources", "--categories=oom", "-oname").split()) == 5)
     report = chart.harness.get(f"{REPORTS}/cluster")
     assert (report["spec"]["window"], report["spec"]["top"]) == ("24h", 10)
 

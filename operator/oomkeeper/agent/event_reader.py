@@ -4,7 +4,7 @@ An agent watches no Events: each cluster has far more of them than anything else
 for an end by SIGKILL that nothing else explains, at most MOST_PER_MINUTE times a minute. The API server reads
 the namespace's Events from etcd for that, because it does not cache them.
 
-Whoever may create Events in the namespace can write them, and give any source. So they are claims.
+Anyone who may create Events in the namespace can write them, and give any source. So they are claims.
 """
 
 import queue

@@ -24,7 +24,7 @@ from .signal_origin import Origin, TracedSignal
 from .traced_cgroups import SAME_KILL_NS, TracedCgroups
 
 MOST_READ = 64
-"""Senders that are looked for in /proc in one reading; those of more signals at once are taken as gone."""
+"""Senders that are looked for in /proc in one reading; those of earlier signals are taken as gone."""
 _LONGEST_EXE = 256
 
 

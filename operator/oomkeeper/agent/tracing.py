@@ -54,7 +54,7 @@ class KernelTracing:
         self.cgroups: TracedCgroups | None = None
         self.kills: TracedKills | None = None
         self.signals: deque[SentSignal] = deque(maxlen=traced_kills.REMEMBERED)
-        """SIGKILLs with their senders, for whoever takes them out."""
+        """SIGKILLs with their senders; the reader takes them out."""
         self._unlogged = UnloggedKills()
 
     def open(self) -> None:

@@ -139,7 +139,7 @@ class ContainerKillStatus(ApiModel):
     """The last end."""
     certainty: Certainty | None = None
     """What the killer of the last end rests on. Proved: the kernel recorded it; Inferred: it follows from
-    recorded times and states; Claimed: a status, an Event or a process's name says so; Unknown."""
+    recorded times and states; Claimed: by a status, an Event or a process's name; Unknown."""
     summary: Summary | None = None
     """The last end in one sentence."""
     uncertain: Annotated[tuple[Message, ...], Field(max_length=6)] = ()

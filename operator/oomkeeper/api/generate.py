@@ -19,7 +19,9 @@ from .meta import ApiObject
 HEADER = (
     "# Generated from the models in operator/oomkeeper/api by `python -m oomkeeper.api.generate`.\n"
     "# Do not edit: change the model, run the command, and commit both.\n"
+    "---\n"
 )
+"""`helm show crds` prints the files one after the other, without a line between them."""
 
 
 DIRECTORIES = (Path("crds"), Path("charts/oomkeeper/crds"))

@@ -91,7 +91,7 @@ def _lost_node(facts: EndFacts) -> Verdict | None:
         return Verdict(
             killer=Killer.NODE_LOST,
             certainty=Certainty.CLAIMED,
-            summary=f"Container {facts.container} ended when the node was lost, as the pod's status says.",
+            summary=f"Container {facts.container} ended when the node was lost, as the pod's status reports.",
             uncertain=_missing(facts),
         )
     return None
@@ -176,9 +176,7 @@ def _sent(facts: EndFacts, signal: KillSignal, stop: KubeletStop | None) -> Verd
         certainty = Certainty.INFERRED
     uncertain = [*_earlier_oom(facts, signal)]
     if stop is not None and killer != stop.killer:
-        uncertain.append(
-            f"Statuses or Events also say that it was killed {stop.why}; the sender was another."
-        )
+        uncertain.append(f"Statuses or Events report that it was killed {stop.why}; the sender was another.")
     if signal.main is None:
         uncertain.append(
             f"Whether {process_text(signal.comm, signal.pid)} was the container's first process is not known."
@@ -248,7 +246,7 @@ def _by_host_process(signal: KillSignal, by: str) -> tuple[Killer, Certainty, st
 
 
 def _hit(facts: EndFacts, signal: KillSignal) -> str:
-    """Say that the signal hit another process than the container's first, and what followed."""
+    """Return that the signal hit another process than the container's first, and what followed."""
     if signal.main is not False:
         return ""
     hit = process_text(signal.comm, signal.pid)
@@ -291,7 +289,7 @@ def _unsent(facts: EndFacts, stop: KubeletStop | None) -> Verdict:
         how = _without_evidence(facts)
     uncertain = [*_missing(facts)]
     if stop is not None and killer != stop.killer:
-        uncertain.append(f"Statuses or Events say that it was killed {stop.why}; it ended before that time.")
+        uncertain.append(f"Statuses or Events report that it was killed {stop.why}; it ended earlier.")
     return Verdict(
         killer=killer,
         certainty=certainty,

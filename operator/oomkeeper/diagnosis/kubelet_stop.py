@@ -99,7 +99,7 @@ def _failed_probe(probe: str, event: EventFact) -> KubeletStop:
 
 def _unhealthy(facts: EndFacts) -> KubeletStop | None:
     """Return a failed probe that the Event Killing does not name: where a pod's last container is not to be
-    restarted, kubelet stops the pod (computePodActions(), KillPod), which it says of every stop."""
+    restarted, kubelet stops the pod (computePodActions(), KillPod), and its Event gives no reason."""
     if facts.deletion_at is not None or facts.pod_reason is not None or facts.disruption is not None:
         return None
     killing = next((one for one in _events(facts, "Killing") if one.container == facts.container), None)

@@ -165,7 +165,7 @@ class ContainerKillStatus(Record, frozen=True, kw_only=True):
     """The last end."""
     certainty: str | None = None
     """What the killer of the last end rests on. Proved: the kernel recorded it; Inferred: it follows from
-    recorded times and states; Claimed: a status, an Event or a process's name says so; Unknown."""
+    recorded times and states; Claimed: by a status, an Event or a process's name; Unknown."""
     summary: str | None = None
     """The last end in one sentence."""
     uncertain: tuple[str, ...] = ()

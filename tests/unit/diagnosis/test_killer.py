@@ -393,7 +393,7 @@ def test_sender_outweighs_statuses_and_events() -> None:
 def test_end_before_the_grace_period_expired_is_not_its_expiry() -> None:
     verdict = decide(facts(deletion_at=END + 20, grace_seconds=30, **ABSENT))
     assert short(verdict) == (Killer.UNKNOWN, Certainty.UNKNOWN)
-    assert "it ended before that time" in verdict.uncertain[-1]
+    assert "it ended earlier" in verdict.uncertain[-1]
 
 
 def test_what_happened_to_the_pod_after_the_end_is_no_reason() -> None:
