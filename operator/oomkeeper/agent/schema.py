@@ -1,6 +1,6 @@
 """Tables of the state database, and the way to them from every released schema."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE boot (
@@ -34,6 +34,11 @@ CREATE TABLE adjustment (
     pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT,
     PRIMARY KEY (pid, start_time)
 ) WITHOUT ROWID;
+CREATE TABLE kill_total (
+    cause TEXT, namespace TEXT, workload_kind TEXT, workload TEXT, container TEXT,
+    kills INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (cause, namespace, workload_kind, workload, container)
+) WITHOUT ROWID;
 """
 """The newest schema. Documents in it are JSON that is read tolerantly: a new field needs no migration."""
 
@@ -48,6 +53,13 @@ CREATE TABLE unidentified_kill (
 CREATE INDEX unidentified_kill_pod ON unidentified_kill (pod_uid);
 CREATE TABLE pod (uid TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 DELETE FROM note WHERE key = 'sysctls';
+""",
+    2: """
+CREATE TABLE kill_total (
+    cause TEXT, namespace TEXT, workload_kind TEXT, workload TEXT, container TEXT,
+    kills INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (cause, namespace, workload_kind, workload, container)
+) WITHOUT ROWID;
 """,
 }
 """Schema version -> statements that lead to the next one. None is ever changed or removed: a node may be

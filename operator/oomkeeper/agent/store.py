@@ -22,9 +22,9 @@ from oomkeeper.resources.killrecord import RecordedKill
 from oomkeeper.resources.oomincident import OOMIncident
 
 from .database import DATABASE_NAME, StateError, StateUnwritableError, hold_state
+from .kill_totals import KillTotalsTable
 from .pods import Pod
 from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote, SysctlNote
-from .state_connection import StateConnection
 
 __all__ = ["DATABASE_NAME", "StateError", "StateUnwritableError", "Store", "hold_state"]
 
@@ -60,7 +60,7 @@ class Account:
         return self.recorded + self.unattributed
 
 
-class Store(StateConnection):
+class Store(KillTotalsTable):
     """The queries. One thread, the loop, writes; the publisher reads incidents and marks them published."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -164,6 +164,12 @@ class Store(StateConnection):
             before_install=before.kills if before else 0,
             left_out=before.left_out or 0 if before else 0,
         )
+
+    def lost_records(self) -> int:
+        """Return the kernel log records lost over all boots, as committed. Safe in any thread."""
+        with self._lock:
+            row = self._execute("SELECT sum(lost) FROM boot").fetchone()
+        return row[0] or 0
 
     @property
     def knows_a_boot(self) -> bool:
@@ -321,6 +327,13 @@ class Store(StateConnection):
             row = self._execute("SELECT version, document FROM incident WHERE key = ?", (key,)).fetchone()
         return (row[0], _decode(row[1], OOMIncident)) if row else None
 
+    def count_unpublished(self) -> int:
+        """Return how many incidents the API server does not have in their newest version. Safe in any
+        thread."""
+        with self._lock:
+            row = self._execute("SELECT count(*) FROM incident WHERE published < version").fetchone()
+        return int(row[0])
+
     def mark_published(self, key: str, version: int) -> None:
         """Note that the API server has an incident in this version. Raises StateUnwritableError."""
         with self._lock:
@@ -429,6 +442,11 @@ class Store(StateConnection):
         """Return what is noted under a name; None where nothing is."""
         row = self._execute("SELECT document FROM note WHERE key = ?", (key,)).fetchone()
         return _decode(row[0], kind) if row else None
+
+    def committed_note(self, key: str, kind: type[T]) -> T | None:
+        """Return the same as committed. Safe in any thread."""
+        with self._lock:
+            return self.note(key, kind)
 
     def drop_note(self, key: str) -> None:
         self._execute("DELETE FROM note WHERE key = ?", (key,))
