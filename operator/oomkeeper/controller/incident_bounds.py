@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from oomkeeper.reporting.incident import Incident
 
+EXPIRED = "Expired"
+BOUND = "Bound"
+"""There are too many."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentBounds:
@@ -18,6 +22,11 @@ class IncidentBounds:
     """How long an incident stays after its last kill."""
     per_namespace: int = 200
     in_cluster: int = 5000
+
+    def reason(self, incident: Incident, *, now: float) -> str:
+        """Return why a surplus incident is deleted: EXPIRED or BOUND."""
+        seen = incident.last_seen if incident.last_seen is not None else now
+        return EXPIRED if seen < now - self.ttl_seconds else BOUND
 
 
 def surplus(incidents: Iterable[Incident], *, bounds: IncidentBounds, now: float) -> list[Incident]:

@@ -22,6 +22,7 @@ from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
 from .clock_skew import corrected
 from .coalescer import Coalescer, pause_seconds
+from .counts import ControllerCounts
 from .incident_bounds import IncidentBounds, surplus
 from .kinds import KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
@@ -65,6 +66,7 @@ class Reconciler:
         stopwatch: Callable[[], float] = time.perf_counter,
         agents: AgentSelector | None = None,
         bounds: IncidentBounds | None = None,
+        counts: ControllerCounts | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
         takes; `agents`: where the agents' pods are; without it no agent is judged."""
@@ -74,6 +76,7 @@ class Reconciler:
         self._monotonic = monotonic
         self._stopwatch = stopwatch
         self._bounds = bounds or IncidentBounds()
+        self._counts = counts or ControllerCounts()
         self._coalescer = Coalescer()
         self._relists = RelistSchedule()
         self._queue = WriteQueue(clock=monotonic)
@@ -83,6 +86,7 @@ class Reconciler:
             queue=self._queue,
             changed=self._changed,
             suspect_stale=self._suspect_stale,
+            counts=self._counts,
         )
         self._resolution: Resolution | None = None
         self._specs: dict[str, OOMNodeSpec] = {}
@@ -109,6 +113,16 @@ class Reconciler:
     def idle_seconds(self) -> float:
         """Return the seconds since a run ended, for the health endpoint."""
         return self._monotonic() - self._ended
+
+    @property
+    def agents(self) -> Mapping[str, AgentHealth]:
+        """Node -> health of its agent, where it is judged."""
+        return self._agents
+
+    @property
+    def writes_pending(self) -> int:
+        """Objects with a write that is waiting or under way."""
+        return self._queue.pending()
 
     def handle_event(self, kind: Kind, event: Mapping[str, Any]) -> None:
         """Store the object of a watch event; its type is None while kopf lists. Never waits."""
@@ -222,8 +236,9 @@ class Reconciler:
         if now >= self._expire_due:
             self._expire_due = now + _EXPIRE_SECONDS
             dropped = surplus(self._cache.corrected_incidents(), bounds=self._bounds, now=now)
-            self._writer.delete_incidents(dropped)
+            self._writer.delete_incidents(dropped, reason=lambda one: self._bounds.reason(one, now=now))
         computed = self._stopwatch() - started
+        self._counts.reconcile_seconds.observe(computed)
         _log.debug(
             "run finished",
             computed_seconds=computed,
@@ -290,6 +305,7 @@ class Reconciler:
             namespaces=self._cache.namespaces,
             now=now,
         )
+        self._counts.report_refreshes += 1
         self._writer.status(REPORT, report, status)
 
 

@@ -16,6 +16,7 @@ from oomkeeper.resources.record import to_document
 from . import oomnode_spec, pod_events
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
+from .counts import ControllerCounts
 from .event_objects import ClusterEvent, event_name, event_object
 from .kinds import INCIDENT, NODE, OOM_NODE, Kind
 from .objects import OOMNodeState, Policy, Report
@@ -43,6 +44,7 @@ class Writer:
         queue: WriteQueue,
         changed: Callable[[Kind, Change], None],
         suspect_stale: Callable[[Kind], None],
+        counts: ControllerCounts | None = None,
     ) -> None:
         """`changed`: an answer changed the cache; `suspect_stale`: an answer contradicts the cache of a
         kind."""
@@ -51,6 +53,7 @@ class Writer:
         self._queue = queue
         self._changed = changed
         self._suspect_stale = suspect_stale
+        self._counts = counts or ControllerCounts()
         self._node_lane = Lane(parallel=_PARALLEL)
         self._lane = Lane(parallel=_PARALLEL)
         self._published_counts: dict[_Subject, int] = {}
@@ -199,19 +202,20 @@ class Writer:
             Write(content=event, run=run, lane=self._lane, interval_seconds=EVENT_INTERVAL_SECONDS),
         )
 
-    def delete_incidents(self, incidents: Iterable[Incident]) -> None:
-        """Delete incidents, unless they have changed since they were read."""
+    def delete_incidents(self, incidents: Iterable[Incident], *, reason: Callable[[Incident], str]) -> None:
+        """Delete incidents, unless they have changed since they were read. `reason`: why, for the metrics."""
         keep = set()
         for incident in incidents:
-            keep.add(self._delete_incident(incident))
+            keep.add(self._delete_incident(incident, reason=reason(incident)))
         self._queue.withdraw_others("OOMIncident/", keep=keep)
 
-    def _delete_incident(self, incident: Incident) -> str:
+    def _delete_incident(self, incident: Incident, *, reason: str) -> str:
         key = f"OOMIncident/{incident.namespace}/{incident.name}"
 
         async def run() -> None:
             path = INCIDENT.path(name=incident.name, namespace=incident.namespace)
-            await self._api.delete(path, uid=incident.uid, version=incident.version)
+            if await self._api.delete(path, uid=incident.uid, version=incident.version):
+                self._counts.deleted_incidents.add(reason)
 
         self._queue.submit(key, Write(content=(incident.uid, incident.version), run=run, lane=self._lane))
         return key
