@@ -66,7 +66,7 @@ class AgentMetrics:
     def _kills(self) -> Iterable[Metric]:
         totals = self._store.kill_totals()
         kernel = self._store.committed_note(KERNEL_COUNT_NOTE, KernelCount) or _NO_COUNT
-        self._sync((totals, kernel))
+        self._sync((totals, kernel, self._store.problem))
         yield self._kills_by_workload(totals)
         yield counter(
             "oomkeeper_kernel_oom_kills",

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -71,6 +71,10 @@ class _Server(ThreadingMixIn, HTTPServer):
     def __init__(self, *arguments: Any) -> None:
         self._free = threading.BoundedSemaphore(MAX_REQUESTS)
         super().__init__(*arguments)
+
+    def server_bind(self) -> None:
+        """Bind without HTTPServer's look-up of a name for the address, which may wait for DNS."""
+        TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):

@@ -3,6 +3,7 @@ what the loop found."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import urllib.error
 import urllib.request
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from oomkeeper.agent.database import StateUnwritableError
+from oomkeeper.agent.database import DATABASE_NAME, StateUnwritableError, hold_state
 from oomkeeper.agent.desired import parse_desired
 from oomkeeper.agent.health import Health
 from oomkeeper.agent.kill_totals import RETIRE_SECONDS, KillSeries
@@ -21,6 +22,7 @@ from oomkeeper.agent.messages import DesiredChanged, PodChanged, PodsListed
 from oomkeeper.agent.metrics import AgentMetrics
 from oomkeeper.agent.metrics_view import MetricsView
 from oomkeeper.agent.publisher import Publisher
+from oomkeeper.agent.recovery import open_state
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.upkeep import PRUNE_SECONDS
 from oomkeeper.metrics.errors import MetricsPortError
@@ -241,6 +243,38 @@ def test_state_in_memory_counts_on(node: LoopHarness) -> None:
     node.pass_seconds(30)
     assert node.store.problem is None
     assert kills(node) == {"web-1": 2}
+
+
+def test_what_is_served_is_on_the_disk_before(node: LoopHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    )
+    node.log.kill(CGROUP)
+    node.pass_seconds(2)
+    health, view = Health(clock=lambda: node.now), MetricsView()
+    metrics = AgentMetrics(store=node.store, node="node-a", health=health, view=view)
+    list(metrics.collect())
+    assert synced == [f"{node.store.path}-wal", str(node.store.folder)]
+    list(metrics.collect())
+    assert len(synced) == 2  # nothing is new
+    node.log.kill(CGROUP, pid=4712)
+    node.pass_seconds(2)
+    list(metrics.collect())
+    assert len(synced) == 4
+
+
+def test_state_that_is_set_aside_hands_on_its_totals(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_kill_total(series(1), now=1e9)
+    store.close()
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
+        connection.execute("PRAGMA user_version=99")  # of a newer release
+    connection.close()
+    with hold_state(tmp_path):
+        anew = open_state(tmp_path)
+        assert anew.kill_totals().series == {series(1): 1}
+        anew.close()
 
 
 # -- bounds and labels
