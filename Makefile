@@ -47,10 +47,10 @@ test: venv  ## run every test but e2e and vmnode: units, this kernel, a real API
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 cluster-test: venv  ## run the tests against a real API server and (as root) a real kubelet
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/cluster tests/testbed
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/cluster tests/metrics tests/testbed
 
-chart: venv  ## lint the chart, compare its output with the golden files, package it into dist/
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/chart
+chart: venv  ## lint the chart, compare its output with the golden files, test its rules, package it into dist/
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/chart tests/metrics/test_rules.py
 	@$(BIN)/python -m tests.testbed.chart dist
 
 image: venv  ## build the image with docker, buildah or podman; print its name and the archive's path

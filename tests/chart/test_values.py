@@ -204,9 +204,90 @@ def test_network_policy_allows_the_api_server_and_dns_only(renderer: Helm) -> No
     [policy] = of_kind(renderer.rendered("--set", "networkPolicy.enabled=true"), "NetworkPolicy")
     ports = [(one["protocol"], one["port"]) for rule in policy["spec"]["egress"] for one in rule["ports"]]
     assert ports == [("TCP", 443), ("TCP", 6443), ("UDP", 53), ("TCP", 53)]
-    assert policy["spec"]["ingress"] == []
+    [metrics] = policy["spec"]["ingress"]
+    assert metrics == {"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": 8082}]}
+    options = ("--set", "networkPolicy.enabled=true", "--set", "metrics.enabled=false")
+    [closed] = of_kind(renderer.rendered(*options), "NetworkPolicy")
+    assert closed["spec"]["ingress"] == []
     labels = pod(renderer, CONTROLLER)["metadata"]["labels"]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_metrics_are_served_by_default_and_can_be_switched_off(renderer: Helm) -> None:
+    for kind in (AGENT, CONTROLLER):
+        [container] = pod(renderer, kind)["spec"]["containers"]
+        assert "--metrics-port=8082" in container["args"]
+        assert {"name": "metrics", "containerPort": 8082}.items() <= container["ports"][-1].items()
+        [silent] = pod(renderer, kind, "--set", "metrics.enabled=false")["spec"]["containers"]
+        assert [one for one in silent["args"] if "metrics" in one] == []
+        assert [one["name"] for one in silent["ports"]] == ["health"]
+
+
+def test_metrics_options_reach_the_agent(renderer: Helm) -> None:
+    options = (*setting("metrics.address", "::"), *setting("metrics.workloadLabels", False))
+    [container] = pod(renderer, AGENT, *options, *setting("metrics.maxSeries", 7))["spec"]["containers"]
+    assert {"--metrics-address=::", "--no-metrics-workload-labels", "--metrics-max-series=7"} <= set(
+        container["args"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor")]
+)
+def test_monitors_select_the_pods_and_keep_the_series_of_a_node(
+    renderer: Helm, kind: str, value: str
+) -> None:
+    assert of_kind(renderer.rendered(), kind) == []
+    objects = renderer.rendered(
+        *setting(
+            f"metrics.{value}", {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}}
+        )
+    )
+    assert len(of_kind(objects, kind)) == 2
+    for component, workload_kind in (("agent", AGENT), ("controller", CONTROLLER)):
+        monitor = object_named(objects, kind, f"oomkeeper-{component}")
+        assert monitor["metadata"]["labels"]["release"] == "prometheus"
+        labels = pod(renderer, workload_kind)["metadata"]["labels"]
+        assert (
+            monitor["spec"]["selector"]["matchLabels"].items()
+            <= (labels | monitor["metadata"]["labels"]).items()
+        )
+        [endpoint] = monitor["spec"]["endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"]
+        assert (endpoint["port"], endpoint["interval"], endpoint["honorLabels"]) == ("metrics", "15s", True)
+        assert {"targetLabel": "job", "replacement": f"oomkeeper-{component}"} in endpoint["relabelings"]
+        by_node = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "instance"}
+        assert (by_node in endpoint["relabelings"]) == (component == "agent")
+
+
+def test_services_of_the_metrics_select_one_component_each(renderer: Helm) -> None:
+    objects = renderer.rendered("--set", "metrics.service.create=true")
+    services = of_kind(objects, "Service")
+    assert len(services) == 2
+    for service, kind in zip(services, (AGENT, CONTROLLER), strict=True):
+        labels = pod(renderer, kind)["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert service["spec"]["publishNotReadyAddresses"]
+        assert service["spec"]["ports"][0]["targetPort"] == "metrics"
+
+
+def test_rules_have_links_to_the_runbooks(renderer: Helm) -> None:
+    assert of_kind(renderer.rendered(), "PrometheusRule") == []
+    value = {"enabled": True, "runbookURL": "https://docs.example.com/oom/", "labels": {"team": "sre"}}
+    [rule] = of_kind(renderer.rendered(*setting("metrics.prometheusRule", value)), "PrometheusRule")
+    assert rule["metadata"]["labels"]["team"] == "sre"
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    links = {one["annotations"]["runbook_url"] for one in alerts}
+    assert links == {f"https://docs.example.com/oom/{one['alert']}.md" for one in alerts}
+    assert "{{ $labels.workload }}" in json.dumps(alerts)
+
+
+def test_dashboard_is_a_config_map_on_request(renderer: Helm) -> None:
+    assert of_kind(renderer.rendered(), "ConfigMap") == []
+    value = {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Memory"}}
+    [found] = of_kind(renderer.rendered(*setting("metrics.dashboard", value)), "ConfigMap")
+    assert found["metadata"]["namespace"] == "grafana"
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["oomkeeper.json"])["title"] == "oomkeeper"
 
 
 def test_disruption_budget_covers_the_controller(renderer: Helm) -> None:

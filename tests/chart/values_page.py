@@ -12,7 +12,15 @@ from tests.cluster.chart_harness import CHART, ROOT
 
 PAGE = ROOT / "docs" / "chart-values.md"
 _KEY = re.compile(r"( *)(\w+):")
-_WHOLE = {"affinity", "nodeSelector", "podSecurityContext", "resources", "securityContext", "updateStrategy"}
+_WHOLE = {
+    "affinity",
+    "labels",
+    "nodeSelector",
+    "podSecurityContext",
+    "resources",
+    "securityContext",
+    "updateStrategy",
+}
 """Values that are Kubernetes objects: one row each."""
 _HEAD = """# Chart values
 

@@ -27,15 +27,30 @@ class Health:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._beat_at = clock()
-        self._started = False
-        self._log_problem: str | None = None
-        self._state_problem: str | None = None
+        self.started = False
+        """Whether the loop has gone round once."""
+        self.log_problem: str | None = None
+        """Why the kernel log cannot be read; None where it can."""
+        self.state_problem: str | None = None
+        """Why the state is not on disk; None where it is."""
+        self.trace_problem: str | None = None
+        """Why kills are not traced; None where they are."""
+        self.lost_trace_records = 0
+        """Trace records that were overwritten before they were read, since the start."""
 
-    def beat(self, *, log_problem: str | None, state_problem: str | None) -> None:
-        """Note that the loop went round, and why it cannot read the log or write its state."""
-        self._log_problem, self._state_problem = log_problem, state_problem
+    def beat(
+        self,
+        *,
+        log_problem: str | None,
+        state_problem: str | None,
+        trace_problem: str | None = None,
+        lost_trace_records: int = 0,
+    ) -> None:
+        """Note that the loop went round, and why it cannot read the log or the trace or write its state."""
+        self.trace_problem, self.lost_trace_records = trace_problem, lost_trace_records
+        self.log_problem, self.state_problem = log_problem, state_problem
         self._beat_at = self._clock()
-        self._started = True
+        self.started = True
 
     def liveness_problem(self) -> str | None:
         """Return why the process needs a restart; None where it does not."""
@@ -44,14 +59,14 @@ class Health:
 
     def readiness_problem(self) -> str | None:
         """Return why the agent is not of full use; None where it is."""
-        if not self._started:
+        if not self.started:
             return "the loop has not started"
         if (stalled := self.liveness_problem()) is not None:
             return stalled
-        if self._log_problem is not None:
-            return f"the kernel log is not read: {self._log_problem}"
-        if self._state_problem is not None:
-            return f"the state is not written to disk: {self._state_problem}"
+        if self.log_problem is not None:
+            return f"the kernel log is not read: {self.log_problem}"
+        if self.state_problem is not None:
+            return f"the state is not written to disk: {self.state_problem}"
         return None
 
 

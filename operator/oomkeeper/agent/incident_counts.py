@@ -14,6 +14,7 @@ from .incidents import (
     with_status_at_install,
 )
 from .kill_history import add_hours, count_in_hour
+from .kill_totals import series_of
 from .store import Store
 
 
@@ -24,12 +25,14 @@ def count_kill(
     when: str,
     subject: Subject,
     counted_in: str | None,
+    moved: bool = False,
     operator_namespace: str,
     wall: float,
 ) -> str:
     """Add the kill to its incident, or renew its part there (`counted_in`: the incident that has it already).
 
-    `wall` is the time now. Returns the incident's key. Call it within a transaction.
+    `moved`: another incident had it, so it is in the totals already. `wall` is the time now. Returns the
+    incident's key. Call it within a transaction.
     """
     key = counted_in or incident_key(subject, cause=record.cause)
     before = store.incident(key)
@@ -48,7 +51,22 @@ def count_kill(
         store.put_incident(key, incident)
     if counted_in is None:
         count_in_hour(store, when)
+        if not moved and not record.before_install:
+            add_to_total(store, cause=record.cause, subject=subject, wall=wall)
     return key
+
+
+def add_to_total(store: Store, *, cause: str, subject: Subject, wall: float) -> None:
+    """Add a kill to the totals of the metrics, once, within the transaction that counts it. Kills before the
+    first start are not added: an earlier state may have counted them."""
+    series = series_of(
+        cause=cause,
+        namespace=subject.pod.facts.namespace if subject.pod is not None else None,
+        workload=subject.workload,
+        container=subject.container,
+        in_pod=subject.pod_uid is not None,
+    )
+    store.add_kill_total(series, now=wall)
 
 
 def store_kill(
@@ -59,6 +77,7 @@ def store_kill(
     subject: Subject,
     counts: bool = True,
     counted_in: str | None = None,
+    moved: bool = False,
     operator_namespace: str,
     wall: float,
 ) -> None:
@@ -72,6 +91,7 @@ def store_kill(
             when=when,
             subject=subject,
             counted_in=counted_in,
+            moved=moved,
             operator_namespace=operator_namespace,
             wall=wall,
         )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.kernel.vmstat import read_oom_kills
@@ -13,9 +15,11 @@ from oomkeeper.kernel.vmstat import read_oom_kills
 from .cgroup_kill_counters import first_counters
 from .clock import rfc3339
 from .log_follower import OpenLog
-from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote
+from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote, KernelCount
 from .store import BootRow, Store
 
+KERNEL_COUNT_NOTE = "kernel count"
+"""Name in the store of the KernelCount."""
 SETTLE_SECONDS = 2.0
 """The kernel counts a kill a moment before it prints it: a difference must last this long to be one."""
 QUIET_SECONDS = 0.02
@@ -48,6 +52,7 @@ class Account:
         self._proc = proc
         self._clock = clock
         self._difference: tuple[int, float] | None = None
+        self._count = self._kernel_count(boot)
 
     def settle(self) -> None:
         """Compare. Call when the kernel log has been read to its end."""
@@ -55,6 +60,7 @@ class Account:
         counted = read_oom_kills(proc=self._proc)
         if boot is None or counted is None:
             return
+        self._add_counted(counted)
         difference = max(0, counted - boot.vmstat_base - boot.recorded)
         if difference == boot.unattributed:
             self._difference = None
@@ -69,7 +75,27 @@ class Account:
             boot = self._store.boot(self._boot_id) or boot
             difference = max(0, counted - boot.vmstat_base - boot.recorded)
         self._difference = None
-        self._store.set_unattributed(self._boot_id, difference)
+        more = max(0, difference - boot.unattributed)
+        with self._store.transaction():
+            self._store.set_unattributed(self._boot_id, difference)
+            self._put_count(structs.replace(self._count, unattributed=self._count.unattributed + more))
+
+    def _kernel_count(self, boot: BootRow) -> KernelCount:
+        noted = self._store.note(KERNEL_COUNT_NOTE, KernelCount)
+        if noted is None:
+            return KernelCount(boot=boot.boot_id, counted=boot.vmstat_base)
+        if noted.boot != boot.boot_id:
+            return structs.replace(noted, boot=boot.boot_id, counted=boot.vmstat_base)
+        return noted
+
+    def _add_counted(self, counted: int) -> None:
+        more = counted - self._count.counted
+        if more > 0:
+            self._put_count(structs.replace(self._count, counted=counted, kills=self._count.kills + more))
+
+    def _put_count(self, count: KernelCount) -> None:
+        self._store.put_note(KERNEL_COUNT_NOTE, count)
+        self._count = count
 
     @property
     def open(self) -> bool:

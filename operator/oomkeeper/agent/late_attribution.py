@@ -170,6 +170,7 @@ class LateAttribution:
                 record=record,
                 when=when,
                 subject=subject,
+                moved=counted_in is not None,
                 operator_namespace=self._namespace,
                 wall=self._wall(),
             )

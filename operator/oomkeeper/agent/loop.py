@@ -287,7 +287,12 @@ class NodeLoop:
             self._listener.incidents_changed()
         if enforced or changed:
             self._report()
-        self._health.beat(log_problem=self._log.problem, state_problem=self._store.problem)
+        self._health.beat(
+            log_problem=self._log.problem,
+            state_problem=self._store.problem,
+            trace_problem=self._tracing.problem,
+            lost_trace_records=self._tracing.lost,
+        )
 
     def finish(self) -> None:
         """Store what has been read."""

@@ -16,7 +16,7 @@ COPIED_INCIDENTS = 1000
 
 _WHOLE = (
     "boot", "kill_line", "counter", "unidentified_kill", "pod", "note", "sysctl", "adjustment", "reported",
-    "container_end", "container_signals",
+    "container_end", "container_signals", "kill_total",
 )  # fmt: skip
 """Tables of which memory has every row."""
 _NEWEST = {"incident": ("rowid", COPIED_INCIDENTS), "kill": ("number", COPIED_KILLS)}

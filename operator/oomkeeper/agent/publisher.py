@@ -14,13 +14,16 @@ from typing import NamedTuple, Protocol
 
 from oomkeeper.connection.retry import Backoff, KeyedBackoff
 from oomkeeper.logformat import get_logger
+from oomkeeper.metrics.counts import Histogram
 from oomkeeper.model.names import AGENT_MANAGER
+from oomkeeper.model.times import parse_time
 from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNode, OOMNodeStatus
 from oomkeeper.resources.record import to_document
 
+from .bounded_table import drop_oldest
 from .container_kills import kill_within_size
 from .database import StateUnwritableError
 from .incident_size import within_size
@@ -41,6 +44,11 @@ REJECTED = (400, 413, 422)
 PAUSE = (429, 503)
 """Answers that are about the server, not about the object."""
 _STATUS_KEY = "OOMNode status"
+LATENCY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0)
+"""Bounds of the histogram of the time from a kill to its written incident."""
+
+
+_TIMED_INCIDENTS = 1000
 
 
 class Applier(Protocol):
@@ -72,7 +80,14 @@ class Publisher:
         node: str,
         rejections_changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self.latency = Histogram(LATENCY_SECONDS)
+        """From the last kill of an incident to its write, where the write was the first one with that
+        kill."""
+        self._wall = wall
+        self._timed: dict[str, str] = {}
+        """Incident -> its last kill whose latency is known."""
         self._client = client
         self._store = store
         self._node = node
@@ -191,6 +206,9 @@ class Publisher:
                 return when
             # For good, not only until the next start; one more kill would be another version.
             log.warning("incident dropped: namespace not found", **fields, error=error)
+        else:
+            if isinstance(incident, OOMIncident):
+                self._note_latency(key, incident)
         self._objects.succeeded(key)
         self._written[key] = started
         self._note_rejection(key, version, None)
@@ -200,6 +218,18 @@ class Publisher:
             # It is applied again later, with the same result.
             log.debug("publication not noted", **fields, error=error)
         return math.inf
+
+    def _note_latency(self, key: str, incident: OOMIncident) -> None:
+        """Note how long the last kill took to get here. A kill before the first start was never on its
+        way."""
+        last = incident.status.kills[0] if incident.status is not None and incident.status.kills else None
+        if last is None or last.before_install or self._timed.get(key) == last.id:
+            return
+        killed_at = parse_time(last.time)
+        if killed_at is not None:
+            self.latency.observe(self._wall() - killed_at)
+            self._timed[key] = last.id
+            drop_oldest(self._timed, most=_TIMED_INCIDENTS)
 
     def _newest(self, key: str) -> tuple[int, OOMIncident | ContainerKill] | None:
         try:

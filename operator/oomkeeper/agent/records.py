@@ -62,6 +62,17 @@ class BeforeInstallNote(StoredRecord, frozen=True, kw_only=True):
     """Whether nothing of the log is left to be read."""
 
 
+class KernelCount(StoredRecord, frozen=True, kw_only=True):
+    """Kills that the kernel has counted, over all boots: numbers that only grow, for the metrics."""
+
+    boot: str
+    counted: int
+    """oom_kill of /proc/vmstat in that boot, as far as it is in `kills`."""
+    kills: int = 0
+    unattributed: int = 0
+    """Of these, kills that had no record when they were looked at; a record may be found later."""
+
+
 class AdoptedUntil(StoredRecord, frozen=True, kw_only=True):
     """The last of what an earlier state of this node had counted, by its incidents in the cluster."""
 

@@ -20,9 +20,10 @@ from .store import Store
 
 log = get_logger(__name__)
 
-_ORIGINALS = ("sysctl", "adjustment")
-"""Tables whose rows are taken over from a file that is set aside: without them the values that oomkeeper has
-written would count as the node's own."""
+_ORIGINALS = ("sysctl", "adjustment", "kill_total")
+"""Tables whose rows are taken over from a file that is set aside: without the first two, the values that
+oomkeeper has written would count as the node's own; without the last one, the counters of kills would start
+again."""
 
 
 def open_state(folder: Path) -> Store:

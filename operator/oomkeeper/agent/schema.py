@@ -41,6 +41,11 @@ CREATE TABLE adjustment (
     pid INTEGER, start_time INTEGER, original INTEGER, applied INTEGER, name TEXT,
     PRIMARY KEY (pid, start_time)
 ) WITHOUT ROWID;
+CREATE TABLE kill_total (
+    cause TEXT, namespace TEXT, workload_kind TEXT, workload TEXT, container TEXT,
+    kills INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (cause, namespace, workload_kind, workload, container)
+) WITHOUT ROWID;
 """
 """The newest schema. Table `incident` holds what is published, of each kind. Documents are JSON that is read
 tolerantly: a new field needs no migration."""
@@ -58,6 +63,11 @@ CREATE TABLE pod (uid TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 DELETE FROM note WHERE key = 'sysctls';
 """,
     2: """
+CREATE TABLE kill_total (
+    cause TEXT, namespace TEXT, workload_kind TEXT, workload TEXT, container TEXT,
+    kills INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (cause, namespace, workload_kind, workload, container)
+) WITHOUT ROWID;
 ALTER TABLE incident ADD COLUMN kind TEXT NOT NULL DEFAULT 'OOMIncident';
 CREATE TABLE container_end (
     container_id TEXT PRIMARY KEY, pod_uid TEXT NOT NULL, object TEXT NOT NULL, time TEXT NOT NULL

@@ -31,12 +31,14 @@ from .kube.reflector import NEWEST
 from .listener import LoopListener
 from .loop import NodeLoop
 from .messages import EventsRead, IncidentsListed, NamespacesChanged, PublishingChanged, Stop, WorkloadFound
+from .metrics_view import MetricsView
 from .namespaces import NamespaceCache
 from .nodestatus import NodeView, build_status
 from .pods import PodTable
 from .publisher import Publisher, PublisherThread
 from .recovery import open_state
 from .runner import run_on_state
+from .serve_metrics import MetricsConfig, serving_metrics
 from .store import Store
 from .workloads import WorkloadResolver
 
@@ -58,12 +60,17 @@ class AgentConfig:
     host: HostPaths
     health_port: int | None = None
     """Port of the probes; None for none."""
+    metrics: MetricsConfig | None = None
+    """None: no metrics are served."""
 
 
 class StatusReporter(LoopListener):
     """Hands what the loop found to the publisher."""
 
-    def __init__(self, *, publisher: Publisher, thread: PublisherThread, client: ApiClient) -> None:
+    def __init__(
+        self, *, publisher: Publisher, thread: PublisherThread, client: ApiClient, metrics_view: MetricsView
+    ) -> None:
+        self._metrics_view = metrics_view
         self._publisher = publisher
         self._thread = thread
         self._client = client
@@ -88,6 +95,7 @@ class StatusReporter(LoopListener):
     def node_changed(self, view: NodeView) -> None:
         """Offer the node's status as it is now. Before the API server has answered, none can be published,
         and the condition on the clock would be written twice."""
+        self._metrics_view.newest = view
         if not self._answered:
             return
         skew = self._client.clock_skew_seconds
@@ -109,8 +117,8 @@ class Agent:
         self._inbox = Inbox()
 
     def run(self) -> None:
-        """Run until `stop`. Raises StateError where another agent holds the state folder, and
-        HealthPortError."""
+        """Run until `stop`. Raises StateError where another agent holds the state folder, HealthPortError
+        and MetricsPortError."""
         health = Health()
         server = (
             HealthServer(health, port=self._config.health_port)
@@ -144,7 +152,8 @@ class Agent:
         )
         thread = PublisherThread(publisher)
         namespaces = NamespaceCache(config=config.api, changed=lambda: self._inbox.post(NamespacesChanged()))
-        reporter = StatusReporter(publisher=publisher, thread=thread, client=client)
+        view = MetricsView()
+        reporter = StatusReporter(publisher=publisher, thread=thread, client=client, metrics_view=view)
         watch = ClusterWatch(
             config=config.api,
             node=config.node,
@@ -156,7 +165,7 @@ class Agent:
         events = EventReader(config=config.api, answered=lambda: self._inbox.post(EventsRead()))
 
         def build() -> NodeLoop:
-            return NodeLoop(
+            loop = NodeLoop(
                 store=store,
                 node=config.node,
                 host=config.host,
@@ -169,17 +178,22 @@ class Agent:
                 health=health,
                 keeps_traces=False,
             )
+            view.facts = loop.facts
+            return loop
 
-        log.info("agent started", node=config.node, state=store.path)
-        watch.start()
-        threading.Thread(target=self._compare_clocks, args=(reporter,), name="clock", daemon=True).start()
-        if store.note(ADOPTED_NOTE, bool):
-            thread.start()
-        else:
-            threading.Thread(target=self._adopt, args=(thread,), name="adopt", daemon=True).start()
-        run_on_state(store, build)
-        watch.stop()
-        thread.stop(within_seconds=STOP_SECONDS)
+        with serving_metrics(
+            config.metrics, store=store, node=config.node, health=health, view=view, publisher=publisher
+        ):
+            log.info("agent started", node=config.node, state=store.path)
+            watch.start()
+            threading.Thread(target=self._compare_clocks, args=(reporter,), name="clock", daemon=True).start()
+            if store.note(ADOPTED_NOTE, bool):
+                thread.start()
+            else:
+                threading.Thread(target=self._adopt, args=(thread,), name="adopt", daemon=True).start()
+            run_on_state(store, build)
+            watch.stop()
+            thread.stop(within_seconds=STOP_SECONDS)
         client.close()
         log.info("agent stopped", node=config.node)
 

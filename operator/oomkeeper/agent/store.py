@@ -22,6 +22,7 @@ from oomkeeper.resources.oomincident import OOMIncident
 
 from .container_end_queries import CONTAINER_KILL, ContainerEndQueries, KillOfPod
 from .database import DATABASE_NAME, StateError, StateUnwritableError, hold_state
+from .kill_totals import KillTotalsTable
 from .pods import Pod
 from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote, SysctlNote
 from .state_json import decode_json, decode_json_or_none, encode_json
@@ -58,7 +59,7 @@ class Account:
         return self.recorded + self.unattributed
 
 
-class Store(ContainerEndQueries):
+class Store(ContainerEndQueries, KillTotalsTable):
     """The queries. One thread, the loop, writes; the publisher reads what is published and marks it."""
 
     def probe(self, value: str) -> None:
@@ -150,6 +151,12 @@ class Store(ContainerEndQueries):
             before_install=before.kills if before else 0,
             left_out=before.left_out or 0 if before else 0,
         )
+
+    def lost_records(self) -> int:
+        """Return the kernel log records lost over all boots, as committed. Safe in any thread."""
+        with self._lock:
+            row = self._execute("SELECT sum(lost) FROM boot").fetchone()
+        return row[0] or 0
 
     @property
     def knows_a_boot(self) -> bool:
@@ -305,6 +312,13 @@ class Store(ContainerEndQueries):
             return row[0], decode_json(row[2], ContainerKill)
         return row[0], decode_json(row[2], OOMIncident)
 
+    def count_unpublished(self) -> int:
+        """Return how many incidents the API server does not have in their newest version. Safe in any
+        thread."""
+        with self._lock:
+            row = self._execute("SELECT count(*) FROM incident WHERE published < version").fetchone()
+        return int(row[0])
+
     def mark_published(self, key: str, version: int) -> None:
         """Note that the API server has an incident in this version. Raises StateUnwritableError."""
         with self._lock:
@@ -417,6 +431,11 @@ class Store(ContainerEndQueries):
         """Return what is noted under a name; None where nothing is."""
         row = self._execute("SELECT document FROM note WHERE key = ?", (key,)).fetchone()
         return decode_json(row[0], kind) if row else None
+
+    def committed_note(self, key: str, kind: type[T]) -> T | None:
+        """Return the same as committed. Safe in any thread."""
+        with self._lock:
+            return self.note(key, kind)
 
     def drop_note(self, key: str) -> None:
         self._execute("DELETE FROM note WHERE key = ?", (key,))

@@ -15,6 +15,7 @@ from .adoption import adopted_until
 from .attribution import Subject
 from .clock import parse_rfc3339, rfc3339
 from .ended_runs import EARLIER_SECONDS, LATER_SECONDS, names_no_container
+from .incident_counts import add_to_total
 from .incidents import incident_key, new_incident, reported_only, status_of, with_visibility
 from .kill_history import count_in_hour
 from .late_attribution import PATIENCE_SECONDS
@@ -265,6 +266,8 @@ class Visibility:
                 waiting.subject, cause=cause, operator_namespace=self._namespace
             )
             count_in_hour(self._store, when)
+            if not waiting.before_install:
+                add_to_total(self._store, cause=cause, subject=waiting.subject, wall=self._wall())
             self._store.put_incident(
                 key,
                 reported_only(

@@ -14,9 +14,18 @@ from oomkeeper.agent.store import StateError
 from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.connection.tls import check_config
 from oomkeeper.logformat import LogFormat, configure_logging, get_logger
+from oomkeeper.metrics.errors import MetricsPortError
 
 from .errors import FAILED, BadInput
-from .host import PATH, host_path_options, host_paths, log_format_option, state_dir_option
+from .host import (
+    PATH,
+    host_path_options,
+    host_paths,
+    log_format_option,
+    metrics_config,
+    metrics_options,
+    state_dir_option,
+)
 
 
 @click.command
@@ -42,6 +51,7 @@ from .host import PATH, host_path_options, host_paths, log_format_option, state_
     type=click.IntRange(1, 65535),
     help="Serve /healthz and /readyz for kubelet's probes on this port; default: none.",
 )
+@metrics_options
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @log_format_option
 @state_dir_option
@@ -51,6 +61,10 @@ def command(
     namespace: str,
     kubeconfig: Path | None,
     health_port: int | None,
+    metrics_port: int | None,
+    metrics_address: str,
+    metrics_workload_labels: bool,
+    metrics_max_series: int,
     verbose: bool,
     log_format: LogFormat,
     state_dir: Path,
@@ -69,6 +83,12 @@ def command(
                 namespace=namespace,
                 host=host_paths(paths),
                 health_port=health_port,
+                metrics=metrics_config(
+                    metrics_port,
+                    address=metrics_address,
+                    workload_labels=metrics_workload_labels,
+                    max_series=metrics_max_series,
+                ),
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -76,7 +96,7 @@ def command(
         threading.excepthook = lambda failure: _fail(failure, agent)
         agent.run()
         return FAILED if _failed else 0
-    except (ApiConfigError, HealthPortError, StateError) as error:
+    except (ApiConfigError, HealthPortError, MetricsPortError, StateError) as error:
         raise BadInput(str(error)) from error
 
 

@@ -8,9 +8,10 @@ import click
 
 from oomkeeper.connection.config import ApiConfigError
 from oomkeeper.logformat import LogFormat, configure_logging
+from oomkeeper.metrics.errors import MetricsPortError
 
 from .errors import BadInput
-from .host import PATH, log_format_option
+from .host import PATH, log_format_option, metrics_port_options
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -60,6 +61,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--liveness", metavar="URL", help="Serve a health endpoint, for example http://0.0.0.0:8080/healthz."
 )
+@metrics_port_options
 @click.option(
     "--log-level", type=click.Choice(LOG_LEVELS), default="info", help="Log level.", show_default=True
 )
@@ -72,6 +74,8 @@ def command(
     incidents_per_namespace: int,
     incidents: int,
     liveness: str | None,
+    metrics_port: int | None,
+    metrics_address: str,
     log_level: str,
     log_format: LogFormat,
 ) -> int:
@@ -99,9 +103,11 @@ def command(
             ttl_seconds=ttl_seconds, per_namespace=incidents_per_namespace, in_cluster=incidents
         ),
         liveness=liveness,
+        metrics_port=metrics_port,
+        metrics_address=metrics_address,
     )
     try:
         asyncio.run(run(options))
-    except ApiConfigError as error:
+    except (ApiConfigError, MetricsPortError) as error:
         raise BadInput(str(error)) from error
     return 0

@@ -12,6 +12,7 @@ from oomkeeper.model.names import STATE_DIR
 
 if TYPE_CHECKING:
     from oomkeeper.agent.host_paths import HostPaths
+    from oomkeeper.agent.serve_metrics import MetricsConfig
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -89,6 +90,56 @@ def log_format_option(command: _F) -> _F:
         help="Format of log lines.",
         show_default=True,
     )(command)
+
+
+def metrics_options(command: _F) -> _F:
+    """Add the options of the metrics endpoint; `metrics_config` reads them."""
+    for option in (
+        click.option(
+            "--metrics-max-series",
+            metavar="N",
+            type=click.IntRange(1, 10_000),
+            default=500,
+            show_default=True,
+            help="Workload series of oomkeeper_oom_kills_total; further workloads are counted as `other`.",
+        ),
+        click.option(
+            "--metrics-workload-labels/--no-metrics-workload-labels",
+            default=True,
+            show_default=True,
+            help="Label kills with namespace, workload and container.",
+        ),
+        metrics_port_options,
+    ):
+        command = option(command)
+    return command
+
+
+def metrics_port_options(command: _F) -> _F:
+    """Add --metrics-port and --metrics-address."""
+    command = click.option(
+        "--metrics-address",
+        metavar="ADDRESS",
+        default="",
+        help="Address to serve metrics on, such as 127.0.0.1 or ::; default: all IPv4 addresses.",
+    )(command)
+    return click.option(
+        "--metrics-port",
+        metavar="PORT",
+        type=click.IntRange(1, 65535),
+        help="Serve metrics for Prometheus at /metrics on this port; default: none.",
+    )(command)
+
+
+def metrics_config(
+    port: int | None, *, address: str, workload_labels: bool, max_series: int
+) -> "MetricsConfig | None":
+    """Return the values of `metrics_options`; None without a port."""
+    from oomkeeper.agent.serve_metrics import MetricsConfig
+
+    if port is None:
+        return None
+    return MetricsConfig(port=port, address=address, workload_labels=workload_labels, max_series=max_series)
 
 
 def print_json(document: Any) -> None:

@@ -11,22 +11,36 @@ from msgspec.json import encode
 
 from oomkeeper.agent.database import DATABASE_NAME, StateError, hold_state
 from oomkeeper.agent.desired import Desired
+from oomkeeper.agent.health import Health
 from oomkeeper.agent.host_paths import HostPaths
 from oomkeeper.agent.inbox import Inbox
 from oomkeeper.agent.listener import LoopListener
 from oomkeeper.agent.loop import NodeLoop
 from oomkeeper.agent.messages import DesiredChanged, Stop
+from oomkeeper.agent.metrics_view import MetricsView
+from oomkeeper.agent.nodestatus import NodeView
 from oomkeeper.agent.recovery import open_state
 from oomkeeper.agent.restore import restore_node
 from oomkeeper.agent.runner import run_on_state
+from oomkeeper.agent.serve_metrics import MetricsConfig, serving_metrics
 from oomkeeper.agent.store import Store
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.logformat import LogFormat, configure_logging
+from oomkeeper.metrics.errors import MetricsPortError
 from oomkeeper.model.units import count_text
 from oomkeeper.resources.killrecord import RecordedKill
 
 from .errors import BadInput, complain
-from .host import FILE, host_path_options, host_paths, log_format_option, output_option, state_dir_option
+from .host import (
+    FILE,
+    host_path_options,
+    host_paths,
+    log_format_option,
+    metrics_config,
+    metrics_options,
+    output_option,
+    state_dir_option,
+)
 from .output import JSON, TEXT, write_kills
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -41,6 +55,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     is_flag=True,
     help="Restore the original values: with --policy at the end, otherwise now, and exit.",
 )
+@metrics_options
 @click.option("-v", "--verbose", is_flag=True, help="Log progress to stderr.")
 @log_format_option
 @state_dir_option
@@ -49,6 +64,10 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def command(
     policy: str | None,
     restore: bool,
+    metrics_port: int | None,
+    metrics_address: str,
+    metrics_workload_labels: bool,
+    metrics_max_series: int,
     verbose: bool,
     log_format: LogFormat,
     state_dir: Path,
@@ -64,6 +83,12 @@ def command(
     desired = _desired(policy) if policy is not None else None
     host = host_paths(paths)
     restore_only = restore and desired is None
+    metrics = metrics_config(
+        metrics_port,
+        address=metrics_address,
+        workload_labels=metrics_workload_labels,
+        max_series=metrics_max_series,
+    )
     try:
         if restore_only and not (state_dir / DATABASE_NAME).exists():
             raise StateError(f"{state_dir}: no state database, so there is nothing to restore")
@@ -72,40 +97,46 @@ def command(
         with hold_state(state_dir):
             store = open_state(state_dir)
             if not restore_only:
-                _watch(store=store, host=host, desired=desired, output=output, state_dir=state_dir)
+                _watch(store, host=host, desired=desired, output=output, metrics=metrics)
             if restore:
                 _restore(store, host)
             store.close()
-    except (StateError, KmsgUnreadableError) as error:
+    except (StateError, KmsgUnreadableError, MetricsPortError) as error:
         raise BadInput(str(error)) from error
     return 0
 
 
-def _watch(*, store: Store, host: HostPaths, desired: Desired | None, output: str, state_dir: Path) -> None:
-    inbox = Inbox()
+def _watch(
+    store: Store, *, host: HostPaths, desired: Desired | None, output: str, metrics: MetricsConfig | None
+) -> None:
+    inbox, health, view = Inbox(), Health(), MetricsView()
+    node = _host_name(host)
     for number in STOP_SIGNALS:
         signal.signal(number, lambda _number, _frame: inbox.post(Stop()))
 
     def build() -> NodeLoop:
         loop = NodeLoop(
             store=store,
-            node=_host_name(host),
+            node=node,
             host=host,
             pods=None,
             operator_namespace="oomkeeper-system",
-            listener=_KillPrinter(output),
+            listener=_KillPrinter(output, view),
             inbox=inbox,
+            health=health,
         )
+        view.facts = loop.facts
         if desired is not None:
             loop.post(DesiredChanged(desired))
         complain(
             "oomkeeper node",
-            f"watching the kernel log; state in {state_dir}"
+            f"watching the kernel log; state in {store.folder}"
             + (f"; enforcing {len(desired.sysctls)} sysctls" if desired is not None else ""),
         )
         return loop
 
-    run_on_state(store, build)
+    with serving_metrics(metrics, store=store, node=node, health=health, view=view):
+        run_on_state(store, build)
 
 
 def _desired(path: str) -> Desired:
@@ -137,8 +168,13 @@ def _host_name(host: HostPaths) -> str:
 class _KillPrinter(LoopListener):
     """Prints each kill on stdout: JSON as one line, text as a page."""
 
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, metrics_view: MetricsView) -> None:
         self._output = output
+        self._metrics_view = metrics_view
+
+    def node_changed(self, view: NodeView) -> None:
+        """Keep it for the metrics."""
+        self._metrics_view.newest = view
 
     def kill_recorded(self, record: RecordedKill) -> None:
         """Print one kill as soon as it is recorded."""

@@ -103,17 +103,17 @@ class APIClient:
             "PATCH", path, body=patch, content_type=_MERGE, query={"fieldManager": CONTROLLER_MANAGER}
         )
 
-    async def delete(self, path: str, *, uid: str, version: int | None = None) -> None:
-        """Delete exactly this object (in this version); one that is gone already is no error.
-
-        Raises APIError.
-        """
+    async def delete(self, path: str, *, uid: str, version: int | None = None) -> bool:
+        """Delete exactly this object (in this version); one that is gone already is no error. Return whether
+        it was deleted now. Raises APIError."""
         preconditions = {"uid": uid} | ({"resourceVersion": str(version)} if version is not None else {})
         try:
             await self.request("DELETE", path, body={"preconditions": preconditions})
         except APIError as error:
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
+            return False
+        return True
 
     async def request(
         self,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kopf
 
@@ -17,12 +17,16 @@ from oomkeeper.logformat import get_logger
 
 from .apiclient import APIClient
 from .cache import ClusterCache
+from .counts import ControllerCounts
 from .handlers import handlers
 from .incident_bounds import IncidentBounds
 from .kopf_memory import NoMemories
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
 from .reconciler import AgentSelector, Reconciler
+
+if TYPE_CHECKING:
+    from oomkeeper.metrics.server import MetricsServer
 
 _log = get_logger(__name__)
 
@@ -45,10 +49,15 @@ class Options:
     """Which incidents are kept."""
     liveness: str | None = None
     """URL for kopf's health endpoint, such as http://0.0.0.0:8080/healthz."""
+    metrics_port: int | None = None
+    """Port of the metrics; None serves none."""
+    metrics_address: str = ""
+    """Address of this machine for them; empty: all IPv4 addresses."""
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration."""
+    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration, and
+    MetricsPortError."""
 
     def config() -> ApiConfig:
         return find_config(kubeconfig=options.kubeconfig, environ=os.environ)
@@ -61,7 +70,9 @@ async def run(options: Options) -> None:
         if options.namespace and options.agent_selector
         else None
     )
-    reconciler = Reconciler(api=api, cache=ClusterCache(), agents=agents, bounds=options.bounds)
+    cache, counts = ClusterCache(), ControllerCounts()
+    reconciler = Reconciler(api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts)
+    server = _metrics_server(options, reconciler=reconciler, cache=cache, counts=counts)
     try:
         stop = asyncio.Event()
         _stop_on_signals(stop)
@@ -76,8 +87,26 @@ async def run(options: Options) -> None:
                 restarts.succeeded()
             delay_seconds = restarts.failed()
     finally:
+        if server is not None:
+            await asyncio.to_thread(server.stop)
         await api.close()
     _log.info("controller stopped")
+
+
+def _metrics_server(
+    options: Options, *, reconciler: Reconciler, cache: ClusterCache, counts: ControllerCounts
+) -> "MetricsServer | None":
+    """Serve the metrics, if asked for. Raises MetricsPortError."""
+    if options.metrics_port is None:
+        return None
+    from oomkeeper.metrics.server import MetricsServer
+
+    from .metrics import ControllerMetrics
+
+    metrics = ControllerMetrics(reconciler=reconciler, cache=cache, counts=counts)
+    server = MetricsServer(metrics.collect, port=options.metrics_port, address=options.metrics_address)
+    server.start()
+    return server
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -8,6 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+EXPIRED = "Expired"
+BOUND = "Bound"
+"""There are too many."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentBounds:
@@ -17,6 +21,11 @@ class IncidentBounds:
     """How long an incident stays after its last kill."""
     per_namespace: int = 200
     in_cluster: int = 5000
+
+    def reason(self, incident: "Seen", *, now: float) -> str:
+        """Return why a surplus incident is deleted: EXPIRED or BOUND."""
+        seen = incident.last_seen if incident.last_seen is not None else now
+        return EXPIRED if seen < now - self.ttl_seconds else BOUND
 
 
 class Seen(Protocol):

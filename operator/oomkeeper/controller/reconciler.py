@@ -8,6 +8,7 @@ nothing else. Changes are coalesced (coalescer.py), and only what they concern i
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from oomkeeper.connection.retry import Backoff
@@ -22,6 +23,7 @@ from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
 from .clock_skew import corrected
 from .coalescer import Coalescer, pause_seconds
+from .counts import ControllerCounts
 from .incident_bounds import IncidentBounds, surplus
 from .kinds import CONTAINER_KILL, INCIDENT, KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
@@ -65,6 +67,7 @@ class Reconciler:
         stopwatch: Callable[[], float] = time.perf_counter,
         agents: AgentSelector | None = None,
         bounds: IncidentBounds | None = None,
+        counts: ControllerCounts | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
         takes; `agents`: where the agents' pods are; without it no agent is judged."""
@@ -74,6 +77,7 @@ class Reconciler:
         self._monotonic = monotonic
         self._stopwatch = stopwatch
         self._bounds = bounds or IncidentBounds()
+        self._counts = counts or ControllerCounts()
         self._coalescer = Coalescer()
         self._relists = RelistSchedule()
         self._queue = WriteQueue(clock=monotonic)
@@ -83,6 +87,7 @@ class Reconciler:
             queue=self._queue,
             changed=self._changed,
             suspect_stale=self._suspect_stale,
+            counts=self._counts,
         )
         self._resolution: Resolution | None = None
         self._specs: dict[str, OOMNodeSpec] = {}
@@ -109,6 +114,16 @@ class Reconciler:
     def idle_seconds(self) -> float:
         """Return the seconds since a run ended, for the health endpoint."""
         return self._monotonic() - self._ended
+
+    @property
+    def agents(self) -> Mapping[str, AgentHealth]:
+        """Node -> health of its agent, where it is judged."""
+        return self._agents
+
+    @property
+    def writes_pending(self) -> int:
+        """Objects with a write that is waiting or under way."""
+        return self._queue.pending()
 
     def handle_event(self, kind: Kind, event: Mapping[str, Any]) -> None:
         """Store the object of a watch event; its type is None while kopf lists. Never waits."""
@@ -224,10 +239,12 @@ class Reconciler:
         if now >= self._expire_due:
             self._expire_due = now + _EXPIRE_SECONDS
             dropped = surplus(self._cache.corrected_incidents(), bounds=self._bounds, now=now)
-            self._writer.delete_surplus(INCIDENT, dropped)
+            why = partial(self._bounds.reason, now=now)
+            self._writer.delete_surplus(INCIDENT, dropped, reason=why)
             killed = surplus(self._cache.container_kills.values(), bounds=self._bounds, now=now)
             self._writer.delete_surplus(CONTAINER_KILL, killed)
         computed = self._stopwatch() - started
+        self._counts.reconcile_seconds.observe(computed)
         _log.debug(
             "run finished",
             computed_seconds=computed,
@@ -294,6 +311,7 @@ class Reconciler:
             namespaces=self._cache.namespaces,
             now=now,
         )
+        self._counts.report_refreshes += 1
         self._writer.status(REPORT, report, status)
 
 

@@ -14,7 +14,10 @@ from oomkeeper.connection.config import ApiConfig
 from oomkeeper.connection.credentials import CredentialError, Credentials
 from oomkeeper.connection.keepalive import SOCKET_OPTIONS
 from oomkeeper.connection.tls import ApiServerContext
+from oomkeeper.metrics.counts import code_of
 from oomkeeper.model.names import CONTROLLER_MANAGER
+
+from .counts import REQUESTS
 
 MIN_WATCH_INTERVAL_SECONDS = 1.0
 
@@ -28,7 +31,7 @@ def open_session(config: ApiConfig, *, connections: int = 0) -> aiohttp.ClientSe
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=tls, socket_factory=_socket),
         headers={"User-Agent": CONTROLLER_MANAGER},
-        middlewares=(_WatchPace(), _Authorize(credentials)),
+        middlewares=(_WatchPace(), _Authorize(credentials), _count),
         proxy=config.proxy_url,
     )
 
@@ -79,6 +82,19 @@ class _Authorize:
             return await asyncio.to_thread(self._credentials.authorization)
         except CredentialError as error:
             raise aiohttp.ClientConnectionError(str(error)) from error
+
+
+async def _count(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Count the request by its status."""
+    try:
+        response = await handler(request)
+    except Exception:
+        REQUESTS.add(code_of(None))
+        raise
+    REQUESTS.add(code_of(response.status))
+    return response
 
 
 def _set(request: aiohttp.ClientRequest, authorization: str | None) -> None:

@@ -5,6 +5,7 @@ Answers of the API server go into the cache immediately, so that no run of the r
 
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
+from typing import TypeVar
 
 from oomkeeper.logformat import get_logger
 from oomkeeper.reporting.incident import Incident, PodKills
@@ -16,12 +17,14 @@ from oomkeeper.resources.record import to_document
 from . import oomnode_spec, pod_events
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
+from .counts import ControllerCounts
 from .event_objects import ClusterEvent, event_name, event_object
 from .kinds import NODE, OOM_NODE, Kind
 from .objects import KilledContainer, OOMNodeState, Policy, Report
 from .write_queue import Lane, Write, WriteQueue
 
 _log = get_logger(__name__)
+_Bounded = TypeVar("_Bounded", bound=Incident | KilledContainer)
 
 OBJECT_INTERVAL_SECONDS = 5.0
 """Shortest time between two writes of an OOMNode, or of the status of a policy or report."""
@@ -43,6 +46,7 @@ class Writer:
         queue: WriteQueue,
         changed: Callable[[Kind, Change], None],
         suspect_stale: Callable[[Kind], None],
+        counts: ControllerCounts | None = None,
     ) -> None:
         """`changed`: an answer changed the cache; `suspect_stale`: an answer contradicts the cache of a
         kind."""
@@ -51,6 +55,7 @@ class Writer:
         self._queue = queue
         self._changed = changed
         self._suspect_stale = suspect_stale
+        self._counts = counts or ControllerCounts()
         self._node_lane = Lane(parallel=_PARALLEL)
         self._lane = Lane(parallel=_PARALLEL)
         self._published_counts: dict[_Subject, int] = {}
@@ -199,19 +204,23 @@ class Writer:
             Write(content=event, run=run, lane=self._lane, interval_seconds=EVENT_INTERVAL_SECONDS),
         )
 
-    def delete_surplus(self, kind: Kind, objects: Iterable[Incident | KilledContainer]) -> None:
-        """Delete objects of a kind, unless they have changed since they were read."""
+    def delete_surplus(
+        self, kind: Kind, objects: Iterable[_Bounded], *, reason: Callable[[_Bounded], str] | None = None
+    ) -> None:
+        """Delete objects of a kind, unless they have changed since they were read. `reason`: why, for the
+        metric of deleted incidents."""
         keep = set()
         for one in objects:
-            keep.add(self._delete(kind, one))
+            keep.add(self._delete(kind, one, reason=reason(one) if reason is not None else None))
         self._queue.withdraw_others(f"{kind.name}/", keep=keep)
 
-    def _delete(self, kind: Kind, one: Incident | KilledContainer) -> str:
+    def _delete(self, kind: Kind, one: Incident | KilledContainer, *, reason: str | None) -> str:
         key = f"{kind.name}/{one.namespace}/{one.name}"
 
         async def run() -> None:
             path = kind.path(name=one.name, namespace=one.namespace)
-            await self._api.delete(path, uid=one.uid, version=one.version)
+            if await self._api.delete(path, uid=one.uid, version=one.version) and reason is not None:
+                self._counts.deleted_incidents.add(reason)
 
         self._queue.submit(key, Write(content=(one.uid, one.version), run=run, lane=self._lane))
         return key

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oomkeeper.agent.health import Health
 from oomkeeper.agent.host_paths import HostPaths
 from oomkeeper.agent.inbox import Inbox
 from oomkeeper.agent.incidents import status_of
@@ -156,6 +157,7 @@ class LoopHarness:
 
     def build(self) -> None:
         """Build a loop on the open store, with the inbox of the one before."""
+        self.health = Health(clock=lambda: self.now)
         self.loop = NodeLoop(
             store=self.store,
             node="node-a",
@@ -166,6 +168,7 @@ class LoopHarness:
             operator_namespace="ops",
             listener=self.listener,
             inbox=self.inbox,
+            health=self.health,
             open_log=lambda seq: FakeReader(self.log, seq),  # type: ignore[arg-type, return-value]
             clock=lambda: self.now,
             wall=lambda: self.wall,

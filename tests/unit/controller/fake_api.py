@@ -118,13 +118,15 @@ class FakeApi:
         self._store(path, changed)
         return copy.deepcopy(self.objects[path])
 
-    async def delete(self, path: str, *, uid: str, version: int | None = None) -> None:
+    async def delete(self, path: str, *, uid: str, version: int | None = None) -> bool:
         await self._begin("DELETE", path, {})
         found = self.objects.get(path)
         if found is None or found["metadata"]["uid"] != uid:
-            return
-        if version is None or found["metadata"]["resourceVersion"] == str(version):
-            self._delete(path)
+            return False
+        if version is not None and found["metadata"]["resourceVersion"] != str(version):
+            return False
+        self._delete(path)
+        return True
 
     async def _begin(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         self.requests.append(Request(self._clock(), method, path, body))

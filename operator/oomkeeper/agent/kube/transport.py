@@ -19,8 +19,10 @@ from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.connection.credentials import CredentialError, Credentials
 from oomkeeper.connection.keepalive import SOCKET_OPTIONS
 from oomkeeper.connection.tls import ApiServerContext
+from oomkeeper.metrics.counts import code_of
 
 from .errors import ApiError, error_of_answer
+from .requests import REQUESTS
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -98,6 +100,7 @@ class Transport:
                 headers["Authorization"] = authorization
             if content_type:
                 headers["Content-Type"] = content_type
+            status: int | None = None
             try:
                 response = self._manager.urlopen(
                     method,
@@ -109,12 +112,15 @@ class Transport:
                     preload_content=False,
                     timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
                 )
+                status = response.status
             except urllib3.exceptions.ProtocolError:
                 # The server may have closed a kept connection in the same moment.
                 reused = self._pool.num_connections == connections
                 if attempt == 1 and reused:
                     continue
                 raise
+            finally:
+                REQUESTS.add(code_of(status))
             if response.status == 401 and attempt == 1 and self._renewed(authorization):
                 response.close()
                 continue

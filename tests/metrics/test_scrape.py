@@ -1,0 +1,251 @@
+"""A real Prometheus scrapes a running agent and controller: every rule is evaluated, and every query of the
+dashboard returns data."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.agent_harness import Agent, install, namespace
+from tests.cluster.controller_harness import Controller, Harness
+from tests.testbed import ControlPlane
+from tests.testbed.ports import free_ports
+from tests.testbed.prometheus import Prometheus
+from tests.waiting import eventually
+
+from .endpoints import HostOfFiles, Scraper
+from .test_rules import ROOT, promtool
+
+pytestmark = pytest.mark.cluster
+
+DASHBOARD = ROOT / "charts" / "oomkeeper" / "files" / "dashboard.json"
+PAGE = ROOT / "docs" / "metrics.md"
+CONTAINER = "c" * 64
+NODE = "node-a"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Everything that runs."""
+
+    harness: Harness
+    host: HostOfFiles
+    agent: Agent
+    prometheus: Scraper
+    ports: dict[str, int]
+    cgroup: str
+
+
+@pytest.fixture(scope="module")
+def running(
+    control_plane: ControlPlane, programs: Prometheus, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Setup]:
+    folder = tmp_path_factory.mktemp("metrics")
+    (folder / "host").mkdir()
+    harness, host = install(control_plane), HostOfFiles(folder / "host")
+    space = namespace(control_plane, "shop")
+    cgroup = _pod(harness, space)
+    harness.node(NODE, ready=True)
+    agent_port, controller_port, prometheus_port = free_ports(3)
+    serve = ("--metrics-address", "127.0.0.1", "--metrics-port")
+    agent = Agent(
+        folder / "agent",
+        kubeconfig=control_plane.kubeconfig,
+        node=NODE,
+        arguments=(*host.arguments(), *serve, str(agent_port)),
+    )
+    controller = Controller(
+        kubeconfig=control_plane.kubeconfig,
+        log=folder / "controller.log",
+        arguments=(*serve, str(controller_port)),
+    )
+    controller.start()
+    agent.start()
+    prometheus = Scraper(programs, folder, port=prometheus_port, agent=agent_port, controller=controller_port)
+    try:
+        yield Setup(
+            harness=harness,
+            host=host,
+            agent=agent,
+            prometheus=prometheus,
+            ports={"agent": agent_port, "controller": controller_port},
+            cgroup=cgroup,
+        )
+    finally:
+        prometheus.stop()
+        if agent.running:
+            agent.kill()
+        controller.end()
+
+
+def _pod(harness: Harness, space: str) -> str:
+    """Make a running pod, as kubelet would report it; return its container's cgroup."""
+    accounts = f"/api/v1/namespaces/{space}/serviceaccounts"
+    if harness.find(f"{accounts}/default") is None:
+        harness.request("POST", accounts, {"metadata": {"name": "default"}})
+    pods = f"/api/v1/namespaces/{space}/pods"
+    made = harness.request(
+        "POST",
+        pods,
+        {
+            "metadata": {"name": "web-1"},
+            "spec": {
+                "nodeName": NODE,
+                "automountServiceAccountToken": False,
+                "containers": [
+                    {"name": "app", "image": "none", "resources": {"limits": {"memory": "48Mi"}}},
+                ],
+            },
+        },
+    )
+    status = {
+        "name": "app",
+        "image": "none",
+        "imageID": "none",
+        "ready": True,
+        "restartCount": 0,
+        "containerID": f"containerd://{CONTAINER}",
+        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+    }
+    harness.merge(f"{pods}/web-1/status", {"status": {"phase": "Running", "containerStatuses": [status]}})
+    return f"/kubepods/burstable/pod{made['metadata']['uid']}/{CONTAINER}"
+
+
+@pytest.fixture(scope="module")
+def busy(running: Setup) -> Setup:
+    """The same after a policy, a foreign write and two kills."""
+    prometheus, host = running.prometheus, running.host
+    running.harness.policy("ten", sysctls={"vm.swappiness": 10})
+    running.harness.report("cluster", window="24h")
+    eventually(lambda: prometheus.value("oomkeeper_sysctl_in_sync") == 1)
+    host.swappiness.write_text("77\n")
+    eventually(lambda: prometheus.value("oomkeeper_sysctl_drifts_total") == 1)
+    # The alert needs to know that the agent was scraped before its first kill.
+    eventually(lambda: prometheus.query('oomkeeper_build_info{component="agent"} offset 5s'))
+    host.kill(running.cgroup, pid=4711)
+    eventually(lambda: prometheus.value("oomkeeper_oom_kills_total") == 1)
+    host.kill(running.cgroup, pid=4712)
+    eventually(lambda: prometheus.value("oomkeeper_oom_kills_total") == 2)
+    eventually(lambda: prometheus.value("oomkeeper_incident_publish_latency_seconds_count") >= 1)
+    eventually(lambda: prometheus.value('oomkeeper_incidents{namespace="shop"}') == 1)
+    return running
+
+
+def test_kill_raises_an_alert_that_names_the_workload(busy: Setup) -> None:
+    def firing() -> list[dict[str, Any]]:
+        alerts = busy.prometheus.get("/api/v1/alerts")["alerts"]
+        return [one for one in alerts if one["labels"]["alertname"] == "OOMKeeperWorkloadOOMKilled"]
+
+    busy.host.kill(busy.cgroup, pid=4713)
+    [alert] = eventually(firing)
+    assert alert["state"] == "firing"
+    assert "container app of Pod shop/web-1, cause" in alert["annotations"]["description"]
+    assert "error" not in json.dumps(alert["annotations"]).lower()
+
+
+def test_every_rule_is_evaluated_without_an_error(busy: Setup) -> None:
+    def rules() -> list[dict[str, Any]]:
+        groups = busy.prometheus.get("/api/v1/rules")["groups"]
+        found = [rule for group in groups for rule in group["rules"]]
+        assert all(rule["health"] == "ok" for rule in found), found
+        return found
+
+    assert len(eventually(rules)) == 16
+
+
+@pytest.mark.parametrize("name", ["agent", "controller"])
+def test_output_follows_the_conventions(busy: Setup, programs: Prometheus, name: str) -> None:
+    done = subprocess.run(
+        [str(programs.promtool), "check", "metrics"],
+        input=page(busy, name),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Panel and expression of each query of the dashboard."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [(panel["title"], one["expr"]) for panel in panels for one in panel.get("targets", ())]
+
+
+def test_every_query_of_the_dashboard_returns_data(busy: Setup) -> None:
+    """With a value for each variable, as Grafana does. New kills stop being new: there is one more."""
+    busy.host.kill(busy.cgroup, pid=4714)
+    values = {
+        "$__rate_interval": "10s",
+        "$__range": "1h",
+        "$namespace": ".*",
+        "$workload": ".*",
+        "$instance": ".*",
+    }
+    empty = {}
+    for panel, expression in expressions():
+        for name, text in values.items():
+            expression = expression.replace(name, text)
+        assert "$" not in expression
+        try:
+            eventually(lambda query=expression: busy.prometheus.query(query), seconds=5)  # type: ignore[misc]
+        except AssertionError as error:
+            empty[f"{panel}: {expression}"] = str(error)
+    assert empty == {}
+
+
+def test_variables_of_the_dashboard_have_values(busy: Setup) -> None:
+    variables = json.loads(DASHBOARD.read_text())["templating"]["list"]
+    queries = [re.fullmatch(r"label_values\((.+), (\w+)\)", one["definition"]) for one in variables[1:]]
+    found = {}
+    for query in queries:
+        assert query is not None
+        series = busy.prometheus.get(
+            f"/api/v1/label/{query[2]}/values", **{"match[]": query[1].replace("$namespace", ".*")}
+        )
+        found[query[2]] = series
+    assert found == {"namespace": ["shop"], "workload": ["web-1"], "instance": [NODE]}
+
+
+def test_counters_continue_after_the_agent_was_killed(busy: Setup) -> None:
+    def counted() -> bool:
+        return busy.prometheus.value("oomkeeper_oom_kills_total") == busy.host.kills
+
+    eventually(counted)
+    busy.agent.kill()
+    busy.host.kill(busy.cgroup, pid=4715)  # while the agent is away
+    busy.agent.start()
+    eventually(counted)
+    # No sample in between is smaller, so Prometheus finds no counter reset.
+    assert busy.prometheus.value("resets(oomkeeper_oom_kills_total[5m])") == 0
+    assert busy.prometheus.value("resets(oomkeeper_kernel_oom_kills_total[5m])") == 0
+
+
+@pytest.mark.parametrize("name", ["agent", "controller"])
+def test_every_metric_is_documented(busy: Setup, name: str) -> None:
+    families = set(re.findall(r"^# TYPE (oomkeeper_\w+)", page(busy, name), re.MULTILINE))
+    assert len(families) > 5
+    documented = set(re.findall(r"`(oomkeeper_\w+?)(?:\{|`)", PAGE.read_text()))
+    assert families - documented == set()
+
+
+def page(setup: Setup, name: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{setup.ports[name]}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def test_every_query_of_rules_and_documentation_is_valid(programs: Prometheus, tmp_path: Path) -> None:
+    """promtool parses each example of docs/metrics.md as the expression of a rule."""
+    examples = re.findall(r"^```promql\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(examples) >= 5
+    rules = [{"record": f"example:{number}", "expr": text} for number, text in enumerate(examples)]
+    (tmp_path / "examples.yaml").write_text(json.dumps({"groups": [{"name": "examples", "rules": rules}]}))
+    assert "SUCCESS" in promtool(programs, "check", "rules", tmp_path / "examples.yaml")
