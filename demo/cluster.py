@@ -73,7 +73,7 @@ def _show_on(harness: Harness, *, guard: Guard, tell: Narrator) -> None:
 
 
 def _install(harness: Harness, *, tell: Narrator) -> None:
-    tell.step("Install oomkeeper's four custom resources")
+    tell.step("Install oomkeeper's five custom resources")
     harness.kubectl.show("apply", "-f", "crds/")
     harness.kubectl.show("wait", "--for=condition=Established", *CRDS)
     harness.kubectl.show("create", "namespace", operator_here.NAMESPACE)

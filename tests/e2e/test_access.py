@@ -111,7 +111,7 @@ def test_namespace_viewer_sees_only_incidents_of_that_namespace(cluster: Cluster
     with pytest.raises(ApiException) as caught:
         api.list_namespaced_custom_object(GROUP, VERSION, NAMESPACE, "oomincidents")
     assert status_code(caught) == FORBIDDEN
-    for plural in ("oomincidents", "oomnodes", "oompolicies", "oomreports"):
+    for plural in ("oomincidents", "containerkills", "oomnodes", "oompolicies", "oomreports"):
         with pytest.raises(ApiException) as caught:
             api.list_cluster_custom_object(GROUP, VERSION, plural)
         assert status_code(caught) == FORBIDDEN
