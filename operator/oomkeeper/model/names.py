@@ -15,6 +15,9 @@ CAUSE_LABEL = f"{GROUP}/cause"
 WORKLOAD_LABEL = f"{GROUP}/workload"
 WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 
+ROLLOUT_ANNOTATION = f"{GROUP}/rollout"
+"""Annotation of an OOMPolicy: a person pauses or resumes its rollout."""
+
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""
 
