@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oomkeeper.model.cause import Cause
-from oomkeeper.model.policy import Acknowledgement, Mode, OnRelease, Persistence
+from oomkeeper.model.policy import Acknowledgement, Mode, OnRelease, Persistence, RolloutPhase
 from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 
 from .adjustment import OOMScoreAdjustment
@@ -43,11 +43,15 @@ class Rollout(ApiModel):
             )
         ),
     ] = "100%"
-    """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up."""
+    """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up. Nodes
+    that share a kernel change together. A deleted, suspended or auditing policy, and vm.panic_on_oom 0, apply
+    to all nodes immediately."""
     soak_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
     halt_on_failure: bool = True
-    """Whether a node that refuses or fails stops the rollout."""
+    """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready stops
+    the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent 100% and
+    soakSeconds 0 all nodes change immediately, so there is nothing to stop."""
 
 
 class PanicSafety(ApiModel):
@@ -178,7 +182,7 @@ class NodeCounts(ApiModel):
     drifted: Count = 0
     """Nodes where a value differs: another process wrote it, or mode is Audit."""
     pending: Count = 0
-    """Nodes whose agent has not reported on the latest spec."""
+    """Nodes whose agent has not reported on the latest spec, or that a rollout has not reached yet."""
     refused: Count = 0
     """Nodes whose agent does not apply a value; the OOMNode states the reason."""
     unsupported: Count = 0
@@ -293,16 +297,49 @@ class OOMSummary(ApiModel):
     """The most recent kill."""
 
 
+class RolloutStatus(ApiModel):
+    """How far the last change of the policy's values is."""
+
+    generation: Count
+    """metadata.generation whose values are rolled out."""
+    phase: RolloutPhase
+    """Progressing: nodes are changing; Soaking: the last batch is in sync for less than soakSeconds; Halted:
+    a node failed; Paused: by the annotation oomkeeper.dev/rollout; Complete."""
+    updated: Count = 0
+    """Nodes that have been given the values of this generation."""
+    total: Count = 0
+    """Nodes that the policy selects."""
+    failed: Count = 0
+    """Changed nodes that failed and were skipped; only with haltOnFailure false."""
+    joining: bool = False
+    """Whether every node had the values before, and only nodes that joined later are changing. Then nodes
+    that have failed since do not stop it."""
+    progress: Annotated[str, Field(max_length=16)] = "0/0"
+    """`updated` of `total`, such as 3/10."""
+    halted_node: Name | None = None
+    """The node that stopped the rollout."""
+    reason: Token
+    """Why it is in this phase, as one CamelCase word."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """Why, for people."""
+    since: Timestamp
+    """Start of the phase; while Progressing, of the last batch."""
+    request: Annotated[str, Field(max_length=64)] | None = None
+    """Value of the annotation oomkeeper.dev/rollout that was read last."""
+
+
 class OOMPolicyStatus(ApiModel):
     """State of the nodes and their OOM kills. Counts, never a list per node."""
 
     observed_generation: Count | None = None
     """metadata.generation that this status was made from."""
     conditions: Conditions = ()
-    """Ready: the values are in force; Progressing; Degraded; Conflicted; UnknownFields, only if the spec has
-    fields that this version ignores."""
+    """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a rollout;
+    Stalled, only while it is halted; UnknownFields, only if the spec has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
+    rollout: RolloutStatus | None = None
+    """How far the last change is; absent while the policy is suspended."""
     drifts: Count = 0
     """Times that another process changed a value of this policy on its nodes, as their agents counted."""
     example_nodes: Annotated[tuple[ExampleNode, ...], Field(max_length=10)] = ()
@@ -339,6 +376,7 @@ class OOMPolicy(ApiObject):
                 type="integer",
                 what="Nodes where every value is in force.",
             ),
+            Column(name="Updated", path=".status.rollout.progress", what="Nodes that a rollout has reached."),
             Column(
                 name="Overridden",
                 path=".status.nodes.overridden",

@@ -11,6 +11,7 @@ from oomkeeper.api.base import ApiModel
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
+from oomkeeper.model.names import ROLLOUT_ANNOTATION
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import parse_time
 from oomkeeper.reporting.incident import resource_version, status_written_at
@@ -65,6 +66,7 @@ def decode_policy(obj: Mapping[str, Any]) -> Policy:
         invalid=invalid,
         unknown_fields=unknown_fields,
         priority=_priority(obj.get("spec")),
+        rollout_request=(metadata.annotations or {}).get(ROLLOUT_ANNOTATION),
         status=read_part(OOMPolicyStatus, obj.get("status"))[0],
     )
 

@@ -36,6 +36,8 @@ class Policy:
     """Fields of a newer version, which are ignored."""
     priority: int
     """spec.priority, if that much can be read of an invalid spec; else the default."""
+    rollout_request: str | None = None
+    """The annotation oomkeeper.dev/rollout."""
     status: OOMPolicyStatus | None = field(compare=False)
     """As in the API server: the controller writes only differences. None if absent or malformed."""
 

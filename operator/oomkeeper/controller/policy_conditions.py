@@ -1,7 +1,15 @@
-"""Conditions of an OOMPolicy: Ready, Progressing, Degraded, Conflicted; and UnknownFields as a warning."""
+"""Conditions of an OOMPolicy: Ready, Progressing, Degraded, Conflicted; Reconciling or Stalled during a
+rollout; and UnknownFields as a warning.
+
+Reconciling and Stalled are the conditions of kstatus, by which Flux and other tools decide whether to wait
+(sigs.k8s.io/cli-utils pkg/kstatus): present only while True, and never both.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+
+from oomkeeper.model.policy import RolloutPhase
+from oomkeeper.resources.oompolicy import RolloutStatus
 
 from .conditions import Condition
 from .node_result import NodeResult
@@ -20,14 +28,16 @@ def policy_conditions(
     failing: Sequence[NodeResult],
     overrides: Mapping[Override, OverrideCount],
     overridden_entries: Sequence[str],
+    rollout: RolloutStatus | None = None,
 ) -> list[Condition]:
     """Return the conditions.
 
     `matched`: nodes that the policy selects; `failing`: results on those that are not in sync;
-    `overridden_entries`: oom_score_adj entries that lose to other policies.
+    `overridden_entries`: oom_score_adj entries that lose to other policies; `rollout`: how far it is, if
+    changes of the policy are limited.
     """
     return [
-        *_main_conditions(policy, matched, failing, overrides, overridden_entries),
+        *_main_conditions(policy, matched, failing, overrides, overridden_entries, rollout),
         *_unknown_fields(policy),
     ]
 
@@ -38,6 +48,7 @@ def _main_conditions(
     failing: Sequence[NodeResult],
     overrides: Mapping[Override, OverrideCount],
     overridden_entries: Sequence[str],
+    rollout: RolloutStatus | None,
 ) -> list[Condition]:
     if policy.invalid is not None:
         stays = (
@@ -61,11 +72,28 @@ def _main_conditions(
             Condition("Conflicted", False, "Suspended", suspended),
         ]
     counts = Counter(result.state for result in failing)
+    rolls_out = rollout is not None and rollout.phase != RolloutPhase.COMPLETE
     return [
-        _ready(matched, counts),
-        _progressing(counts),
+        *(_rollout(rollout) if rollout and rolls_out else [_ready(matched, counts), _progressing(counts)]),
         _degraded(policy, failing, counts),
         _conflicted(overrides, overridden_entries),
+    ]
+
+
+def _rollout(rollout: RolloutStatus) -> list[Condition]:
+    """Return Ready, Progressing, and Reconciling or Stalled during a rollout."""
+    message = f"{rollout.updated} of {rollout.total} nodes have the new values; {rollout.message}"
+    if rollout.phase == RolloutPhase.HALTED:
+        reason, last = "RolloutHalted", Condition("Stalled", True, "RolloutHalted", message)
+    else:
+        paused = rollout.phase == RolloutPhase.PAUSED
+        reason = "RolloutPaused" if paused else "RolloutInProgress"
+        last = Condition("Reconciling", True, reason, message)
+    moves = rollout.phase in (RolloutPhase.PROGRESSING, RolloutPhase.SOAKING)
+    return [
+        Condition("Ready", False, reason, message),
+        Condition("Progressing", moves, reason, message),
+        last,
     ]
 
 

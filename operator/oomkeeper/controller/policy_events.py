@@ -1,6 +1,7 @@
-"""Events of an OOMPolicy: a conflict with another policy."""
+"""Events of an OOMPolicy: a conflict with another policy, and the steps of a rollout."""
 
-from oomkeeper.resources.oompolicy import OOMPolicyStatus
+from oomkeeper.model.policy import RolloutPhase
+from oomkeeper.resources.oompolicy import OOMPolicyStatus, RolloutStatus
 
 from .event_objects import ClusterEvent, Subject
 from .objects import Policy
@@ -13,6 +14,30 @@ def conflict_event(policy: Policy, status: OOMPolicyStatus) -> ClusterEvent | No
         return None
     subject = Subject("OOMPolicy", policy.name, policy.uid)
     return ClusterEvent(subject, "conflict", "Warning", "PolicyConflicted", conflict)
+
+
+def rollout_event(policy: Policy, before: RolloutStatus | None, after: RolloutStatus) -> ClusterEvent | None:
+    """Return the Event of a step. A halt is a series of its own, so that a step just before does not delay
+    it."""
+    if before is None and after.phase == RolloutPhase.COMPLETE:
+        return None
+    if before is not None and (before.phase, before.generation, before.updated) == (
+        after.phase,
+        after.generation,
+        after.updated,
+    ):
+        return None
+    subject = Subject("OOMPolicy", policy.name, policy.uid)
+    message = f"generation {after.generation}: {after.progress} nodes: {after.message}"
+    match after.phase:
+        case RolloutPhase.HALTED:
+            return ClusterEvent(subject, "rollout-halted", "Warning", "RolloutHalted", message)
+        case RolloutPhase.PAUSED:
+            return ClusterEvent(subject, "rollout-paused", "Normal", "RolloutPaused", message)
+        case RolloutPhase.COMPLETE:
+            return ClusterEvent(subject, "rollout-complete", "Normal", "RolloutComplete", message)
+        case _:
+            return ClusterEvent(subject, "rollout", "Normal", "RolloutProgressing", message)
 
 
 def _conflict(status: OOMPolicyStatus) -> str | None:

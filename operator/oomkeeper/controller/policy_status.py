@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from oomkeeper.model.policy import RolloutPhase
 from oomkeeper.model.times import format_time
 from oomkeeper.resources.oompolicy import (
     AdjustmentTotals,
@@ -12,6 +13,7 @@ from oomkeeper.resources.oompolicy import (
     OOMPolicyStatus,
     OOMSummary,
     Overridden,
+    RolloutStatus,
 )
 from oomkeeper.resources.record import bounded, max_items
 
@@ -37,6 +39,8 @@ class Facts(NamedTuple):
     oom: OOMSummary
     adjustments: tuple[AdjustmentTotals, ...] = ()
     drifts: int = 0
+    rollout: RolloutStatus | None = None
+    """How far the rollout is, if changes of the policy are limited."""
 
 
 def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatus:
@@ -52,6 +56,7 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                     failing=facts.failing,
                     overrides=facts.overrides,
                     overridden_entries=overridden_entries(policy, facts.adjustments),
+                    rollout=facts.rollout,
                 ),
                 previous=policy.status.conditions if policy.status else (),
                 generation=policy.generation,
@@ -69,12 +74,34 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                 agent_silent=counts["AgentSilent"],
                 unmanaged=counts["Unmanaged"],
             ),
+            rollout=facts.rollout or _immediate(policy, facts, pending=counts["Pending"], now=now),
             drifts=facts.drifts,
             example_nodes=_examples(facts.failing),
             overridden=_overridden(facts.overrides),
             oom_score_adjustments=facts.adjustments,
             oom=facts.oom,
         )
+    )
+
+
+def _immediate(policy: Policy, facts: Facts, *, pending: int, now: float) -> RolloutStatus | None:
+    """Return the rollout of a policy whose changes reach all nodes immediately. It differs from the one
+    before only when other parts of the status do."""
+    before = policy.status.rollout if policy.status else None
+    if policy.spec is None:
+        return before
+    if policy.spec.suspend:
+        return None
+    phase = RolloutPhase.PROGRESSING if pending else RolloutPhase.COMPLETE
+    return RolloutStatus(
+        generation=policy.spec_generation,
+        phase=str(phase),
+        updated=facts.matched,
+        total=facts.matched,
+        progress=f"{facts.matched}/{facts.matched}",
+        reason="WaitingForAgents" if pending else "AllNodesUpdated",
+        message="changes of this policy reach all nodes immediately",
+        since=before.since if before is not None and before.phase == phase else format_time(now),
     )
 
 

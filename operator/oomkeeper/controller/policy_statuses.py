@@ -18,6 +18,7 @@ from .objects import Policy
 from .oomscoreadj import adjustment_totals
 from .policy_status import Facts, policy_status
 from .precedence import Resolution
+from .rollouts import Rollouts
 from .unanswered import UnansweredSince
 
 WINDOW = "24h"
@@ -26,6 +27,10 @@ _RECOUNT_SECONDS = 60.0
 """How often the kills are counted anew without any change: they leave the window."""
 _PENDING_SECONDS = 15.0
 """How often nodes that wait for their agent are looked at again without any change."""
+
+
+_WITH_EARLIER_VALUES = ("InSync", "Overridden", "Pending")
+"""States of a node that a rollout has not reached yet which say nothing about the present values."""
 
 
 @dataclass(slots=True)
@@ -44,11 +49,17 @@ class PolicyStatuses:
     """Keeps the results per policy and node."""
 
     def __init__(
-        self, cache: ClusterCache, *, agents: Mapping[str, AgentHealth], interval_seconds: float
+        self,
+        cache: ClusterCache,
+        *,
+        agents: Mapping[str, AgentHealth],
+        rollouts: Rollouts,
+        interval_seconds: float,
     ) -> None:
         """`agents`: node -> present health of its agent; `interval_seconds`: shortest time between two
         computations of one policy."""
         self._agents = agents
+        self._rollouts = rollouts
         self._cache = cache
         self._interval_seconds = interval_seconds
         self._resolution: Resolution | None = None
@@ -75,6 +86,11 @@ class PolicyStatuses:
         for name in self._policies_of_node.get(node, ()):
             self._policies[name].outdated.add(node)
             self._policies[name].dirty = True
+
+    def policy_changed(self, name: str) -> None:
+        """Recompute a policy: its rollout took a step."""
+        if computed := self._policies.get(name):
+            computed.dirty = True
 
     def kills_changed(self, node: str) -> None:
         """Recount the kills of a node."""
@@ -144,6 +160,7 @@ class PolicyStatuses:
             overrides=self._resolution.overrides.get(policy.name, {}),
             oom=oom,
             drifts=self._drifts(policy, matched),
+            rollout=self._rollouts.statuses.get(policy.name),
             adjustments=adjustment_totals(policy, (self._cache.oomnodes.get(name) for name in matched)),
         )
         return policy_status(policy, facts=facts, now=now)
@@ -162,7 +179,7 @@ class PolicyStatuses:
         node, state = self._cache.nodes.get(name), self._cache.oomnodes.get(name)
         if node is None:
             return None
-        return node_result(
+        result = node_result(
             policy,
             node=node,
             state=state,
@@ -171,6 +188,9 @@ class PolicyStatuses:
             unanswered_seconds=self._unanswered.seconds(name, state=state, now=now),
             agent=self._agents.get(name, UNKNOWN),
         )
+        if (policy.name, name) in self._rollouts.held and result.state in _WITH_EARLIER_VALUES:
+            return NodeResult(name, "Pending", "waiting for its turn in the rollout")
+        return result
 
 
 def _by_node(incidents: Iterable[Incident]) -> dict[str, list[Incident]]:

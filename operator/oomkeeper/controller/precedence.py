@@ -23,6 +23,7 @@ from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl, OOMNod
 from . import shared_kernel
 from .objects import Node, Policy, selects
 from .oomscoreadj import entries_of, ordered_entries
+from .rollout_claims import Claims
 
 Precedence = tuple[int, float, str]
 """Sorts the highest first."""
@@ -91,17 +92,19 @@ def resolve(
     nodes: Iterable[Node],
     boot_ids: Mapping[str, str],
     present: Mapping[str, OOMNodeSpec] = MappingProxyType({}),
+    held: Mapping[tuple[str, str], Claims] = MappingProxyType({}),
 ) -> Resolution:
     """Decide every sysctl of every Linux node.
 
     `boot_ids`: node -> id of its kernel, where known; `present`: node -> its OOMNode.spec, from which an
-    invalid policy without a known valid version keeps what it has.
+    invalid policy without a known valid version keeps what it has; `held`: (policy, node) -> what the policy
+    sets there until its rollout reaches the node.
     """
     ranked = sorted((policy for policy in policies if not policy.deleting), key=precedence)
     linux = sorted((node for node in nodes if node.linux), key=lambda node: node.name)
     matched: dict[str, list[str]] = {policy.name: [] for policy in ranked}
     contests: dict[str, dict[str, _Contest]] = {}
-    sysctls = {policy.name: _sysctls_of(policy) for policy in ranked}
+    sysctls = {policy.name: sysctls_of(policy) for policy in ranked}
     entries = {policy.name: entries_of(policy) for policy in ranked}
     adjustments: dict[str, tuple[DesiredAdjustment, ...]] = {}
     for node in linux:
@@ -115,7 +118,9 @@ def resolve(
                 if not wanted and not adjusted:
                     continue
             elif selects(policy.spec.node_selector, node.labels):
-                wanted, adjusted = sysctls[policy.name], entries[policy.name]
+                wanted, adjusted = held.get(
+                    (policy.name, node.name), (sysctls[policy.name], entries[policy.name])
+                )
             else:
                 continue
             matched[policy.name].append(node.name)
@@ -217,7 +222,8 @@ def _count(
     count.shared_kernel += shared_kernel
 
 
-def _sysctls_of(policy: Policy) -> tuple[DesiredSysctl, ...]:
+def sysctls_of(policy: Policy) -> tuple[DesiredSysctl, ...]:
+    """Return a policy's sysctls as OOMNode.spec holds them."""
     spec = policy.spec
     if spec is None:
         return ()

@@ -28,11 +28,13 @@ from .incident_bounds import IncidentBounds, surplus
 from .kinds import CONTAINER_KILL, INCIDENT, KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
 from .objects import KilledContainer, Node, OOMNodeState, Report
-from .policy_events import conflict_event
+from .policy_events import conflict_event, rollout_event
 from .policy_statuses import PolicyStatuses
 from .precedence import Resolution, resolve
 from .relist import RelistSchedule, relist
 from .report_status import next_refresh, report_status
+from .rollout_claims import Claims
+from .rollouts import Rollouts
 from .write_queue import WriteQueue
 from .writer import OBJECT_INTERVAL_SECONDS, Writer
 
@@ -90,8 +92,10 @@ class Reconciler:
             counts=self._counts,
         )
         self._resolution: Resolution | None = None
+        """What every node would get if no rollout were under way."""
+        self._boot_ids: dict[str, str] = {}
         self._specs: dict[str, OOMNodeSpec] = {}
-        """Node -> what its OOMNode should hold, by the present resolution."""
+        """Node -> what its OOMNode should hold now."""
         self._agents: dict[str, AgentHealth] = {}
         """Node -> health of its agent, where it is judged."""
         self._healths = AgentHealths()
@@ -100,7 +104,13 @@ class Reconciler:
             if agents
             else None
         )
-        self._statuses = PolicyStatuses(cache, agents=self._agents, interval_seconds=OBJECT_INTERVAL_SECONDS)
+        self._rollouts = Rollouts(cache, agents=self._agents)
+        self._statuses = PolicyStatuses(
+            cache,
+            agents=self._agents,
+            rollouts=self._rollouts,
+            interval_seconds=OBJECT_INTERVAL_SECONDS,
+        )
         self._kills = 0
         """Number of changes of incidents and of nodes' kills."""
         self._reported: dict[str, tuple[int, float]] = {}
@@ -208,6 +218,7 @@ class Reconciler:
 
     def _idle_until(self) -> float:
         due = [self._clock() + _IDLE_SECONDS, self._relists.next(), self._statuses.due_at()]
+        due.append(self._rollouts.due_at())
         due += [self._report_due(report) for report in self._cache.reports.values()]
         return min(due)
 
@@ -217,8 +228,10 @@ class Reconciler:
         if kinds := self._relists.due(now=now):
             await self._relist(kinds, now=now)
         started = self._stopwatch()
+        is_new = self._resolution is None
         resolution = self._resolve()
         self._judge_agents(resolution)
+        self._roll_out(resolution, is_new=is_new, now=now)
         plan = oomnode_spec.plan(
             nodes=self._cache.nodes,
             oomnodes=self._cache.oomnodes,
@@ -257,22 +270,40 @@ class Reconciler:
 
     def _resolve(self) -> Resolution:
         if self._resolution is None:
-            boot_ids = shared_kernel.boot_ids(self._cache.nodes, self._cache.oomnodes)
-            self._resolution = resolve(
-                policies=self._cache.policies.values(),
-                nodes=self._cache.nodes.values(),
-                boot_ids=boot_ids,
-                present={name: state.spec for name, state in self._cache.oomnodes.items()},
-            )
-            publishers = shared_kernel.host_kill_publishers(self._resolution.desired, boot_ids=boot_ids)
+            self._boot_ids = shared_kernel.boot_ids(self._cache.nodes, self._cache.oomnodes)
+            self._resolution = self._resolve_with(held={})
+        return self._resolution
+
+    def _resolve_with(self, *, held: Mapping[tuple[str, str], Claims]) -> Resolution:
+        return resolve(
+            policies=self._cache.policies.values(),
+            nodes=self._cache.nodes.values(),
+            boot_ids=self._boot_ids,
+            present={name: state.spec for name, state in self._cache.oomnodes.items()},
+            held=held,
+        )
+
+    def _roll_out(self, wanted: Resolution, *, is_new: bool, now: float) -> None:
+        """Take the next step of every rollout, and decide what each OOMNode should hold."""
+        before = self._rollouts.held
+        changes = self._rollouts.decide(
+            wanted, specs=self._specs, boot_ids=self._boot_ids, is_new=is_new, now=now
+        )
+        held = self._rollouts.held
+        if is_new or held != before:
+            resolution = self._resolve_with(held=held) if held else wanted
+            publishers = shared_kernel.host_kill_publishers(resolution.desired, boot_ids=self._boot_ids)
             self._specs = {
                 name: oomnode_spec.node_spec(
-                    sysctls, self._resolution.adjustments[name], host_kills=name in publishers
+                    sysctls, resolution.adjustments[name], host_kills=name in publishers
                 )
-                for name, sysctls in self._resolution.desired.items()
+                for name, sysctls in resolution.desired.items()
             }
-            self._statuses.resolved(self._resolution)
-        return self._resolution
+            self._statuses.resolved(resolution)
+        for change in changes:
+            self._statuses.policy_changed(change.policy.name)
+            if event := rollout_event(change.policy, change.before, change.after):
+                self._writer.cluster_event(event, now=now)
 
     def _judge_agents(self, resolution: Resolution) -> None:
         if self._pods is None or not self._pods.listed:

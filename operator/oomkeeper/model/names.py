@@ -17,6 +17,9 @@ KILLER_LABEL = f"{GROUP}/killer"
 WORKLOAD_LABEL = f"{GROUP}/workload"
 WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 
+ROLLOUT_ANNOTATION = f"{GROUP}/rollout"
+"""Annotation of an OOMPolicy: a person pauses or resumes its rollout."""
+
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""
 

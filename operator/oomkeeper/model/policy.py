@@ -53,6 +53,16 @@ class AdjustmentState(StrEnum):
     AUDITED = "Audited"
 
 
+class RolloutPhase(StrEnum):
+    """How far a change of a policy's values is."""
+
+    PROGRESSING = "Progressing"
+    SOAKING = "Soaking"
+    HALTED = "Halted"
+    PAUSED = "Paused"
+    COMPLETE = "Complete"
+
+
 class ConditionStatus(StrEnum):
     """Whether a condition holds."""
 

@@ -15,11 +15,15 @@ class Rollout(Record, frozen=True, kw_only=True):
     """How a change is rolled out to the nodes."""
 
     max_concurrent: int | str = "100%"
-    """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up."""
+    """Nodes that may change at the same time: a number, or a share of the matched nodes rounded up. Nodes
+    that share a kernel change together. A deleted, suspended or auditing policy, and vm.panic_on_oom 0,
+    apply to all nodes immediately."""
     soak_seconds: int = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
     halt_on_failure: bool = True
-    """Whether a node that refuses or fails stops the rollout."""
+    """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready
+    stops the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent
+    100% and soakSeconds 0 all nodes change immediately, so there is nothing to stop."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "max_concurrent": Bound(max_length=4),
@@ -90,7 +94,7 @@ class NodeCounts(Record, frozen=True, kw_only=True):
     drifted: int = 0
     """Nodes where a value differs: another process wrote it, or mode is Audit."""
     pending: int = 0
-    """Nodes whose agent has not reported on the latest spec."""
+    """Nodes whose agent has not reported on the latest spec, or that a rollout has not reached yet."""
     refused: int = 0
     """Nodes whose agent does not apply a value; the OOMNode states the reason."""
     unsupported: int = 0
@@ -263,16 +267,62 @@ class OOMSummary(Record, frozen=True, kw_only=True):
     }
 
 
+class RolloutStatus(Record, frozen=True, kw_only=True):
+    """How far the last change of the policy's values is."""
+
+    generation: int
+    """metadata.generation whose values are rolled out."""
+    phase: str
+    """Progressing: nodes are changing; Soaking: the last batch is in sync for less than soakSeconds;
+    Halted: a node failed; Paused: by the annotation oomkeeper.dev/rollout; Complete."""
+    updated: int = 0
+    """Nodes that have been given the values of this generation."""
+    total: int = 0
+    """Nodes that the policy selects."""
+    failed: int = 0
+    """Changed nodes that failed and were skipped; only with haltOnFailure false."""
+    joining: bool = False
+    """Whether every node had the values before, and only nodes that joined later are changing. Then nodes
+    that have failed since do not stop it."""
+    progress: str = "0/0"
+    """`updated` of `total`, such as 3/10."""
+    halted_node: str | None = None
+    """The node that stopped the rollout."""
+    reason: str
+    """Why it is in this phase, as one CamelCase word."""
+    message: str = ""
+    """Why, for people."""
+    since: str
+    """Start of the phase; while Progressing, of the last batch."""
+    request: str | None = None
+    """Value of the annotation oomkeeper.dev/rollout that was read last."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "generation": Bound(minimum=0),
+        "updated": Bound(minimum=0),
+        "total": Bound(minimum=0),
+        "failed": Bound(minimum=0),
+        "progress": Bound(max_length=16),
+        "halted_node": Bound(max_length=253),
+        "reason": Bound(max_length=64),
+        "message": Bound(max_length=1024),
+        "request": Bound(max_length=64),
+    }
+
+
 class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     """State of the nodes and their OOM kills. Counts, never a list per node."""
 
     observed_generation: int | None = None
     """metadata.generation that this status was made from."""
     conditions: tuple[Condition, ...] = ()
-    """Ready: the values are in force; Progressing; Degraded; Conflicted; UnknownFields, only if the spec
-    has fields that this version ignores."""
+    """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a
+    rollout; Stalled, only while it is halted; UnknownFields, only if the spec has fields that this
+    version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
+    rollout: RolloutStatus | None = None
+    """How far the last change is; absent while the policy is suspended."""
     drifts: int = 0
     """Times that another process changed a value of this policy on its nodes, as their agents counted."""
     example_nodes: tuple[ExampleNode, ...] = ()
