@@ -259,6 +259,13 @@ def test_monitors_select_the_pods_and_keep_the_series_of_a_node(
         assert (by_node in endpoint["relabelings"]) == (component == "agent")
 
 
+def test_monitors_of_both_kinds_are_refused(renderer: Helm) -> None:
+    with pytest.raises(HelmError, match="enable one of them"):
+        renderer.rendered(
+            "--set", "metrics.podMonitor.enabled=true", "--set", "metrics.serviceMonitor.enabled=true"
+        )
+
+
 def test_services_of_the_metrics_select_one_component_each(renderer: Helm) -> None:
     objects = renderer.rendered("--set", "metrics.service.create=true")
     services = of_kind(objects, "Service")
