@@ -304,6 +304,7 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
             "MODE": "Audit",
             "SUSPENDED": "true",
             "PRIORITY": "-5",
+            "UPDATED": "3/7",
             "MATCHED": "7",
             "INSYNC": "1",
             "READY": "True",

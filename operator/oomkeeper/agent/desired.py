@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from oomkeeper.model.policy import Mode, OnRelease, Persistence
 from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
+from oomkeeper.model.times import parse_time
 from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl
 from oomkeeper.resources.record import read
 
@@ -62,6 +63,8 @@ def parse_sysctl(raw: object) -> DesiredSysctl:
     check_choice("mode", entry.mode, tuple(Mode))
     check_choice("persistence", entry.persistence, tuple(Persistence))
     check_choice("onRelease", entry.on_release, tuple(OnRelease))
+    if entry.panic_limit is not None and parse_time(entry.panic_limit.counted_from) is None:
+        raise ValueError(f"panicLimit.countedFrom is {entry.panic_limit.counted_from!r}; write a time")
     return entry
 
 

@@ -15,6 +15,7 @@ from .host_paths import HostPaths
 from .kubelet import KubeletFacts, KubeletFinder
 from .oomscoreadj.enforcer import OomScoreAdjEnforcer
 from .oomscoreadj.targets import NamespaceLabels, Targets
+from .panic_breaker import PanicBreaker
 from .pods import PodTable
 from .records import DesiredNote
 from .shared_kernel import SharedKernel
@@ -64,6 +65,7 @@ class Enforcement:
             clock=clock,
             wall=wall,
         )
+        self._breaker = PanicBreaker(store=store, wall=wall)
         self._adjustments = OomScoreAdjEnforcer(
             store=store,
             targets=Targets(
@@ -124,8 +126,12 @@ class Enforcement:
         if now >= self._enforce_at:
             self._enforce_at = now + ENFORCE_SECONDS
             self.kubelet = self.kubelets.look()
-            self.sysctls = self._sysctls.reconcile(
-                self.desired, kubelet=self.kubelets.recent(), kubelet_expected=self._in_cluster
+            self.sysctls = self._breaker.report(
+                self._sysctls.reconcile(
+                    self._breaker.apply(self.desired),
+                    kubelet=self.kubelets.recent(),
+                    kubelet_expected=self._in_cluster,
+                )
             )
             self._store.put_note(SYSCTLS_NOTE, self.sysctls.statuses)
         elif now < self._adjust_at:

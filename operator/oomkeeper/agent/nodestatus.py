@@ -86,6 +86,7 @@ def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> O
             since=account.since,
         ),
         last_panic=view.panics.last,
+        recent_panics=view.panics.times,
         history=view.history,
         conditions=_conditions(view, before=before.conditions if before else (), now=now),
     )

@@ -21,10 +21,11 @@ from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
 from oomkeeper.resources.killrecord import RecordedKill
-from oomkeeper.resources.oomnode import LastPanic
+from oomkeeper.resources.oomnode import LastPanic, OOMNodeStatus
+from oomkeeper.resources.record import max_items
 
 from .attribution import Subject, attribute
-from .clock import rfc3339
+from .clock import parse_rfc3339, rfc3339
 from .incident_counts import store_kill
 from .kill_record import record_of
 from .listener import LoopListener
@@ -44,6 +45,9 @@ ATTRIBUTE_SECONDS = 15.0
 MAX_AGE_SECONDS = 7 * 86400.0
 """As long as incidents live; older panics in an archive are ignored."""
 MAX_SEEN = 512
+MAX_TIMES = max_items(OOMNodeStatus, "recent_panics")
+MAX_FOUND = 101
+"""One more than the highest panicSafety.maxPanics."""
 
 
 @dataclass(slots=True)
@@ -119,6 +123,14 @@ class PanicWatch:
                 log.info("old panic ignored", record=dump.files[0].name, panicked_at=rfc3339(written))
                 continue
             self._waiting[dump.identity] = _Waiting(kill, rfc3339(written))
+            self._note_found(dump.identity, rfc3339(written))
+
+    def _note_found(self, identity: str, when: str) -> None:
+        """Note the panic for the panic breaker. It does not wait until the pods of the node are known."""
+        note = panics_of(self._store)
+        if identity not in note.found:
+            found = dict(list({**note.found, identity: when}.items())[-MAX_FOUND:])
+            self._store.put_note(PANICS_NOTE, replace(note, found=found))
 
     def _settle(self, identity: str, waiting: _Waiting) -> None:
         subject = self._subject(waiting)
@@ -184,7 +196,8 @@ class PanicWatch:
         note = replace(note, seen=(*note.seen, identity)[-MAX_SEEN:])
         if last is not None:
             newest = last if note.last is None or note.last.time <= last.time else note.last
-            note = replace(note, count=note.count + 1, last=newest)
+            times = tuple(sorted((*note.times, last.time), key=parse_rfc3339))[-MAX_TIMES:]
+            note = replace(note, count=note.count + 1, last=newest, times=times)
         self._store.put_note(PANICS_NOTE, note, published=True)
 
 

@@ -39,6 +39,20 @@ class PanicNote(StoredRecord, frozen=True, kw_only=True):
     """Identities of the records that are counted, oldest first."""
     count: int = 0
     last: LastPanic | None = None
+    times: tuple[str, ...] = ()
+    """Times of the last ones, oldest first."""
+    found: dict[str, str] = {}
+    """Identity -> time of the last panics of this kernel, whether they are counted yet and by which node or
+    not."""
+
+
+class PanicBreakerNote(StoredRecord, frozen=True, kw_only=True):
+    """That the node's own panic breaker has tripped."""
+
+    policy: str
+    counted_from: str
+    """Of the limit that was exceeded."""
+    panics: int
 
 
 BEFORE_INSTALL_NOTE = "before install"

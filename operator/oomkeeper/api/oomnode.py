@@ -18,6 +18,17 @@ from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Q
 from .sysctl_schema import SysctlName, item_rule
 
 
+class PanicLimit(ApiModel):
+    """After how many OOM panics the node sets vm.panic_on_oom to 0 by itself."""
+
+    max_panics: Annotated[int, Field(ge=0, le=100)]
+    """More panics than this do so."""
+    window_seconds: Annotated[int, Field(ge=60, le=7 * 86400)]
+    """Time over which they are counted."""
+    counted_from: Timestamp
+    """Earlier panics do not count. Another time here resets the node."""
+
+
 class DesiredSysctl(ApiModel):
     """One desired value, after conflicts between policies were resolved."""
 
@@ -35,6 +46,9 @@ class DesiredSysctl(ApiModel):
     """Restore or Keep, from the policy."""
     acknowledge: Acknowledgements = ()
     """Consequences that the policy accepts."""
+    panic_limit: PanicLimit | None = None
+    """Only with vm.panic_on_oom 1 or 2 in mode Enforce: the panic breaker, which the node applies to its own
+    panics also while the API server is unreachable."""
 
     rules = tuple(item_rule(rule) for rule in SYSCTLS)
 
@@ -124,7 +138,7 @@ class ObservedSysctl(ApiModel):
     differs."""
     reason: Token | None = None
     """Why, as one CamelCase word."""
-    message: Annotated[str, Field(max_length=900)] | None = None
+    message: Annotated[str, Field(max_length=880)] | None = None
     """Why, for people."""
     persisted: bool | None = None
     """Whether the drop-in under /etc/sysctl.d contains it."""
@@ -235,6 +249,8 @@ class OOMNodeStatus(ApiModel):
     """Kill accounting."""
     last_panic: LastPanic | None = None
     """The last OOM panic; absent if none was found."""
+    recent_panics: Annotated[tuple[Timestamp, ...], Field(max_length=10)] = ()
+    """Times of the last 10 OOM panics, oldest first."""
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: Conditions = ()

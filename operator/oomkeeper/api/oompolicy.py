@@ -62,9 +62,11 @@ class PanicSafety(ApiModel):
     a node out of memory panics. ContainerLimitPanicsNode: a container that reaches its limit panics the
     node."""
     max_panics: Annotated[int, Field(ge=0, le=100)] = 1
-    """More OOM panics than this within `window` reset vm.panic_on_oom to 0 on every node of the policy."""
+    """More OOM panics than this within `window` on the nodes of the policy set vm.panic_on_oom to 0 on all of
+    them, until you reset it. The policy must be in mode Enforce and set vm.panic_on_oom to 1 or 2."""
     window: Annotated[str, Field(max_length=16), DurationRange("1m", "168h")] = "1h"
-    """Time over which panics are counted, 1m to 168h."""
+    """Time over which panics are counted, 1m to 168h. A panic counts once its node has rebooted and its agent
+    has reported it; at most the last 10 of a node count for the policy, but for the node itself all do."""
 
 
 # has() and not orValue([]): of a literal the API server's cost estimate knows no size, and refuses the rule.
@@ -328,6 +330,23 @@ class RolloutStatus(ApiModel):
     """Value of the annotation oomkeeper.dev/rollout that was read last."""
 
 
+class PanicBreakerStatus(ApiModel):
+    """State of the panic breaker: panicSafety.maxPanics and panicSafety.window."""
+
+    generation: Count
+    """metadata.generation that it was decided for. A new one resets a breaker that has tripped."""
+    tripped: bool = False
+    """Whether vm.panic_on_oom is 0 on every node of the policy because of too many panics."""
+    tripped_at: Timestamp | None = None
+    """When it tripped."""
+    panics: Count = 0
+    """Panics within the window; after it tripped, those that tripped it."""
+    counted_from: Timestamp
+    """Earlier panics do not count."""
+    request: Annotated[str, Field(max_length=64)] | None = None
+    """Value of the annotation oomkeeper.dev/panic-breaker that was read last."""
+
+
 class OOMPolicyStatus(ApiModel):
     """State of the nodes and their OOM kills. Counts, never a list per node."""
 
@@ -335,11 +354,14 @@ class OOMPolicyStatus(ApiModel):
     """metadata.generation that this status was made from."""
     conditions: Conditions = ()
     """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a rollout;
-    Stalled, only while it is halted; UnknownFields, only if the spec has fields that this version ignores."""
+    Stalled, only while it is halted or the panic breaker has tripped; PanicBreaker, only while that has
+    tripped; UnknownFields, only if the spec has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     rollout: RolloutStatus | None = None
     """How far the last change is; absent while the policy is suspended."""
+    panic_breaker: PanicBreakerStatus | None = None
+    """The panic breaker, if the policy enforces vm.panic_on_oom 1 or 2."""
     drifts: Count = 0
     """Times that another process changed a value of this policy on its nodes, as their agents counted."""
     example_nodes: Annotated[tuple[ExampleNode, ...], Field(max_length=10)] = ()

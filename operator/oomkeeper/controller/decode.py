@@ -11,7 +11,7 @@ from oomkeeper.api.base import ApiModel
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
-from oomkeeper.model.names import ROLLOUT_ANNOTATION
+from oomkeeper.model.names import PANIC_BREAKER_ANNOTATION, ROLLOUT_ANNOTATION
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import parse_time
 from oomkeeper.reporting.incident import resource_version, status_written_at
@@ -67,6 +67,7 @@ def decode_policy(obj: Mapping[str, Any]) -> Policy:
         unknown_fields=unknown_fields,
         priority=_priority(obj.get("spec")),
         rollout_request=(metadata.annotations or {}).get(ROLLOUT_ANNOTATION),
+        breaker_request=(metadata.annotations or {}).get(PANIC_BREAKER_ANNOTATION),
         status=read_part(OOMPolicyStatus, obj.get("status"))[0],
     )
 
@@ -153,6 +154,7 @@ def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
         },
         boot_id=(status.kernel.boot_id if status.kernel else None) or None,
         counters=shared(status.counters or Counters()),
+        recent_panics=tuple(time for time in map(parse_time, status.recent_panics) if time is not None),
         history=_hours(status.history),
         malformed=bad_spec or bad_status,
     )

@@ -11,7 +11,7 @@ from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.selector import LabelSelector
 from oomkeeper.resources.oomnode import Counters, ObservedAdjustment, ObservedSysctl, OOMNodeSpec
-from oomkeeper.resources.oompolicy import OOMPolicyStatus
+from oomkeeper.resources.oompolicy import OOMPolicyStatus, PanicBreakerStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
 
 
@@ -38,6 +38,10 @@ class Policy:
     """spec.priority, if that much can be read of an invalid spec; else the default."""
     rollout_request: str | None = None
     """The annotation oomkeeper.dev/rollout."""
+    breaker_request: str | None = None
+    """The annotation oomkeeper.dev/panic-breaker."""
+    breaker: PanicBreakerStatus | None = None
+    """Its panic breaker, where it is in effect; not of the object itself (panic_breaker.py)."""
     status: OOMPolicyStatus | None = field(compare=False)
     """As in the API server: the controller writes only differences. None if absent or malformed."""
 
@@ -85,6 +89,8 @@ class OOMNodeState:
     """By policy and name of the entry."""
     boot_id: str | None
     counters: Counters
+    recent_panics: tuple[float, ...] = ()
+    """Times of its last OOM panics, in seconds since the epoch."""
     history: Mapping[int, int]
     """Full hour, in seconds since the epoch -> kills recorded."""
     malformed: str | None = None

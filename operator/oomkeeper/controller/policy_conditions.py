@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from oomkeeper.model.policy import RolloutPhase
-from oomkeeper.resources.oompolicy import RolloutStatus
+from oomkeeper.resources.oompolicy import PanicBreakerStatus, RolloutStatus
 
 from .conditions import Condition
 from .node_result import NodeResult
 from .objects import Policy
+from .panic_breaker import reset_command
 from .precedence import Override, OverrideCount
 
 _FAILED = ("Refused", "Unsupported", "Drifted", "AgentSilent", "Unreachable", "Unmanaged")
@@ -29,15 +30,19 @@ def policy_conditions(
     overrides: Mapping[Override, OverrideCount],
     overridden_entries: Sequence[str],
     rollout: RolloutStatus | None = None,
+    breaker: PanicBreakerStatus | None = None,
 ) -> list[Condition]:
     """Return the conditions.
 
     `matched`: nodes that the policy selects; `failing`: results on those that are not in sync;
     `overridden_entries`: oom_score_adj entries that lose to other policies; `rollout`: how far it is, if
-    changes of the policy are limited.
+    changes of the policy are limited; `breaker`: the panic breaker, if the policy can panic nodes.
     """
+    listed = _main_conditions(policy, matched, failing, overrides, overridden_entries, rollout)
+    if breaker is not None and breaker.tripped:
+        listed = _tripped(policy, breaker, listed)
     return [
-        *_main_conditions(policy, matched, failing, overrides, overridden_entries, rollout),
+        *listed,
         *_unknown_fields(policy),
     ]
 
@@ -77,6 +82,24 @@ def _main_conditions(
         *(_rollout(rollout) if rollout and rolls_out else [_ready(matched, counts), _progressing(counts)]),
         _degraded(policy, failing, counts),
         _conflicted(overrides, overridden_entries),
+    ]
+
+
+def _tripped(policy: Policy, breaker: PanicBreakerStatus, listed: Sequence[Condition]) -> list[Condition]:
+    """Return the conditions with a breaker that has tripped: it outweighs a rollout."""
+    panics = "1 OOM panic" if breaker.panics == 1 else f"{breaker.panics} OOM panics"
+    window = policy.spec.panic_safety.window if policy.spec else ""
+    message = (
+        f"{panics} within {window}: vm.panic_on_oom is set to 0 on every node of the policy until it is "
+        f"reset: {reset_command(policy, breaker)}"
+    )
+    reason = "PanicBreakerTripped"
+    others = [one for one in listed if one.type not in ("Ready", "Reconciling", "Stalled")]
+    return [
+        Condition("Ready", False, reason, message),
+        *others,
+        Condition("Stalled", True, reason, message),
+        Condition("PanicBreaker", True, reason, message),
     ]
 
 

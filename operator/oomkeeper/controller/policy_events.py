@@ -1,7 +1,7 @@
 """Events of an OOMPolicy: a conflict with another policy, and the steps of a rollout."""
 
 from oomkeeper.model.policy import RolloutPhase
-from oomkeeper.resources.oompolicy import OOMPolicyStatus, RolloutStatus
+from oomkeeper.resources.oompolicy import OOMPolicyStatus, PanicBreakerStatus, RolloutStatus
 
 from .event_objects import ClusterEvent, Subject
 from .objects import Policy
@@ -38,6 +38,22 @@ def rollout_event(policy: Policy, before: RolloutStatus | None, after: RolloutSt
             return ClusterEvent(subject, "rollout-complete", "Normal", "RolloutComplete", message)
         case _:
             return ClusterEvent(subject, "rollout", "Normal", "RolloutProgressing", message)
+
+
+def breaker_event(
+    policy: Policy, before: PanicBreakerStatus | None, after: PanicBreakerStatus | None
+) -> ClusterEvent | None:
+    """Return the Event of a panic breaker that has tripped or was reset."""
+    was, tripped = bool(before and before.tripped), bool(after and after.tripped)
+    if was == tripped:
+        return None
+    subject = Subject("OOMPolicy", policy.name, policy.uid)
+    if after is not None and tripped:
+        message = f"vm.panic_on_oom is set to 0 on every node of the policy after {after.panics} OOM panics"
+        return ClusterEvent(subject, "panic-breaker", "Warning", "PanicBreakerTripped", message)
+    return ClusterEvent(
+        subject, "panic-breaker-reset", "Normal", "PanicBreakerReset", "the breaker was reset"
+    )
 
 
 def _conflict(status: OOMPolicyStatus) -> str | None:

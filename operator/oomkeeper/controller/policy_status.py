@@ -13,6 +13,7 @@ from oomkeeper.resources.oompolicy import (
     OOMPolicyStatus,
     OOMSummary,
     Overridden,
+    PanicBreakerStatus,
     RolloutStatus,
 )
 from oomkeeper.resources.record import bounded, max_items
@@ -41,6 +42,7 @@ class Facts(NamedTuple):
     drifts: int = 0
     rollout: RolloutStatus | None = None
     """How far the rollout is, if changes of the policy are limited."""
+    breaker: PanicBreakerStatus | None = None
 
 
 def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatus:
@@ -57,6 +59,7 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                     overrides=facts.overrides,
                     overridden_entries=overridden_entries(policy, facts.adjustments),
                     rollout=facts.rollout,
+                    breaker=facts.breaker,
                 ),
                 previous=policy.status.conditions if policy.status else (),
                 generation=policy.generation,
@@ -75,6 +78,7 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                 unmanaged=counts["Unmanaged"],
             ),
             rollout=facts.rollout or _immediate(policy, facts, pending=counts["Pending"], now=now),
+            panic_breaker=facts.breaker,
             drifts=facts.drifts,
             example_nodes=_examples(facts.failing),
             overridden=_overridden(facts.overrides),

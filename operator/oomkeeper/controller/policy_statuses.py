@@ -16,6 +16,7 @@ from .cache import ClusterCache
 from .node_result import NodeResult, node_result
 from .objects import Policy
 from .oomscoreadj import adjustment_totals
+from .panic_breaker import PanicBreakers
 from .policy_status import Facts, policy_status
 from .precedence import Resolution
 from .rollouts import Rollouts
@@ -54,12 +55,14 @@ class PolicyStatuses:
         *,
         agents: Mapping[str, AgentHealth],
         rollouts: Rollouts,
+        breakers: PanicBreakers,
         interval_seconds: float,
     ) -> None:
         """`agents`: node -> present health of its agent; `interval_seconds`: shortest time between two
         computations of one policy."""
         self._agents = agents
         self._rollouts = rollouts
+        self._breakers = breakers
         self._cache = cache
         self._interval_seconds = interval_seconds
         self._resolution: Resolution | None = None
@@ -161,6 +164,7 @@ class PolicyStatuses:
             oom=oom,
             drifts=self._drifts(policy, matched),
             rollout=self._rollouts.statuses.get(policy.name),
+            breaker=self._breakers.status(policy),
             adjustments=adjustment_totals(policy, (self._cache.oomnodes.get(name) for name in matched)),
         )
         return policy_status(policy, facts=facts, now=now)

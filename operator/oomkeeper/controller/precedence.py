@@ -23,7 +23,8 @@ from oomkeeper.resources.oomnode import DesiredAdjustment, DesiredSysctl, OOMNod
 from . import shared_kernel
 from .objects import Node, Policy, selects
 from .oomscoreadj import entries_of, ordered_entries
-from .rollout_claims import Claims
+from .panic_breaker import panic_limit
+from .rollout_claims import PANIC_ON_OOM, Claims
 
 Precedence = tuple[int, float, str]
 """Sorts the highest first."""
@@ -223,19 +224,22 @@ def _count(
 
 
 def sysctls_of(policy: Policy) -> tuple[DesiredSysctl, ...]:
-    """Return a policy's sysctls as OOMNode.spec holds them."""
+    """Return a policy's sysctls as OOMNode.spec holds them: vm.panic_on_oom with the panic breaker, and 0
+    where that has tripped."""
     spec = policy.spec
     if spec is None:
         return ()
+    breaker = policy.breaker
     return tuple(
         DesiredSysctl(
             name=name,
-            value=value,
+            value=0 if name == PANIC_ON_OOM and breaker and breaker.tripped else value,
             policy=policy.name,
             mode=str(spec.mode),
             persistence=str(spec.persistence),
             on_release=str(spec.on_release),
             acknowledge=tuple(sorted(map(str, spec.panic_safety.acknowledge))),
+            panic_limit=panic_limit(policy) if name == PANIC_ON_OOM else None,
         )
         for name, value in spec.sysctls.items()
     )

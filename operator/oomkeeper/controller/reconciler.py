@@ -28,7 +28,8 @@ from .incident_bounds import IncidentBounds, surplus
 from .kinds import CONTAINER_KILL, INCIDENT, KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
 from .objects import KilledContainer, Node, OOMNodeState, Report
-from .policy_events import conflict_event, rollout_event
+from .panic_breaker import PanicBreakers
+from .policy_events import breaker_event, conflict_event, rollout_event
 from .policy_statuses import PolicyStatuses
 from .precedence import Resolution, resolve
 from .relist import RelistSchedule, relist
@@ -104,11 +105,13 @@ class Reconciler:
             if agents
             else None
         )
+        self._breakers = PanicBreakers(cache)
         self._rollouts = Rollouts(cache, agents=self._agents)
         self._statuses = PolicyStatuses(
             cache,
             agents=self._agents,
             rollouts=self._rollouts,
+            breakers=self._breakers,
             interval_seconds=OBJECT_INTERVAL_SECONDS,
         )
         self._kills = 0
@@ -228,6 +231,11 @@ class Reconciler:
         if kinds := self._relists.due(now=now):
             await self._relist(kinds, now=now)
         started = self._stopwatch()
+        for trip in self._breakers.look(now=now):
+            self._statuses.policy_changed(trip.policy.name)
+            if event := breaker_event(trip.policy, trip.before, trip.after):
+                self._writer.cluster_event(event, now=now)
+            self._resolution = None
         is_new = self._resolution is None
         resolution = self._resolve()
         self._judge_agents(resolution)
@@ -276,7 +284,7 @@ class Reconciler:
 
     def _resolve_with(self, *, held: Mapping[tuple[str, str], Claims]) -> Resolution:
         return resolve(
-            policies=self._cache.policies.values(),
+            policies=self._breakers.policies().values(),
             nodes=self._cache.nodes.values(),
             boot_ids=self._boot_ids,
             present={name: state.spec for name, state in self._cache.oomnodes.items()},
@@ -287,7 +295,12 @@ class Reconciler:
         """Take the next step of every rollout, and decide what each OOMNode should hold."""
         before = self._rollouts.held
         changes = self._rollouts.decide(
-            wanted, specs=self._specs, boot_ids=self._boot_ids, is_new=is_new, now=now
+            wanted,
+            policies=self._breakers.policies(),
+            specs=self._specs,
+            boot_ids=self._boot_ids,
+            is_new=is_new,
+            now=now,
         )
         held = self._rollouts.held
         if is_new or held != before:

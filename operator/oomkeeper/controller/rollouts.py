@@ -99,6 +99,7 @@ class Rollouts:
         self,
         wanted: Resolution,
         *,
+        policies: Mapping[str, Policy],
         specs: Mapping[str, OOMNodeSpec],
         boot_ids: Mapping[str, str],
         is_new: bool,
@@ -106,10 +107,11 @@ class Rollouts:
     ) -> list[RolloutChange]:
         """Decide the next steps; `held` and `statuses` are up to date afterwards. Return what changed.
 
-        `wanted`: the resolution without any rollout; `specs`: node -> its OOMNode.spec by the last decision;
-        `is_new`: the resolution is another one than the last time.
+        `wanted`: the resolution without any rollout; `policies`: those that it was made from; `specs`: node
+        -> its OOMNode.spec by the last decision; `is_new`: the resolution is another one than the last
+        time.
         """
-        limited = [policy for policy in self._cache.policies.values() if is_limited(policy)]
+        limited = [policy for policy in policies.values() if is_limited(policy)]
         uids = {policy.uid for policy in limited}
         self._rollouts = {uid: rollout for uid, rollout in self._rollouts.items() if uid in uids}
         names = {policy.name for policy in limited}

@@ -20,6 +20,9 @@ WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 ROLLOUT_ANNOTATION = f"{GROUP}/rollout"
 """Annotation of an OOMPolicy: a person pauses or resumes its rollout."""
 
+PANIC_BREAKER_ANNOTATION = f"{GROUP}/panic-breaker"
+"""Annotation of an OOMPolicy: a person resets its panic breaker."""
+
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""
 

@@ -10,6 +10,22 @@ from .meta import Condition, ObjectMeta
 from .record import Bound, Record
 
 
+class PanicLimit(Record, frozen=True, kw_only=True):
+    """After how many OOM panics the node sets vm.panic_on_oom to 0 by itself."""
+
+    max_panics: int
+    """More panics than this do so."""
+    window_seconds: int
+    """Time over which they are counted."""
+    counted_from: str
+    """Earlier panics do not count. Another time here resets the node."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "max_panics": Bound(minimum=0, maximum=100),
+        "window_seconds": Bound(minimum=60, maximum=604800),
+    }
+
+
 class DesiredSysctl(Record, frozen=True, kw_only=True):
     """One desired value, after conflicts between policies were resolved."""
 
@@ -27,6 +43,9 @@ class DesiredSysctl(Record, frozen=True, kw_only=True):
     """Restore or Keep, from the policy."""
     acknowledge: tuple[str, ...] = ()
     """Consequences that the policy accepts."""
+    panic_limit: PanicLimit | None = None
+    """Only with vm.panic_on_oom 1 or 2 in mode Enforce: the panic breaker, which the node applies to its
+    own panics also while the API server is unreachable."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "policy": Bound(max_length=253),
@@ -159,7 +178,7 @@ class ObservedSysctl(Record, frozen=True, kw_only=True):
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "policy": Bound(max_length=253),
         "reason": Bound(max_length=64),
-        "message": Bound(max_length=900),
+        "message": Bound(max_length=880),
         "drift_count": Bound(minimum=0),
         "suspected_writer": Bound(max_length=256),
     }
@@ -295,6 +314,8 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
     """Kill accounting."""
     last_panic: LastPanic | None = None
     """The last OOM panic; absent if none was found."""
+    recent_panics: tuple[str, ...] = ()
+    """Times of the last 10 OOM panics, oldest first."""
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
     conditions: tuple[Condition, ...] = ()
@@ -305,6 +326,7 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
         "agent_version": Bound(max_length=64),
         "sysctls": Bound(max_items=12),
         "oom_score_adjustments": Bound(max_items=32),
+        "recent_panics": Bound(max_items=10),
         "conditions": Bound(max_items=8),
     }
 

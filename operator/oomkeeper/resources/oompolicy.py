@@ -39,9 +39,12 @@ class PanicSafety(Record, frozen=True, kw_only=True):
     NodePanic: a node out of memory panics. ContainerLimitPanicsNode: a container that reaches its limit
     panics the node."""
     max_panics: int = 1
-    """More OOM panics than this within `window` reset vm.panic_on_oom to 0 on every node of the policy."""
+    """More OOM panics than this within `window` on the nodes of the policy set vm.panic_on_oom to 0 on all
+    of them, until you reset it. The policy must be in mode Enforce and set vm.panic_on_oom to 1 or 2."""
     window: str = "1h"
-    """Time over which panics are counted, 1m to 168h."""
+    """Time over which panics are counted, 1m to 168h. A panic counts once its node has rebooted and its
+    agent has reported it; at most the last 10 of a node count for the policy, but for the node itself
+    all do."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "acknowledge": Bound(max_items=3),
@@ -310,6 +313,29 @@ class RolloutStatus(Record, frozen=True, kw_only=True):
     }
 
 
+class PanicBreakerStatus(Record, frozen=True, kw_only=True):
+    """State of the panic breaker: panicSafety.maxPanics and panicSafety.window."""
+
+    generation: int
+    """metadata.generation that it was decided for. A new one resets a breaker that has tripped."""
+    tripped: bool = False
+    """Whether vm.panic_on_oom is 0 on every node of the policy because of too many panics."""
+    tripped_at: str | None = None
+    """When it tripped."""
+    panics: int = 0
+    """Panics within the window; after it tripped, those that tripped it."""
+    counted_from: str
+    """Earlier panics do not count."""
+    request: str | None = None
+    """Value of the annotation oomkeeper.dev/panic-breaker that was read last."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "generation": Bound(minimum=0),
+        "panics": Bound(minimum=0),
+        "request": Bound(max_length=64),
+    }
+
+
 class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     """State of the nodes and their OOM kills. Counts, never a list per node."""
 
@@ -317,12 +343,14 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     """metadata.generation that this status was made from."""
     conditions: tuple[Condition, ...] = ()
     """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a
-    rollout; Stalled, only while it is halted; UnknownFields, only if the spec has fields that this
-    version ignores."""
+    rollout; Stalled, only while it is halted or the panic breaker has tripped; PanicBreaker, only while
+    that has tripped; UnknownFields, only if the spec has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     rollout: RolloutStatus | None = None
     """How far the last change is; absent while the policy is suspended."""
+    panic_breaker: PanicBreakerStatus | None = None
+    """The panic breaker, if the policy enforces vm.panic_on_oom 1 or 2."""
     drifts: int = 0
     """Times that another process changed a value of this policy on its nodes, as their agents counted."""
     example_nodes: tuple[ExampleNode, ...] = ()

@@ -183,6 +183,7 @@ def test_second_panic_at_the_same_limit_is_counted(node: Harness) -> None:
     write_erst(node.pstore, parts(panic_lines(started=33.0)), written=WRITTEN + 20)
     node.pass_seconds(LOOK_SECONDS)
     assert node.only().status.count == 2
+    assert panics_of(node.store).times == (WHEN, rfc3339(WRITTEN + 20))
     assert panics_of(node.store).last.time == rfc3339(WRITTEN + 20)
 
 
@@ -198,6 +199,7 @@ def test_panic_waits_for_its_pod_until_the_pods_are_listed(tmp_path: Path) -> No
     harness = Harness(tmp_path, pods=PodTable())
     write_erst(harness.pstore, parts(panic_lines()))
     harness.watch.tick()
+    assert list(panics_of(harness.store).found.values()) == [WHEN], "the panic breaker does not wait"
     harness.pass_seconds(1000.0)
     assert harness.incidents() == []
     assert harness.pods is not None
