@@ -109,7 +109,7 @@ class KillObserver:
         self._latest = (accounted_kills, 0.0)
         self._read_to = -1
         self.logged: deque[int] = deque(maxlen=REMEMBERED)
-        """Pid of each kill line, for whoever takes them out."""
+        """Pid of each kill line, for the caller that takes them out."""
         self._candidates: dict[str, None] = {}
         self._summary: tuple[int | None, str | None] = (None, None)
         self._scan_from = 0.0

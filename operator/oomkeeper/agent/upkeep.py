@@ -20,7 +20,7 @@ CLOCK_TOLERANCE_SECONDS = 600.0
 
 
 class StateReloadedError(Exception):
-    """The state is another one now: whoever works on it has to start anew."""
+    """The state is another one now: what works on it must start anew."""
 
 
 class Upkeep:

@@ -98,7 +98,8 @@ class APIClient:
         )
 
     async def merge(self, path: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Apply a JSON merge patch: the fields in it are replaced, whoever manages them. Raises APIError."""
+        """Apply a JSON merge patch: fields in it are replaced, whichever manager owns them. Raises
+        APIError."""
         return await self.request(
             "PATCH", path, body=patch, content_type=_MERGE, query={"fieldManager": CONTROLLER_MANAGER}
         )

@@ -168,7 +168,7 @@ class Reconciler:
         if isinstance(record, KilledContainer):
             return  # Only its bounds are the controller's, and they are looked at from time to time.
         if isinstance(after, Incident) and self._is_listed:
-            # At once: in a large cluster the next run is seconds away.
+            # Immediately: in a large cluster the next run is seconds away.
             self._writer.events_of(corrected(after, self._cache.nodes), now=self._clock())
         self._coalescer.notify()
 

@@ -1,6 +1,6 @@
 """Read and write oom_score_adj of one process, and never of a later process with the same pid.
 
-A pid and a start time name a process for ever. The folder /proc/<pid>, once open, stays with its process:
+A pid and a start time name a process permanently. The folder /proc/<pid>, once open, stays with its process:
 what is read and written by way of it fails when the process is gone (fs/proc/base.c, proc_pid_make_inode()).
 
 Who may write what (fs/proc/base.c, __set_oom_adj()): a value below the process's oom_score_adj_min needs

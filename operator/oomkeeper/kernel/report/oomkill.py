@@ -5,7 +5,7 @@
 
 The first is a memory cgroup's, the second the page allocator's. `cpuset=` and `mems_allowed=` are absent
 without CONFIG_CPUSETS, `constraint=` in kernels of some vendors. T is up to 15 bytes of anything that the
-process likes, and S, B, V are names that whoever may create a cgroup chose. So the line is read from both
+process likes, and S, B, V are names chosen by anyone who may create a cgroup. So the line is read from both
 ends: pid and uid are the last ones, a cgroup's *name* holds no `/` while its *path* starts with one, and B is
 V or an ancestor of V."""
 
