@@ -22,12 +22,12 @@ from .records import PanicBreakerNote
 from .store import Store
 from .sysctl_enforcer import SysctlPass
 from .sysctl_order import PANIC_ON_OOM
+from .sysctl_safety import refuse_after_panics
 
 log = get_logger(__name__)
 
 BREAKER_NOTE = "panic breaker"
 """Name in the store of the PanicBreakerNote."""
-REASON = "PanicBreaker"
 
 
 class PanicBreaker:
@@ -59,9 +59,8 @@ class PanicBreaker:
         if self._tripped is None:
             return done
         entry, note = self._tripped
-        panics = "1 OOM panic" if note.panics == 1 else f"{note.panics} OOM panics"
-        message = f"this node had {panics}, more than panicSafety.maxPanics; 0 until the breaker is reset"
-        refused = {"state": SysctlState.REFUSED, "reason": REASON, "message": message}
+        refusal = refuse_after_panics(note.panics)
+        refused = {"state": SysctlState.REFUSED, "reason": refusal.reason, "message": refusal.message}
         statuses = tuple(
             # Where 0 could not be written, the reason for that stays.
             replace(one, desired=entry.value, **(refused if one.state == SysctlState.IN_SYNC else {}))

@@ -60,6 +60,16 @@ def refuse(
     return None
 
 
+def refuse_after_panics(panics: int) -> Refusal:
+    """Return why vm.panic_on_oom must not be set after this many OOM panics (panic_breaker.py)."""
+    had = "1 OOM panic" if panics == 1 else f"{panics} OOM panics"
+    return Refusal(
+        "PanicBreaker",
+        f"this node had {had}, more than panicSafety.maxPanics; vm.panic_on_oom is 0 until a person resets "
+        "the policy's breaker",
+    )
+
+
 def _kubelet_conflict(
     wanted: DesiredSysctl, *, kubelet_value: int, kubelet: KubeletFacts | None, kubelet_expected: bool
 ) -> Refusal | None:
