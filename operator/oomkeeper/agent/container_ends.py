@@ -24,7 +24,7 @@ from .ended_runs import names_no_container
 from .event_reader import AskEvents, EventsAnswer, EventsOf
 from .incidents import incident_key, status_of
 from .pods import ContainerState, Pod, PodTable
-from .records import ADOPTED_ENDS_NOTE, TRACED_NOTE, TracedSince
+from .records import ADOPTED_ENDS_NOTE, KILLERS_NOTE, TRACED_NOTE, TracedSince
 from .runtime_class import is_sandboxed
 from .store import Store
 from .upkeep import KEEP_SECONDS
@@ -187,6 +187,7 @@ class ContainerEnds:
                 return
             kill = self._store.container_kill(key) or new_container_kill(end, node=self._node)
             self._store.put_container_kill(key, add_end(kill, end))
+            self._add_to_killer(str(end.verdict.killer))
         log.info(
             "container killed",
             namespace=end.namespace,
@@ -195,6 +196,11 @@ class ContainerEnds:
             killer=str(end.verdict.killer),
             certainty=str(end.verdict.certainty),
         )
+
+    def _add_to_killer(self, killer: str) -> None:
+        """Count the end for the metrics, within the transaction that counts it in its object."""
+        totals = self._store.note(KILLERS_NOTE, dict[str, int]) or {}
+        self._store.put_note(KILLERS_NOTE, totals | {killer: totals.get(killer, 0) + 1})
 
     def _was_adopted(self, key: str, end: ContainerEnd) -> bool:
         """Return whether an earlier state of this node has counted the end, as far as that is known: the

@@ -20,7 +20,7 @@ from .metrics_view import MetricsView
 from .nodestatus import NodeView
 from .panics import PANICS_NOTE
 from .publisher import Publisher
-from .records import KernelCount, PanicNote
+from .records import KILLERS_NOTE, KernelCount, PanicNote
 from .store import Store
 
 log = get_logger(__name__)
@@ -68,6 +68,13 @@ class AgentMetrics:
         kernel = self._store.committed_note(KERNEL_COUNT_NOTE, KernelCount) or _NO_COUNT
         self._sync((totals, kernel, self._store.problem))
         yield self._kills_by_workload(totals)
+        killers = self._store.committed_note(KILLERS_NOTE, dict[str, int]) or {}
+        yield counter(
+            "oomkeeper_container_kills",
+            "Containers that ended by SIGKILL, by what killed them.",
+            by_label(killers),
+            labels=("killer",),
+        )
         yield counter(
             "oomkeeper_kernel_oom_kills",
             "Processes killed by the kernel's OOM killer (oom_kill of /proc/vmstat), over all boots.",
@@ -141,13 +148,18 @@ class AgentMetrics:
     def _publishing(self, publisher: Publisher) -> Iterable[Metric]:
         yield gauge(
             "oomkeeper_unpublished_incidents",
-            "OOMIncidents whose newest version is not written to the API server.",
+            "OOMIncidents and ContainerKills whose newest version is not written to the API server.",
             self._store.count_unpublished(),
         )
         yield gauge(
             "oomkeeper_rejected_incidents",
-            "Of these, OOMIncidents that the API server rejects.",
+            "Of these, objects that the API server rejects.",
             publisher.rejections.number,
+        )
+        yield counter(
+            "oomkeeper_incident_writes",
+            "Writes of OOMIncidents and ContainerKills that the API server has taken.",
+            publisher.writes,
         )
         yield histogram(
             "oomkeeper_incident_publish_latency_seconds",

@@ -85,6 +85,8 @@ class Publisher:
         self.latency = Histogram(LATENCY_SECONDS)
         """From the last kill of an incident to its write, where the write was the first one with that
         kill."""
+        self.writes = 0
+        """Versions of incidents and ContainerKills that the API server has taken."""
         self._wall = wall
         self._timed: dict[str, str] = {}
         """Incident -> its last kill whose latency is known."""
@@ -207,6 +209,7 @@ class Publisher:
             # For good, not only until the next start; one more kill would be another version.
             log.warning("incident dropped: namespace not found", **fields, error=error)
         else:
+            self.writes += 1
             if isinstance(incident, OOMIncident):
                 self._note_latency(key, incident)
         self._objects.succeeded(key)

@@ -98,6 +98,9 @@ class AdoptedUntil(StoredRecord, frozen=True, kw_only=True):
 
 TRACED_NOTE = "traced since"
 """Name in the store of the TracedSince."""
+KILLERS_NOTE = "container kills by killer"
+"""Name in the store of: killer -> ends of containers that this state has counted. For the metrics: it only
+grows."""
 ADOPTED_ENDS_NOTE = "adopted ends"
 """Name in the store of: key of an adopted ContainerKill that names as many ends as it can -> the oldest of
 them. Earlier ends are counted in it."""

@@ -24,6 +24,7 @@ from oomkeeper.agent.event_reader import EventsAnswer, EventsOf
 from oomkeeper.agent.kill_senders import SentSignal
 from oomkeeper.agent.messages import PodChanged, PodsListed
 from oomkeeper.agent.pods import Pod
+from oomkeeper.agent.records import KILLERS_NOTE
 from oomkeeper.agent.signal_origin import Origin
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.upkeep import KEEP_SECONDS
@@ -159,6 +160,19 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made = Node(tmp_path)
     yield made
     made.store.close()
+
+
+def test_metrics_count_each_end_once_and_keep_it_when_its_object_is_gone(node: Node) -> None:
+    node.signal(by_path=f"/kubepods/pod{UID}/{IDS[0]}", by_comm="bash")
+    node.see(node.killed())
+    node.pass_seconds(60)
+    node.restart()
+    node.see(node.killed())
+    node.pass_seconds(60)
+    node.store._execute("DELETE FROM incident")
+    node.see(node.killed(IDS[1]))
+    node.pass_seconds(EVENTS_SECONDS + 10)
+    assert node.store.committed_note(KILLERS_NOTE, dict[str, int]) == {"Container": 2}
 
 
 def test_end_waits_for_its_evidence_and_is_counted_once(node: Node) -> None:
