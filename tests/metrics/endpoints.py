@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,9 @@ class HostOfFiles:
             (folder / name).mkdir(parents=True)
         (folder / "cgroup/memory/memory.usage_in_bytes").write_text("0")
         (folder / "kmsg").write_bytes(b"")
+        self.reader: int | None = None
+        """Pid of the agent that runs. It is stopped while a record is written: of a file, unlike of the
+        kernel's log, a reader may get a half."""
         self._seq = 0
         self.kills = 0
         self.count()
@@ -55,6 +62,10 @@ class HostOfFiles:
 
     def kill(self, cgroup: str, *, pid: int) -> None:
         """Have the kernel kill a process of a cgroup at its limit."""
+        with stopped(self.reader):
+            self._kill(cgroup, pid=pid)
+
+    def _kill(self, cgroup: str, *, pid: int) -> None:
         for line in (
             "tail invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
             "memory: usage 49152kB, limit 49152kB, failcnt 20",
@@ -72,6 +83,35 @@ class HostOfFiles:
         record = f"6,{self._seq},{time.monotonic_ns() // 1000},-;{text}\n P=".encode()
         with (self.folder / "kmsg").open("ab") as log:
             log.write(record + b"x" * (RECORD_BYTES - len(record) - 1) + b"\n")
+
+
+@contextmanager
+def stopped(pid: int | None) -> Iterator[None]:
+    """Stop a process within the block; None, or one that has ended: nothing is done."""
+    if pid is None or not _signal(pid, signal.SIGSTOP):
+        yield
+        return
+    try:
+        eventually(lambda: _is_stopped(pid))
+        yield
+    finally:
+        _signal(pid, signal.SIGCONT)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Return whether no thread of the process runs."""
+    states = [
+        path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
+    return all(state in "TZX" for state in states)
+
+
+def _signal(pid: int, number: int) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Scraper:

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -50,8 +49,10 @@ def test_counters_only_grow_and_end_with_every_kill(tmp_path: Path) -> None:
     for _ in range(ROUNDS):
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
+        host.reader = process.pid
         try:
-            eventually(read, also=(urllib.error.URLError, OSError))
+            # Kills before the loop runs for the first time are before the account.
+            eventually(lambda: read()["oomkeeper_kernel_log_readable"] == 1, also=(OSError,))
             for _ in range(chance.randrange(1, 5)):
                 host.kill(UNIT, pid=10_000 + host.kills)
                 time.sleep(chance.random() * 0.1)
@@ -61,6 +62,7 @@ def test_counters_only_grow_and_end_with_every_kill(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.wait()
+        host.reader = None
         host.kill(UNIT, pid=10_000 + host.kills)  # while no agent runs
     with (tmp_path / "log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

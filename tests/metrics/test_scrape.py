@@ -69,6 +69,7 @@ def running(
     )
     controller.start()
     agent.start()
+    host.reader = agent.pid
     prometheus = Scraper(programs, folder, port=prometheus_port, agent=agent_port, controller=controller_port)
     try:
         yield Setup(
@@ -220,8 +221,10 @@ def test_counters_continue_after_the_agent_was_killed(busy: Setup) -> None:
 
     eventually(counted)
     busy.agent.kill()
+    busy.host.reader = None
     busy.host.kill(busy.cgroup, pid=4715)  # while the agent is away
     busy.agent.start()
+    busy.host.reader = busy.agent.pid
     eventually(counted)
     # No sample in between is smaller, so Prometheus finds no counter reset.
     assert busy.prometheus.value("resets(oomkeeper_oom_kills_total[5m])") == 0
