@@ -55,7 +55,7 @@ MINIMAL_ROLE = [
     },
     {
         "apiGroups": ["oomkeeper.dev"],
-        "resources": ["oomincidents"],
+        "resources": ["oomincidents", "containerkills"],
         "verbs": ["get", "list", "watch", "delete"],
     },
 ]
