@@ -63,6 +63,19 @@ def read_trace(archive: bytes, *, until_ns: Sequence[int] = (AT_THE_END,)) -> li
         return events
 
 
+def complete_since(archive: bytes) -> int | None:
+    """Return since when a reader that may not be the first takes a guest's events to be complete."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
+            files.extractall(root, filter="data")
+        instance = TraceInstance(root, "oomkeeper", events=EVENTS, buffer_kib=16, joins_cpus=True)
+        first, again = instance.read(until_ns=AT_THE_END), instance.read(until_ns=AT_THE_END)
+        instance.close()
+    assert again == ([], None)
+    return first[1]
+
+
 def mistakes(truth: Truth, events: Sequence[TraceEvent], *, cgroups: str) -> list[str]:
     """Compare what the guest did with what was read; return the differences."""
     found = []

@@ -40,7 +40,9 @@ class TracedCgroups:
         instance: str = INSTANCE,
     ) -> None:
         """Raises InstanceBusyError and TracefsUnavailableError."""
-        self._instance = TraceInstance(tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB)
+        self._instance = TraceInstance(
+            tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB, joins_cpus=True
+        )
         self._processes = ProcessCgroups(namespace)
         self._shared = shared
         self._victims: defaultdict[int, deque[ChosenVictim]] = defaultdict(deque)

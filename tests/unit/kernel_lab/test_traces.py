@@ -8,7 +8,7 @@ import pytest
 
 from oomkeeper.agent.traced_kills import KillPairs
 from tests.kernel_lab.logs import SETS
-from tests.kernel_lab.traces import AT_THE_END, load, mistakes, read_trace
+from tests.kernel_lab.traces import AT_THE_END, complete_since, load, mistakes, read_trace
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -45,3 +45,12 @@ def test_events_after_the_beginning_of_a_reading_come_with_the_next(name: str) -
     events = read_trace(archive)
     assert len(events) > 20
     assert read_trace(archive, until_ns=[*(event.time_ns for event in events), AT_THE_END]) == events
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_events_before_the_first_of_each_cpu_may_have_been_read_by_a_killed_reader(name: str) -> None:
+    """It may have taken the move of a process to a cgroup, and not yet its birth on another CPU."""
+    _, archive = load(name)
+    since = complete_since(archive)
+    assert since is not None
+    assert since >= min(event.time_ns for event in read_trace(archive))

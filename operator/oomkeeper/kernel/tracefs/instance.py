@@ -36,9 +36,18 @@ class InstanceBusyError(TracefsUnavailableError):
 class TraceInstance:
     """One instance, configured and recording. Used from one thread."""
 
-    def __init__(self, root: Path, name: str, *, events: Mapping[str, str | None], buffer_kib: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        *,
+        events: Mapping[str, str | None],
+        buffer_kib: int,
+        joins_cpus: bool = False,
+    ) -> None:
         """`root` is tracefs. `events`: name -> filter. `buffer_kib` is for all CPUs together; the kernel
-        gives each CPU two pages at least.
+        gives each CPU two pages at least. `joins_cpus`: what is concluded from the events of several CPUs, so
+        none may be missing between them.
 
         Makes the instance where there is none. Raises InstanceBusyError and TracefsUnavailableError.
         """
@@ -50,6 +59,8 @@ class TraceInstance:
         """Where events before one of those were overwritten: the time since which none is missing."""
         self.made = made = not self.folder.exists()
         """Whether the instance is new: nothing was recorded before."""
+        self._inherited = joins_cpus and not made
+        """Whether another reader may have read from it, and this one has not."""
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._fds.append(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -82,10 +93,12 @@ class TraceInstance:
         # that moves from a CPU read already to one still to be read, its last events would come first.
         until = time.monotonic_ns() if until_ns is None else until_ns
         found, complete_since = self._later, self._complete_since
+        inherited, self._inherited = self._inherited, False
         for pipe in self._pipes:
-            for page in self._pages(pipe):
+            for number, page in enumerate(self._pages(pipe)):
                 parsed = parse_page(page, self._layout)
-                if parsed.lost and parsed.records:
+                # A reader that was killed may have taken the events of one CPU, and not yet those of another.
+                if parsed.records and (parsed.lost or (inherited and number == 0)):
                     complete_since = max(complete_since or 0, parsed.records[0][0])
                 for time_ns, record in parsed.records:
                     known = self._formats.get(int.from_bytes(record[:2], _BYTE_ORDER))
