@@ -19,7 +19,7 @@ from tests.testbed import NativeNode
 from tests.testbed.images import image_archive
 
 NAME = "oomkeeper.local/agent:bench"
-PACKAGES = ("msgspec", "prometheus_client", "urllib3")
+PACKAGES = ("click", "msgspec", "prometheus_client", "urllib3")
 """Third-party packages that the agent may import (pyproject.toml, `dependencies` and the extra `agent`)."""
 _LEFT_OUT = ("site-packages", "test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "config-*")
 
