@@ -19,7 +19,7 @@ from typing import NamedTuple
 from oomkeeper.agent import traced_cgroups, traced_kills
 from oomkeeper.kernel.tracefs.instance import TraceInstance, remove_instance
 from oomkeeper.kernel.tracefs.location import Tracefs
-from tests.kernel.harness import MIB, Cgroup, Eater, Node, await_reports, cgroups, why_not
+from tests.kernel.harness import MIB, Cgroup, Eater, Node, await_reports, cgroups, private_mib, why_not
 
 KILLS = 60
 INSTANCES = (traced_kills.INSTANCE, traced_cgroups.INSTANCE)
@@ -148,11 +148,6 @@ def held(root: Path) -> Iterator[None]:
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def private_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def node_status(harness: Harness, node: str) -> Json:
 @contextlib.contextmanager
 def api_server_frozen(plane: ControlPlane) -> Iterator[None]:
     """The API server answers nothing within the block, and goes on after it."""
-    pid = _api_server(plane)
+    pid, _ = api_server(plane)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -184,7 +184,8 @@ def api_server_frozen(plane: ControlPlane) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def _api_server(plane: ControlPlane) -> int:
+def api_server(plane: ControlPlane) -> tuple[int, list[str]]:
+    """Return pid and command line of the control plane's API server."""
     port = plane.url.rpartition(":")[2]
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -192,7 +193,7 @@ def _api_server(plane: ControlPlane) -> int:
         with contextlib.suppress(OSError):
             arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if arguments[0].endswith("kube-apiserver") and f"--secure-port={port}" in arguments:
-                return int(folder.name)
+                return int(folder.name), arguments
     raise AssertionError(f"no kube-apiserver at port {port}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from oomkeeper.agent.tracing import remove_trace_instances
+from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
 from tests.kernel.harness import Cgroup, Eater, Node, await_reports, cgroups, why_not
 
 HERE = Path(__file__).parent
@@ -53,3 +54,14 @@ def node(tmp_path: Path) -> Iterator[Node]:
     if made.running:
         made.kill()
     remove_trace_instances(tracefs=Path("/sys/kernel/tracing"))
+
+
+@pytest.fixture
+def tracefs() -> Iterator[Tracefs]:
+    """The kernel's tracing, where it can be had."""
+    try:
+        found = Tracefs.find()
+    except TracefsUnavailableError as error:
+        pytest.skip(str(error))
+    yield found
+    found.close()

@@ -229,6 +229,12 @@ def oomkeeper(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
+def private_mib(pid: int) -> float:
+    """Return the private memory of a process. Raises OSError."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
 class Node:
     """`oomkeeper node` as a process, with state and /etc of its own."""
 

@@ -22,7 +22,7 @@ from oomkeeper.agent.traced_kills import TracedKills
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.tracefs.instance import remove_instance
-from oomkeeper.kernel.tracefs.location import Tracefs, TracefsUnavailableError
+from oomkeeper.kernel.tracefs.location import Tracefs
 from tests.kernel.harness import MIB, Cgroup
 from tests.waiting import eventually
 
@@ -78,16 +78,6 @@ class Watch:
         self.stop()
         for name in self._names:
             remove_instance(self._tracefs.root, name)
-
-
-@pytest.fixture
-def tracefs() -> Iterator[Tracefs]:
-    try:
-        found = Tracefs.find()
-    except TracefsUnavailableError as error:
-        pytest.skip(str(error))
-    yield found
-    found.close()
 
 
 @pytest.fixture
@@ -180,11 +170,23 @@ def test_thread_that_sends_stands_for_its_process(
     assert (found.by_gone, found.by_pid) == (False, os.getpid())
 
 
+def fork_on_every_cpu() -> None:
+    """Leave an event of this moment in the trace of each CPU."""
+    cpus = os.sched_getaffinity(0)
+    try:
+        for cpu in cpus:
+            os.sched_setaffinity(0, {cpu})
+            subprocess.run(["/bin/true"], check=True)
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
 def test_sender_that_is_gone_has_the_cgroup_that_it_was_made_in(
     watch: Watch, containers: dict[str, Cgroup], run: Run
 ) -> None:
     hit = victim(run, containers["app"])
     watch.stop()
+    fork_on_every_cpu()  # the next reader trusts the trace from the last of the CPUs' first events on
     killer = run(containers["other"], "/bin/kill", "-9", str(hit.pid))
     killer.wait()
     watch.start()

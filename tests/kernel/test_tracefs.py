@@ -23,16 +23,6 @@ FORKS = {"task/task_newtask": f"!(clone_flags & {CLONE_THREAD})"}
 
 
 @pytest.fixture
-def tracefs() -> Iterator[Tracefs]:
-    try:
-        found = Tracefs.find()
-    except TracefsUnavailableError as error:
-        pytest.skip(str(error))
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def make(tracefs: Tracefs) -> Iterator[Make]:
     """Makes readers of one instance; it is removed in the end."""
     name = f"oomkeeper-test-{uuid.uuid4().hex[:8]}"

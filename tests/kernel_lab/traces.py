@@ -13,7 +13,8 @@ import json
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from oomkeeper.agent.process_cgroups import ProcessCgroups
@@ -46,34 +47,36 @@ AT_THE_END = 1 << 62
 """A time after all that any guest recorded."""
 
 
-def read_trace(archive: bytes, *, until_ns: Sequence[int] = (AT_THE_END,)) -> list[TraceEvent]:
-    """Return what the agent's reader finds in a guest's files, read up to each of these times in turn."""
+@contextmanager
+def _instance(archive: bytes, *, joins_cpus: bool = False) -> Iterator[TraceInstance]:
+    """A reader of a guest's files."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
             files.extractall(root, filter="data")
-        instance = TraceInstance(root, "oomkeeper", events=EVENTS, buffer_kib=16)
-        events = []
+        instance = TraceInstance(root, "oomkeeper", events=EVENTS, buffer_kib=16, joins_cpus=joins_cpus)
+        yield instance
+        instance.close()
+
+
+def read_trace(archive: bytes, *, until_ns: Sequence[int] = (AT_THE_END,)) -> list[TraceEvent]:
+    """Return what the agent's reader finds in a guest's files, read up to each of these times in turn."""
+    events = []
+    with _instance(archive) as instance:
         for until in until_ns:
             found, lost = instance.read(until_ns=until)
             assert lost is None
             assert all(event.time_ns < until for event in found)
             events += found
-        instance.close()
-        return events
+    return events
 
 
 def complete_since(archive: bytes) -> int | None:
     """Return since when a reader that may not be the first takes a guest's events to be complete."""
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
-            files.extractall(root, filter="data")
-        instance = TraceInstance(root, "oomkeeper", events=EVENTS, buffer_kib=16, joins_cpus=True)
-        first, again = instance.read(until_ns=AT_THE_END), instance.read(until_ns=AT_THE_END)
-        instance.close()
-    assert again == ([], None)
-    return first[1]
+    with _instance(archive, joins_cpus=True) as instance:
+        _, since = instance.read(until_ns=AT_THE_END)
+        assert instance.read(until_ns=AT_THE_END) == ([], None)
+    return since
 
 
 def mistakes(truth: Truth, events: Sequence[TraceEvent], *, cgroups: str) -> list[str]:

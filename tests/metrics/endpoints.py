@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from tests.host_files import make_proc
 from tests.testbed.prometheus import Prometheus
 from tests.waiting import eventually
 
@@ -30,11 +31,7 @@ class HostOfFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        proc = folder / "proc"
-        for name in ("sys/vm", "sys/kernel/random", "self/ns"):
-            (proc / name).mkdir(parents=True)
-        (proc / "meminfo").write_text("MemTotal: 8388608 kB\nSwapTotal: 0 kB\n")
-        (proc / "sys/kernel/osrelease").write_text("6.12.0\n")
+        proc = make_proc(folder)
         (proc / "sys/kernel/random/boot_id").write_text("boot-1\n")
         (proc / "sys/kernel/hostname").write_text("node-a\n")
         self.swappiness = proc / "sys/vm/swappiness"

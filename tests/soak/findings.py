@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oomkeeper.agent.clock import parse_rfc3339
+from oomkeeper.kernel.vmstat import read_oom_kills
 from tests.cluster.controller_harness import OOM, OOM_NODES, REPORTS, Harness, Json
 from tests.kernel.harness import oomkeeper
 
@@ -37,12 +38,6 @@ class Truth:
         return sum(self.in_cgroups.values()) + sum(self.in_pods.values())
 
 
-def kernel_kills() -> int:
-    """Return the kernel's count of OOM kills."""
-    with open("/proc/vmstat") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
-
-
 def account(agent: AgentOnTmpfs) -> Json:
     """The agent's account, from its state."""
     done = oomkeeper("status", "--state-dir", agent.state, "--output", "json")
@@ -56,7 +51,7 @@ def wrong(truth: Truth, *, agent: AgentOnTmpfs, harness: Harness, node: str) -> 
     long as the last writes may take."""
     found = []
     own = account(agent)
-    happened = kernel_kills() - truth.vmstat_before
+    happened = (read_oom_kills() or 0) - truth.vmstat_before
     if own["recorded"] + own["unattributed"] != happened:
         found.append(
             f"{own['recorded']} recorded and {own['unattributed']} unattributed are not {happened} kills"

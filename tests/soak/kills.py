@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 
-from tests.cluster.agent_harness import container, pod
+from tests.cluster.agent_harness import container, namespace, pod
 from tests.cluster.controller_harness import Harness
 from tests.kernel.harness import MIB, Cgroup, Eater
 
@@ -63,10 +63,7 @@ class PodKills:
     def __init__(self, harness: Harness, *, pods: int, kills_each: int) -> None:
         self.made = {f"soak-{number}": kills_each for number in range(pods)}
         """Pod -> kills, once each has made all of its own."""
-        harness.apply(
-            f"/api/v1/namespaces/{NAMESPACE}",
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        )
+        namespace(harness.plane, NAMESPACE)
         loop = (
             f"i=0; while [ $i -lt {kills_each} ]; do "
             f"tail /dev/zero; sleep {POD_PAUSE_SECONDS}; i=$((i+1)); done"

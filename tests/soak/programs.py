@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.cluster.agent_harness import Agent
 from tests.cluster.controller_harness import Controller
-
-MIB = 1 << 20
-_PRIVATE = re.compile(r"^Private_(?:Clean|Dirty): +(\d+) kB$", re.MULTILINE)
+from tests.kernel.harness import private_mib
 
 
 class AgentOnTmpfs(Agent):
@@ -87,7 +84,7 @@ class Killer(threading.Thread):
         self.killed = {"agent": 0, "controller": 0}
         self.failure: Exception | None = None
         self.alive = threading.Lock()
-        """Held by whoever needs both to live on."""
+        """Held while both must live on."""
 
     def run(self) -> None:
         """Kill each as often as asked for."""
@@ -121,12 +118,8 @@ class MemorySampler(threading.Thread):
     def run(self) -> None:
         """Look every second until `stop`."""
         while not self._ended.wait(1):
-            try:
-                rollup = Path(f"/proc/{self._agent.pid}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            private = sum(int(kib) for kib in _PRIVATE.findall(rollup))
-            self.most_mib = max(self.most_mib, private / 1024)
+            with suppress(OSError):  # it is dead, and not started again yet
+                self.most_mib = max(self.most_mib, private_mib(self._agent.pid))
 
     def stop(self) -> float:
         """Return the most MiB seen."""

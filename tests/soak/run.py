@@ -10,13 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.agent_harness import api_server_frozen, install
+from oomkeeper.kernel.vmstat import read_oom_kills
+from tests.cluster.agent_harness import api_server, api_server_frozen, install
 from tests.cluster.controller_harness import OOM_NODES, REPORTS, Controller, Harness
 from tests.kernel.harness import Cgroup, cgroups, flood_kernel_log
 from tests.testbed import ControlPlane, NativeNode
 from tests.waiting import eventually
 
-from .findings import REPORT, Truth, account, kernel_kills, wrong
+from .findings import REPORT, Truth, account, wrong
 from .kills import POD_PAUSE_SECONDS, CgroupKills, PodKills
 from .programs import AgentOnTmpfs, Killer, MemorySampler
 from .size import Size
@@ -72,7 +73,7 @@ class _Soak:
 
     def run(self, top: Cgroup) -> Outcome:
         size = self._size
-        began, before = time.time(), kernel_kills()
+        began, before = time.time(), read_oom_kills() or 0
         self._harness.report(REPORT)
         self._controller.start()
         self._agent.start()
@@ -181,12 +182,5 @@ def compact(plane: ControlPlane, *, harness: Harness) -> None:
 
 def etcd_url(plane: ControlPlane) -> str:
     """Return where the control plane's etcd answers, from the command line of its API server."""
-    port = plane.url.rpartition(":")[2]
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            arguments = file.read_text(errors="replace").split("\0")
-        except OSError:
-            continue
-        if arguments[0].endswith("kube-apiserver") and f"--secure-port={port}" in arguments:
-            return next(one for one in arguments if one.startswith("--etcd-servers=")).partition("=")[2]
-    raise AssertionError(f"no kube-apiserver at port {port}")
+    _, arguments = api_server(plane)
+    return next(one for one in arguments if one.startswith("--etcd-servers=")).partition("=")[2]

@@ -62,12 +62,7 @@ def _until(incidents: Sequence[OOMIncident]) -> AdoptedUntil:
 
 def _adopt_container_kill(store: Store, kill: ContainerKill) -> str:
     """Take over one ContainerKill; return its key."""
-    meta = kill.metadata
-    older = replace(
-        kill,
-        metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels),
-        status=kill_status_of(kill),
-    )
+    older = replace(kill, metadata=_written_here(kill.metadata), status=kill_status_of(kill))
     key = key_of_container_kill(older)
     mine = store.container_kill(key)
     if mine is None:
@@ -80,15 +75,15 @@ def _adopt_container_kill(store: Store, kill: ContainerKill) -> str:
 
 
 def _adopt(store: Store, incident: OOMIncident) -> None:
-    meta = incident.metadata
-    older = replace(
-        incident,
-        metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels),
-        status=status_of(incident),
-    )
+    older = replace(incident, metadata=_written_here(incident.metadata), status=status_of(incident))
     key = key_of_incident(older)
     mine = store.incident(key)
     if mine is None:
         store.adopt_incident(key, older)
     else:
         store.put_incident(key, merge_older(mine, older))
+
+
+def _written_here(meta: ObjectMeta) -> ObjectMeta:
+    """Return the part of the metadata that an agent writes."""
+    return ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels)

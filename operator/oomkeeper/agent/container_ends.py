@@ -276,7 +276,7 @@ class ContainerEnds:
         return tuple(facts)
 
     def _reported(self, pod: Pod, container_id: str, state: ContainerState) -> str | None:
-        """Return the incident that counts a kill of which kubelet's report is the only evidence."""
+        """Return the incident that counts a kill whose only evidence is kubelet's report."""
         if state.reason != OOM_KILLED:
             return None
         subject = Subject(

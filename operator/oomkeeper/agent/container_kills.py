@@ -33,7 +33,7 @@ MAX_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerEnd:
-    """One end of a container, with what was found about it."""
+    """One end of a container, with its evidence."""
 
     namespace: str
     pod: str

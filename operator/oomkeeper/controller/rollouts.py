@@ -1,4 +1,4 @@
-"""The rollouts of all policies: which node keeps the earlier values of which policy.
+"""The rollouts of all policies: for each policy, the nodes that keep its earlier values.
 
 Nodes that have the new values are known from what was decided for their OOMNode.spec, after a start from the
 object itself; phase and times from OOMPolicy.status.rollout.

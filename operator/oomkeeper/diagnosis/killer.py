@@ -223,7 +223,7 @@ def _in_pod(signal: KillSignal) -> str:
 
 
 def _by_name(signal: KillSignal, stop: KubeletStop | None, by: str) -> tuple[Killer, Certainty, str]:
-    """Return the same for a sender that was gone, and of which the name alone is left."""
+    """Return the same for a sender that was gone and left only its name."""
     if is_runtime(signal.sender_comm):
         killer, why = (stop.killer, stop.why) if stop is not None else (Killer.RUNTIME, _NO_REASON)
         return killer, Certainty.CLAIMED, f"{by} {why}"

@@ -140,8 +140,7 @@ class EndFacts:
     started_at: float | None = None
     oom_kills: tuple[OOMKillFact, ...] = ()
     reported_incident: str | None = None
-    """Name of the OOMIncident that counts kubelet's report of an OOM kill of which there is no other
-    evidence."""
+    """Name of the OOMIncident that counts an OOM kill that only kubelet reports."""
     signals: tuple[KillSignal, ...] = ()
     """In order."""
     trace: Trace = Trace.ABSENT

@@ -20,6 +20,7 @@ from oomkeeper.agent.store import Store
 from oomkeeper.agent.workloads import WorkloadOf, direct_owner
 from oomkeeper.kernel.kmsg import KmsgUnreadableError
 from oomkeeper.model.log import LogRecord
+from tests.host_files import make_proc
 
 
 class FakeLog:
@@ -106,13 +107,9 @@ class LoopHarness:
         self.now = 1000.0
         self.wall = 1_800_000_000.0
         self.log = log or FakeLog()
-        proc = folder / "proc"
+        make_proc(folder)
         (folder / "cgroup" / "memory").mkdir(parents=True)
         (folder / "cgroup" / "memory" / "memory.usage_in_bytes").write_text("0")
-        for name in ("sys/vm", "sys/kernel/random", "self/ns"):
-            (proc / name).mkdir(parents=True)
-        (proc / "meminfo").write_text("MemTotal: 8388608 kB\nSwapTotal: 0 kB\n")
-        (proc / "sys/kernel/osrelease").write_text("6.12.0\n")
         self.put_sysctl("vm.swappiness", 60)
         self.put_sysctl("kernel.panic", 10)
         for name in ("etc", "pstore", "archive"):

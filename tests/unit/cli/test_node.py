@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.host_files import make_proc
+
 POLICY = """
 apiVersion: oomkeeper.dev/v1alpha1
 kind: OOMPolicy
@@ -24,12 +26,8 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        proc = folder / "proc"
-        for name in ("sys/vm", "sys/kernel/random", "self/ns"):
-            (proc / name).mkdir(parents=True)
-        (proc / "meminfo").write_text("MemTotal: 8388608 kB\nSwapTotal: 0 kB\n")
+        proc = make_proc(folder)
         (proc / "vmstat").write_text("oom_kill 0\n")
-        (proc / "sys/kernel/osrelease").write_text("6.12.0\n")
         (proc / "sys/kernel/hostname").write_text("host\n")
         (proc / "sys/kernel/random/boot_id").write_text("boot-1\n")
         (proc / "sys/vm/swappiness").write_text("60\n")
