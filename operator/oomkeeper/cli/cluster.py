@@ -1,0 +1,113 @@
+"""What every verb of `kubectl oom` shares: kubectl's connection options, and reading oomkeeper's objects."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from oomkeeper.agent.kube.client import ApiClient, resource_path
+from oomkeeper.agent.kube.errors import ApiError
+from oomkeeper.connection.config import ApiConfig, ApiConfigError
+from oomkeeper.connection.kubeconfig import kubeconfig_files, read_context
+from oomkeeper.connection.tls import check_config
+from oomkeeper.resources.record import MalformedObjectError, Record, read
+
+from .errors import BadInput, CliError
+from .host import PATH
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T", bound=Record)
+
+
+class Target(NamedTuple):
+    """Which cluster a verb asks, and which namespace."""
+
+    config: ApiConfig
+    namespace: str | None
+    """None: all namespaces."""
+
+
+def cluster_options(*, namespaced: bool, all_namespaces: bool = True) -> Callable[[_F], _F]:
+    """Add kubectl's options --context and --kubeconfig, and for a `namespaced` verb -n and (with
+    `all_namespaces`) -A. The verb gets them as one keyword argument, `target`. Raises BadInput for a
+    kubeconfig that cannot be read."""
+
+    def add(command: _F) -> _F:
+        @wraps(command)
+        def run(*args: Any, **values: Any) -> Any:
+            namespace = values.pop("namespace", None)
+            everywhere = values.pop("all_namespaces", not namespaced)
+            if everywhere and namespace is not None:
+                raise click.UsageError("--namespace and --all-namespaces exclude each other")
+            config, default = _context(values.pop("kubeconfig"), values.pop("context_name"))
+            target = Target(config, None if everywhere else namespace or default)
+            return command(*args, target=target, **values)
+
+        # The last decorator is the first option in the help.
+        options = [
+            click.option(
+                "--kubeconfig",
+                metavar="FILE",
+                type=PATH,
+                help="Kubeconfig file; default: $KUBECONFIG, or ~/.kube/config.",
+            ),
+            click.option("--context", "context_name", metavar="NAME", help="Context of the kubeconfig."),
+        ]
+        if namespaced and all_namespaces:
+            options.append(click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces."))
+        if namespaced:
+            options.append(
+                click.option("-n", "--namespace", metavar="NAME", help="Namespace; default: the context's.")
+            )
+        decorated: Any = run
+        for option in options:
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return add
+
+
+@contextmanager
+def connected(target: Target) -> Iterator[ApiClient]:
+    """Connect to the API server; its refusals and a lost connection become errors in one line (CliError)."""
+    client = ApiClient(target.config)
+    try:
+        yield client
+    except ApiError as error:
+        raise CliError(str(error)) from error
+    finally:
+        client.close()
+
+
+def list_objects(
+    client: ApiClient, kind: type[_T], plural: str, *, namespace: str | None = None, **query: str
+) -> list[_T]:
+    """Return all objects of a kind of oomkeeper's, in one namespace or in all. `query`: labelSelector,
+    fieldSelector.
+
+    An object that does not have the shape of its kind is left out. Raises ApiError."""
+
+    def decode(data: bytes) -> _T | None:
+        try:
+            return read(kind, data)
+        except MalformedObjectError:
+            return None
+
+    path = resource_path(plural, namespace=namespace)
+    items, _ = client.list_items(path, decode=decode, resource_version="", **query)
+    return [item for item in items if item is not None]
+
+
+def _context(kubeconfig: Path | None, name: str | None) -> tuple[ApiConfig, str]:
+    files = [kubeconfig] if kubeconfig is not None else kubeconfig_files(os.environ.get("KUBECONFIG", ""))
+    files = files or [Path("~/.kube/config").expanduser()]
+    try:
+        context = read_context(files, environ=os.environ, context_name=name)
+        check_config(context.config, source=files[0])
+    except ApiConfigError as error:
+        raise BadInput(str(error)) from error
+    return context.config, context.namespace
