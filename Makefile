@@ -46,8 +46,8 @@ coverage: venv  ## run the unit tests and report their line and branch coverage 
 test: venv  ## run every test but e2e and vmnode: units, this kernel, a real API server and (as root) a real kubelet
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-cluster-test: venv  ## run the tests against a real API server and (as root) a real kubelet
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/cluster tests/metrics tests/testbed
+cluster-test: venv  ## run the tests against this kernel, a real API server and (as root) a real kubelet
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/kernel tests/kernel_lab tests/fuzz tests/cluster tests/metrics tests/testbed
 
 chart: venv  ## lint the chart, compare its output with the golden files, test its rules, package it into dist/
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/chart tests/metrics/test_rules.py

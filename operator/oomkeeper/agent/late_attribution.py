@@ -33,7 +33,7 @@ OTHERS_SECONDS = 3.0
 """How long after the first status of a container that the kill may have ended those of others are waited
 for: the end of a sandbox ends all containers of the pod."""
 MAX_KILLS = 1000
-"""Kills without a known pod that are kept; beyond them the oldest stay with their cgroup."""
+"""Kills without a known pod that are kept; beyond them the oldest are counted by what is known of them."""
 
 
 class LateAttribution:
@@ -76,11 +76,11 @@ class LateAttribution:
         self._kills.pop(kill_id, None)
         self._kills[kill_id] = kill
         self._store.put_unidentified(kill_id, kill)
-        while len(self._kills) > MAX_KILLS:
-            self._drop(next(iter(self._kills)))
 
     def retry(self) -> None:
         """Count what can be attributed now, or has waited long enough."""
+        while len(self._kills) > MAX_KILLS:
+            self._give_up(next(iter(self._kills)))
         for kill_id, kill in list(self._kills.items()):
             if self._pods.find(kill.pod_uid) is None and (kill_id in self._counted or not self._pods.synced):
                 continue
@@ -187,6 +187,16 @@ class LateAttribution:
             container=subject.container,
             moved=counted_in is not None,
         )
+
+    def _give_up(self, kill_id: str) -> None:
+        """Look no longer for the pod of a kill; count it, if it is not counted yet."""
+        kill, stored = self._kills[kill_id], self._store.kill(kill_id)
+        if stored is not None and kill_id not in self._counted:
+            found = attribute(
+                kill.kill, node=self._node, pods=self._pods, node_container=self._node_container
+            )
+            self._count(kill_id, kill, subject=found.subject, counted_in=stored.incident, when=stored.time)
+        self._drop(kill_id)
 
     def _drop(self, kill_id: str) -> None:
         self._kills.pop(kill_id, None)

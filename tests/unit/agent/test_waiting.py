@@ -53,13 +53,27 @@ class WaitingNode:
             late=self._late,
             clock=lambda: self._now,
         )
-        self._recorder.feed(Log().full(f"/kubepods/burstable/pod{UID}/{IDS[0]}"), lost=lambda: 0)
-        self.at(0.0)
+        self._log = Log()
+        self.kill()
+
+    def kill(self) -> None:
+        self._recorder.feed(self._log.full(f"/kubepods/burstable/pod{UID}/{IDS[0]}"), lost=lambda: 0)
+        self.at(self._now)
 
     def at(self, seconds: float) -> None:
         self._now = seconds
         self._recorder.tick()
         self._late.retry()
+
+    @property
+    def counts(self) -> dict[str | None, int]:
+        """Workload of each incident, and its kills."""
+        incidents = (incident for _, incident in self.store.incidents())
+        return {
+            incident.spec.workload.name if incident.spec.workload else None: incident.status.count
+            for incident in incidents
+            if incident.status is not None
+        }
 
     @property
     def subjects(self) -> list[tuple[str | None, str | None]]:
@@ -115,3 +129,15 @@ def test_kill_is_counted_without_a_pod_that_is_never_listed(node: WaitingNode) -
     assert node.subjects == []
     node.at(PATIENCE_SECONDS["pod"])
     assert [pod_name for pod_name, _ in node.subjects] == [None]
+
+
+def test_kills_beyond_the_bound_are_counted_at_once(
+    node: WaitingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_attribution, "MAX_KILLS", 1)
+    node.kill()
+    node.kill()
+    assert node.counts == {None: 2}
+    assert len(node.store.unidentified()) == 1
+    node.at(PATIENCE_SECONDS["pod"])
+    assert node.counts == {None: 3}
