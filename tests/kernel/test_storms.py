@@ -103,13 +103,22 @@ def test_agent_killed_at_random_times_during_a_storm_loses_and_duplicates_nothin
         made += maker.result()
         node.start()
     assert len(made) == 90
-    found = eventually(lambda: len(node.kills(below=top)) >= 90 and node.kills(below=top))
-    node.closed_account()
-    found = node.kills(below=top)
+    found = eventually(lambda: len(kills_of(node, made)) >= 90 and kills_of(node, made))
+    account = node.closed_account()
+    found = kills_of(node, made)
     assert Counter(pids(found)) == Counter(made)
     assert len({kill["id"] for kill in found}) == len(found)
-    assert {kill["taskMemcg"] for kill in found} == {cgroup.path}
+    # On a busy machine the log may be overwritten before the next agent has started. The kills are then known
+    # from the trace alone, and an agent that was killed may have taken with it what told their cgroups.
+    unplaced = [kill for kill in found if kill["taskMemcg"] is None and "-trace-" in kill["id"]]
+    assert not unplaced or account["lostRecords"]
+    assert {kill["taskMemcg"] for kill in found if kill not in unplaced} == {cgroup.path}
     assert node.stop() == 0
+
+
+def kills_of(node: Node, made: list[int]) -> list[Json]:
+    """The stored kills of these processes, also those whose cgroup is not known."""
+    return [kill for kill in node.all_kills() if set(pids([kill])) & set(made)]
 
 
 def test_recreated_cgroup_starts_a_new_count(top: Cgroup, eater: Callable[..., Eater], node: Node) -> None:
