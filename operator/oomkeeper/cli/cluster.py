@@ -16,6 +16,7 @@ from oomkeeper.connection.kubeconfig import kubeconfig_files, read_context
 from oomkeeper.connection.tls import check_config
 from oomkeeper.resources.record import MalformedObjectError, Record, read
 
+from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 from .host import PATH
 
@@ -96,9 +97,9 @@ def complete(what: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 
 @contextmanager
-def connected(target: Target) -> Iterator[ApiClient]:
+def connected(target: Target) -> Iterator[ClusterClient]:
     """Connect to the API server; its refusals and a lost connection become errors in one line (CliError)."""
-    client = ApiClient(target.config)
+    client = ClusterClient(target.config)
     try:
         yield client
     except ApiError as error:

@@ -15,6 +15,9 @@ VERBS: dict[str, Verb] = {
         "explain_incident", "explain the OOM kills of a pod, a workload, an incident or a node", "agent"
     ),
     "why": Verb("why", "tell what killed the containers of a pod that ended by SIGKILL (137)", "agent"),
+    "recommend": Verb(
+        "recommend", "recommend memory limit and request of a workload, from its OOM kills", "agent"
+    ),
     "policy": Verb("policies", "show which policy sets which key on which nodes", "agent"),
     "nodes": Verb("nodes", "show each node's agent, settings and kill accounting", "agent"),
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),

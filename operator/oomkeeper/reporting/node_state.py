@@ -94,14 +94,14 @@ def node_states(
         except MalformedObjectError:
             continue
         decoded[obj.metadata.name or ""] = (obj, status_written_at(raw, manager=AGENT_MANAGER))
-    ready: dict[str, bool | None] = {
+    readiness: dict[str, bool | None] = {
         node["metadata"]["name"]: _is_ready(node) for node in nodes or () if _is_linux(node)
     }
     agents = None if pods is None else _agents(pods)
     missing = UNKNOWN_AGENT if agents is None else AgentState(state="Missing")
     return [
-        _state(name, decoded.get(name), agent=(agents or {}).get(name, missing), ready=ready.get(name))
-        for name in sorted({*decoded, *ready})
+        _state(name, decoded.get(name), agent=(agents or {}).get(name, missing), ready=readiness.get(name))
+        for name in sorted({*decoded, *readiness})
     ]
 
 
@@ -136,7 +136,9 @@ def _agents(pods: Iterable[Mapping[str, Any]]) -> dict[str, AgentState]:
         if not node or meta.get("deletionTimestamp"):
             continue
         status = pod.get("status") or {}
-        ready = next((one for one in status.get("conditions") or () if one.get("type") == "Ready"), {})
+        ready: Mapping[str, Any] = next(
+            (one for one in status.get("conditions") or () if one.get("type") == "Ready"), {}
+        )
         is_ready = ready.get("status") == "True"
         if node in found and not is_ready:
             continue
