@@ -85,7 +85,7 @@ def server(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str
         def do_GET(self) -> None:
             answer(Exchange(self))
 
-        do_PATCH = do_CONNECT = do_GET
+        do_PATCH = do_POST = do_DELETE = do_CONNECT = do_GET
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:
