@@ -78,6 +78,7 @@ def server(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else head and body of an answer are 40 ms apart
 
         def log_message(self, *_arguments: object) -> None:
             return
