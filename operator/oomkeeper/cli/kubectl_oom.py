@@ -21,6 +21,7 @@ VERBS: dict[str, Verb] = {
     "policy": Verb("policies", "show which policy sets which key on which nodes", "agent"),
     "nodes": Verb("nodes", "show each node's agent, settings and kill accounting", "agent"),
     "doctor": Verb("doctor", "find what is wrong with the installation, and how to fix it", "agent"),
+    "drill": Verb("drill", "cause harmless OOM kills and follow them to incident, Event and alert", "agent"),
     "bundle": Verb("bundle", "write one redacted file for a ticket", "agent"),
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),
 }
