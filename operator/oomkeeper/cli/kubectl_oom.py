@@ -26,21 +26,20 @@ VERBS: dict[str, Verb] = {
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),
 }
 
-_CLUSTER = """\
+_EPILOG = """\
 \b
-What the cluster recorded, with kubectl itself:
-  kubectl get oomi -A -o wide   every OOM incident, with its cause and what to do
-  kubectl get ckill -A -o wide  what killed containers, OOM or not
-  kubectl get oomr cluster      the report over all of them
-  kubectl get oomp,oomn         policies and nodes
+The objects themselves, with kubectl:
+  kubectl get oomi,ckill -A -o wide  OOM incidents; what killed containers, OOM or not
+  kubectl get oomr cluster           the report over all of them
+  kubectl get oomp,oomn              policies and nodes
 """
 
 GROUP = VerbGroup(
     VERBS,
     name=PROG,
-    help="Explain OOM kills, and what else killed a container.",
-    epilog=_CLUSTER,
-    unknown="incidents and reports: kubectl get oomi,oomr -A",
+    help="Explain the OOM kills of a cluster, and what else killed a container.",
+    epilog=_EPILOG,
+    unknown=f"verbs: {', '.join(VERBS)}",
 )
 
 

@@ -261,9 +261,8 @@ def findings_text(found: Sequence[Finding], *, checked: str) -> Iterator[str]:
             room = max(len(subject) for subject, _ in fixes)
             yield from (printable(f"  {subject:<{room}}  {fix}") for subject, fix in fixes)
         yield ""
-    counts = ", ".join(
-        f"{sum(one.severity == severity for one in found)} {severity.lower()}" for severity in _ORDER
-    )
+    errors, warnings, infos = (sum(one.severity == severity for one in found) for severity in _ORDER)
+    counts = f"{count_text(errors, 'error')}, {count_text(warnings, 'warning')}, {infos} for information"
     yield f"{counts}; checked {checked}."
 
 

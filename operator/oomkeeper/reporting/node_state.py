@@ -205,8 +205,8 @@ def _row(one: NodeState, *, now: float, wide: bool) -> tuple[str, ...]:
 def _problems(one: NodeState, bad: Sequence[Condition]) -> str:
     if not one.exists:
         return "NoOOMNode"
-    words = ["NodeNotReady"] * (one.node_ready is False)
-    words += [each.type if each.type in _GOOD else f"Not{each.type}" for each in bad]
+    words = ["NodeReady=False"] * (one.node_ready is False)
+    words += [f"{each.type}={each.status}" for each in bad]
     return ",".join(words) or "OK"
 
 

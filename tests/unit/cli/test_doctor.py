@@ -35,7 +35,7 @@ def test_rights_are_asked_of_the_api_server(cluster: Cluster, run: Run) -> None:
     installed(cluster)
     status, out, err = run("doctor")
     assert (status, err) == (0, "")
-    assert out == "0 error, 0 warning, 0 info; checked 0 nodes, 0 policies.\n"
+    assert out == "0 errors, 0 warnings, 0 for information; checked 0 nodes, 0 policies.\n"
 
     def refuse(request: Request) -> tuple[int, Json]:
         asked = request.body["spec"]["resourceAttributes"]

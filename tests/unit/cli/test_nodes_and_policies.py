@@ -67,7 +67,7 @@ def test_agents_are_ready_silent_or_missing(cluster: Cluster, run: Run) -> None:
         "version": "0.1.0",
     }
     assert items[0]["kills"]["recorded"] == 11
-    assert "NodeNotReady,NotApplied,Degraded" in out
+    assert "NodeReady=False,Applied=False,Degraded=True" in out
     assert "NoOOMNode" in out
 
 

@@ -73,7 +73,9 @@ def facts(**changes: Any) -> Facts:
 def test_healthy_installation_has_no_finding() -> None:
     found = findings(facts())
     assert found == []
-    assert [*findings_text(found, checked="1 node")] == ["0 error, 0 warning, 0 info; checked 1 node."]
+    assert [*findings_text(found, checked="1 node")] == [
+        "0 errors, 0 warnings, 0 for information; checked 1 node."
+    ]
     assert not has_problem(found)
 
 
