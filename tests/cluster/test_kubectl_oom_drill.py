@@ -1,4 +1,4 @@
-"""`kubectl oom drill` on a real node: real kills, a real incident and Event for each."""
+"""`kubectl oom` on a real node: a drill with real kills, and the kernel log that has them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.testbed import NativeNode
 from tests.waiting import eventually
 
 from .agent_harness import BUSYBOX
-from .controller_harness import Harness
+from .controller_harness import Harness, Json
 from .test_main_job import agent, harness, pytestmark
 
 __all__ = ["agent", "harness", "pytestmark"]
@@ -18,12 +18,19 @@ __all__ = ["agent", "harness", "pytestmark"]
 RUN = "import sys; from oomkeeper.cli.kubectl_oom import main; sys.exit(main())"
 
 
-def test_kills_are_followed_to_incident_and_event(native_node: NativeNode, harness: Harness) -> None:
-    command = [sys.executable, "-c", RUN, "drill", f"--kubeconfig={native_node.control_plane.kubeconfig}"]
-    command += [f"--image={BUSYBOX}", f"--node={native_node.name}", "--timeout=90", "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+def oom(node: NativeNode, verb: str, *words: str) -> Json:
+    """Run a verb that prints JSON."""
+    command = [sys.executable, "-c", RUN, verb, f"--kubeconfig={node.control_plane.kubeconfig}", *words]
+    done = subprocess.run([*command, "-o", "json"], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    results = {(one["level"], one["name"]): one for one in json.loads(done.stdout)["links"]}
+    found: Json = json.loads(done.stdout)
+    return found
+
+
+def test_kills_are_followed_to_incident_and_event(native_node: NativeNode, harness: Harness) -> None:
+    words = (f"--image={BUSYBOX}", f"--node={native_node.name}", "--timeout=90")
+    links = oom(native_node, "drill", *words)["links"]
+    results = {(one["level"], one["name"]): one for one in links}
     for level in ("container", "child"):
         for link in ("Pod", "Kernel", "Incident", "Event"):
             assert results[level, link]["result"] == "Passed", results
@@ -41,3 +48,11 @@ def test_kills_are_followed_to_incident_and_event(native_node: NativeNode, harne
         ]
 
     assert eventually(gone)
+
+
+def test_kernel_log_is_explained_through_a_pod(native_node: NativeNode, harness: Harness) -> None:
+    document = oom(native_node, "explain", f"node/{native_node.name}", "--debug-pod", f"--image={BUSYBOX}")
+    assert any(one["limitBytes"] == 32 << 20 for one in document["kills"])
+    assert document["records"]["kernel"] > 0
+    pods = harness.list("/api/v1/namespaces/default/pods")
+    assert not [one for one in pods if one["metadata"]["name"].startswith("oomkeeper-node-log-")]

@@ -12,7 +12,15 @@ from oomkeeper.agent.kube.client import ApiClient, resource_path
 from oomkeeper.reporting.incident_list import Read, kind_of, names_workload, newest_first, read_incidents
 from oomkeeper.reporting.incident_record import record_of_incident
 
-from .cluster import Target, cluster_options, complete, connected, get_if_exists, list_raw
+from .cluster import (
+    Target,
+    cluster_options,
+    complete,
+    connected,
+    get_if_exists,
+    list_if_allowed,
+    list_raw,
+)
 from .errors import CliError
 from .host import output_option, print_json
 from .terminal import terminal_of
@@ -26,7 +34,9 @@ deploy/NAME or node/NAME. A pod may be deleted: its last kills are found by its 
 node's kill accounting, settings and incidents of all namespaces.
 
 What an incident does not hold is left out: the kernel's task table and zones. kubectl oom log explains a
-whole kernel log.
+whole kernel log; so does node/NAME with --debug-pod, for the log that the node has now. That needs no
+oomkeeper in the cluster. Like kubectl debug node/NAME, it creates a privileged pod, in the namespace of -n;
+the pod ends after a minute and a half at most, and is deleted.
 
 Exit status: 0, 1 when nothing of that name is recorded or the API server refuses, 2 for a wrong command
 line."""
@@ -36,12 +46,29 @@ line."""
 @click.argument("what", shell_complete=complete("subjects"))
 @cluster_options(namespaced=True)
 @output_option("text", "json", "markdown")
-def command(*, what: str, target: Target, output: str) -> int:
+@click.option("--debug-pod", is_flag=True, help="node/NAME: read its kernel log through a privileged pod.")
+@click.option(
+    "--image",
+    metavar="IMAGE",
+    default="busybox",
+    show_default=True,
+    help="With --debug-pod: an image with sh, cat, timeout and dmesg.",
+)
+def command(*, what: str, target: Target, output: str, debug_pod: bool, image: str) -> int:
     """Explain the OOM kills of a pod, a workload, an incident or a node, from the cluster's record."""
     kind, slash, name = what.rpartition("/")
     if (slash and not kind) or not name:
         raise click.BadParameter(f"{what!r}: write NAME or KIND/NAME", param_hint="WHAT")
-    if kind_of(kind) in ("node", "no", "oomnode", "oomn"):
+    is_node = kind_of(kind) in ("node", "no", "oomnode", "oomn")
+    if debug_pod and not is_node:
+        raise click.UsageError("--debug-pod needs node/NAME")
+    if debug_pod:
+        from .node_log import explain_node_log
+
+        with connected(target) as client:
+            namespace = target.namespace or "default"
+            return explain_node_log(client, node=name, namespace=namespace, image=image, output=output)
+    if is_node:
         return _node(target, name=name, output=output)
     with connected(target) as client:
         found = find_incidents(client, target.namespace, what)
@@ -112,6 +139,11 @@ def _node(target: Target, *, name: str, output: str) -> int:
     from .nodes import read_nodes
 
     with connected(target) as client:
+        if list_if_allowed(client, resource_path("oomnodes"), limit="1") is None:
+            raise CliError(
+                "OOMNodes cannot be read: oomkeeper is not installed, or you have no right to; --debug-pod "
+                "reads the node's kernel log without it"
+            )
         state = next((one for one in read_nodes(client) if one.name == name), None)
         if state is None:
             raise CliError(f"node {name} not found")

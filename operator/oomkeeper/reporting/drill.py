@@ -84,7 +84,12 @@ def started(pod: Mapping[str, Any]) -> bool:
 
 def waiting_reason(pod: Mapping[str, Any]) -> str:
     """Return why the eater does not run yet."""
-    waiting = _eater(pod).get("waiting") or {}
+    return waiting_text(pod, container="eater")
+
+
+def waiting_text(pod: Mapping[str, Any], *, container: str) -> str:
+    """Return why a container does not run yet; empty where its status does not tell."""
+    waiting = _state(pod, container).get("waiting") or {}
     unscheduled = next(
         (
             str(one.get("message"))
@@ -102,8 +107,12 @@ def ended(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _eater(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _state(pod, "eater")
+
+
+def _state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return next((one.get("state") or {} for one in statuses if one.get("name") == "eater"), {})
+    return next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
 
 
 def incident_of(incidents: Iterable[Mapping[str, Any]], *, uid: str) -> Mapping[str, Any] | None:
