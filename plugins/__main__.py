@@ -26,8 +26,6 @@ from .krew import manifest
 from .packages import CHECKOUT, fill
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
-_LEFT_OUT = ("api", "controller")
-"""Packages of oomkeeper that no verb of the plugin needs, and that need others."""
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -56,7 +54,7 @@ def build(folder: Path, *, installed: bool, url: str) -> Path:
 
 
 def _copy_oomkeeper(target: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", *_LEFT_OUT)
+    ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(CHECKOUT / "operator" / "oomkeeper", target, ignore=ignored)
 
 

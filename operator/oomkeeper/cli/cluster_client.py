@@ -37,13 +37,13 @@ class ClusterClient(ApiClient):
             )
         )
 
-    def create(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+    def create(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
         """Create an object in the collection at `path`. Raises ApiError."""
         return self._object(
             "POST",
             path,
             query={"fieldManager": FIELD_MANAGER, **query},
-            body=body,
+            body=obj,
             content_type="application/json",
         )
 

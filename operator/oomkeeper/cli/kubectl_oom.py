@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from .errors import run_guarded
+from .errors import CliError, run_guarded
 from .verb import Verb
 from .verbs import VerbGroup, invoke
 
@@ -47,4 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `kubectl oom` with `argv` (default: the process's own) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     verb = words[0] if words and words[0] in VERBS else None
-    return run_guarded(f"{PROG} {verb}" if verb else PROG, lambda: invoke(GROUP, PROG, words))
+    return run_guarded(f"{PROG} {verb}" if verb else PROG, lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        return invoke(GROUP, PROG, words)
+    except ModuleNotFoundError as error:
+        # The plugin as one file has not every package; a missing module of oomkeeper is a bug.
+        if error.name is None or error.name.partition(".")[0] == "oomkeeper":
+            raise
+        raise CliError(
+            f"the Python package {error.name!r} is not installed; pip install 'oomkeeper[agent]'"
+        ) from error
