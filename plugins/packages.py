@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parents[1]
 PURE = ("click", "jinja2", "markupsafe", "pyyaml", "urllib3")
-"""Packages that work without their parts in C. pydantic is left out: its part in Rust is 2 MB for each platform
-and Python, and only work on policy files needs it."""
+"""Packages that work without their parts in C. pydantic is left out: its part in Rust is 2 MB for each
+platform and Python, and only work on policy files needs it."""
 NATIVE = ("msgspec",)
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _COMPILED = (".so", ".pyd", ".dylib", ".pyx", ".pyi", ".c", ".h")

@@ -15,6 +15,7 @@ import click
 from oomkeeper import __version__
 from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
+from oomkeeper.model.escaping import printable
 from oomkeeper.model.times import format_time
 from oomkeeper.model.units import bytes_text
 from oomkeeper.reporting.doctor import finding_records, findings
@@ -193,7 +194,7 @@ def command(*, target: Target, file: Path | None, redact_names: bool, most_pods:
         bundle = _collect(client, _Options(redact_names, most_pods), now=now)
     size = bundle.write(file)
     for problem in bundle.problems:
-        click.echo(f"not read: {problem}", err=True)
+        click.echo(printable(f"not read: {problem}"), err=True)
     click.echo(f"{file} ({bytes_text(size)})")
     return 0
 

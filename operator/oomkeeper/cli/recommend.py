@@ -8,6 +8,7 @@ import click
 
 from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
+from oomkeeper.model.escaping import printable
 from oomkeeper.reporting.incident_list import Read, names_workload, newest_first, read_incidents, subject_text
 from oomkeeper.reporting.limit_change import (
     CONTINUES,
@@ -55,6 +56,7 @@ Refused, because another limit does not help or hides the problem:
   HeapFollowsLimit  the heap's size is a share of the limit (MaxRAMPercentage and the like)
   PodLimit          the containers of the pod together reached the pod's limit
   OtherCause        no limit was reached: the node's memory, NUMA, fragmentation ...
+  ContainerGone     the template has no container of that name
 
 --apply changes the workload's template, which starts new pods. --in-place resizes its running pods instead,
 without a restart, where the cluster has pods/resize; new pods get the template's limits again. Both are
@@ -169,7 +171,9 @@ def _write(
     """Print the document of a format, and on stderr what it does not contain."""
     for one in made:
         if one.verdict != RAISE:
-            click.echo(f"{one.container or 'no container'}: {one.verdict}: {one.message}", err=True)
+            click.echo(
+                printable(f"{one.container or 'no container'}: {one.verdict}: {one.message}"), err=True
+            )
     if not raised:
         return
     if output == "helm":

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import click
 
 from oomkeeper.agent.kube.errors import ApiError
+from oomkeeper.model.escaping import printable
 from oomkeeper.reporting.recommendation import Recommendation
 from oomkeeper.reporting.recommendation_formats import pod_spec_patch, workload_patch
 
@@ -67,7 +68,7 @@ def apply_to_pods(
             click.echo(f"pod/{name} resized")
         except ApiError as error:
             failed += 1
-            click.echo(f"pod/{name} not resized: {error}", err=True)
+            click.echo(printable(f"pod/{name} not resized: {error}"), err=True)
     if failed:
         raise CliError(f"{failed} of {len(pods)} pods not resized")
     if found.known is not None and found.known.mutable:

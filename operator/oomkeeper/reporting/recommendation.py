@@ -120,6 +120,8 @@ class _Container:
 
     def _refusal(self) -> tuple[str, str] | None:
         """Return why no limit is recommended: a word and a sentence; None where one is."""
+        if self._known and self._settings is None and self._name is not None:
+            return "ContainerGone", "The workload's template has no container of this name any more."
         if self._name is None:
             return "NoContainer", "The kernel's records do not show in which container the kills were."
         if not self._limited:

@@ -71,6 +71,7 @@ def test_limit_that_was_raised_already_is_enough() -> None:
         (incident(parts=(("DirtyPageCache", 70),)), "SlowStorage"),
         (incident(cause="NodeMemory", limit_mib=None), "OtherCause"),
         (incident(container=None), "NoContainer"),
+        (incident(container="gone"), "ContainerGone"),
     ],
 )
 def test_what_a_limit_does_not_fix_is_refused(made: Json, reason: str) -> None:
