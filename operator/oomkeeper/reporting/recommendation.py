@@ -143,8 +143,9 @@ class _Container:
             if (growth := unbounded_growth(one.status.kills)) is not None:
                 return (
                     "Leak",
-                    f"{growth}: it grows without bound, and a higher limit only delays the next kill. "
-                    "Compare a heap profile taken soon after its start with one taken later.",
+                    f"{growth}. That is typical of a leak, where a higher limit only delays the next kill: "
+                    "compare a heap profile taken soon after its start with one taken later. If this usage is "
+                    "normal, set the limit yourself.",
                 )
         for one in self._limited:
             if (share := _share(one, ContributorName.SHARED_MEMORY)) >= _SHARED_SHARE:
