@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs plugin crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -104,6 +104,9 @@ bench: venv  ## measure, and print the figures that bench/README.md quotes
 
 docs: venv  ## build the site of the pages in docs/ into dist/site; any warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+plugin: venv  ## build kubectl oom as one file into dist/, with its krew manifest (PLUGIN_ARGS="--url URL")
+	$(BIN)/python -m plugins dist $(PLUGIN_ARGS)
 
 crds: venv  ## generate crds/ and package resources from the models
 	$(BIN)/python -m oomkeeper.api.generate

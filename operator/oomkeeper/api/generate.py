@@ -6,6 +6,7 @@ package `resources`. The output depends on nothing but the models.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from . import KINDS, structs
-from .crd import crd, file_name
+from .crd import SCHEMA_ANNOTATION, crd, file_name
 from .meta import ApiObject
 
 HEADER = (
@@ -49,6 +50,24 @@ def files() -> dict[str, str]:
     return {file_name(model.resource): render(model) for model in KINDS}
 
 
+def schemas() -> str:
+    """The module with the schemas' versions, by which `kubectl oom doctor` compares a cluster's."""
+    lines = [
+        '"""Generated from `oomkeeper.api` by `make crds`; edit the models, not this file."""',
+        "",
+        f"SCHEMA_ANNOTATION = {json.dumps(SCHEMA_ANNOTATION)}",
+        "SCHEMAS: dict[str, str] = {",
+        *(
+            f"    {json.dumps(one['metadata']['name'])}: "
+            f"{json.dumps(one['metadata']['annotations'][SCHEMA_ANNOTATION])},"
+            for one in map(crd, KINDS)
+        ),
+        "}",
+        '"""Name of a CustomResourceDefinition -> the value of its annotation."""',
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Exit 0 when written or up to date, 1 when --check found a difference, 2 for a bad argument."""
     parser = argparse.ArgumentParser(
@@ -69,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"{directory}: no such directory")
     wanted = {directory / name: text for directory in options.directories for name, text in files().items()}
     wanted |= {STRUCTS / name: text for name, text in structs.files().items()}
+    wanted[STRUCTS / "schemas.py"] = schemas()
     stale = [
         (path, text)
         for path, text in wanted.items()

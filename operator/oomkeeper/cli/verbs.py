@@ -38,12 +38,12 @@ class VerbGroup(click.Group):
             callback=click.pass_context(_help_without_verb),
             **settings,
         )
-        self._verbs = verbs
+        self.verbs = verbs
         self._unknown = unknown or f"verbs: {', '.join(verbs)}"
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click
         """Return the verbs, in the order in which people should read them."""
-        return list(self._verbs)
+        return list(self.verbs)
 
     def get_command(
         self,
@@ -51,7 +51,7 @@ class VerbGroup(click.Group):
         cmd_name: str,
     ) -> click.Command | None:
         """Import the verb; None where there is none. Raises CliError where its extra is not installed."""
-        verb = self._verbs.get(cmd_name)
+        verb = self.verbs.get(cmd_name)
         return None if verb is None else _load(verb)
 
     def format_commands(
@@ -61,7 +61,7 @@ class VerbGroup(click.Group):
     ) -> None:
         """Write the list of verbs."""
         with formatter.section("Verbs"):
-            formatter.write_dl([(name, verb.what) for name, verb in self._verbs.items()])
+            formatter.write_dl([(name, verb.what) for name, verb in self.verbs.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Complete a verb or an option of the group, without importing a verb."""
@@ -69,7 +69,7 @@ class VerbGroup(click.Group):
 
         verbs = [
             CompletionItem(name, help=verb.what)
-            for name, verb in self._verbs.items()
+            for name, verb in self.verbs.items()
             if name.startswith(incomplete)
         ]
         return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]

@@ -2,19 +2,17 @@
 
 Reads the ContainerKills of the namespace, and the pod where it still exists."""
 
-from typing import Any
 from urllib.parse import quote
 
 import click
 
-from oomkeeper.agent.kube.client import ApiClient
-from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.reporting.why import PodEnds, ends_of_pod, why_record, why_text
 from oomkeeper.resources.containerkill import ContainerKill
 
-from .cluster import Target, cluster_options, connected, list_objects
+from .cluster import Target, cluster_options, complete, connected, get_if_exists, list_objects
 from .errors import CliError
 from .host import output_option, print_json
+from .object_output import print_yaml
 
 _EPILOG = """\
 The node's agent decides some seconds after a container has ended, and keeps the last ten ends of each
@@ -26,7 +24,7 @@ pod."""
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("pod")
+@click.argument("pod", shell_complete=complete("pods"))
 @cluster_options(namespaced=True, all_namespaces=False)
 @output_option("text", "json", "yaml")
 def command(*, pod: str, target: Target, output: str) -> int:
@@ -38,9 +36,7 @@ def command(*, pod: str, target: Target, output: str) -> int:
     if output == "json":
         print_json(why_record(found))
     elif output == "yaml":
-        import yaml
-
-        click.echo(yaml.safe_dump(why_record(found), sort_keys=False, allow_unicode=True), nl=False)
+        print_yaml(why_record(found))
     else:
         for line in why_text(found):
             click.echo(line)
@@ -52,17 +48,9 @@ def _find(target: Target, *, pod: str) -> PodEnds:
     assert target.namespace is not None
     with connected(target) as client:
         kills = list_objects(client, ContainerKill, "containerkills", namespace=target.namespace)
-        obj = _pod(client, pod=pod, namespace=target.namespace)
+        path = f"/api/v1/namespaces/{quote(target.namespace, safe='')}/pods/{quote(pod, safe='')}"
+        obj = get_if_exists(client, path)
     found = ends_of_pod(kills, pod=pod, namespace=target.namespace, obj=obj)
     if obj is None and not found.ends:
         raise CliError(f"pod {target.namespace}/{pod} not found, and no end of a container of it is recorded")
     return found
-
-
-def _pod(client: ApiClient, *, pod: str, namespace: str) -> dict[str, Any] | None:
-    try:
-        return client.get(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}")
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise

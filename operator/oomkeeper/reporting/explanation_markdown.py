@@ -69,14 +69,14 @@ def markdown_pages(kills: Iterable[KillRecord]) -> Iterator[str]:
     overview = Overview()
     for number, kill in numbered(kills):
         overview.add(kill)
-        yield "\n".join(_page(explanation_of(kill), number=number)) + "\n"
+        yield "\n".join(markdown_page(explanation_of(kill), number=number)) + "\n"
     if overview.total > 1:
         yield (
             "\n".join(
                 [
                     f"## {escape(overview.sentence())}",
                     "",
-                    *_table(OVERVIEW_COLUMNS, overview.rows(), numbers=OVERVIEW_NUMBERS),
+                    *markdown_table(OVERVIEW_COLUMNS, overview.rows(), numbers=OVERVIEW_NUMBERS),
                     *(line for said in overview.growth() for line in ("", escape(said))),
                 ]
             )
@@ -84,7 +84,8 @@ def markdown_pages(kills: Iterable[KillRecord]) -> Iterator[str]:
         )
 
 
-def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
+def markdown_page(page: Explanation, *, number: int | None = None) -> Iterator[str]:
+    """Yield the lines of one explanation."""
     title = page.title if number is None else f"{number}. {page.title}"
     yield f"## {escape(title)}, {escape(page.when)}"
     yield ""
@@ -95,7 +96,7 @@ def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
     yield f"### {VICTIMS_TITLE}"
     yield ""
     if page.victims:
-        yield from _table(VICTIM_COLUMNS, page.victims, numbers=VICTIM_NUMBERS)
+        yield from markdown_table(VICTIM_COLUMNS, page.victims, numbers=VICTIM_NUMBERS)
     else:
         yield escape(page.no_victim)
     yield ""
@@ -134,7 +135,7 @@ def _page(page: Explanation, *, number: int | None) -> Iterator[str]:
 def _chart(chart: Chart) -> Iterator[str]:
     yield f"### {escape(chart.title)}"
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ("", "amount", "", ""),
         [
             (bar.label, bar.value, "" if bar.share is None else _blocks(bar.share), bar.note)
@@ -153,9 +154,10 @@ def _blocks(share: float) -> str:
     return "█" * full + "░" * (20 - full)
 
 
-def _table(
+def markdown_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: frozenset[str] = frozenset()
 ) -> Iterator[str]:
+    """Yield the lines of a table; every cell is escaped, and those in `numbers` are right-aligned."""
     return _rows(columns, (tuple(escape(cell) for cell in row) for row in rows), numbers=numbers)
 
 

@@ -45,7 +45,7 @@ def text_pages(
     for number, given in numbered(kills):
         kill = given if unicode else read(type(given), _ascii(to_builtins(given)))
         overview.add(kill)
-        yield _text(pen, _page(pen, explanation_of(kill), number=number))
+        yield _text(pen, text_page(pen, explanation_of(kill), number=number))
     if overview.total > 1:
         yield _text(pen, _overview(pen, overview))
 
@@ -63,7 +63,8 @@ def _ascii(value: Any) -> Any:
     return [_ascii(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
+def text_page(pen: Pen, page: Explanation, *, number: int | None = None) -> Iterator[str]:
+    """Yield the lines of one explanation."""
     title = page.title if number is None else f"{number}. {page.title}"
     heading = f"{title}, {page.when}"
     if cells(heading) + 6 <= pen.width:
@@ -74,21 +75,21 @@ def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
     yield ""
     yield from (pen.paint(line, "bold") for line in pen.wrap(page.summary, indent=" "))
     yield ""
-    yield from _section(pen, "Why")
+    yield from text_section(pen, "Why")
     yield from pen.wrap(f"{page.cause}, confidence {page.confidence}. {page.why}".strip(), indent=_INDENT)
     yield ""
-    yield from _section(pen, VICTIMS_TITLE)
+    yield from text_section(pen, VICTIMS_TITLE)
     if page.victims:
-        yield from _table(pen, VICTIM_COLUMNS, page.victims, numbers=VICTIM_NUMBERS)
+        yield from text_table(pen, VICTIM_COLUMNS, page.victims, numbers=VICTIM_NUMBERS)
     else:
         yield from pen.wrap(page.no_victim, indent=_INDENT)
     for chart in page.charts:
         yield ""
-        yield from _section(pen, chart.title)
+        yield from text_section(pen, chart.title)
         yield from _chart(pen, chart)
     if page.advice:
         yield ""
-        yield from _section(pen, ADVICE_TITLE)
+        yield from text_section(pen, ADVICE_TITLE)
         for place, (remedy, message) in enumerate(page.advice, 1):
             first, *rest = pen.wrap(
                 f"{remedy}: {message}" if remedy else message, indent="      ", first=f"{_INDENT}{place}. "
@@ -97,7 +98,7 @@ def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
             yield from rest
     if page.what_if:
         yield ""
-        yield from _section(pen, WHAT_IF_TITLE)
+        yield from text_section(pen, WHAT_IF_TITLE)
         for setting, what, why in page.what_if:
             # A sysctl's name stays on one line with its value, so that it can be copied.
             yield from pen.wrap(
@@ -105,7 +106,7 @@ def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
             )
     if page.uncertain:
         yield ""
-        yield from _section(pen, UNCERTAIN_TITLE)
+        yield from text_section(pen, UNCERTAIN_TITLE)
         for sentence in page.uncertain:
             yield from (
                 pen.paint(line, "yellow")
@@ -113,7 +114,7 @@ def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
             )
     if page.details:
         yield ""
-        yield from _section(pen, "Details")
+        yield from text_section(pen, "Details")
         room = max(len(label) for label, _ in page.details)
         for label, value in page.details:
             head = f"{_INDENT}{label.ljust(room)}  "
@@ -123,7 +124,8 @@ def _page(pen: Pen, page: Explanation, *, number: int | None) -> Iterator[str]:
     yield ""
 
 
-def _section(pen: Pen, title: str) -> Iterator[str]:
+def text_section(pen: Pen, title: str) -> Iterator[str]:
+    """Yield the heading of a section."""
     yield " " + pen.paint(title, "cyan")
 
 
@@ -155,9 +157,10 @@ def _bar(pen: Pen, bar: Bar, room: int) -> str:
     return pen.paint(pen.bar(bar.share, room), "red" if bar.hot else "cyan")
 
 
-def _table(
+def text_table(
     pen: Pen, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: frozenset[str]
 ) -> Iterator[str]:
+    """Yield the lines of a table; `numbers`: columns that are right-aligned."""
     rooms = [max(cells(column), *(cells(row[place]) for row in rows)) for place, column in enumerate(columns)]
     # The widest column shrinks, down to the width of a comm (TASK_COMM_LEN).
     while sum(rooms) + 2 * len(rooms) + len(_INDENT) > pen.width and max(rooms) > 16:
@@ -192,7 +195,7 @@ def _overview(pen: Pen, overview: Overview) -> Iterator[str]:
     yield ""
     yield from _chart(pen, overview.causes())
     yield ""
-    yield from _table(pen, OVERVIEW_COLUMNS, overview.rows(), numbers=OVERVIEW_NUMBERS)
+    yield from text_table(pen, OVERVIEW_COLUMNS, overview.rows(), numbers=OVERVIEW_NUMBERS)
     for sentence in overview.growth():
         yield ""
         yield from pen.wrap(sentence, indent="   ")

@@ -24,6 +24,9 @@ _FILLED = 0.5
 _EVEN = 1.5
 """Longest against shortest time to the next kill that still counts as even."""
 _GROWN = 1.2
+_RAISED = 1.5
+_LONG_RUN_SECONDS = 600.0
+"""A shorter run may have been killed by what it does when it starts."""
 NO_SHORTAGE = frozenset({Cause.MANUAL_TRIGGER, Cause.EXTERNAL_POLICY})
 _WHAT_TO_DO = "Compare a heap profile taken soon after its start with one taken later."
 
@@ -39,20 +42,63 @@ class _Peak(NamedTuple):
     """When its container started; None where that is not known."""
 
 
+class _Runs(NamedTuple):
+    """Kills of one process after the other, the oldest first."""
+
+    comm: str
+    peaks: list[_Peak]
+    apart: list[float]
+    """Seconds between each kill and the next."""
+
+
 def growth_sentence(kills: Sequence[RecentKill]) -> str | None:
     """Return how a process grew over its last kills (newest first); None where they do not show growth.
 
     Only runs of one comm count: at least three, each another process, each at least 5 s after the one before.
     The growth rate is a lower bound: it is measured from the start of the container, so that back-off does
     not count, or where that is not known from the kill before."""
+    runs = _runs(kills)
+    if runs is None:
+        return None
+    return _limit_filled(runs.comm, runs.peaks, runs.apart) or _peak_grows(runs.comm, runs.peaks)
+
+
+def unbounded_growth(kills: Sequence[RecentKill]) -> str | None:
+    """Return a sentence if the last kills (newest first) show growth that a higher limit does not stop; None
+    where they do not.
+
+    Either a limit that was raised by half was filled again; or at least three runs of at least ten minutes
+    took about the same time to fill it. A process that is killed soon after each start needs more memory, or
+    less work, but does not grow over time."""
+    runs = _runs(kills)
+    if runs is None:
+        return None
+    limits = [peak.limit_bytes or 0 for peak in runs.peaks]
+    if any(peak.held_bytes < limit * _FILLED for peak, limit in zip(runs.peaks, limits, strict=True)):
+        return None
+    if limits[0] > 0 and limits[-1] >= limits[0] * _RAISED:
+        return (
+            f"{runs.comm} filled {bytes_text(limits[0])} and, after the limit was raised, "
+            f"{bytes_text(limits[-1])} as well"
+        )
+    ran = [
+        peak.seconds - peak.started_seconds
+        for peak in runs.peaks
+        if peak.started_seconds is not None and peak.started_seconds < peak.seconds
+    ]
+    if len(ran) < _MIN_KILLS or min(ran) < _LONG_RUN_SECONDS or max(ran) > min(ran) * _EVEN:
+        return None
+    return f"{runs.comm} ran for {_between(ran)} each time before it filled {bytes_text(limits[-1])}"
+
+
+def _runs(kills: Sequence[RecentKill]) -> _Runs | None:
+    """Return the last kills as runs of one process after the other; None where they are not."""
     comm = (kills[0].comm or "") if kills else ""
     peaks = sorted(peak for kill in kills if kill.comm == comm and (peak := _peak(kill)))
     if not comm or len(peaks) < _MIN_KILLS or len({peak.pid for peak in peaks}) < len(peaks):
         return None
     apart = [after.seconds - before.seconds for before, after in pairwise(peaks)]
-    if min(apart) < _MIN_APART_SECONDS:
-        return None
-    return _limit_filled(printable(comm), peaks, apart) or _peak_grows(printable(comm), peaks)
+    return None if min(apart) < _MIN_APART_SECONDS else _Runs(printable(comm), peaks, apart)
 
 
 def with_growth(

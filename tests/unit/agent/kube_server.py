@@ -78,6 +78,7 @@ def server(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else head and body of an answer are 40 ms apart
 
         def log_message(self, *_arguments: object) -> None:
             return
@@ -85,7 +86,7 @@ def server(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str
         def do_GET(self) -> None:
             answer(Exchange(self))
 
-        do_PATCH = do_CONNECT = do_GET
+        do_PATCH = do_POST = do_DELETE = do_CONNECT = do_GET
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:

@@ -102,11 +102,11 @@ def test_plugin_explains_a_log_and_refers_to_kubectl() -> None:
             check=False,
         )
 
-    assert b"kubectl get oomi -A" in plugin("--help").stdout
+    assert b"kubectl get oomi,ckill -A" in plugin("--help").stdout
     assert b"reached its memory limit" in plugin("log", str(POD_LOG)).stdout
-    unknown = plugin("doctor")
+    unknown = plugin("frob")
     assert (unknown.returncode, unknown.stdout) == (2, b"")
-    assert unknown.stderr.startswith(b"kubectl oom: unknown verb 'doctor'")
+    assert unknown.stderr.startswith(b"kubectl oom: unknown verb 'frob'; verbs: ")
 
 
 def test_explain_does_not_import_unneeded_modules() -> None:

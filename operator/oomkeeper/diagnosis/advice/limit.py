@@ -6,7 +6,8 @@ from oomkeeper.kernel.cgroup.managers import parse_managed
 from ...model.cause import BindingCounter, Cause, ContributorName, Remedy
 from ...model.diagnosis import Advice
 from ...model.escaping import printable
-from ...model.units import bytes_text, round_up
+from ...model.headroom import with_headroom
+from ...model.units import bytes_text
 from ..case import Case
 from ..names import swap_limit_is_memory_limit, unit_of
 from ..resize import Lag, lag_of, lowered, state_of_resize
@@ -30,8 +31,6 @@ _LIMIT_CAUSES = frozenset(
         Cause.ENCLOSING_LIMIT,
     }
 )
-_HEADROOM = 0.2
-"""As the VerticalPodAutoscaler bumps after an OOM (oomBumpUpRatio 1.2)."""
 _WITHOUT_SWAP = (BindingCounter.MEMORY_SWAP, BindingCounter.KMEM)
 """Counters that already include swapped memory, or never do."""
 
@@ -48,7 +47,7 @@ def fit_limit(case: Case) -> Advice | None:
     swapped = _swapped_bytes(case)
     used = max(limit, case.binding.usage_bytes or 0)
     wanted = used + swapped
-    new = round_up(int(wanted * (1 + _HEADROOM)))
+    new = with_headroom(wanted)
     lag = lag_of(case)
     if lag is not None and lag.raised:
         return _wait_for_resize(case, lag, new_bytes=new)

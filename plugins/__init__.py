@@ -1,0 +1,1 @@
+"""Builds `kubectl oom` as one file, and its krew manifest: `python -m plugins`."""
