@@ -10,6 +10,9 @@ from .verbs import VerbGroup, invoke
 PROG = "kubectl oom"
 
 VERBS: dict[str, Verb] = {
+    "report": Verb(
+        "report", "report the OOM kills of a cluster or a namespace, as text or one HTML page", "agent"
+    ),
     "why": Verb("why", "tell what killed the containers of a pod that ended by SIGKILL (137)", "agent"),
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),
 }
