@@ -193,13 +193,13 @@ def cluster_report(
 
 def most_frequent(
     incidents: Sequence[OOMIncident], *, start: float, end: float, top: int
-) -> list[OOMIncident]:
-    """Return the incidents with most kills within [start, end], at most `top` of them."""
+) -> list[tuple[OOMIncident, int]]:
+    """Return the incidents with most kills within [start, end] and their kills, at most `top` of them."""
     pairs = [(incident_of(obj), obj) for obj in incidents]
     objects = {id(incident): obj for incident, obj in pairs}
     counted = count_kills((incident for incident, _ in pairs), start=start, end=end)
     counted.sort(key=lambda item: (item.kills, recency(item.incident)), reverse=True)
-    return [objects[id(item.incident)] for item in counted[:top]]
+    return [(objects[id(item.incident)], item.kills) for item in counted[:top]]
 
 
 def _timeline(counted: Sequence[Counted]) -> tuple[HourRow, ...]:

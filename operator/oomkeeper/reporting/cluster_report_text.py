@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.times import HOUR_SECONDS, full_hour, parse_time
+from oomkeeper.model.units import count_text
 
 from . import display_names as names
 from .cluster_report import ClusterReport
@@ -29,8 +30,10 @@ _ASCII_LEVELS = ".:-=+*%#"
 _CURVES = 6
 """Causes with a line of their own in the timeline."""
 _LEAST_COLUMN = 14
-_WIDE_COLUMNS = frozenset({"meaning"})
-"""Columns of prose, which the text leaves out."""
+"""Characters to which a column may shrink; one with a name to twice as many."""
+_NAMES = frozenset({"workload", "node", "namespace"})
+_OPTIONAL = ("meaning", "victim", "nodes", "container", "usage", "last kill")
+"""Columns that are left out where the lines would be too long, in this order. Markdown and CSV have them."""
 
 
 def report_text(
@@ -88,21 +91,21 @@ def _timeline(pen: Pen, report: ClusterReport) -> Iterator[str]:
         part = int((parse_time(row.start) or start) - first) // HOUR_SECONDS // per_part
         for cause, kills in row.causes.items():
             counts.setdefault(cause, Counter())[part] += kills
-    most = max(max(one.values()) for one in counts.values())
     yield from _section(pen, "When")
     for row, label in zip(report.causes[:_CURVES], labels, strict=False):
-        curve = _curve([counts[row.cause][part] for part in range(parts)], most=most, unicode=pen.unicode)
+        curve = _curve([counts[row.cause][part] for part in range(parts)], unicode=pen.unicode)
         yield f"{_INDENT}{pen.fit(label, room)}  {pen.paint(curve, 'red')}  {row.kills:,}"
     ends = minute_text(report.start), minute_text(report.end)
     yield f"{_INDENT}{' ' * room}  {ends[0]}{' ' * (parts - len(ends[0]) - len(ends[1]))} {ends[1]}"
     each = "hour" if per_part == 1 else f"{per_part} hours"
     more = len(report.causes) - _CURVES
-    others = f" {more} more causes are not drawn." if more > 0 else ""
-    yield pen.paint(f"{_INDENT}One character is {each}; the highest is {most:,} kills.{others}", "dim")
+    others = f" Not drawn: {count_text(more, 'more cause')}." if more > 0 else ""
+    yield pen.paint(f"{_INDENT}One character is {each}; each line has its own scale.{others}", "dim")
     yield ""
 
 
-def _curve(counts: Sequence[int], *, most: int, unicode: bool) -> str:
+def _curve(counts: Sequence[int], *, unicode: bool) -> str:
+    most = max(counts)
     levels = _LEVELS if unicode else _ASCII_LEVELS
     return "".join(
         levels[min(len(levels) - 1, (count * len(levels) - 1) // most)] if count else " " for count in counts
@@ -113,16 +116,34 @@ def _table(pen: Pen, table: ReportTable) -> Iterator[str]:
     if not table.rows:
         yield f"{_INDENT}{EMPTY}"
         return
-    shown = [place for place, column in enumerate(table.columns) if column not in _WIDE_COLUMNS]
+    shown = list(range(len(table.columns)))
+    for optional in _OPTIONAL:
+        rooms = _rooms(table, shown)
+        if _line_cells(rooms) <= pen.width and optional != "meaning":
+            break
+        shown = [place for place in shown if table.columns[place] != optional]
+    rooms = _rooms(table, shown)
     columns = [table.columns[place] for place in shown]
     rows = [[row[place].text for place in shown] for row in table.rows]
-    rooms = [max(cells(column), *(cells(row[at]) for row in rows)) for at, column in enumerate(columns)]
-    while len(_INDENT) + sum(rooms) + 2 * (len(rooms) - 1) > pen.width and max(rooms) > _LEAST_COLUMN:
-        rooms[rooms.index(max(rooms))] -= 1
     right = [column in table.numbers for column in columns]
     yield _INDENT + pen.paint(_row(pen, columns, rooms, right), "dim")
     for row in rows:
         yield _INDENT + _row(pen, row, rooms, right)
+
+
+def _rooms(table: ReportTable, shown: Sequence[int]) -> list[int]:
+    """Return the width of each shown column: of its longest cell, at most that of its kind."""
+    rooms = []
+    for place in shown:
+        column = table.columns[place]
+        most = 2 * _LEAST_COLUMN if column in _NAMES else _LEAST_COLUMN + 8
+        longest = max(cells(row[place].text) for row in table.rows)
+        rooms.append(max(cells(column), min(longest, most)))
+    return rooms
+
+
+def _line_cells(rooms: Sequence[int]) -> int:
+    return len(_INDENT) + sum(rooms) + 2 * (len(rooms) - 1)
 
 
 def _row(pen: Pen, row: Sequence[str], rooms: Sequence[int], right: Sequence[bool]) -> str:
