@@ -153,10 +153,10 @@ def browser() -> Iterator[Page]:
     assert program is not None
     to_browser, from_browser = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # The shell gives the pipes the numbers that Chromium expects.
+        # The shell gives the pipes the numbers that Chromium expects; dash takes only those below 10.
         command = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
         process = subprocess.Popen(
-            ["sh", "-c", command, "sh", program, *_OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            ["bash", "-c", command, "bash", program, *_OPTIONS, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(to_browser[0], from_browser[1]),
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -145,9 +145,7 @@ def _facts(client: ApiClient, *, malformed: int) -> ClusterFacts:
             return None
 
     nodes = read(OOMNode, "oomnodes", "OOMNodes", "kills without a record, and nodes without an agent")
-    reports = read(
-        OOMReport, "oomreports", "OOMReports", "nodes whose agent is silent or whose clock is wrong"
-    )
+    reports = read(OOMReport, "oomreports", "OOMReports", "silent agents and wrong clocks")
     return ClusterFacts(nodes=nodes, reports=reports, not_read=tuple(not_read), malformed=malformed)
 
 
@@ -203,7 +201,7 @@ def _write_file(path: Path, parts: Iterable[str]) -> None:
     """Write the file as a whole or not at all, and print its path."""
     made = path.with_name(f".{path.name}.new")
     try:
-        with made.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+        with made.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             stream.writelines(parts)
         made.replace(path)
     except OSError as error:

@@ -29,8 +29,8 @@ def report_markdown(report: ClusterReport, *, by: str | None, top: int) -> Itera
     if by is None and report.advice:
         yield f"\n### {ADVICE_TITLE}\n\n"
         for place, row in enumerate(report.advice, 1):
-            title, effect, message = advice_sentences(row)
-            yield f"{place}. **{escape(title)}** ({effect}). {prose(message)}\n"
+            title, effect, where, message = advice_sentences(row)
+            yield f"{place}. **{escape(title)}** ({effect}). {escape(where)}: {prose(message)}\n"
         yield f"\n{ADVICE_CAPTION}\n"
     yield f"\n### {COVERAGE_TITLE}\n\n"
     for sentence in report.coverage.sentences:

@@ -31,6 +31,8 @@ _CURVES = 6
 """Causes with a line of their own in the timeline."""
 _LEAST_COLUMN = 14
 """Characters to which a column may shrink; one with a name to twice as many."""
+_LEAST_CELLS = 6
+"""The same where all that can be left out is."""
 _NAMES = frozenset({"workload", "node", "namespace"})
 _OPTIONAL = ("meaning", "victim", "nodes", "container", "usage", "last kill")
 """Columns that are left out where the lines would be too long, in this order. Markdown and CSV have them."""
@@ -100,7 +102,8 @@ def _timeline(pen: Pen, report: ClusterReport) -> Iterator[str]:
     each = "hour" if per_part == 1 else f"{per_part} hours"
     more = len(report.causes) - _CURVES
     others = f" Not drawn: {count_text(more, 'more cause')}." if more > 0 else ""
-    yield pen.paint(f"{_INDENT}One character is {each}; each line has its own scale.{others}", "dim")
+    caption = f"One character is {each}; each line has its own scale.{others}"
+    yield from (pen.paint(line, "dim") for line in pen.wrap(caption, indent=_INDENT))
     yield ""
 
 
@@ -123,6 +126,8 @@ def _table(pen: Pen, table: ReportTable) -> Iterator[str]:
             break
         shown = [place for place in shown if table.columns[place] != optional]
     rooms = _rooms(table, shown)
+    while _line_cells(rooms) > pen.width and max(rooms) > _LEAST_CELLS:
+        rooms[rooms.index(max(rooms))] -= 1
     columns = [table.columns[place] for place in shown]
     rows = [[row[place].text for place in shown] for row in table.rows]
     right = [column in table.numbers for column in columns]
@@ -157,11 +162,11 @@ def _advice(pen: Pen, report: ClusterReport) -> Iterator[str]:
         return
     yield from _section(pen, ADVICE_TITLE)
     for place, row in enumerate(report.advice, 1):
-        title, effect, message = advice_sentences(row)
+        title, effect, where, message = advice_sentences(row)
         first, *rest = pen.wrap(
-            f"{title} ({effect}). {message}", indent="      ", first=f"{_INDENT}{place}. "
+            f"{title} ({effect}). {where}: {message}", indent="      ", first=f"{_INDENT}{place}. "
         )
         yield first.replace(title, pen.paint(title, "green"), 1)
         yield from rest
-    yield pen.paint(f"{_INDENT}{ADVICE_CAPTION}", "dim")
+    yield from (pen.paint(line, "dim") for line in pen.wrap(ADVICE_CAPTION, indent=_INDENT))
     yield ""

@@ -98,11 +98,12 @@ def tables(report: ClusterReport, *, by: str | None = None) -> list[ReportTable]
     return [table for table in made if table.rows and (table.key != "namespace" or report.namespace is None)]
 
 
-def advice_sentences(row: AdviceRow) -> tuple[str, str, str]:
-    """Return the remedy's name, what it would have prevented, and what to do; the last may have `code`."""
+def advice_sentences(row: AdviceRow) -> tuple[str, str, str, str]:
+    """Return the remedy's name, what it would have prevented, the workload that it would have helped most,
+    and what to do there; the last may have `code`."""
     title = names.REMEDIES.get(row.remedy, printable(row.remedy))
     effect = f"{count_text(row.kills, 'kill')} of {count_text(row.workloads, 'workload')}"
-    return title, effect, f"{printable(row.workload)}: {printable(row.message)}"
+    return title, effect, printable(row.workload), printable(row.message)
 
 
 def _workloads(rows: Sequence[WorkloadRow], *, whole: bool) -> ReportTable:

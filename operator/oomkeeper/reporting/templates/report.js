@@ -95,6 +95,8 @@ document.addEventListener("DOMContentLoaded", () => {
       else {
         const { options, rows } = make();
         chart.plot = new uPlot({ ...options, width }, rows, place);
+        // The picture has a name, and its figures are in a table: the legend is for the mouse.
+        chart.plot.root.querySelector(".u-legend").setAttribute("aria-hidden", "true");
       }
     };
     charts.push(chart);
