@@ -148,8 +148,10 @@ class OOMReportStatus(ApiModel):
     """Kills by workload."""
     by_node: Annotated[tuple[NodeKills, ...], Field(max_length=50)] = ()
     """Kills by node."""
+    bucket_seconds: Count | None = None
+    """Length of the parts in buckets."""
     buckets: Annotated[tuple[Bucket, ...], Field(max_length=24)] = ()
-    """Kills over time: at most 24 parts of equal length."""
+    """Kills over time: the window in at most 24 equal parts; parts without a kill are left out."""
     advice: Annotated[tuple[RankedAdvice, ...], Field(max_length=len(Remedy))] = ()
     """Remedies, by the kills that they would have prevented."""
     incomplete_nodes: Annotated[tuple[IncompleteNode, ...], Field(max_length=50)] = ()
@@ -186,6 +188,31 @@ class OOMReport(ApiObject):
                 what="Time since the counts were made.",
             ),
             AGE,
+            Column(
+                name="Top-Namespace",
+                path=".status.byNamespace[0].namespace",
+                what="The namespace with the most kills.",
+                wide=True,
+            ),
+            Column(
+                name="Workloads",
+                path=".status.totals.workloads",
+                type="integer",
+                what="Workloads with a kill.",
+                wide=True,
+            ),
+            Column(
+                name="Complete",
+                path='.status.conditions[?(@.type=="Complete")].status',
+                what="Whether no node's kill record has gaps.",
+                wide=True,
+            ),
+            Column(
+                name="Advice",
+                path=".status.advice[0].message",
+                what="What would have prevented most kills.",
+                wide=True,
+            ),
         ),
     )
 

@@ -10,6 +10,9 @@ from .verbs import VerbGroup, invoke
 PROG = "kubectl oom"
 
 VERBS: dict[str, Verb] = {
+    "report": Verb(
+        "report", "report the OOM kills of a cluster or a namespace, as text or one HTML page", "agent"
+    ),
     "incidents": Verb("incidents", "list OOM incidents, the one with the last kill first", "agent"),
     "explain": Verb(
         "explain_incident", "explain the OOM kills of a pod, a workload, an incident or a node", "agent"

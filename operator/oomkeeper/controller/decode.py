@@ -14,9 +14,10 @@ from oomkeeper.api.unknown_fields import without_unknown_fields
 from oomkeeper.model.names import PANIC_BREAKER_ANNOTATION, ROLLOUT_ANNOTATION
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import parse_time
+from oomkeeper.reporting.counted_kills import hourly_kills
 from oomkeeper.reporting.incident import resource_version, status_written_at
 from oomkeeper.resources.meta import ObjectMeta
-from oomkeeper.resources.oomnode import Counters, KillHistory, OOMNodeSpec, OOMNodeStatus
+from oomkeeper.resources.oomnode import Counters, OOMNodeSpec, OOMNodeStatus
 from oomkeeper.resources.oompolicy import OOMPolicyStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
 from oomkeeper.resources.record import Record, read_part
@@ -155,18 +156,9 @@ def decode_oomnode(obj: Mapping[str, Any]) -> OOMNodeState:
         boot_id=(status.kernel.boot_id if status.kernel else None) or None,
         counters=shared(status.counters or Counters()),
         recent_panics=tuple(time for time in map(parse_time, status.recent_panics) if time is not None),
-        history=_hours(status.history),
+        history=hourly_kills(status.history),
         malformed=bad_spec or bad_status,
     )
-
-
-def _hours(history: KillHistory | None) -> dict[int, int]:
-    first = parse_time(history.first_hour) if history else None
-    if history is None or first is None:
-        return {}
-    return {
-        shared(int(first) + index * 3600): kills for index, kills in enumerate(history.kills) if kills > 0
-    }
 
 
 def decode_namespace(obj: Mapping[str, Any]) -> Namespace:

@@ -9,7 +9,8 @@ from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.scalars import duration_seconds
 from oomkeeper.api.selector import LabelSelector
 from oomkeeper.model.times import format_time, parse_time
-from oomkeeper.reporting.fold import NodeAccount, fold_report
+from oomkeeper.reporting.counted_kills import NodeAccount
+from oomkeeper.reporting.fold import fold_report
 from oomkeeper.reporting.incident import Incident
 from oomkeeper.resources.oomreport import OOMReportStatus, Totals
 from oomkeeper.resources.record import bounded

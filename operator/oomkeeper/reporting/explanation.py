@@ -9,7 +9,7 @@ from oomkeeper.kernel.lazy import lazy
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.times import uptime_text
 from oomkeeper.model.units import bytes_text, count_text
-from oomkeeper.resources.killrecord import Advice, KilledProcess, KillRecord, Scenario
+from oomkeeper.resources.killrecord import Advice, KilledProcess, KillRecord, ProcessRow, Scenario
 
 from . import display_names as names
 from .kill_charts import Chart, comm_text, kill_charts, task_name
@@ -37,6 +37,9 @@ class Explanation(NamedTuple):
     uncertain: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
     """(label, value): paths, ids and flags for further analysis."""
+    processes: tuple[tuple[str, ...], ...] = ()
+    """Rows under `PROCESS_COLUMNS`, the largest first; none where the report has at most one process."""
+    processes_caption: str = ""
 
 
 _RFC3339 = lazy(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -51,6 +54,10 @@ WHAT_IF_COLUMNS = ("setting", "outcome", "reason")
 VICTIM_COLUMNS = ("process", "pid", "resident", "anonymous", "file", "shared", "uid", "oom_score_adj")
 VICTIM_NUMBERS = frozenset(VICTIM_COLUMNS[1:])
 """Columns that are right-aligned."""
+
+PROCESSES_TITLE = "Processes"
+PROCESS_COLUMNS = ("process", "pid", "resident", "swapped", "uid", "oom_score_adj", "killed")
+PROCESS_NUMBERS = frozenset({"pid", "resident", "swapped", "uid", "oom_score_adj"})
 
 
 def explanation_of(kill: KillRecord) -> Explanation:
@@ -71,6 +78,8 @@ def explanation_of(kill: KillRecord) -> Explanation:
         what_if=tuple(map(_what_if, kill.what_if)),
         uncertain=(*map(printable, kill.uncertain), *_gaps(kill)),
         details=tuple((label, value) for label, value in _details(kill) if value),
+        processes=tuple(map(_process, kill.tasks)) if len(kill.tasks) > 1 else (),
+        processes_caption=_processes_caption(kill),
     )
 
 
@@ -108,6 +117,24 @@ def _victim(victim: KilledProcess) -> tuple[str, ...]:
     sizes = (bytes_text(part, missing="-") for part in (sum(known) if known else None, *parts))
     ids = ("-" if number is None else str(number) for number in (victim.uid, victim.oom_score_adj))
     return (comm_text(victim.comm), str(victim.pid), *sizes, *ids)
+
+
+def _process(task: ProcessRow) -> tuple[str, ...]:
+    return (
+        comm_text(task.comm),
+        str(task.pid),
+        bytes_text(task.rss_bytes),
+        bytes_text(task.swap_bytes, missing="-"),
+        "-" if task.uid is None else str(task.uid),
+        "-" if task.oom_score_adj is None else str(task.oom_score_adj),
+        "killed" if task.killed else "",
+    )
+
+
+def _processes_caption(kill: KillRecord) -> str:
+    shown, total = len(kill.tasks), kill.task_count or 0
+    which = f"The {shown} largest of {total:,} processes in the report. " if total > shown else ""
+    return f"{which}Resident is what the report's table of tasks shows, before the kill."
 
 
 def _no_victim(kill: KillRecord) -> str:

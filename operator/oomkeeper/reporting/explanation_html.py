@@ -1,28 +1,18 @@
-"""Render explanations as one self-contained HTML file: no requests, no scripts, for light, dark and print.
-
-The templates are package data (`templates/`); jinja2 escapes every value (autoescape)."""
+"""Render explanations as one self-contained HTML file: no requests, for light, dark and print. Its one script
+sorts and searches tables; without it everything is still there."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from oomkeeper.kernel.logs.signs import Sign
 from oomkeeper.resources.killrecord import KillRecord
 
 from . import explanation
 from .explanation import explanation_of
-from .inline_code import code_parts
-from .kill_charts import Bar
+from .html_page import environment, page_head
 from .kill_overview import OVERVIEW_COLUMNS, OVERVIEW_NUMBERS, Overview, numbered
 from .signs import SIGNS_TITLE, signs_rows
-
-_LONGEST_WORD = 40
-"""Characters of a word in code that is never broken: a longer one is a path and would not fit a phone."""
-_LEAST_PERCENT = 0.6
-"""Length of the shortest bar that is visible."""
 
 
 class _Titles(NamedTuple):
@@ -30,6 +20,17 @@ class _Titles(NamedTuple):
     advice: str = explanation.ADVICE_TITLE
     what_if: str = explanation.WHAT_IF_TITLE
     uncertain: str = explanation.UNCERTAIN_TITLE
+    processes: str = explanation.PROCESSES_TITLE
+
+
+_GLOBALS = {
+    "titles": _Titles(),
+    "victim_columns": explanation.VICTIM_COLUMNS,
+    "victim_numbers": explanation.VICTIM_NUMBERS,
+    "process_columns": explanation.PROCESS_COLUMNS,
+    "process_numbers": explanation.PROCESS_NUMBERS,
+    "what_if_columns": explanation.WHAT_IF_COLUMNS,
+}
 
 
 def render_html(kills: Iterable[KillRecord]) -> str:
@@ -46,8 +47,8 @@ def html_parts(
     The overview comes first but is known last, so the articles wait in a temporary file beyond 8 MiB, never
     all in memory.
     """
-    environment = _environment()
-    article = environment.get_template("kill.html")
+    templates = environment()
+    article = templates.get_template("kill.html", globals=_GLOBALS)
     overview = Overview()
     with SpooledTemporaryFile(max_size=8 << 20, mode="w+", encoding="utf-8") as articles:
         for number, kill in numbered(kills):
@@ -55,41 +56,16 @@ def html_parts(
             articles.write(article.render(page=explanation_of(kill), number=number))
         articles.seek(0)
         title = f"{overview.sentence()}, explained" if overview.total else "No OOM event"
-        yield environment.get_template("head.html").render(title=title)
+        yield page_head(title=title, styles=("templates/style.css",), scripts=("templates/tables.js",))
+        yield "<body><main>\n"
         if not overview.total:
             yield "<article><h1>No OOM event was found.</h1></article>\n"
         if overview.total > 1:
-            yield environment.get_template("overview.html").render(
+            yield templates.get_template("overview.html").render(
                 overview=overview, columns=OVERVIEW_COLUMNS, numbers=OVERVIEW_NUMBERS
             )
         while part := articles.read(1 << 16):
             yield part
     if signs is not None and (rows := signs_rows(signs())):
-        yield environment.get_template("signs.html").render(title=SIGNS_TITLE, rows=rows)
+        yield templates.get_template("signs.html").render(title=SIGNS_TITLE, rows=rows)
     yield "<footer>Written by oomkeeper.</footer></main></body></html>\n"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("oomkeeper.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["code_parts"] = code_parts
-    environment.filters["bar_percent"] = _bar_percent
-    environment.globals.update(
-        longest_word=_LONGEST_WORD,
-        titles=_Titles(),
-        victim_columns=explanation.VICTIM_COLUMNS,
-        victim_numbers=explanation.VICTIM_NUMBERS,
-        what_if_columns=explanation.WHAT_IF_COLUMNS,
-    )
-    return environment
-
-
-def _bar_percent(bar: Bar) -> float:
-    """Return the length of a bar in per cent: something is always visible, and more than all is all."""
-    share = min(max(bar.share or 0.0, 0.0), 1.0)
-    return max(share * 100, _LEAST_PERCENT) if share else 0.0

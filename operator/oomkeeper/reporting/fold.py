@@ -6,9 +6,7 @@ Pure: incidents, node accounts and a time in; a record of the resource out. What
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -27,10 +25,17 @@ from oomkeeper.resources.oomreport import (
 )
 from oomkeeper.resources.record import Record, bounded, max_items, max_length, to_document
 
+from .counted_kills import (
+    Counted,
+    NodeAccount,
+    count_kills,
+    ranked,
+    ranked_advice,
+    recency,
+    sums,
+    without_incident,
+)
 from .incident import Incident, Workload
-from .window import placed_kills
-
-_Key = TypeVar("_Key", str, Workload)
 
 MAX_BYTES = 64 * 1024
 _RESERVED_BYTES = 4 * 1024
@@ -40,26 +45,6 @@ _MAX_MESSAGE = max_length(RankedAdvice, "message")
 _SUMMARY_WORKLOADS = max_items(OOMSummary, "top_workloads")
 _SHRINKING = ("by_workload", "advice", "by_node", "by_namespace", "incomplete_nodes")
 """Lists that are shortened when a report is too large."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeAccount:
-    """What a node's agent could not attribute since its account began."""
-
-    name: str
-    unattributed: int = 0
-    lost_log_records: int = 0
-    history: Mapping[int, int] = field(default_factory=dict)
-    """Full hour, in seconds since the epoch -> kills recorded; empty where only some of them are reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """An incident with its kills within the window: at least one."""
-
-    incident: Incident
-    kills: int
-    placed: tuple[tuple[float, int], ...]
 
 
 def fold_report(
@@ -74,11 +59,11 @@ def fold_report(
     `top`: entries per list."""
     start = now - window_seconds
     incidents, accounts = list(incidents), list(accounts)
-    counted = _count(incidents, start=start, end=now)
-    unlisted = _without_incident(incidents, accounts, start=start)
-    namespaces = _sums(counted, lambda incident: incident.namespace)
-    nodes = _sums(counted, lambda incident: incident.node) + unlisted
-    workloads = _sums(counted, lambda incident: incident.workload)
+    counted = count_kills(incidents, start=start, end=now)
+    unlisted = without_incident(incidents, accounts, start=start)
+    namespaces = sums(counted, lambda incident: incident.namespace)
+    nodes = sums(counted, lambda incident: incident.node) + unlisted
+    workloads = sums(counted, lambda incident: incident.workload)
     status = OOMReportStatus(
         refresh_time=format_time(now),
         window_start=format_time(start),
@@ -93,10 +78,11 @@ def fold_report(
         ),
         by_cause=_by_cause(counted)[:top],
         by_namespace=tuple(
-            NamespaceKills(namespace=name, kills=kills) for name, kills in _ranked(namespaces)[:top]
+            NamespaceKills(namespace=name, kills=kills) for name, kills in ranked(namespaces)[:top]
         ),
         by_workload=_by_workload(counted)[:top],
-        by_node=tuple(NodeKills(name=name, kills=kills) for name, kills in _ranked(nodes)[:top]),
+        by_node=tuple(NodeKills(name=name, kills=kills) for name, kills in ranked(nodes)[:top]),
+        bucket_seconds=_bucket_seconds(window_seconds),
         buckets=_buckets(counted, start=start, window_seconds=window_seconds),
         advice=_advice(counted)[:top],
         incomplete_nodes=_incomplete(accounts)[:top],
@@ -109,8 +95,8 @@ def fold_summary(
 ) -> OOMSummary:
     """Return OOMPolicy.status.oom: kills of the policy's nodes within the window. `window`: as written in
     the status (`24h`); `now`: seconds since the epoch."""
-    counted = _count(incidents, start=now - window_seconds, end=now)
-    workloads = _sums(counted, lambda incident: incident.workload)
+    counted = count_kills(incidents, start=now - window_seconds, end=now)
+    workloads = sums(counted, lambda incident: incident.workload)
     return bounded(
         OOMSummary(
             window=window,
@@ -120,70 +106,30 @@ def fold_summary(
                 WorkloadKills(
                     namespace=workload.namespace or None, kind=workload.kind, name=workload.name, kills=kills
                 )
-                for workload, kills in _ranked(workloads)[:_SUMMARY_WORKLOADS]
+                for workload, kills in ranked(workloads)[:_SUMMARY_WORKLOADS]
             ),
             last_kill=_last_kill(counted) if counted else None,
         )
     )
 
 
-def _count(incidents: Iterable[Incident], *, start: float, end: float) -> list[_Counted]:
-    counted = []
-    for incident in incidents:
-        if incident.last_seen is not None and incident.last_seen < start:
-            continue
-        placed = tuple(placed_kills(incident, start=start, end=end))
-        if placed:
-            counted.append(_Counted(incident, sum(kills for _, kills in placed), placed))
-    return counted
+def _by_cause(counted: Sequence[Counted]) -> tuple[CauseCount, ...]:
+    causes = sums(counted, lambda incident: incident.cause)
+    return tuple(CauseCount(cause=cause, kills=kills) for cause, kills in ranked(causes))
 
 
-def _without_incident(
-    incidents: Iterable[Incident], accounts: Iterable[NodeAccount], *, start: float
-) -> Counter[str]:
-    """Return the kills of each node that no incident holds any more: it was dropped by a bound, or deleted
-    with its namespace. Compared by the hour, in which nodes and incidents count the same kills."""
-    listed: Counter[tuple[str, int]] = Counter()
-    for incident in incidents:
-        for hour, kills in incident.history:
-            listed[incident.node, hour] += kills
-    missing: Counter[str] = Counter()
-    for account in accounts:
-        for hour, kills in account.history.items():
-            if hour + HOUR_SECONDS > start and kills > listed[account.name, hour]:
-                missing[account.name] += kills - listed[account.name, hour]
-    return missing
-
-
-def _sums(counted: Sequence[_Counted], of: Callable[[Incident], _Key]) -> Counter[_Key]:
-    sums: Counter[_Key] = Counter()
-    for item in counted:
-        sums[of(item.incident)] += item.kills
-    return sums
-
-
-def _ranked(sums: Mapping[_Key, int]) -> list[tuple[_Key, int]]:
-    """Return the largest first, equal ones by name, so that the same facts always give the same object."""
-    return sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def _by_cause(counted: Sequence[_Counted]) -> tuple[CauseCount, ...]:
-    causes = _sums(counted, lambda incident: incident.cause)
-    return tuple(CauseCount(cause=cause, kills=kills) for cause, kills in _ranked(causes))
-
-
-def _by_workload(counted: Sequence[_Counted]) -> tuple[WorkloadReport, ...]:
+def _by_workload(counted: Sequence[Counted]) -> tuple[WorkloadReport, ...]:
     """Return each workload with its most frequent cause, and the limit at its last kill for that cause."""
-    groups: dict[Workload, list[_Counted]] = {}
+    groups: dict[Workload, list[Counted]] = {}
     for item in counted:
         groups.setdefault(item.incident.workload, []).append(item)
     rows = []
-    for workload, kills in _ranked(
+    for workload, kills in ranked(
         {workload: sum(item.kills for item in items) for workload, items in groups.items()}
     ):
-        cause, _ = _ranked(_sums(groups[workload], lambda incident: incident.cause))[0]
+        cause, _ = ranked(sums(groups[workload], lambda incident: incident.cause))[0]
         latest = max(
-            (item.incident for item in groups[workload] if item.incident.cause == cause), key=_recency
+            (item.incident for item in groups[workload] if item.incident.cause == cause), key=recency
         )
         rows.append(
             WorkloadReport(
@@ -198,54 +144,37 @@ def _by_workload(counted: Sequence[_Counted]) -> tuple[WorkloadReport, ...]:
     return tuple(rows)
 
 
-def _recency(incident: Incident) -> tuple[float, str, str]:
-    return (incident.last_seen or 0.0, incident.namespace, incident.name)
-
-
-def _buckets(counted: Sequence[_Counted], *, start: float, window_seconds: int) -> tuple[Bucket, ...]:
-    """Return equal parts of the window, none shorter than the hour to which older kills are known."""
+def _bucket_seconds(window_seconds: int) -> int:
+    """Return the length of the equal parts of a window: at most `_MAX_BUCKETS` of them, none shorter than
+    the hour to which older kills are known."""
     number = max(1, min(_MAX_BUCKETS, window_seconds // HOUR_SECONDS))
-    length = window_seconds / number
-    kills = [0] * number
+    return window_seconds // number
+
+
+def _buckets(counted: Sequence[Counted], *, start: float, window_seconds: int) -> tuple[Bucket, ...]:
+    """Return the parts of the window that have a kill: a quiet day is no list of zeros."""
+    length = _bucket_seconds(window_seconds)
+    last = max(window_seconds // length - 1, 0)
+    kills: Counter[int] = Counter()
     for item in counted:
         for time, killed in item.placed:
-            kills[min(int((time - start) / length), number - 1)] += killed
+            kills[min(int((time - start) / length), last)] += killed
     return tuple(
-        Bucket(start=format_time(start + index * length), kills=killed) for index, killed in enumerate(kills)
+        Bucket(start=format_time(start + index * length), kills=killed)
+        for index, killed in sorted(kills.items())
     )
 
 
-def _advice(counted: Sequence[_Counted]) -> tuple[RankedAdvice, ...]:
-    """Return each remedy with the kills that it would have prevented, worded for the workload that it would
-    have helped most."""
-    prevented: Counter[str] = Counter()
-    helped: dict[str, Counter[Workload]] = {}
-    words: dict[tuple[str, Workload], tuple[tuple[float, str, str], str]] = {}
-    for item in counted:
-        # One count per remedy and incident, with its first wording.
-        for remedy, message in dict(reversed(item.incident.advice)).items():
-            workload = item.incident.workload
-            prevented[remedy] += item.kills
-            helped.setdefault(remedy, Counter())[workload] += item.kills
-            candidate = (_recency(item.incident), message)
-            words[remedy, workload] = max(words.get((remedy, workload), candidate), candidate)
-    rows = []
-    for remedy, kills in _ranked(prevented):
-        workload, most = _ranked(helped[remedy])[0]
-        message = words[remedy, workload][1]
-        place = (
-            f"{workload.kind} {workload.namespace}/{workload.name}" if workload.namespace else workload.name
+def _advice(counted: Sequence[Counted]) -> tuple[RankedAdvice, ...]:
+    return tuple(
+        RankedAdvice(
+            remedy=item.remedy,
+            message=f"{item.place}: {item.message}"[:_MAX_MESSAGE],
+            kills=item.kills,
+            workloads=item.workloads,
         )
-        share = place if most == kills else f"{place} ({most} of {kills})"
-        rows.append(
-            RankedAdvice(
-                remedy=remedy,
-                message=f"{share}: {message}"[:_MAX_MESSAGE],
-                kills=kills,
-                workloads=len(helped[remedy]),
-            )
-        )
-    return tuple(rows)
+        for item in ranked_advice(counted)
+    )
 
 
 def _incomplete(accounts: Sequence[NodeAccount]) -> tuple[IncompleteNode, ...]:
@@ -261,8 +190,8 @@ def _incomplete(accounts: Sequence[NodeAccount]) -> tuple[IncompleteNode, ...]:
     )
 
 
-def _last_kill(counted: Sequence[_Counted]) -> LastKill:
-    latest = max(counted, key=lambda item: _recency(item.incident))
+def _last_kill(counted: Sequence[Counted]) -> LastKill:
+    latest = max(counted, key=lambda item: recency(item.incident))
     last = latest.incident
     seconds = last.last_seen if last.last_seen is not None else max(time for time, _ in latest.placed)
     return LastKill(

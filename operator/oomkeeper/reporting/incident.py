@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from oomkeeper.model.cause import Cause, Remedy
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import full_hour, parse_time
 from oomkeeper.resources.meta import ObjectMeta
-from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus, RecentKill
+from oomkeeper.resources.oomincident import (
+    HourCount,
+    OOMIncident,
+    OOMIncidentSpec,
+    OOMIncidentStatus,
+    RecentKill,
+)
 from oomkeeper.resources.oomreport import WorkloadReport
 from oomkeeper.resources.record import max_length, read_part
 
@@ -75,7 +82,31 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
     metadata, no_metadata = read_part(ObjectMeta, obj.get("metadata"))
     spec, no_spec = read_part(OOMIncidentSpec, obj.get("spec"))
     status, no_status = read_part(OOMIncidentStatus, obj.get("status") or {})
-    metadata, status = metadata or ObjectMeta(), status or OOMIncidentStatus()
+    status = status or OOMIncidentStatus()
+    return _incident(
+        metadata or ObjectMeta(),
+        spec,
+        status,
+        pods=_pods(status.kills),
+        written_at=status_written_at(obj),
+        malformed=no_metadata or no_spec or no_status,
+    )
+
+
+def incident_of(obj: OOMIncident) -> Incident:
+    """Return the same of an object that was read as a whole, without `pods`: reports need none."""
+    return _incident(obj.metadata, obj.spec, obj.status or OOMIncidentStatus(), pods=())
+
+
+def _incident(
+    metadata: ObjectMeta,
+    spec: OOMIncidentSpec | None,
+    status: OOMIncidentStatus,
+    *,
+    pods: tuple[PodKills, ...],
+    written_at: float | None = None,
+    malformed: str | None = None,
+) -> Incident:
     namespace = shared(metadata.namespace or "")
     evidence = status.evidence
     return Incident(
@@ -84,7 +115,7 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         uid=metadata.uid or "",
         version=resource_version(metadata),
         node=shared(spec.node_name) if spec else "",
-        pods=_pods(status.kills),
+        pods=pods,
         container=shared(spec.container) if spec else None,
         workload=_workload(spec, namespace=namespace),
         cause=_known(Cause, status.cause or (spec.cause if spec else "")) or Cause.UNKNOWN,
@@ -100,8 +131,8 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         limit_bytes=evidence.limit_bytes if evidence else None,
         kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
         history=_history(status.history),
-        written_at=status_written_at(obj),
-        malformed=no_metadata or no_spec or no_status,
+        written_at=written_at,
+        malformed=malformed,
     )
 
 
@@ -151,14 +182,25 @@ def _pods(kills: tuple[RecentKill, ...]) -> tuple[PodKills, ...]:
 
 def _known(names: type[StrEnum], name: str) -> str | None:
     """Return the name if it is one of these: the schema of a report accepts no other."""
-    return name if name in set(names) else None
+    return name if name in _values(names) else None
+
+
+@cache
+def _values(names: type[StrEnum]) -> frozenset[str]:
+    return frozenset(names)
 
 
 def _history(history: tuple[HourCount, ...]) -> tuple[tuple[int, int], ...]:
     slots: dict[int, int] = {}
     for item in history:
-        hour = parse_time(item.hour)
-        if hour is not None and item.kills > 0:
-            slot = full_hour(hour)
+        slot = _hour(item.hour)
+        if slot is not None and item.kills > 0:
             slots[slot] = slots.get(slot, 0) + item.kills
     return tuple(shared(item) for item in sorted(slots.items()))
+
+
+@lru_cache(maxsize=1024)
+def _hour(text: str) -> int | None:
+    """Return the full hour of a time. All incidents together have few different ones: a week has 168."""
+    time = parse_time(text)
+    return None if time is None else full_hour(time)

@@ -29,6 +29,10 @@ class Chart(NamedTuple):
     caption: str = ""
 
 
+_USAGE = (
+    "Usage is what the kernel charged to the cgroup. Resident memory of a process is counted apart: it has "
+    "pages that processes share or that another cgroup is charged for, so the two need not add up."
+)
 _MOST_ABOVE_LIMIT = 1.5
 _NEARLY = 0.95
 """Part of a zone's free memory. If the request could use less than this, the usable amount is shown."""
@@ -61,7 +65,7 @@ def _usage_and_limit(kill: KillRecord) -> Chart:
     if not bars and kill.limit_bytes is not None:
         name = kill.binding_counter or "Memory"
         bars.append(_limit_bar(name, kill.usage_bytes, kill.limit_bytes, hot=True))
-    return Chart(title="Usage and limit", bars=tuple(bars))
+    return Chart(title="Usage and limit", bars=tuple(bars), caption=_USAGE if bars and kill.tasks else "")
 
 
 def _limit_bar(name: str, usage: int | None, limit: int | None, *, hot: bool) -> Bar:

@@ -11,6 +11,7 @@ from oomkeeper.resources.killrecord import KillRecord
 from . import display_names as names
 from .explanation import moment_text
 from .kill_charts import Bar, Chart, comm_text
+from .kill_times import KillTimes, Timeline
 
 MAX_ROWS = 20
 MAX_PLACES = 10_000
@@ -70,6 +71,7 @@ class Overview:
         self._causes: Counter[str] = Counter()
         self._rows: dict[tuple[str, str], _Row] = {}
         self._recent: dict[tuple[str, str, str], deque[KillRecord]] = {}
+        self._times = KillTimes()
 
     def add(self, kill: KillRecord) -> None:
         """Count one kill."""
@@ -81,6 +83,7 @@ class Overview:
             key = ("other", "-")
         row = self._rows.setdefault(key, _Row())
         row.add(moment_text(kill), comm_text(kill.victims[0].comm) if kill.victims else None)
+        self._times.add(kill)
         self._keep(kill)
 
     def _keep(self, kill: KillRecord) -> None:
@@ -132,6 +135,10 @@ class Overview:
                 for cause, count in self._causes.most_common(MAX_ROWS)
             ),
         )
+
+    def timeline(self) -> Timeline | None:
+        """Return the events over time; None where the log does not show their times."""
+        return self._times.timeline()
 
     def sentence(self) -> str:
         """Return a heading for the table: `12 OOM events`."""

@@ -5,7 +5,7 @@ they give the number of kills in a window: exactly, except in the one hour that 
 and there only for an incident with more kills since then than the exact times; those are counted, because one
 kill too many is better than a lost one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from oomkeeper.model.times import HOUR_SECONDS, full_hour
 
@@ -18,20 +18,19 @@ def placed_kills(incident: Incident, *, start: float, end: float) -> Iterator[tu
 
     A kill that a node's clock dates after `end` is one of now.
     """
-    slots = _slots(incident)
-    oldest_known = min(incident.kill_times, default=None)
-    for hour, kills in slots.items():
-        known = [time for time in incident.kill_times if hour <= time < hour + HOUR_SECONDS]
+    ring: dict[int, list[float]] = {}
+    for time in incident.kill_times:
+        ring.setdefault(full_hour(time), []).append(time)
+    # The ring holds the newest: whatever it does not hold was earlier than its oldest.
+    older_are_outside = min(incident.kill_times, default=start) < start
+    for hour, kills in _slots(incident, ring).items():
+        known = ring.get(hour, ())
         for time in known:
             if time >= start:
                 yield min(time, end), 1
         unknown = kills - len(known)
-        if unknown <= 0 or hour + HOUR_SECONDS <= start:
-            continue
-        # The ring holds the newest: whatever it does not hold was earlier than its oldest.
-        if oldest_known is not None and oldest_known < start:
-            continue
-        yield min(max(float(hour), start), end), unknown
+        if unknown > 0 and not older_are_outside and hour + HOUR_SECONDS > start:
+            yield min(max(float(hour), start), end), unknown
 
 
 def kills_since(incident: Incident, *, start: float, end: float) -> int:
@@ -39,16 +38,12 @@ def kills_since(incident: Incident, *, start: float, end: float) -> int:
     return sum(kills for _, kills in placed_kills(incident, start=start, end=end))
 
 
-def _slots(incident: Incident) -> Mapping[int, int]:
+def _slots(incident: Incident, ring: Mapping[int, Sequence[float]]) -> Mapping[int, int]:
     """Full hour -> kills. The ring fills in where the history has no hour for it (or does not count it
     yet)."""
     slots = dict(incident.history)
-    ring: dict[int, int] = {}
-    for time in incident.kill_times:
-        hour = full_hour(time)
-        ring[hour] = ring.get(hour, 0) + 1
-    for hour, kills in ring.items():
-        slots[hour] = max(slots.get(hour, 0), kills)
+    for hour, times in ring.items():
+        slots[hour] = max(slots.get(hour, 0), len(times))
     if not slots and incident.count and incident.last_seen is not None:
         slots[full_hour(incident.last_seen)] = incident.count
     return slots

@@ -202,8 +202,10 @@ class OOMReportStatus(Record, frozen=True, kw_only=True):
     """Kills by workload."""
     by_node: tuple[NodeKills, ...] = ()
     """Kills by node."""
+    bucket_seconds: int | None = None
+    """Length of the parts in buckets."""
     buckets: tuple[Bucket, ...] = ()
-    """Kills over time: at most 24 parts of equal length."""
+    """Kills over time: the window in at most 24 equal parts; parts without a kill are left out."""
     advice: tuple[RankedAdvice, ...] = ()
     """Remedies, by the kills that they would have prevented."""
     incomplete_nodes: tuple[IncompleteNode, ...] = ()
@@ -218,6 +220,7 @@ class OOMReportStatus(Record, frozen=True, kw_only=True):
         "by_namespace": Bound(max_items=50),
         "by_workload": Bound(max_items=50),
         "by_node": Bound(max_items=50),
+        "bucket_seconds": Bound(minimum=0),
         "buckets": Bound(max_items=24),
         "advice": Bound(max_items=13),
         "incomplete_nodes": Bound(max_items=50),

@@ -430,6 +430,7 @@ REPORT: dict[str, Any] = {
             },
         ],
         "byNode": [{"name": "n1", "kills": 9}],
+        "bucketSeconds": 25200,
         "buckets": [{"start": "2026-11-23T08:00:00Z", "kills": 9}],
         "advice": [{"remedy": "FitLimit", "message": "raise the limit", "kills": 9, "workloads": 1}],
         "incompleteNodes": [{"name": "n1", "unattributed": 1, "lostLogRecords": 5}],

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from oomkeeper.api.oompolicy import OOMSummary
 from oomkeeper.api.oomreport import OOMReportStatus
 from oomkeeper.model.cause import Cause, Remedy
-from oomkeeper.reporting.fold import MAX_BYTES, NodeAccount, fold_report, fold_summary, size_bytes
+from oomkeeper.model.times import format_time
+from oomkeeper.reporting.counted_kills import NodeAccount
+from oomkeeper.reporting.fold import MAX_BYTES, fold_report, fold_summary, size_bytes
 from oomkeeper.reporting.incident import Incident, Workload, decode_incident
 from oomkeeper.reporting.window import kills_since, placed_kills
 from oomkeeper.resources.record import to_document
@@ -162,14 +164,22 @@ def test_advice_is_ranked_by_the_kills_it_would_have_prevented() -> None:
     assert status["advice"][1]["message"] == "Deployment shop/a (3 of 4): set 512Mi"
 
 
-def test_buckets_are_equal_parts_of_the_window_and_hold_every_kill() -> None:
-    status = fold(incident(kills=(10, HOUR + 10, DAY - 10)))
-    kills = [bucket["kills"] for bucket in status["buckets"]]
-    assert len(kills) == 24
-    assert (kills[0], kills[22], kills[23]) == (1, 1, 1)
+def test_buckets_are_the_equal_parts_of_the_window_that_have_a_kill() -> None:
+    status = fold(incident(kills=(10, HOUR + 10, HOUR + 20, DAY - 10)))
+    hours = (DAY, 2 * HOUR, HOUR)
+    assert status["buckets"] == [
+        {"start": format_time(NOW - age), "kills": kills} for age, kills in zip(hours, (1, 2, 1), strict=True)
+    ]
     assert status["buckets"][0]["start"] == status["windowStart"]
-    assert len(fold(window=HOUR)["buckets"]) == 1
-    assert len(fold(window=168 * HOUR)["buckets"]) == 24
+    assert status["bucketSeconds"] == HOUR
+    assert fold()["buckets"] == []
+    assert fold(window=168 * HOUR)["bucketSeconds"] == 7 * HOUR
+
+
+def test_no_window_has_more_buckets_than_a_report_holds() -> None:
+    always = incident(history=dict.fromkeys((age * HOUR for age in range(1, 169)), 1))
+    status = fold(always, window=168 * HOUR)
+    assert [bucket["kills"] for bucket in status["buckets"]] == [7] * 24
 
 
 def test_nodes_with_gaps_are_named_the_largest_first() -> None:

@@ -1,0 +1,224 @@
+"""`kubectl oom report`: reading page by page, what may not be read, and where the report is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from oomkeeper.cli import typed_lists
+from oomkeeper.cli.errors import BadInput
+from oomkeeper.cli.kubectl_oom import main
+from oomkeeper.cli.report import FORMATS, since_seconds
+from oomkeeper.model.times import format_time
+from tests.unit.agent.kube_server import Exchange, server
+from tests.unit.reporting.report_samples import incident_object, node_object
+
+Json = dict[str, Any]
+
+
+class Cluster:
+    """Answers lists page by page, as the API server does."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, list[Json]] = {
+            "oomincidents": [],
+            "oomnodes": [node_object()],
+            "oomreports": [],
+        }
+        self.status: dict[str, int] = {}
+        self.expired = False
+        self.asked: list[tuple[str, Json]] = []
+
+    def answer(self, exchange: Exchange) -> None:
+        url = urlsplit(exchange.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        plural = url.path.rpartition("/")[2]
+        self.asked.append((url.path, query))
+        if status := self.status.get(plural):
+            exchange.json({"message": f"{plural} is forbidden"}, status=status)
+            return
+        if self.expired and "continue" in query:
+            exchange.json({"message": "the provided continue parameter is too old"}, status=410)
+            return
+        start, limit = int(query.get("continue", 0)), int(query.get("limit", 1 << 30))
+        items = self.objects[plural]
+        meta: Json = {"resourceVersion": "7"}
+        if start + limit < len(items):
+            meta["continue"] = str(start + limit)
+        exchange.json({"kind": "List", "items": items[start : start + limit], "metadata": meta})
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+Report = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def report(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Report]:
+    monkeypatch.setattr("oomkeeper.cli.report.time.time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr("oomkeeper.cli.report._CLOCK_TOLERANCE_SECONDS", float("inf"))
+    with server(cluster.answer) as url:
+        config = {
+            "current-context": "here",
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}],
+        }
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+
+        def run(*words: str) -> tuple[int, str, str]:
+            try:
+                status = main(["report", f"--kubeconfig={file}", *words])
+            except SystemExit as end:
+                status = int(end.code or 0)
+            out, err = capsys.readouterr()
+            return status, out, err
+
+        yield run
+
+
+def numbered(count: int) -> list[Json]:
+    return [incident_object(f"i{n}", kills=(10.0 + n,), workload=f"w{n}") for n in range(count)]
+
+
+def test_all_pages_are_read(cluster: Cluster, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typed_lists, "PAGE_ITEMS", 2)
+    cluster.objects["oomincidents"] = numbered(5)
+    status, out, err = report("-A", "-o", "json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["totals"]["kills"] == 5
+    pages = [query.get("continue") for path, query in cluster.asked if path.endswith("/oomincidents")]
+    assert pages == [None, "2", "4"]
+
+
+def test_list_whose_pages_expire_is_read_as_a_whole(
+    cluster: Cluster, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typed_lists, "PAGE_ITEMS", 2)
+    cluster.objects["oomincidents"] = numbered(5)
+    cluster.expired = True
+    status, out, _ = report("-A", "-o", "json")
+    assert (status, json.loads(out)["totals"]["kills"]) == (0, 5)
+
+
+def test_incident_without_the_shape_of_its_kind_is_left_out_and_named(
+    cluster: Cluster, report: Report
+) -> None:
+    cluster.objects["oomincidents"] = [*numbered(2), {"metadata": {"name": "x"}, "spec": "no", "status": 3}]
+    status, out, _ = report("-A", "-o", "json")
+    document = json.loads(out)
+    assert (status, document["totals"]["kills"], document["coverage"]["complete"]) == (0, 2, False)
+    assert "1 OOMIncident could not be read and is left out." in document["coverage"]["sentences"]
+
+
+def test_namespace_is_the_contexts_unless_given(cluster: Cluster, report: Report) -> None:
+    base = "/apis/oomkeeper.dev/v1alpha1"
+    for words, path in (
+        ((), f"{base}/namespaces/shop/oomincidents"),
+        (("-n", "pay"), f"{base}/namespaces/pay/oomincidents"),
+        (("-A",), f"{base}/oomincidents"),
+    ):
+        cluster.asked.clear()
+        assert report(*words)[0] == 0
+        assert cluster.asked[0][0] == path
+
+
+def test_selector_is_the_api_servers(cluster: Cluster, report: Report) -> None:
+    status, out, _ = report("-A", "-l", "oomkeeper.dev/cause=NodeMemory")
+    assert status == 0
+    assert cluster.asked[0][1]["labelSelector"] == "oomkeeper.dev/cause=NodeMemory"
+    assert "Only incidents with the labels oomkeeper.dev/cause=NodeMemory are counted." in out
+
+
+def test_user_who_may_only_view_a_namespace_gets_its_report(cluster: Cluster, report: Report) -> None:
+    cluster.objects["oomincidents"] = numbered(1)
+    cluster.status = {"oomnodes": 403, "oomreports": 403}
+    status, out, err = report("-n", "shop")
+    assert (status, err) == (0, "")
+    assert "1 OOM kill of 1 workload on 1 node." in out
+    flat = " ".join(out.split())
+    assert "Not known, because you may not list OOMNodes: kills without a record" in flat
+    assert "Not known, because you may not list OOMReports: silent agents and wrong clocks." in flat
+
+
+def test_all_namespaces_without_the_right_is_one_line_that_says_what_to_write(
+    cluster: Cluster, report: Report
+) -> None:
+    cluster.status = {"oomincidents": 403}
+    status, out, err = report("-A")
+    assert (status, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "write -n NAMESPACE" in err
+
+
+def test_cluster_without_oomkeeper_is_one_line(cluster: Cluster, report: Report) -> None:
+    cluster.status = {"oomincidents": 404}
+    status, out, err = report()
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "is oomkeeper installed in this cluster?" in err
+
+
+def test_api_server_that_fails_is_an_error(cluster: Cluster, report: Report) -> None:
+    cluster.status = {"oomnodes": 500}
+    status, out, err = report("-A")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_file_gets_the_same_as_standard_output(
+    cluster: Cluster, report: Report, tmp_path: Path, form: str
+) -> None:
+    cluster.objects["oomincidents"] = numbered(3)
+    _, printed, _ = report("-A", "-o", form)
+    path = tmp_path / f"report.{form}"
+    status, out, err = report("-A", "-o", form, "--file", str(path))
+    assert (status, out, err) == (0, "", f"wrote {path}\n")
+    assert path.read_bytes().decode() == printed
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+def test_file_that_cannot_be_written_leaves_nothing(report: Report, tmp_path: Path) -> None:
+    status, _, err = report("--file", str(tmp_path / "no" / "such" / "report.html"), "-o", "html")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "No such file or directory" in err
+
+
+def test_yaml_is_the_same_document_as_json(cluster: Cluster, report: Report) -> None:
+    cluster.objects["oomincidents"] = numbered(2)
+    assert yaml.safe_load(report("-A", "-o", "yaml")[1]) == json.loads(report("-A", "-o", "json")[1])
+
+
+def test_window_is_that_of_since(cluster: Cluster, report: Report) -> None:
+    cluster.objects["oomincidents"] = [incident_object("a", kills=(1800.0, 7200.0, 90_000.0))]
+    for since, kills in (("90m", 1), ("24h", 2), ("1d2h", 3)):
+        document = json.loads(report("-A", "-o", "json", "--since", since)[1])
+        assert document["totals"]["kills"] == kills
+        assert document["end"] == format_time(1_800_000_000)
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "8d", "169h", "1w", "-1d", "7d ", "0h", "９d", "1h1d", "7D"])
+def test_since_that_cannot_be_reported_on_is_refused(text: str, report: Report, cluster: Cluster) -> None:
+    with pytest.raises(BadInput, match="write"):
+        since_seconds(text)
+    status, out, err = report(f"--since={text}")
+    assert (status, out, err.count("\n"), cluster.asked) == (2, "", 1, [])
+
+
+@pytest.mark.parametrize(
+    "words", [("--by", "pod"), ("-o", "pdf"), ("--top", "0"), ("-A", "-n", "x"), ("pod",)]
+)
+def test_wrong_command_line_is_one_line_and_exit_status_2(report: Report, words: tuple[str, ...]) -> None:
+    status, out, err = report(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
