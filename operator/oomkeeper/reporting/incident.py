@@ -5,11 +5,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from oomkeeper.model.cause import Cause, Remedy
+from oomkeeper.model.cause import Cause, ContainerKind, Remedy
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import full_hour, parse_time
 from oomkeeper.resources.meta import ObjectMeta
-from oomkeeper.resources.oomincident import HourCount, OOMIncidentSpec, OOMIncidentStatus, RecentKill
+from oomkeeper.resources.oomincident import (
+    HourCount,
+    OOMIncidentSpec,
+    OOMIncidentStatus,
+    RecentKill,
+    WorkloadIdentity,
+)
 from oomkeeper.resources.oomreport import WorkloadReport
 from oomkeeper.resources.record import max_length, read_part
 
@@ -28,6 +34,18 @@ class Workload(NamedTuple):
     name: str
 
 
+class LastKill(NamedTuple):
+    """The last kill in one pod."""
+
+    comm: str | None
+    pid: int | None
+    resident_bytes: int | None
+    """Resident anonymous memory of the victim."""
+    limit_bytes: int | None
+    survived: bool | None
+    """Whether the container kept running; None if unknown."""
+
+
 class PodKills(NamedTuple):
     """The recent kills of one pod. Times in seconds since the epoch."""
 
@@ -36,6 +54,7 @@ class PodKills(NamedTuple):
     kills: int
     first_seen: float
     last_seen: float
+    last: LastKill | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +70,11 @@ class Incident:
     pods: tuple["PodKills", ...]
     """Pods of the recent kills, the last killed first; empty for a host process."""
     container: str | None
+    container_kind: str | None = None
+    """Container, InitContainer or EphemeralContainer."""
     workload: Workload
+    workload_identity: WorkloadIdentity | None = None
+    """The workload at the last kill; None for a pod without an owner, a host process, or if unknown."""
     cause: str
     count: int
     first_seen: float | None
@@ -86,7 +109,9 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         node=shared(spec.node_name) if spec else "",
         pods=_pods(status.kills),
         container=shared(spec.container) if spec else None,
+        container_kind=_known(ContainerKind, status.container_kind or ""),
         workload=_workload(spec, namespace=namespace),
+        workload_identity=shared(status.workload) if status.workload else None,
         cause=_known(Cause, status.cause or (spec.cause if spec else "")) or Cause.UNKNOWN,
         count=max(status.count or 0, 0),
         first_seen=parse_time(status.first_seen),
@@ -145,8 +170,15 @@ def _pods(kills: tuple[RecentKill, ...]) -> tuple[PodKills, ...]:
             kills=known.kills + 1,
             first_seen=min(known.first_seen, time),
             last_seen=max(known.last_seen, time),
+            last=_last_kill(kill) if known.last is None or time > known.last_seen else known.last,
         )
     return tuple(sorted(found.values(), key=lambda pod: (-pod.last_seen, pod.name)))
+
+
+def _last_kill(kill: RecentKill) -> LastKill:
+    return LastKill(
+        shared(kill.comm), kill.pid, kill.anon_rss_bytes, kill.limit_bytes, kill.container_survived
+    )
 
 
 def _known(names: type[StrEnum], name: str) -> str | None:
