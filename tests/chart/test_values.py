@@ -11,7 +11,7 @@ import yaml
 
 from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind
 
-from .values_page import PAGE, values_page
+from .values_page import PAGE, README, chart_readme, values_page
 
 Json = dict[str, Any]
 AGENT, CONTROLLER = "DaemonSet", "Deployment"
@@ -288,6 +288,12 @@ def test_rules_have_links_to_the_runbooks(renderer: Helm) -> None:
     assert "{{ $labels.workload }}" in json.dumps(alerts)
 
 
+def test_rules_have_no_link_without_an_address(renderer: Helm) -> None:
+    [rule] = of_kind(renderer.rendered("--set", "metrics.prometheusRule.enabled=true"), "PrometheusRule")
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    assert {frozenset(one["annotations"]) for one in alerts} == {frozenset({"summary", "description"})}
+
+
 def test_dashboard_is_a_config_map_on_request(renderer: Helm) -> None:
     assert of_kind(renderer.rendered(), "ConfigMap") == []
     value = {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Memory"}}
@@ -317,6 +323,7 @@ def test_uninstall_hook_is_bounded_to_two_minutes(renderer: Helm) -> None:
 
 def test_page_of_values_is_current() -> None:
     assert PAGE.read_text() == values_page(), "make chart-golden"
+    assert README.read_text() == chart_readme(), "make chart-golden"
 
 
 def test_every_value_has_a_meaning_unless_its_name_is_a_kubernetes_field() -> None:

@@ -141,7 +141,7 @@ def test_pod_gets_an_event(cluster: Cluster, spaces: Mapping[str, str], name: st
     assert event["involvedObject"]["uid"] == kill["podUID"]
     sentence = one["status"]["summary"].removesuffix(".")
     end = ", and the container kept running." if kill.get("containerSurvived") else "."
-    # The first Event is written before it is known whether the container survived, the next one a minute later.
+    # Whether the container survived is known after the first Event, and written a minute later.
     eventually(
         lambda: cluster.events(spaces[name], of=kill["pod"])[0]["message"] == sentence + end, seconds=120
     )

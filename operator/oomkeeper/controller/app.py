@@ -24,6 +24,7 @@ from .kopf_memory import NoMemories
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
 from .reconciler import AgentSelector, Reconciler
+from .webhook import Webhook, WebhookOptions
 
 if TYPE_CHECKING:
     from oomkeeper.metrics.server import MetricsServer
@@ -53,11 +54,13 @@ class Options:
     """Port of the metrics; None serves none."""
     metrics_address: str = ""
     """Address of this machine for them; empty: all IPv4 addresses."""
+    webhook: WebhookOptions | None = None
+    """Where kills are sent as CloudEvents; None sends none."""
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration, and
-    MetricsPortError."""
+    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration,
+    MetricsPortError, and WebhookConfigError."""
 
     def config() -> ApiConfig:
         return find_config(kubeconfig=options.kubeconfig, environ=os.environ)
@@ -71,7 +74,10 @@ async def run(options: Options) -> None:
         else None
     )
     cache, counts = ClusterCache(), ControllerCounts()
-    reconciler = Reconciler(api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts)
+    webhook = Webhook(options.webhook) if options.webhook is not None else None
+    reconciler = Reconciler(
+        api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts, webhook=webhook
+    )
     server = _metrics_server(options, reconciler=reconciler, cache=cache, counts=counts)
     try:
         stop = asyncio.Event()
@@ -89,6 +95,8 @@ async def run(options: Options) -> None:
     finally:
         if server is not None:
             await asyncio.to_thread(server.stop)
+        if webhook is not None:
+            await webhook.close()
         await api.close()
     _log.info("controller stopped")
 

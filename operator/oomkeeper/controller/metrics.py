@@ -15,6 +15,8 @@ from .agent_health import UNKNOWN, AgentHealth
 from .cache import ClusterCache
 from .counts import REQUESTS, ControllerCounts
 from .incident_bounds import BOUND, EXPIRED
+from .notifier import EXPIRED as EXPIRED_UNSENT
+from .notifier import FAILED, SENT
 from .objects import OOMNodeState, Policy
 from .reconciler import Reconciler
 
@@ -85,6 +87,17 @@ class ControllerMetrics:
             "oomkeeper_write_queue_length",
             "Objects with a write to the API server that is waiting or under way.",
             self._reconciler.writes_pending,
+        )
+        yield counter(
+            "oomkeeper_notifications",
+            "CloudEvents for the webhook: sent, failed attempts, and expired unsent.",
+            by_label(_counted((SENT, FAILED, EXPIRED_UNSENT), ()) | counts.notifications.read()),
+            labels=("result",),
+        )
+        yield gauge(
+            "oomkeeper_notifications_pending",
+            "OOMIncidents with kills that the webhook has not accepted.",
+            self._reconciler.notifications_pending,
         )
         yield api_requests(REQUESTS.read())
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from oomkeeper.model.cause import Cause, ContainerKind, Remedy
+from oomkeeper.model.names import NOTIFIED_ANNOTATION
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import full_hour, parse_time
 from oomkeeper.resources.meta import ObjectMeta
@@ -22,6 +23,7 @@ from oomkeeper.resources.record import max_length, read_part
 HOST_KIND = "Cgroup"
 """Kind of the workload of a host process; its name is the cgroup's path."""
 
+_MOST_DIGITS = 18
 _NAME_LENGTH = max_length(WorkloadReport, "name")
 
 
@@ -87,6 +89,8 @@ class Incident:
     """Times of the last kills, newest first."""
     history: tuple[tuple[int, int], ...]
     """(full hour, kills)."""
+    notified: int = field(default=0, compare=False)
+    """Kills that the webhook has accepted, as the controller noted it."""
     written_at: float | None = field(default=None, compare=False)
     """When the status was written, by the API server's clock; no kill was later."""
     malformed: str | None = None
@@ -125,6 +129,7 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         limit_bytes=evidence.limit_bytes if evidence else None,
         kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
         history=_history(status.history),
+        notified=_notified(metadata),
         written_at=status_written_at(obj),
         malformed=no_metadata or no_spec or no_status,
     )
@@ -149,6 +154,12 @@ def status_written_at(obj: Mapping[str, Any], *, manager: str | None = None) -> 
         and (manager is None or entry.get("manager") == manager)
     ]
     return max((time for time in times if time is not None), default=None)
+
+
+def _notified(metadata: ObjectMeta) -> int:
+    """Return the annotation of the controller; 0 where it is absent or no number."""
+    text = (metadata.annotations or {}).get(NOTIFIED_ANNOTATION, "")
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
 
 def _workload(spec: OOMIncidentSpec | None, *, namespace: str) -> Workload:
