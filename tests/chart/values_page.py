@@ -41,8 +41,8 @@ $ helm install oomkeeper . --namespace oomkeeper-system --set image.repository=R
 $ helm test oomkeeper --namespace oomkeeper-system
 ```
 
-Needs Kubernetes {kubernetes}. Nothing on any node is changed before you apply an OOMPolicy. Upgrade
-(custom resource definitions first), uninstall, permissions and host access: `docs/install.md` of the repository.
+Needs Kubernetes {kubernetes}. Nothing on any node is changed before you apply an OOMPolicy.
+How to upgrade (definitions first) and uninstall, permissions, host access: `docs/install.md` of the repository.
 
 ## Values
 

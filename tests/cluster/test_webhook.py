@@ -1,4 +1,4 @@
-"""Kills to a webhook: a real HTTP server, a real API server, and a controller that is killed in the middle."""
+"""Kills to a webhook: real HTTP and API servers, and a controller that is killed in the middle."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from oomkeeper.logformat import LogFormat, configure_logging
 from oomkeeper.metrics.errors import MetricsPortError
 
 from .errors import BadInput
-from .host import PATH, log_format_option, metrics_port_options
+from .host import PATH, log_format_option, metrics_port_options, metrics_workload_labels_option
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -61,6 +61,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--liveness", metavar="URL", help="Serve a health endpoint, for example http://0.0.0.0:8080/healthz."
 )
+@metrics_workload_labels_option
 @metrics_port_options
 @click.option(
     "--webhook-url",
@@ -101,6 +102,7 @@ def command(
     liveness: str | None,
     metrics_port: int | None,
     metrics_address: str,
+    metrics_workload_labels: bool,
     webhook_url: str | None,
     webhook_token_file: Path | None,
     webhook_ca_file: Path | None,
@@ -149,6 +151,7 @@ def command(
         liveness=liveness,
         metrics_port=metrics_port,
         metrics_address=metrics_address,
+        metrics_workload_labels=metrics_workload_labels,
         webhook=webhook,
     )
     try:

@@ -54,6 +54,8 @@ class Options:
     """Port of the metrics; None serves none."""
     metrics_address: str = ""
     """Address of this machine for them; empty: all IPv4 addresses."""
+    metrics_workload_labels: bool = True
+    """Whether series may name workloads."""
     webhook: WebhookOptions | None = None
     """Where kills are sent as CloudEvents; None sends none."""
 
@@ -111,7 +113,9 @@ def _metrics_server(
 
     from .metrics import ControllerMetrics
 
-    metrics = ControllerMetrics(reconciler=reconciler, cache=cache, counts=counts)
+    metrics = ControllerMetrics(
+        reconciler=reconciler, cache=cache, counts=counts, workload_labels=options.metrics_workload_labels
+    )
     server = MetricsServer(metrics.collect, port=options.metrics_port, address=options.metrics_address)
     server.start()
     return server

@@ -111,13 +111,11 @@ def test_receiver_is_verified_with_the_ca_file_and_gets_the_token(tmp_path: Path
     authority = make_ca(tmp_path, name="authority")
     (tmp_path / "token").write_text("secret\n")
     with receiver(tls=secured(authority, tmp_path)) as made:
-        made_for = WebhookOptions(
-            url=made.url, ca_file=authority.certificate, token_file=tmp_path / "token"
-        )
+        made_for = WebhookOptions(url=made.url, ca_file=authority.certificate, token_file=tmp_path / "token")
         made_for.check()
         post(made_for)
         assert [one.headers["Authorization"] for one in made.requests] == ["Bearer secret"]
-        with pytest.raises(APIError, match="CertificateError|CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(APIError, match=r"CertificateError|CERTIFICATE_VERIFY_FAILED"):
             post(WebhookOptions(url=made.url))
     assert len(made.requests) == 1
 
