@@ -42,7 +42,7 @@ $ helm test oomkeeper --namespace oomkeeper-system
 ```
 
 Needs Kubernetes {kubernetes}. Nothing on any node is changed before you apply an OOMPolicy.
-How to upgrade (definitions first) and uninstall, permissions, host access: `docs/install.md` of the repository.
+Upgrade (definitions first), uninstall, permissions, host access: `docs/install.md` of the repository.
 
 ## Values
 
