@@ -64,6 +64,13 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @metrics_workload_labels_option
 @metrics_port_options
 @click.option(
+    "--own-objects",
+    metavar="FILE",
+    type=PATH,
+    help="Keep the DaemonSet and admission policies in FILE applied, where the installer cannot (OLM).",
+)
+@click.option("--own-image", metavar="IMAGE", default="", help="The image for them.")
+@click.option(
     "--webhook-url",
     metavar="URL",
     help="Send kills to this address as CloudEvents, each at least once; default: none.",
@@ -103,6 +110,8 @@ def command(
     metrics_port: int | None,
     metrics_address: str,
     metrics_workload_labels: bool,
+    own_objects: Path | None,
+    own_image: str,
     webhook_url: str | None,
     webhook_token_file: Path | None,
     webhook_ca_file: Path | None,
@@ -121,6 +130,7 @@ def command(
         from oomkeeper.api.scalars import duration_seconds
         from oomkeeper.controller.app import Options, run
         from oomkeeper.controller.incident_bounds import IncidentBounds
+        from oomkeeper.controller.own_objects import OwnObjects, OwnObjectsError
         from oomkeeper.controller.webhook import WebhookConfigError, WebhookOptions
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed: install oomkeeper[controller]") from error
@@ -128,6 +138,14 @@ def command(
         ttl_seconds = duration_seconds(incident_ttl)
     except ValueError as error:
         raise BadInput(f"--incident-ttl: {error}") from error
+    own = None
+    if own_objects is not None:
+        if not own_image:
+            raise BadInput("--own-objects: write the image too, with --own-image")
+        try:
+            own = OwnObjects.read(own_objects, namespace=namespace, image=own_image)
+        except OwnObjectsError as error:
+            raise BadInput(str(error)) from error
     webhook = None
     if webhook_url is not None:
         try:
@@ -152,6 +170,7 @@ def command(
         metrics_port=metrics_port,
         metrics_address=metrics_address,
         metrics_workload_labels=metrics_workload_labels,
+        own_objects=own,
         webhook=webhook,
     )
     try:

@@ -23,6 +23,7 @@ from .incident_bounds import IncidentBounds
 from .kopf_memory import NoMemories
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
+from .own_objects import OwnObjects
 from .reconciler import AgentSelector, Reconciler
 from .webhook import Webhook, WebhookOptions
 
@@ -56,6 +57,8 @@ class Options:
     """Address of this machine for them; empty: all IPv4 addresses."""
     metrics_workload_labels: bool = True
     """Whether series may name workloads."""
+    own_objects: OwnObjects | None = None
+    """The agents' DaemonSet and admission policy, where the controller has to apply them."""
     webhook: WebhookOptions | None = None
     """Where kills are sent as CloudEvents; None sends none."""
 
@@ -81,6 +84,8 @@ async def run(options: Options) -> None:
         api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts, webhook=webhook
     )
     server = _metrics_server(options, reconciler=reconciler, cache=cache, counts=counts)
+    own = options.own_objects
+    applying = asyncio.create_task(own.keep_applied(api), name="own objects") if own is not None else None
     try:
         stop = asyncio.Event()
         _stop_on_signals(stop)
@@ -95,6 +100,9 @@ async def run(options: Options) -> None:
                 restarts.succeeded()
             delay_seconds = restarts.failed()
     finally:
+        if applying is not None:
+            applying.cancel()
+            await asyncio.wait((applying,))
         if server is not None:
             await asyncio.to_thread(server.stop)
         if webhook is not None:

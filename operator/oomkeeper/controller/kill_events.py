@@ -40,7 +40,7 @@ class KillEvent(NamedTuple):
     regarding: Mapping[str, str]
     """Reference to the object."""
     note: str
-    count: int
+    kills: int
     first_seen: float
     last_seen: float
 
@@ -183,34 +183,34 @@ def event_object(event: KillEvent) -> dict[str, Any]:
         "action": _ACTION,
         "message": event.note,
         "eventTime": format_time_micro(event.first_seen),
-        "count": event.count,
+        "count": event.kills,
         "firstTimestamp": format_time(event.first_seen),
         "lastTimestamp": format_time(event.last_seen),
         "source": {"component": "oomkeeper", "host": incident.node},
         "reportingComponent": "oomkeeper",
         "reportingInstance": CONTROLLER_MANAGER,
     }
-    if event.count > 1:
-        body["series"] = {"count": event.count, "lastObservedTime": format_time_micro(event.last_seen)}
+    if event.kills > 1:
+        body["series"] = {"count": event.kills, "lastObservedTime": format_time_micro(event.last_seen)}
     return body
 
 
 class Published(NamedTuple):
     """What the last written Event of a series holds."""
 
-    count: int
+    kills: int
     note: int
     """Hash of the note."""
 
 
 def published(event: KillEvent) -> Published:
     """Return what is remembered of an Event that was written."""
-    return Published(event.count, hash(event.note))
+    return Published(event.kills, hash(event.note))
 
 
 def is_due(event: KillEvent, before: Published | None) -> bool:
     """Return whether the Event must be written: it is unknown what was written (`before` None), there are
     more kills, or the sentence has changed. The count falls when another pod's kills displace the pod's."""
-    if before is None or event.count > before.count:
+    if before is None or event.kills > before.kills:
         return True
-    return event.count == before.count and hash(event.note) != before.note
+    return event.kills == before.kills and hash(event.note) != before.note
