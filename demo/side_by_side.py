@@ -5,6 +5,12 @@ from .kills import NAMESPACE, incidents, pod_of
 from .narration import Narrator
 from .running import eventually
 
+_EVENTS = (
+    f"--namespace={NAMESPACE}",
+    "--field-selector=reportingComponent=oomkeeper,involvedObject.kind=Pod",
+)
+"""The Events on the demo's pods."""
+
 
 def show(harness: Harness, *, tell: Narrator) -> None:
     """Show pods, policies, nodes, the report, incidents and Events."""
@@ -28,8 +34,7 @@ def show(harness: Harness, *, tell: Narrator) -> None:
     tell.say("The pod has an Event as well:")
     told = eventually(lambda: _told(harness), what="an Event on each of the four pods")
     columns = "POD:.involvedObject.name,COUNT:.count,MESSAGE:.message"
-    where = (f"--namespace={NAMESPACE}", "--field-selector=reason=OOMKilled")
-    kubectl.show("get", "events", *where, f"--output=custom-columns={columns}")
+    kubectl.show("get", "events", *_EVENTS, f"--output=custom-columns={columns}")
     tell.fact(len(told) >= 4, "an Event on each of the four pods")
     tell.done("kubectl get pods, oomp, oomn, oomr and oomi side by side; the Event on each pod")
 
@@ -45,6 +50,6 @@ def _report_agrees(harness: Harness) -> int:
 
 
 def _told(harness: Harness) -> list[str]:
-    events = harness.kubectl.items("events", f"--namespace={NAMESPACE}", "--field-selector=reason=OOMKilled")
+    events = harness.kubectl.items("events", *_EVENTS)
     pods = {event["involvedObject"]["name"] for event in events}
     return sorted(pods) if len(pods) >= 4 else []

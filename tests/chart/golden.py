@@ -1,6 +1,7 @@
 """Golden files of the chart: the default rendering, and per platform what its values change in it.
 
-`make chart-golden` writes them and docs/chart-values.md, after an intended change of the chart.
+`make chart-golden` writes them, the manifests for `kubectl apply -k`, docs/chart-values.md and the chart's
+README, after an intended change of the chart.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from tests.cluster.chart_harness import CHART, NAMESPACE, RELEASE, Helm, helm
 
-from .values_page import PAGE, values_page
+from .kustomize import MANIFESTS, manifests
+from .values_page import PAGE, README, chart_readme, values_page
 
 GOLDEN = Path(__file__).parent / "golden"
 PLATFORMS = CHART.parents[1] / "examples" / "platforms"
@@ -53,7 +55,9 @@ def _render(renderer: Helm, *options: str) -> str:
 def main() -> None:
     """Write all of them."""
     with tempfile.TemporaryDirectory() as folder:
-        files = golden_files(helm(Path(folder), say=lambda text: print(text, file=sys.stderr)))
+        renderer = helm(Path(folder), say=lambda text: print(text, file=sys.stderr))
+        files = golden_files(renderer)
+        MANIFESTS.write_text(manifests(renderer))
     GOLDEN.mkdir(exist_ok=True)
     for path in GOLDEN.iterdir():
         if path.name not in files:
@@ -61,6 +65,7 @@ def main() -> None:
     for name, text in files.items():
         (GOLDEN / name).write_text(text)
     PAGE.write_text(values_page())
+    README.write_text(chart_readme())
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from oomkeeper.cli.controller import command
 from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind
 
-from .values_page import PAGE, values_page
+from .values_page import PAGE, README, chart_readme, values_page
 
 Json = dict[str, Any]
 AGENT, CONTROLLER = "DaemonSet", "Deployment"
@@ -213,6 +214,69 @@ def test_network_policy_allows_the_api_server_and_dns_only(renderer: Helm) -> No
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
+WEBHOOK = {
+    "url": "https://events.example.com:8443/oom",
+    "source": "urn:cluster:prod",
+    "maxAge": "1h",
+    "tokenSecret": {"name": "hook", "key": "bearer"},
+    "caConfigMap": {"name": "internal-ca"},
+}
+
+
+def test_webhook_reaches_the_controller_with_its_files(renderer: Helm) -> None:
+    [plain] = pod(renderer, CONTROLLER)["spec"]["containers"]
+    assert [one for one in plain["args"] if "webhook" in one] == []
+    spec = pod(renderer, CONTROLLER, *setting("notifications.webhook", WEBHOOK))["spec"]
+    [container] = spec["containers"]
+    _, *options = container["args"]
+    parameters = command.make_context("controller", options).params
+    assert parameters["webhook_url"] == WEBHOOK["url"]
+    assert parameters["webhook_source"] == "urn:cluster:prod"
+    assert parameters["webhook_max_age"] == "1h"
+    [mount] = [one for one in container["volumeMounts"] if one["name"] == "webhook"]
+    [volume] = [one for one in spec["volumes"] if one["name"] == "webhook"]
+    files = {
+        f"{mount['mountPath']}/{item['path']}": (source[kind]["name"], item["key"])
+        for source in volume["projected"]["sources"]
+        for kind in source
+        for item in source[kind]["items"]
+    }
+    assert files == {
+        str(parameters["webhook_token_file"]): ("hook", "bearer"),
+        str(parameters["webhook_ca_file"]): ("internal-ca", "ca.crt"),
+    }
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "https://user:secret@x/", "https://x/ y", "events.example.com"])
+def test_unusable_webhook_url_is_refused(renderer: Helm, url: str) -> None:
+    with pytest.raises(HelmError, match="notifications"):
+        renderer.rendered(*setting("notifications.webhook.url", url))
+
+
+def test_controller_may_patch_incidents_only_with_a_webhook(renderer: Helm) -> None:
+    def verbs(*options: str) -> set[str]:
+        role = object_named(renderer.rendered(*options), "ClusterRole", "oomkeeper-controller")
+        return {
+            verb for rule in role["rules"] if "oomincidents" in rule["resources"] for verb in rule["verbs"]
+        }
+
+    assert verbs() == {"list", "watch", "delete"}
+    assert verbs(*setting("notifications.webhook", WEBHOOK)) == {"list", "watch", "delete", "patch"}
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("https://x/oom", 443), ("http://x.svc", 80), ("https://x:8443/a", 8443), ("https://[fd00::1]:9/", 9)],
+)
+def test_network_policy_lets_the_controller_reach_the_webhook(renderer: Helm, url: str, port: int) -> None:
+    options = ("--set", "networkPolicy.enabled=true", *setting("notifications.webhook.url", url))
+    policy = object_named(renderer.rendered(*options), "NetworkPolicy", "oomkeeper-webhook")
+    assert policy["spec"]["egress"] == [{"ports": [{"protocol": "TCP", "port": port}]}]
+    selector = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert selector <= pod(renderer, CONTROLLER)["metadata"]["labels"].items()
+    assert not selector <= pod(renderer, AGENT)["metadata"]["labels"].items()
+
+
 def test_metrics_are_served_by_default_and_can_be_switched_off(renderer: Helm) -> None:
     for kind in (AGENT, CONTROLLER):
         [container] = pod(renderer, kind)["spec"]["containers"]
@@ -288,6 +352,13 @@ def test_rules_have_links_to_the_runbooks(renderer: Helm) -> None:
     assert "{{ $labels.workload }}" in json.dumps(alerts)
 
 
+def test_rules_have_no_link_without_an_address(renderer: Helm) -> None:
+    [rule] = of_kind(renderer.rendered("--set", "metrics.prometheusRule.enabled=true"), "PrometheusRule")
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    assert all({"summary", "description"} <= one["annotations"].keys() for one in alerts)
+    assert not any("runbook_url" in one["annotations"] for one in alerts)
+
+
 def test_dashboard_is_a_config_map_on_request(renderer: Helm) -> None:
     assert of_kind(renderer.rendered(), "ConfigMap") == []
     value = {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Memory"}}
@@ -317,6 +388,7 @@ def test_uninstall_hook_is_bounded_to_two_minutes(renderer: Helm) -> None:
 
 def test_page_of_values_is_current() -> None:
     assert PAGE.read_text() == values_page(), "make chart-golden"
+    assert README.read_text() == chart_readme(), "make chart-golden"
 
 
 def test_every_value_has_a_meaning_unless_its_name_is_a_kubernetes_field() -> None:

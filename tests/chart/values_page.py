@@ -1,4 +1,5 @@
-"""docs/chart-values.md: every value of the chart with its default and its comment in values.yaml."""
+"""docs/chart-values.md and the chart's README: every value with its default and its comment in
+values.yaml."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import yaml
 from tests.cluster.chart_harness import CHART, ROOT
 
 PAGE = ROOT / "docs" / "chart-values.md"
+README = CHART / "README.md"
 _KEY = re.compile(r"( *)(\w+):")
 _WHOLE = {
     "affinity",
@@ -27,20 +29,48 @@ _HEAD = """# Chart values
 Generated from `charts/oomkeeper/values.yaml` by `make chart-golden`. Other values are refused.
 How to install: [install.md](install.md). Values per platform: [platforms.md](platforms.md).
 
-| value | default | meaning |
-|---|---|---|
+"""
+_README_HEAD = """# oomkeeper
+
+{description}
+
+```console
+$ kubectl create namespace oomkeeper-system
+$ kubectl label namespace oomkeeper-system pod-security.kubernetes.io/enforce=privileged
+$ helm install oomkeeper . --namespace oomkeeper-system --set image.repository=REGISTRY/oomkeeper
+$ helm test oomkeeper --namespace oomkeeper-system
+```
+
+Needs Kubernetes {kubernetes}. Nothing on any node is changed before you apply an OOMPolicy.
+Upgrade (definitions first), uninstall, permissions, host access: `docs/install.md` of the repository.
+
+## Values
+
+Generated from `values.yaml` by `make chart-golden`. Other values are refused.
+
 """
 
 
 def values_page() -> str:
     """Return the page."""
+    return _HEAD + _table()
+
+
+def chart_readme() -> str:
+    """Return the chart's README."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    kubernetes = chart["kubeVersion"].removeprefix(">=").removesuffix(".0-0") + " or newer"
+    return _README_HEAD.format(description=chart["description"], kubernetes=kubernetes) + _table()
+
+
+def _table() -> str:
     text = (CHART / "values.yaml").read_text()
     comments = _comments(text)
     rows = [
         f"| `{path}` | {_default(value)} | {_meaning(path, comments)} |"
         for path, value in _leaves(yaml.safe_load(text))
     ]
-    return _HEAD + "\n".join(rows) + "\n"
+    return "| value | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def _meaning(path: str, comments: dict[str, str]) -> str:

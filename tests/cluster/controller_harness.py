@@ -224,10 +224,16 @@ class Harness:
         node: str,
         count: int = 1,
         pod: str | None = "web-1",
+        pod_uid: str | None = None,
+        workload_uid: str | None = None,
+        container_kind: str = "Container",
+        survived: bool | None = None,
         age: timedelta = timedelta(),
         cause: str = "PodLimit",
     ) -> Json:
         """The agent of `node` writes an incident with `count` kills, the last of them `age` ago."""
+        identity = {"workload": {"apiVersion": "apps/v1", "uid": workload_uid}} if workload_uid else {}
+        lives = {} if survived is None else {"containerSurvived": survived}
         path = f"{OOM}/namespaces/default/oomincidents/{name}"
         subject: Json = {"nodeName": node, "cause": cause}
         if pod:
@@ -250,6 +256,8 @@ class Harness:
             head
             | {
                 "status": {
+                    **identity,
+                    "containerKind": container_kind,
                     "cause": cause,
                     "count": count,
                     "firstSeen": stamp(last),
@@ -258,8 +266,8 @@ class Harness:
                     "advice": [{"remedy": "FitLimit", "message": "set the limit to 512Mi"}],
                     "evidence": {"limitBytes": 41943040},
                     "kills": [
-                        {"id": f"boot-{number}", "time": stamp(last)}
-                        | ({"pod": pod, "podUID": f"uid-of-{pod}"} if pod else {})
+                        {"id": f"boot-{number}", "time": stamp(last), **lives}
+                        | ({"pod": pod, "podUID": pod_uid or f"uid-of-{pod}"} if pod else {})
                         for number in range(min(count, 10))
                     ],
                     "history": [{"hour": stamp(hour), "kills": count}],
@@ -318,7 +326,7 @@ class Harness:
         return [
             event
             for event in self.list("/api/v1/namespaces/default/events")
-            if event["reportingComponent"] == "oomkeeper" and event["reason"] == "OOMKilled"
+            if event["reportingComponent"] == "oomkeeper" and event["reason"].startswith("OOM")
         ]
 
 

@@ -1,5 +1,7 @@
 """Incidents into policies, reports and Events, against the real API server; the tests play the agents."""
 
+import urllib.error
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -55,7 +57,7 @@ def test_kill_appears_in_policy_report_and_pod_event(harness: Harness) -> None:
     assert event["involvedObject"]["kind"] == "Pod"
     assert event["involvedObject"]["name"] == "web-1"
     assert event["involvedObject"]["uid"] == "uid-of-web-1"
-    assert (event["reason"], event["type"], event["count"]) == ("OOMKilled", "Warning", 1)
+    assert (event["reason"], event["type"], event["count"]) == ("OOMPodLimit", "Warning", 1)
     assert event["message"] == "web-1-app-0a was killed 1 times"
 
     harness.kill("web-1-app-0a", node="n", count=7)
@@ -66,33 +68,95 @@ def test_kill_appears_in_policy_report_and_pod_event(harness: Harness) -> None:
     assert harness.status(f"{REPORTS}/cluster")["totals"]["incidents"] == 1
 
 
-@pytest.mark.usefixtures("controller")
-def test_kubectl_describe_shows_the_kill_of_a_pod(harness: Harness) -> None:
+EATER = {
+    "metadata": {"labels": {"app": "eater"}},
+    "spec": {
+        "nodeName": "n",
+        "automountServiceAccountToken": False,
+        "initContainers": [{"name": "app", "image": "none"}],
+        "containers": [{"name": "main", "image": "none"}],
+    },
+}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"matchLabels": {"app": "eater"}}, "template": EATER},
+}
+
+
+@pytest.fixture
+def uids(harness: Harness) -> Iterator[dict[str, str]]:
+    """Return the uids of a Deployment and of a pod, which both exist."""
     harness.node("n")
-    harness.plane.kubectl(
-        "create",
-        "-f",
-        "-",
-        input="""
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "eater", "namespace": "default"},
-         "spec": {"nodeName": "n", "automountServiceAccountToken": false,
-                  "containers": [{"name": "app", "image": "none"}]}}""",
-    )
-    uid = harness.get("/api/v1/namespaces/default/pods/eater")["metadata"]["uid"]
-    incident = harness.kill("eater-app-1b", node="n", pod="eater")
-    harness.delete(f"{INCIDENTS}/eater-app-1b")
-    kills = [kill | {"podUID": uid} for kill in incident["status"]["kills"]]
-    head = {
-        "apiVersion": "oomkeeper.dev/v1alpha1",
-        "kind": "OOMIncident",
-        "metadata": {"name": "eater-app-2b", "namespace": "default"},
+    pods, deployments = "/api/v1/namespaces/default/pods", "/apis/apps/v1/namespaces/default/deployments"
+    pod = EATER | {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "eater"}}
+    yield {
+        "Pod": harness.request("POST", pods, pod)["metadata"]["uid"],
+        "Deployment": harness.request("POST", deployments, DEPLOYMENT)["metadata"]["uid"],
     }
-    harness.apply(f"{INCIDENTS}/eater-app-2b", head | {"spec": incident["spec"]})
-    harness.apply(
-        f"{INCIDENTS}/eater-app-2b/status", head | {"status": incident["status"] | {"kills": kills}}
+    harness.delete(f"{deployments}/web")
+    harness.delete(f"{pods}/eater?gracePeriodSeconds=0")
+
+
+@pytest.mark.usefixtures("controller")
+def test_kubectl_describe_shows_the_kill_of_a_pod_and_its_workload(
+    harness: Harness, uids: dict[str, str]
+) -> None:
+    harness.kill(
+        "eater-app-1b",
+        node="n",
+        count=3,
+        pod="eater",
+        pod_uid=uids["Pod"],
+        workload_uid=uids["Deployment"],
+        container_kind="InitContainer",
+        survived=True,
     )
-    eventually(lambda: "OOMKilled" in harness.plane.kubectl("describe", "pod", "eater"))
-    harness.plane.kubectl("delete", "pod", "eater", "--force", "--grace-period=0")
+    sentence = "eater-app-1b was killed 3 times, and the container kept running."
+
+    def described() -> bool:
+        pod = harness.plane.kubectl("describe", "pod", "eater")
+        workload = harness.plane.kubectl("describe", "deployment", "web")
+        return all("(x3 over" in text and sentence in text for text in (pod, workload))
+
+    eventually(described)
+    table = harness.plane.kubectl("get", "events")
+    assert table.count("OOMPodLimit") == 2
+    assert "pod/eater" in table
+    assert "deployment/web" in table
+    # The same objects, as the newer API has them.
+    events = harness.list("/apis/events.k8s.io/v1/namespaces/default/events")
+    found = {one["regarding"]["kind"]: one for one in events if one["reportingController"] == "oomkeeper"}
+    assert found["Pod"]["regarding"]["fieldPath"] == "spec.initContainers{app}"
+    for kind, uid in uids.items():
+        assert found[kind]["regarding"]["uid"] == uid
+        assert found[kind]["series"]["count"] == 3
+        assert (found[kind]["action"], found[kind]["note"]) == ("OOMKill", sentence)
+        assert found[kind]["related"]["name"] == "eater-app-1b"
+
+
+def test_newer_events_api_keeps_the_note_of_a_series(harness: Harness) -> None:
+    """Why Events are written through core/v1: docs/decisions/112."""
+    path = "/apis/events.k8s.io/v1/namespaces/default/events/note"
+    event = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": "note"},
+        "regarding": {"apiVersion": "v1", "kind": "Pod", "name": "web-1", "namespace": "default"},
+        "eventTime": "2026-01-01T10:00:00.000000Z",
+        "type": "Warning",
+        "reason": "OOMPodLimit",
+        "action": "OOMKill",
+        "reportingController": "tests",
+        "reportingInstance": "tests",
+        "note": "first",
+    }
+    harness.apply(path, event)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        harness.apply(path, event | {"note": "second"})
+    assert refused.value.code == 422
+    assert "field is immutable" in refused.value.read().decode()
 
 
 @pytest.mark.usefixtures("controller")

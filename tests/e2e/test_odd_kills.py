@@ -43,7 +43,8 @@ def test_crash_loop_is_one_incident_with_increasing_count(
         return last, found
 
     last, [event] = eventually(counted, seconds=150)
-    assert event["reason"] == "OOMKilled"
+    assert event["reason"] == "OOM" + last["spec"]["cause"]
+    assert event["series"]["count"] == event["count"]
     assert last["metadata"]["uid"] == one["metadata"]["uid"]
     status = last["status"]
     assert len({kill["id"] for kill in status["kills"]}) == min(status["count"], 10)

@@ -25,6 +25,7 @@ ETCD_IMAGE_TAG = "3.7.0-0"
 """These three as kubeadm of KUBERNETES_VERSION wants them: its app/constants/constants.go."""
 HELM_VERSION = "v3.22.0"
 NODE_PROBLEM_DETECTOR_VERSION = "v1.34.0"
+OPERATOR_FRAMEWORK_VERSION = "v0.37.0"
 GO_VERSION = "1.26.6"
 """The highest `go` line among gomodules/*/go.mod."""
 
@@ -128,6 +129,15 @@ NODE_PROBLEM_DETECTOR = Recipe(
     module="node-problem-detector",
     packages={"nodeproblemdetector": "k8s.io/node-problem-detector/cmd/nodeproblemdetector"},
     typical_seconds=150,
+)
+
+# Only for tests/chart: a program of ours around the validators of operator-framework/api.
+BUNDLE_VALIDATE = Recipe(
+    name="bundle-validate",
+    version=OPERATOR_FRAMEWORK_VERSION,
+    module="bundle-validate",
+    packages={"bundle-validate": "oomkeeper.dev/testbed/bundle-validate"},
+    typical_seconds=175,
 )
 
 CONTROL_PLANE = (ETCD, APISERVER)

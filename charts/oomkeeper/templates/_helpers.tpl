@@ -76,3 +76,19 @@ limits: {memory: 192Mi}
 {{- define "oomkeeper.agentSelector" -}}
 app.kubernetes.io/name={{ include "oomkeeper.name" . }},app.kubernetes.io/instance={{ .Release.Name }},app.kubernetes.io/component=agent
 {{- end }}
+
+{{- /* Sources of the volume with the webhook's token and CA certificates; empty without either. */ -}}
+{{- define "oomkeeper.webhookFiles" -}}
+{{- with .Values.notifications.webhook }}
+{{- if and .url .tokenSecret.name }}
+- secret:
+    name: {{ .tokenSecret.name }}
+    items: [{key: {{ .tokenSecret.key | quote }}, path: token}]
+{{- end }}
+{{- if and .url .caConfigMap.name }}
+- configMap:
+    name: {{ .caConfigMap.name }}
+    items: [{key: {{ .caConfigMap.key | quote }}, path: ca.crt}]
+{{- end }}
+{{- end }}
+{{- end }}

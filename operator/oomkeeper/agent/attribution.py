@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from oomkeeper.kernel.cgroup.kubepods import parse_own_cgroup
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.pod import ContainerFacts, KubeCgroup
-from oomkeeper.resources.oomincident import WorkloadReference
+from oomkeeper.resources.oomincident import WorkloadIdentity, WorkloadReference
 
 from .pods import Pod, PodTable
 
@@ -19,6 +19,8 @@ class Subject:
     pod: Pod | None = None
     workload: WorkloadReference | None = None
     """The workload that the pod's kills count for."""
+    workload_identity: WorkloadIdentity | None = None
+    """Which object that workload is; None where it is the pod itself, or not known."""
     pod_uid: str | None = None
     """Set without `pod` where the API server never showed a pod of that uid on this node."""
     container: str | None = None
@@ -60,6 +62,7 @@ def attribute(
         node=node,
         pod=pod,
         workload=pods.workload(pod),
+        workload_identity=pods.workload_identity(pod),
         pod_uid=pod.facts.uid,
         container=container.name if container else None,
         container_id=kube.container_id,

@@ -33,6 +33,7 @@ from oomkeeper.resources.record import max_items, max_length
 
 from .attribution import Subject
 from .clock import full_hour
+from .killed_container import container_kind, started_at, survived
 from .pods import OOM_KILLED, ContainerState
 from .runtime_class import kubelet_report
 
@@ -287,24 +288,19 @@ def _recent_kill(
         pod=facts.name if facts else None,
         pod_uid=facts.uid if facts else None,
         container_id=subject.container_id,
-        started_at=_started_at(subject) or (known.started_at if known else None),
+        started_at=started_at(subject) or (known.started_at if known else None),
         visibility=visibility,
+        container_survived=known.container_survived if known else None,
         before_install=record.before_install or None,
     )
-
-
-def _started_at(subject: Subject) -> str | None:
-    """Return when the killed container started; None while kubelet has not reported it."""
-    if subject.pod is None or subject.container_id is None:
-        return None
-    state = subject.pod.states.get(subject.container_id)
-    return state.started_at if state is not None else None
 
 
 def _describe(status: OOMIncidentStatus, record: RecordedKill, *, subject: Subject) -> OOMIncidentStatus:
     """Return the status with the part that describes the last kill."""
     return replace(
         status,
+        workload=subject.workload_identity,
+        container_kind=container_kind(subject),
         level=record.level,
         outcome=record.outcome,
         confidence=record.confidence,
@@ -448,7 +444,7 @@ def with_status_at_install(incident: OOMIncident, kill_id: str, *, subject: Subj
     if state is None:
         return incident
     visibility = Visibility.REPORTED if state.reason == OOM_KILLED else Visibility.INVISIBLE
-    return with_visibility(incident, kill_id, visibility, state=None if state.running else state)
+    return with_visibility(incident, kill_id, visibility, state=state)
 
 
 def _visibility(kills: Iterable[RecentKill]) -> str | None:
@@ -465,8 +461,13 @@ def with_visibility(
     before = next((kill for kill in status.kills if kill.id == kill_id), None)
     if before is None or before.visibility == Visibility.REPORTED:
         return incident
-    started_at = before.started_at or (state.started_at if state is not None else None)
-    decided = replace(before, visibility=visibility, started_at=started_at)
+    lives = survived(before, state)
+    decided = replace(
+        before,
+        visibility=visibility,
+        started_at=before.started_at or (state.started_at if state is not None else None),
+        container_survived=before.container_survived if lives is None else lives,
+    )
     kills = tuple(decided if kill is before else kill for kill in status.kills)
     status = replace(status, kills=kills, visibility=_visibility(kills))
     if state is not None and kills[0].id == kill_id:

@@ -28,6 +28,7 @@ from .attribution import Subject, attribute
 from .clock import parse_rfc3339, rfc3339
 from .incident_counts import store_kill
 from .kill_record import record_of
+from .killed_container import PANIC_ID
 from .listener import LoopListener
 from .pods import PodTable
 from .records import PanicNote
@@ -170,7 +171,7 @@ class PanicWatch:
         boot_id = self._store.boot_before(self._facts.boot_id, waiting.when)
         record = record_of(
             waiting.kill,
-            kill_id=f"pstore-{identity}",
+            kill_id=f"{PANIC_ID}{identity}",
             when=waiting.when,
             subject=subject,
             facts=self._facts,

@@ -157,8 +157,10 @@ def controller_of(meta: Metadata) -> Owner | None:
     """Return the owner that controls an object (ownerReferences[].controller), if any."""
     for one in meta.owner_references or ():
         if one.controller:
-            group = (one.api_version or "").rpartition("/")[0]
-            return Owner(group=group, kind=one.kind or "", name=one.name or "", uid=one.uid or "")
+            group, _, version = (one.api_version or "").rpartition("/")
+            return Owner(
+                group=group, kind=one.kind or "", name=one.name or "", uid=one.uid or "", version=version
+            )
     return None
 
 

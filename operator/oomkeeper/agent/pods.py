@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.pod import ContainerFacts, PodFacts
 from oomkeeper.model.pod_limits import limit_changes
-from oomkeeper.resources.oomincident import WorkloadReference
+from oomkeeper.resources.oomincident import WorkloadIdentity, WorkloadReference
 
 from .clock import rfc3339
 from .pod_object import (
@@ -28,7 +28,7 @@ from .pod_object import (
     decode,
 )
 from .quantity import quantity_bytes
-from .workloads import WorkloadOf, direct_owner
+from .workloads import IdentityOf, WorkloadOf, direct_identity, direct_owner
 
 KEEP_DELETED_SECONDS = 600.0
 """A pod may be gone from the API before its kill is attributed."""
@@ -233,10 +233,15 @@ class PodTable:
     are kept for a while."""
 
     def __init__(
-        self, *, workload_of: WorkloadOf = direct_owner, wall: Callable[[], float] = time.time
+        self,
+        *,
+        workload_of: WorkloadOf = direct_owner,
+        identity_of: IdentityOf = direct_identity,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """`workload_of` follows a pod's owners to its workload."""
+        """`workload_of` and `identity_of` follow a pod's owners to its workload."""
         self._workload_of = workload_of
+        self._identity_of = identity_of
         self._wall = wall
         self._pods: dict[str, Pod] = {}
         self._static: dict[str, str] = {}
@@ -300,6 +305,10 @@ class PodTable:
     def workload(self, pod: Pod) -> WorkloadReference | None:
         """Return the workload that the pod's kills count for; None while it is not known yet."""
         return self._workload_of(pod.facts)
+
+    def workload_identity(self, pod: Pod) -> WorkloadIdentity | None:
+        """Return which object that workload is; None where it is the pod itself, or not known."""
+        return self._identity_of(pod.facts)
 
     def all(self) -> list[Pod]:
         """Return every pod, those deleted a short while ago included."""

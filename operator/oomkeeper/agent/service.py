@@ -161,7 +161,7 @@ class Agent:
             node_added=reporter.node_added,
         )
         workloads = WorkloadResolver(config=config.api, changed=lambda: self._inbox.post(WorkloadFound()))
-        pods = PodTable(workload_of=workloads.workload)
+        pods = PodTable(workload_of=workloads.workload, identity_of=workloads.identity)
         events = EventReader(config=config.api, answered=lambda: self._inbox.post(EventsRead()))
 
         def build() -> NodeLoop:

@@ -91,6 +91,7 @@ class Visibility:
                     node=self._node,
                     pod=pod,
                     workload=self._pods.workload(pod),
+                    workload_identity=self._pods.workload_identity(pod),
                     pod_uid=pod.facts.uid,
                     container=state.container,
                     container_id=container_id,
@@ -110,7 +111,10 @@ class Visibility:
                 if state is not None and not state.running:
                     self._match([key], kill.container_id, state=state)
                 elif self._wall() - parse_rfc3339(kill.time) >= STATUS_SECONDS:
-                    self._decide(key, [kill.id], Reported.INVISIBLE, state=None)
+                    # Pods of an earlier run may show a container as running that has ended since.
+                    self._decide(
+                        key, [kill.id], Reported.INVISIBLE, state=state if self._pods.synced else None
+                    )
 
     def _decide_unexplained(self) -> None:
         """Look for the kernel's record of each container that ended OOMKilled."""
@@ -148,7 +152,9 @@ class Visibility:
             workload = self._pods.workload(waiting.subject.pod)
             if workload is None:
                 return  # published nothing until its owner is known
-            waiting = replace(waiting, subject=replace(waiting.subject, workload=workload))
+            identity = self._pods.workload_identity(waiting.subject.pod)
+            subject = replace(waiting.subject, workload=workload, workload_identity=identity)
+            waiting = replace(waiting, subject=subject)
         if waiting.before_install and self._is_counted(waiting):
             self._end_wait(container_id, waiting, reported=True)
             return

@@ -21,7 +21,7 @@ from oomkeeper.connection.config import ApiConfig
 from oomkeeper.connection.retry import KeyedBackoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.pod import Owner, PodFacts
-from oomkeeper.resources.oomincident import WorkloadReference
+from oomkeeper.resources.oomincident import WorkloadIdentity, WorkloadReference
 
 from .bounded_table import drop_oldest
 from .kube.client import ApiClient
@@ -39,12 +39,32 @@ WorkloadOf = Callable[[PodFacts], WorkloadReference | None]
 """Return the workload of a pod; None while it is not known yet."""
 
 
+IdentityOf = Callable[[PodFacts], WorkloadIdentity | None]
+"""Return which object the workload of a pod is; None where it is the pod itself, or not known."""
+
+
 def direct_owner(pod: PodFacts) -> WorkloadReference:
     """Return the pod's controller; the pod itself where it has none, or where its controller is the Node (a
     mirror pod)."""
     if pod.owner is None or pod.owner.kind == "Node":
         return WorkloadReference(kind="Pod", name=pod.name)
-    return WorkloadReference(kind=pod.owner.kind, name=pod.owner.name)
+    return _reference(pod.owner)
+
+
+def direct_identity(pod: PodFacts) -> WorkloadIdentity | None:
+    """Return which object the pod's controller is; None where the pod is its own workload."""
+    return None if pod.owner is None or pod.owner.kind == "Node" else _identity(pod.owner)
+
+
+def _reference(owner: Owner) -> WorkloadReference:
+    return WorkloadReference(kind=owner.kind, name=owner.name)
+
+
+def _identity(owner: Owner) -> WorkloadIdentity | None:
+    if not owner.uid or not owner.version:
+        return None
+    version = f"{owner.group}/{owner.version}" if owner.group else owner.version
+    return WorkloadIdentity(api_version=version, uid=owner.uid)
 
 
 class WorkloadResolver:
@@ -62,7 +82,8 @@ class WorkloadResolver:
         self._config = config
         self._changed = changed
         self._clock = clock
-        self._known: dict[str, WorkloadReference] = {}
+        self._known: dict[str, Owner] = {}
+        """Owner of a pod, by its uid -> the top of its owners."""
         self._asked: set[str] = set()
         self._backoff = KeyedBackoff()
         self._queue: queue.SimpleQueue[tuple[PodFacts, Owner]] = queue.SimpleQueue()
@@ -75,7 +96,7 @@ class WorkloadResolver:
         if owner is None or (owner.group, owner.kind) not in _FOLLOWED:
             return direct_owner(pod)
         if (known := self._known.get(owner.uid)) is not None:
-            return known
+            return _reference(known)
         if owner.uid not in self._asked and self._backoff.may(owner.uid, now=self._clock()):
             self._asked.add(owner.uid)
             self._queue.put((pod, owner))
@@ -83,6 +104,14 @@ class WorkloadResolver:
                 self._thread = threading.Thread(target=self._run, name="workloads", daemon=True)
                 self._thread.start()
         return None
+
+    def identity(self, pod: PodFacts) -> WorkloadIdentity | None:
+        """Return which object the pod's workload is; None where that is the pod itself, or not known."""
+        owner = pod.owner
+        if owner is None or (owner.group, owner.kind) not in _FOLLOWED:
+            return direct_identity(pod)
+        top = self._known.get(owner.uid)
+        return _identity(top) if top is not None else None
 
     def _run(self) -> None:
         client = ApiClient(self._config)
@@ -107,8 +136,7 @@ class WorkloadResolver:
                 return
             log.info("owner not readable", kind=owner.kind, name=owner.name, status=error.status)
         above = controller_of(meta) if meta.uid == owner.uid else None
-        top = above or owner
-        self._known[owner.uid] = WorkloadReference(kind=top.kind, name=top.name)
+        self._known[owner.uid] = above or owner
         drop_oldest(self._known, most=KEPT_OWNERS)
         self._asked.discard(owner.uid)
         self._backoff.succeeded(owner.uid)

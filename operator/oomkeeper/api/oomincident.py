@@ -8,6 +8,7 @@ from oomkeeper.model.cause import (
     BindingCounter,
     Cause,
     Confidence,
+    ContainerKind,
     ContributorName,
     Level,
     Outcome,
@@ -42,6 +43,15 @@ class WorkloadReference(ApiModel):
     """Deployment, StatefulSet, DaemonSet, CronJob, Job, Rollout..., or Pod for a pod without an owner."""
     name: Name
     """Name of the workload, in the incident's namespace."""
+
+
+class WorkloadIdentity(ApiModel):
+    """Which object a workload's name stands for: another one of the same name has another uid."""
+
+    api_version: Line
+    """API group and version, such as apps/v1."""
+    uid: Uid
+    """metadata.uid of the workload."""
 
 
 class OOMIncidentSpec(ApiModel):
@@ -163,7 +173,7 @@ class Evidence(ApiModel):
     """NUMA nodes that the cpuset allows."""
     invoker: InvokerFacts | None = None
     """The task whose allocation failed."""
-    gfp: Message | None = None
+    gfp: Annotated[str, Field(max_length=512)] | None = None
     """Allocation flags as printed."""
     order: Annotated[int, Field(ge=-1, le=64)] | None = None
     """Allocation order: 2^order pages in one block; -1 for a kill requested by sysrq-f."""
@@ -204,6 +214,9 @@ class RecentKill(ApiModel):
     """Container id given by the runtime."""
     started_at: Timestamp | None = None
     """When the container started, as kubelet reports it."""
+    container_survived: bool | None = None
+    """True if the container kept running, because the victim was not its main process; false if it ended
+    with the kill. Absent while unknown."""
     visibility: Visibility | None = None
     """Where this kill was reported, as in status.visibility."""
     before_install: bool | None = None
@@ -234,6 +247,10 @@ class HourCount(ApiModel):
 class OOMIncidentStatus(ApiModel):
     """What happened, why, and what to do."""
 
+    workload: WorkloadIdentity | None = None
+    """The workload at the last kill; absent for a pod without an owner, and for a host process."""
+    container_kind: ContainerKind | None = None
+    """Kind of the container at the last kill."""
     cause: Cause | None = None
     """Why the kernel killed."""
     level: Level | None = None

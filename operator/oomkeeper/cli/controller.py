@@ -11,7 +11,7 @@ from oomkeeper.logformat import LogFormat, configure_logging
 from oomkeeper.metrics.errors import MetricsPortError
 
 from .errors import BadInput
-from .host import PATH, log_format_option, metrics_port_options
+from .host import PATH, log_format_option, metrics_port_options, metrics_workload_labels_option
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -61,7 +61,40 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--liveness", metavar="URL", help="Serve a health endpoint, for example http://0.0.0.0:8080/healthz."
 )
+@metrics_workload_labels_option
 @metrics_port_options
+@click.option(
+    "--own-objects",
+    metavar="FILE",
+    type=PATH,
+    help="Keep the DaemonSet and admission policies in FILE applied, where the installer cannot (OLM).",
+)
+@click.option("--own-image", metavar="IMAGE", default="", help="The image for them.")
+@click.option(
+    "--webhook-url",
+    metavar="URL",
+    help="Send kills to this address as CloudEvents, each at least once; default: none.",
+)
+@click.option(
+    "--webhook-token-file", metavar="FILE", type=PATH, help="Bearer token for it, read for each request."
+)
+@click.option(
+    "--webhook-ca-file", metavar="FILE", type=PATH, help="Its CA certificates (PEM); default: the system's."
+)
+@click.option(
+    "--webhook-source",
+    metavar="URI",
+    default="/",
+    help="What the sources of the events begin with, to tell one cluster from another.",
+    show_default=True,
+)
+@click.option(
+    "--webhook-max-age",
+    metavar="DURATION",
+    default="24h",
+    help="Age of a kill up to which it is sent, such as 1h.",
+    show_default=True,
+)
 @click.option(
     "--log-level", type=click.Choice(LOG_LEVELS), default="info", help="Log level.", show_default=True
 )
@@ -76,6 +109,14 @@ def command(
     liveness: str | None,
     metrics_port: int | None,
     metrics_address: str,
+    metrics_workload_labels: bool,
+    own_objects: Path | None,
+    own_image: str,
+    webhook_url: str | None,
+    webhook_token_file: Path | None,
+    webhook_ca_file: Path | None,
+    webhook_source: str,
+    webhook_max_age: str,
     log_level: str,
     log_format: LogFormat,
 ) -> int:
@@ -89,12 +130,35 @@ def command(
         from oomkeeper.api.scalars import duration_seconds
         from oomkeeper.controller.app import Options, run
         from oomkeeper.controller.incident_bounds import IncidentBounds
+        from oomkeeper.controller.own_objects import OwnObjects, OwnObjectsError
+        from oomkeeper.controller.webhook import WebhookConfigError, WebhookOptions
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed: install oomkeeper[controller]") from error
     try:
         ttl_seconds = duration_seconds(incident_ttl)
     except ValueError as error:
         raise BadInput(f"--incident-ttl: {error}") from error
+    own = None
+    if own_objects is not None:
+        if not own_image:
+            raise BadInput("--own-objects: write the image too, with --own-image")
+        try:
+            own = OwnObjects.read(own_objects, namespace=namespace, image=own_image)
+        except OwnObjectsError as error:
+            raise BadInput(str(error)) from error
+    webhook = None
+    if webhook_url is not None:
+        try:
+            max_age_seconds = duration_seconds(webhook_max_age)
+        except ValueError as error:
+            raise BadInput(f"--webhook-max-age: {error}") from error
+        webhook = WebhookOptions(
+            url=webhook_url,
+            cluster=webhook_source,
+            token_file=webhook_token_file,
+            ca_file=webhook_ca_file,
+            max_age_seconds=max_age_seconds,
+        )
     options = Options(
         kubeconfig=kubeconfig,
         namespace=namespace,
@@ -105,9 +169,14 @@ def command(
         liveness=liveness,
         metrics_port=metrics_port,
         metrics_address=metrics_address,
+        metrics_workload_labels=metrics_workload_labels,
+        own_objects=own,
+        webhook=webhook,
     )
     try:
+        if webhook is not None:
+            webhook.check()
         asyncio.run(run(options))
-    except (ApiConfigError, MetricsPortError) as error:
+    except (ApiConfigError, MetricsPortError, WebhookConfigError) as error:
         raise BadInput(str(error)) from error
     return 0

@@ -103,16 +103,21 @@ def metrics_options(command: _F) -> _F:
             show_default=True,
             help="Workload series of oomkeeper_oom_kills_total; further workloads are counted as `other`.",
         ),
-        click.option(
-            "--metrics-workload-labels/--no-metrics-workload-labels",
-            default=True,
-            show_default=True,
-            help="Label kills with namespace, workload and container.",
-        ),
+        metrics_workload_labels_option,
         metrics_port_options,
     ):
         command = option(command)
     return command
+
+
+def metrics_workload_labels_option(command: _F) -> _F:
+    """Add --metrics-workload-labels."""
+    return click.option(
+        "--metrics-workload-labels/--no-metrics-workload-labels",
+        default=True,
+        show_default=True,
+        help="Label kills with namespace, workload and container.",
+    )(command)
 
 
 def metrics_port_options(command: _F) -> _F:

@@ -23,7 +23,9 @@ from .incident_bounds import IncidentBounds
 from .kopf_memory import NoMemories
 from .kopf_settings import kopf_settings, log_fewer_attempts
 from .login import Login, find_config
+from .own_objects import OwnObjects
 from .reconciler import AgentSelector, Reconciler
+from .webhook import Webhook, WebhookOptions
 
 if TYPE_CHECKING:
     from oomkeeper.metrics.server import MetricsServer
@@ -53,11 +55,17 @@ class Options:
     """Port of the metrics; None serves none."""
     metrics_address: str = ""
     """Address of this machine for them; empty: all IPv4 addresses."""
+    metrics_workload_labels: bool = True
+    """Whether series may name workloads."""
+    own_objects: OwnObjects | None = None
+    """The agents' DaemonSet and admission policy, where the controller has to apply them."""
+    webhook: WebhookOptions | None = None
+    """Where kills are sent as CloudEvents; None sends none."""
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration, and
-    MetricsPortError."""
+    """Run until SIGTERM or SIGINT. Raises ApiConfigError if there is no usable configuration,
+    MetricsPortError, and WebhookConfigError."""
 
     def config() -> ApiConfig:
         return find_config(kubeconfig=options.kubeconfig, environ=os.environ)
@@ -71,8 +79,13 @@ async def run(options: Options) -> None:
         else None
     )
     cache, counts = ClusterCache(), ControllerCounts()
-    reconciler = Reconciler(api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts)
+    webhook = Webhook(options.webhook) if options.webhook is not None else None
+    reconciler = Reconciler(
+        api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts, webhook=webhook
+    )
     server = _metrics_server(options, reconciler=reconciler, cache=cache, counts=counts)
+    own = options.own_objects
+    applying = asyncio.create_task(own.keep_applied(api), name="own objects") if own is not None else None
     try:
         stop = asyncio.Event()
         _stop_on_signals(stop)
@@ -87,8 +100,13 @@ async def run(options: Options) -> None:
                 restarts.succeeded()
             delay_seconds = restarts.failed()
     finally:
+        if applying is not None:
+            applying.cancel()
+            await asyncio.wait((applying,))
         if server is not None:
             await asyncio.to_thread(server.stop)
+        if webhook is not None:
+            await webhook.close()
         await api.close()
     _log.info("controller stopped")
 
@@ -103,7 +121,9 @@ def _metrics_server(
 
     from .metrics import ControllerMetrics
 
-    metrics = ControllerMetrics(reconciler=reconciler, cache=cache, counts=counts)
+    metrics = ControllerMetrics(
+        reconciler=reconciler, cache=cache, counts=counts, workload_labels=options.metrics_workload_labels
+    )
     server = MetricsServer(metrics.collect, port=options.metrics_port, address=options.metrics_address)
     server.start()
     return server

@@ -15,5 +15,7 @@ class ControllerCounts:
     def __init__(self) -> None:
         self.reconcile_seconds = Histogram(RECONCILE_SECONDS)
         self.report_refreshes = 0
+        self.notifications = Counts()
+        """Result -> events for the webhook: `sent`, `failed` (an attempt), `expired`."""
         self.deleted_incidents = Counts()
         """Reason -> OOMIncidents deleted: `Expired`, `Bound`."""

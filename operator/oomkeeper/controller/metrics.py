@@ -3,8 +3,9 @@
 They are computed in the controller's own task: the cache changes while it works."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import Metric
 
@@ -15,6 +16,9 @@ from .agent_health import UNKNOWN, AgentHealth
 from .cache import ClusterCache
 from .counts import REQUESTS, ControllerCounts
 from .incident_bounds import BOUND, EXPIRED
+from .last_kills import LABELS, last_kill_limits
+from .notifier import EXPIRED as EXPIRED_UNSENT
+from .notifier import FAILED, SENT
 from .objects import OOMNodeState, Policy
 from .reconciler import Reconciler
 
@@ -34,8 +38,19 @@ _IN_SYNC = (SysctlState.IN_SYNC, SysctlState.AUDITED, AdjustmentState.IN_SYNC, A
 class ControllerMetrics:
     """Collects the metrics; `collect` is called in the metrics server's threads."""
 
-    def __init__(self, *, reconciler: Reconciler, cache: ClusterCache, counts: ControllerCounts) -> None:
-        """Call it in the controller's event loop."""
+    def __init__(
+        self,
+        *,
+        reconciler: Reconciler,
+        cache: ClusterCache,
+        counts: ControllerCounts,
+        workload_labels: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Call it in the controller's event loop. `workload_labels`: whether series may name workloads;
+        `clock`: seconds since the epoch."""
+        self._workload_labels = workload_labels
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._reconciler = reconciler
         self._cache = cache
@@ -69,6 +84,13 @@ class ControllerMetrics:
             by_label(incidents_by_namespace(cache)),
             labels=("namespace",),
         )
+        if self._workload_labels:
+            yield gauge(
+                "oomkeeper_last_oom_kill_limit_bytes",
+                "Limit that a workload's last OOM kill reached, if it was in the last 50 minutes.",
+                last_kill_limits(cache.corrected_incidents(), now=self._clock()),
+                labels=LABELS,
+            )
         yield counter(
             "oomkeeper_deleted_incidents",
             "OOMIncidents deleted: Expired after their last kill, or Bound by the number that is kept.",
@@ -85,6 +107,17 @@ class ControllerMetrics:
             "oomkeeper_write_queue_length",
             "Objects with a write to the API server that is waiting or under way.",
             self._reconciler.writes_pending,
+        )
+        yield counter(
+            "oomkeeper_notifications",
+            "CloudEvents for the webhook: sent, failed attempts, and expired unsent.",
+            by_label(_counted((SENT, FAILED, EXPIRED_UNSENT), ()) | counts.notifications.read()),
+            labels=("result",),
+        )
+        yield gauge(
+            "oomkeeper_notifications_pending",
+            "OOMIncidents with kills that the webhook has not accepted.",
+            self._reconciler.notifications_pending,
         )
         yield api_requests(REQUESTS.read())
 

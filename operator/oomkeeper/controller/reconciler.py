@@ -27,6 +27,7 @@ from .counts import ControllerCounts
 from .incident_bounds import IncidentBounds, surplus
 from .kinds import CONTAINER_KILL, INCIDENT, KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
+from .notifier import Notifier
 from .objects import KilledContainer, Node, OOMNodeState, Report
 from .panic_breaker import PanicBreakers
 from .policy_events import breaker_event, conflict_event, rollout_event
@@ -36,6 +37,7 @@ from .relist import RelistSchedule, relist
 from .report_status import next_refresh, report_status
 from .rollout_claims import Claims
 from .rollouts import Rollouts
+from .webhook import Webhook
 from .write_queue import WriteQueue
 from .writer import OBJECT_INTERVAL_SECONDS, Writer
 
@@ -71,9 +73,11 @@ class Reconciler:
         agents: AgentSelector | None = None,
         bounds: IncidentBounds | None = None,
         counts: ControllerCounts | None = None,
+        webhook: Webhook | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
-        takes; `agents`: where the agents' pods are; without it no agent is judged."""
+        takes; `agents`: where the agents' pods are; without it no agent is judged; `webhook`: where kills are
+        sent."""
         self._api = api
         self._cache = cache
         self._clock = clock
@@ -91,6 +95,18 @@ class Reconciler:
             changed=self._changed,
             suspect_stale=self._suspect_stale,
             counts=self._counts,
+        )
+        self._notifier = (
+            Notifier(
+                webhook=webhook,
+                api=api,
+                cache=cache,
+                queue=self._queue,
+                counts=self._counts,
+                monotonic=monotonic,
+            )
+            if webhook is not None
+            else None
         )
         self._resolution: Resolution | None = None
         """What every node would get if no rollout were under way."""
@@ -138,6 +154,11 @@ class Reconciler:
         """Objects with a write that is waiting or under way."""
         return self._queue.pending()
 
+    @property
+    def notifications_pending(self) -> int:
+        """Incidents with kills that the webhook has not accepted."""
+        return self._notifier.pending() if self._notifier is not None else 0
+
     def handle_event(self, kind: Kind, event: Mapping[str, Any]) -> None:
         """Store the object of a watch event; its type is None while kopf lists. Never waits."""
         obj = event["object"]
@@ -169,7 +190,10 @@ class Reconciler:
             return  # Only its bounds are the controller's, and they are looked at from time to time.
         if isinstance(after, Incident) and self._is_listed:
             # Immediately: in a large cluster the next run is seconds away.
-            self._writer.events_of(corrected(after, self._cache.nodes), now=self._clock())
+            incident = corrected(after, self._cache.nodes)
+            self._writer.events_of(incident, now=self._clock())
+            if self._notifier is not None:
+                self._notifier.offer(incident, now=self._clock())
         self._coalescer.notify()
 
     def _pod_changed(self, _node: str) -> None:
@@ -247,6 +271,8 @@ class Reconciler:
         )
         self._writer.oomnodes(plan)
         self._writer.events(now=now)
+        if self._notifier is not None:
+            self._notifier.offer_all(self._cache.corrected_incidents(), now=now)
         self._writer.forget_others(POLICY, self._cache.policies)
         self._writer.forget_others(REPORT, self._cache.reports)
         for policy, status in self._statuses.compute(now=now):

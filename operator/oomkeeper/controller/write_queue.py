@@ -87,9 +87,14 @@ class WriteQueue:
                 if found.task is None and found.not_before <= now:
                     del self._objects[key]
 
-    def pending(self) -> int:
-        """Return the number of objects with a write that is pending or under way."""
-        return sum(found.pending is not None or found.active is not None for found in self._objects.values())
+    def pending(self, prefix: str = "") -> int:
+        """Return the number of objects with a write that is pending or under way, and whose key starts with
+        `prefix`."""
+        return sum(
+            found.pending is not None or found.active is not None
+            for key, found in self._objects.items()
+            if key.startswith(prefix)
+        )
 
     async def close(self) -> None:
         """Cancel everything."""

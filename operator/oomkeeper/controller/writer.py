@@ -8,17 +8,18 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from oomkeeper.logformat import get_logger
-from oomkeeper.reporting.incident import Incident, PodKills
+from oomkeeper.reporting.incident import Incident
 from oomkeeper.resources.oomnode import OOMNodeSpec
 from oomkeeper.resources.oompolicy import OOMPolicyStatus
 from oomkeeper.resources.oomreport import OOMReportStatus
 from oomkeeper.resources.record import to_document
 
-from . import oomnode_spec, pod_events
+from . import kill_events, oomnode_spec
 from .apiclient import APIClient, APIError
 from .cache import Change, ClusterCache
 from .counts import ControllerCounts
 from .event_objects import ClusterEvent, event_name, event_object
+from .kill_events import KillEvent, Published
 from .kinds import NODE, OOM_NODE, Kind
 from .objects import KilledContainer, OOMNodeState, Policy, Report
 from .write_queue import Lane, Write, WriteQueue
@@ -32,7 +33,7 @@ EVENT_INTERVAL_SECONDS = 60.0
 """Shortest time between two writes of one Event."""
 _PARALLEL = 16
 _Subject = tuple[str, str]
-"""Uids of the incident and of the pod that an Event is about."""
+"""Uids of the incident and of the object that an Event is about."""
 
 
 class Writer:
@@ -58,8 +59,8 @@ class Writer:
         self._counts = counts or ControllerCounts()
         self._node_lane = Lane(parallel=_PARALLEL)
         self._lane = Lane(parallel=_PARALLEL)
-        self._published_counts: dict[_Subject, int] = {}
-        """Subject -> count in its Event."""
+        self._published: dict[_Subject, Published] = {}
+        """Subject -> what its Event holds."""
         self._written: dict[str, tuple[object, int]] = {}
         """Object -> its last written content, and the resourceVersion of the answer."""
 
@@ -150,41 +151,35 @@ class Writer:
         self._queue.withdraw_others(f"{kind.name}/", keep={f"{kind.name}/{name}" for name in names})
 
     def events(self, *, now: float) -> None:
-        """Apply the Events that are out of date."""
+        """Apply the Events about kills that are out of date."""
         writes: dict[_Subject, str | None] = {}
         for incident in self._cache.corrected_incidents():
             writes |= self.events_of(incident, now=now)
-        self._published_counts = {
-            subject: count for subject, count in self._published_counts.items() if subject in writes
-        }
+        self._published = {subject: one for subject, one in self._published.items() if subject in writes}
         self._queue.withdraw_others("Event/", keep={key for key in writes.values() if key is not None})
 
     def events_of(self, incident: Incident, *, now: float) -> dict[_Subject, str | None]:
         """Apply the Events of one incident that are out of date. Return what its Events are about, each with
         the key of its write, None where it is up to date."""
         writes: dict[_Subject, str | None] = {}
-        for pod in pod_events.pods_of(incident):
-            subject = (incident.uid, pod.uid if pod else "")
-            published = self._published_counts.get(subject)
-            due = pod_events.is_due(incident, pod, published=published, now=now)
-            writes[subject] = self._event(incident, pod, subject) if due else None
+        for event in kill_events.kill_events(incident, nodes=self._cache.nodes, now=now):
+            due = kill_events.is_due(event, self._published.get(event.subject))
+            writes[event.subject] = self._kill_event(event) if due else None
         return writes
 
-    def _event(self, incident: Incident, pod: PodKills | None, subject: _Subject) -> str:
-        key = f"Event/{incident.namespace}/{incident.name}/{subject[1]}"
-        kills = pod_events.kills_of(incident, pod)
+    def _kill_event(self, event: KillEvent) -> str:
+        key = f"Event/{event.namespace}/{event.name}"
+        content = kill_events.published(event)
 
         async def run() -> None:
-            event = pod_events.event_of(incident, pod, node=self._cache.nodes.get(incident.node))
-            metadata = event["metadata"]
-            path = f"/api/v1/namespaces/{metadata['namespace']}/events/{metadata['name']}"
-            await self._api.apply(path, event)
-            self._published_counts[subject] = kills
+            path = f"/api/v1/namespaces/{event.namespace}/events/{event.name}"
+            await self._api.apply(path, kill_events.event_object(event))
+            self._published[event.subject] = content
 
         self._queue.submit(
             key,
             Write(
-                content=(incident.uid, kills),
+                content=(event.subject, content),
                 run=run,
                 lane=self._lane,
                 interval_seconds=EVENT_INTERVAL_SECONDS,

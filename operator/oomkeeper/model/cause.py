@@ -76,6 +76,14 @@ class Visibility(StrEnum):
     """The victim belonged to no pod."""
 
 
+class ContainerKind(StrEnum):
+    """In which list of a pod's spec a container is."""
+
+    CONTAINER = "Container"
+    INIT_CONTAINER = "InitContainer"
+    EPHEMERAL_CONTAINER = "EphemeralContainer"
+
+
 class BindingCounter(StrEnum):
     """Which of a memory cgroup's counters was at its limit."""
 

@@ -23,6 +23,9 @@ ROLLOUT_ANNOTATION = f"{GROUP}/rollout"
 PANIC_BREAKER_ANNOTATION = f"{GROUP}/panic-breaker"
 """Annotation of an OOMPolicy: a person resets its panic breaker."""
 
+NOTIFIED_ANNOTATION = f"{GROUP}/notified"
+"""Annotation of an OOMIncident: the controller has sent so many of its kills to the webhook."""
+
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""
 

@@ -52,6 +52,8 @@ class Owner(NamedTuple):
     kind: str
     name: str
     uid: str
+    version: str = ""
+    """API version without the group."""
 
 
 class LimitChange(NamedTuple):

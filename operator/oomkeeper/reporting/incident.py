@@ -6,7 +6,8 @@ from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from oomkeeper.model.cause import Cause, Remedy
+from oomkeeper.model.cause import Cause, ContainerKind, Remedy
+from oomkeeper.model.names import NOTIFIED_ANNOTATION
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import full_hour, parse_time
 from oomkeeper.resources.meta import ObjectMeta
@@ -16,6 +17,7 @@ from oomkeeper.resources.oomincident import (
     OOMIncidentSpec,
     OOMIncidentStatus,
     RecentKill,
+    WorkloadIdentity,
 )
 from oomkeeper.resources.oomreport import WorkloadReport
 from oomkeeper.resources.record import max_length, read_part
@@ -23,6 +25,7 @@ from oomkeeper.resources.record import max_length, read_part
 HOST_KIND = "Cgroup"
 """Kind of the workload of a host process; its name is the cgroup's path."""
 
+_MOST_DIGITS = 18
 _NAME_LENGTH = max_length(WorkloadReport, "name")
 
 
@@ -35,6 +38,18 @@ class Workload(NamedTuple):
     name: str
 
 
+class LastKill(NamedTuple):
+    """The last kill in one pod."""
+
+    comm: str | None
+    pid: int | None
+    resident_bytes: int | None
+    """Resident anonymous memory of the victim."""
+    limit_bytes: int | None
+    survived: bool | None
+    """Whether the container kept running; None if unknown."""
+
+
 class PodKills(NamedTuple):
     """The recent kills of one pod. Times in seconds since the epoch."""
 
@@ -43,6 +58,7 @@ class PodKills(NamedTuple):
     kills: int
     first_seen: float
     last_seen: float
+    last: LastKill | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +74,11 @@ class Incident:
     pods: tuple["PodKills", ...]
     """Pods of the recent kills, the last killed first; empty for a host process."""
     container: str | None
+    container_kind: str | None = None
+    """Container, InitContainer or EphemeralContainer."""
     workload: Workload
+    workload_identity: WorkloadIdentity | None = None
+    """The workload at the last kill; None for a pod without an owner, a host process, or if unknown."""
     cause: str
     count: int
     first_seen: float | None
@@ -71,6 +91,8 @@ class Incident:
     """Times of the last kills, newest first."""
     history: tuple[tuple[int, int], ...]
     """(full hour, kills)."""
+    notified: int = field(default=0, compare=False)
+    """Kills that the webhook has accepted, as the controller noted it."""
     written_at: float | None = field(default=None, compare=False)
     """When the status was written, by the API server's clock; no kill was later."""
     malformed: str | None = None
@@ -117,7 +139,9 @@ def _incident(
         node=shared(spec.node_name) if spec else "",
         pods=pods,
         container=shared(spec.container) if spec else None,
+        container_kind=_known(ContainerKind, status.container_kind or ""),
         workload=_workload(spec, namespace=namespace),
+        workload_identity=shared(status.workload) if status.workload else None,
         cause=_known(Cause, status.cause or (spec.cause if spec else "")) or Cause.UNKNOWN,
         count=max(status.count or 0, 0),
         first_seen=parse_time(status.first_seen),
@@ -131,6 +155,7 @@ def _incident(
         limit_bytes=evidence.limit_bytes if evidence else None,
         kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
         history=_history(status.history),
+        notified=_notified(metadata),
         written_at=written_at,
         malformed=malformed,
     )
@@ -157,6 +182,12 @@ def status_written_at(obj: Mapping[str, Any], *, manager: str | None = None) -> 
     return max((time for time in times if time is not None), default=None)
 
 
+def _notified(metadata: ObjectMeta) -> int:
+    """Return the annotation of the controller; 0 where it is absent or no number."""
+    text = (metadata.annotations or {}).get(NOTIFIED_ANNOTATION, "")
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+
+
 def _workload(spec: OOMIncidentSpec | None, *, namespace: str) -> Workload:
     if spec is None:
         return Workload(namespace, "Unknown", "unknown")
@@ -176,8 +207,15 @@ def _pods(kills: tuple[RecentKill, ...]) -> tuple[PodKills, ...]:
             kills=known.kills + 1,
             first_seen=min(known.first_seen, time),
             last_seen=max(known.last_seen, time),
+            last=_last_kill(kill) if known.last is None or time > known.last_seen else known.last,
         )
     return tuple(sorted(found.values(), key=lambda pod: (-pod.last_seen, pod.name)))
+
+
+def _last_kill(kill: RecentKill) -> LastKill:
+    return LastKill(
+        shared(kill.comm), kill.pid, kill.anon_rss_bytes, kill.limit_bytes, kill.container_survived
+    )
 
 
 def _known(names: type[StrEnum], name: str) -> str | None:

@@ -23,6 +23,20 @@ class WorkloadReference(Record, frozen=True, kw_only=True):
     }
 
 
+class WorkloadIdentity(Record, frozen=True, kw_only=True):
+    """Which object a workload's name stands for: another one of the same name has another uid."""
+
+    api_version: str
+    """API group and version, such as apps/v1."""
+    uid: str
+    """metadata.uid of the workload."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "api_version": Bound(max_length=256),
+        "uid": Bound(max_length=128),
+    }
+
+
 class OOMIncidentSpec(Record, frozen=True, kw_only=True):
     """The subject: whose kills this object counts. It never changes."""
 
@@ -179,7 +193,7 @@ class Evidence(Record, frozen=True, kw_only=True):
         "constraint": Bound(max_length=256),
         "nodemask": Bound(max_length=1024),
         "mems_allowed": Bound(max_length=1024),
-        "gfp": Bound(max_length=1024),
+        "gfp": Bound(max_length=512),
         "order": Bound(minimum=-1, maximum=64),
         "contributors": Bound(max_items=12),
         "victims": Bound(max_items=16),
@@ -213,6 +227,9 @@ class RecentKill(Record, frozen=True, kw_only=True):
     """Container id given by the runtime."""
     started_at: str | None = None
     """When the container started, as kubelet reports it."""
+    container_survived: bool | None = None
+    """True if the container kept running, because the victim was not its main process; false if it ended
+    with the kill. Absent while unknown."""
     visibility: str | None = None
     """Where this kill was reported, as in status.visibility."""
     before_install: bool | None = None
@@ -247,6 +264,10 @@ class HourCount(Record, frozen=True, kw_only=True):
 class OOMIncidentStatus(Record, frozen=True, kw_only=True):
     """What happened, why, and what to do."""
 
+    workload: WorkloadIdentity | None = None
+    """The workload at the last kill; absent for a pod without an owner, and for a host process."""
+    container_kind: str | None = None
+    """Kind of the container at the last kill."""
     cause: str | None = None
     """Why the kernel killed."""
     level: str | None = None

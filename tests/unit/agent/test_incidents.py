@@ -25,10 +25,10 @@ from oomkeeper.agent.incidents import (
 from oomkeeper.agent.pods import ContainerState
 from oomkeeper.api.oomincident import OOMIncident as IncidentModel
 from oomkeeper.model.kill import Invoker, Kill, Victim
-from oomkeeper.resources.oomincident import HourCount, OOMIncident, WorkloadReference
+from oomkeeper.resources.oomincident import HourCount, OOMIncident, WorkloadIdentity, WorkloadReference
 
 from .kill_samples import document, recorded, status
-from .pod_samples import IDS, kill, pod
+from .pod_samples import IDS, kill, parse_pod, pod, pod_object
 
 BOOT = "587afb08-a187-419f-bc9f-3df964da34bb"
 WEB = WorkloadReference(kind="Deployment", name="web")
@@ -100,6 +100,17 @@ def test_renewed_record_keeps_what_kubelet_reported_of_the_container() -> None:
     another = replace_subject(POD, container_id=IDS[1])
     later = add_kill(incident, record=recorded("k-2"), time=stamp(1), subject=another, new=True)
     assert status(later).evidence.reason is None
+
+
+def test_status_tells_which_workload_and_which_kind_of_container_the_last_kill_hit() -> None:
+    identity = WorkloadIdentity(api_version="apps/v1", uid="web-uid")
+    with_init = pod_object(containers=())
+    with_init["spec"]["initContainers"] = [{"name": "app"}]
+    subject = replace_subject(POD, pod=parse_pod(with_init), workload_identity=identity)
+    found = status(add_kill(folded([0.0]), record=recorded("k-2"), time=stamp(1), subject=subject, new=True))
+    assert (found.workload, found.container_kind) == (identity, "InitContainer")
+    assert status(folded([0.0])).container_kind == "Container"
+    assert status(folded([0.0], subject=HOST)).container_kind is None
 
 
 def test_labels_select_the_kills_of_a_workload() -> None:

@@ -49,11 +49,11 @@ def test_binary_suffixes_are_exact(number, power) -> None:
         (None, None),
         (
             {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4f", "uid": "u"},
-            Owner(group="apps", kind="ReplicaSet", name="web-5d4f", uid="u"),
+            Owner(group="apps", kind="ReplicaSet", name="web-5d4f", uid="u", version="v1"),
         ),
         (
             {"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": "n"},
-            Owner(group="", kind="Node", name="node-a", uid="n"),
+            Owner(group="", kind="Node", name="node-a", uid="n", version="v1"),
         ),
     ],
 )

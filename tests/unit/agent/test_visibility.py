@@ -73,6 +73,11 @@ class Harness:
         self.wall += seconds
         self.visibility.tick()
 
+    def survived(self) -> list[bool | None]:
+        """Whether the container survived each kill, the newest first."""
+        [(_, incident)] = self.store.incidents()
+        return [kill.container_survived for kill in status_of(incident).kills]
+
     def said(self) -> dict[str, str | None]:
         return {incident.spec.cause: status_of(incident).visibility for _, incident in self.store.incidents()}
 
@@ -134,6 +139,42 @@ def test_container_that_ended_for_another_reason_is_invisible(harness: Harness) 
     harness.record("k1", IDS[0])
     harness.see(over(reason="Error"))
     assert harness.said() == {"PodLimit": "Invisible"}
+    assert harness.survived() == [False]
+
+
+def test_container_that_runs_when_kubelet_had_time_to_report_survived(harness: Harness) -> None:
+    harness.record("k1", IDS[0])
+    harness.see(pod(status("app", now=running(), container_id=IDS[0])))
+    harness.pass_seconds(STATUS_SECONDS - 1)
+    assert harness.survived() == [None]
+    harness.pass_seconds(2)
+    assert harness.survived() == [True]
+
+
+def test_container_that_ends_long_after_a_kill_survived_it(harness: Harness) -> None:
+    harness.record("k1", IDS[0])
+    harness.see(pod(status("app", now=running(), container_id=IDS[0])))
+    harness.pass_seconds(STATUS_SECONDS + 1)
+    harness.pass_seconds(60)
+    harness.record("k2", IDS[0])
+    harness.see(over(at=rfc3339(harness.wall)))
+    assert harness.survived() == [False, True]
+
+
+def test_pods_of_an_earlier_run_do_not_show_that_a_container_survived(harness: Harness) -> None:
+    harness.record("k1", IDS[0])
+    harness.see(pod(status("app", now=running(), container_id=IDS[0])))
+    harness.pods.synced = False
+    harness.pass_seconds(STATUS_SECONDS + 1)
+    assert harness.said() == {"PodLimit": "Invisible"}
+    assert harness.survived() == [None]
+
+
+def test_panic_leaves_no_container_running(harness: Harness) -> None:
+    harness.record("pstore-1", IDS[0])
+    harness.see(pod(status("app", now=running(), container_id=IDS[0])))
+    harness.pass_seconds(STATUS_SECONDS + 1)
+    assert harness.survived() == [None]
 
 
 def test_late_report_of_kubelet_counts(harness: Harness) -> None:

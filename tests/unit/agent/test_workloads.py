@@ -49,6 +49,10 @@ class Harness:
         found = self._resolver.workload(facts)
         return None if found is None else (found.kind, found.name)
 
+    def identity(self, facts: PodFacts) -> tuple[str, str] | None:
+        found = self._resolver.identity(facts)
+        return None if found is None else (found.api_version, found.uid)
+
     def resolved(self, facts: PodFacts) -> tuple[str, str] | None:
         """After the API server has answered."""
         assert self.workload(facts) is None
@@ -119,6 +123,24 @@ def test_job_counts_for_a_cron_job_only_if_it_owns_it(harness: Harness) -> None:
     assert harness.resolved(nightly) == ("CronJob", "nightly")
     migrate = owned("Job", "migrate-20261127", group="batch", uid="b")
     assert harness.resolved(migrate) == ("Job", "migrate-20261127")
+
+
+def test_uid_of_the_workload_is_that_of_the_top_of_its_owners(harness: Harness) -> None:
+    harness.objects[JOBS + "nightly-29384920"] = metadata("a", kind="CronJob", name="nightly", group="batch")
+    nightly = owned("Job", "nightly-29384920", group="batch", uid="a")
+    assert harness.identity(nightly) is None
+    assert harness.resolved(nightly) == ("CronJob", "nightly")
+    assert harness.identity(nightly) == ("batch/v1", "above")
+    migrate = owned("Job", "migrate-20261127", group="batch", uid="b")
+    assert harness.resolved(migrate) == ("Job", "migrate-20261127")
+    assert harness.identity(migrate) == ("batch/v1", "b")
+    assert harness.identity(owned("StatefulSet", "db")) == ("apps/v1", "owner-uid")
+
+
+def test_pod_that_is_its_own_workload_has_no_other_uid(harness: Harness) -> None:
+    assert harness.identity(pod().facts) is None
+    mirror = {"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": "n", "controller": True}
+    assert harness.identity(pod(ownerReferences=[mirror]).facts) is None
 
 
 @pytest.mark.parametrize("status", [403, 404])

@@ -257,6 +257,8 @@ INCIDENT: dict[str, Any] = {
         "cause": "PodLimit",
     },
     "status": {
+        "workload": {"apiVersion": "apps/v1", "uid": "0d2c5b1a-2222-4333-8444-555566667777"},
+        "containerKind": "InitContainer",
         "cause": "PodLimit",
         "level": "Pod",
         "outcome": "Killed",
@@ -315,6 +317,7 @@ INCIDENT: dict[str, Any] = {
                 "podUID": "0b5e6b1e-2222-4333-8444-555566667777",
                 "containerID": "a" * 64,
                 "startedAt": "2026-01-01T00:00:00Z",
+                "containerSurvived": True,
                 "beforeInstall": True,
                 "visibility": "Reported",
             }

@@ -78,6 +78,8 @@ def test_policies_nodes_incidents_and_work_are_counted() -> None:
     assert found[("oomkeeper_deleted_incidents_total", ("Bound",))] == 0
     assert found[("oomkeeper_reconcile_duration_seconds_count", ())] >= 1
     assert found[("oomkeeper_write_queue_length", ())] == 0
+    assert found[("oomkeeper_notifications_total", ("sent",))] == 0
+    assert found[("oomkeeper_notifications_pending", ())] == 0
 
 
 def test_namespaces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
