@@ -29,6 +29,7 @@ from .kinds import CONTAINER_KILL, INCIDENT, KINDS, POLICY, REPORT, Kind, key_of
 from .node_events import node_events
 from .objects import KilledContainer, Node, OOMNodeState, Report
 from .panic_breaker import PanicBreakers
+from .panic_cordon import cordons
 from .policy_events import breaker_event, conflict_event, rollout_event
 from .policy_statuses import PolicyStatuses
 from .precedence import Resolution, resolve
@@ -69,11 +70,13 @@ class Reconciler:
         monotonic: Callable[[], float] = time.monotonic,
         stopwatch: Callable[[], float] = time.perf_counter,
         agents: AgentSelector | None = None,
+        cordons_nodes: bool = False,
         bounds: IncidentBounds | None = None,
         counts: ControllerCounts | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
-        takes; `agents`: where the agents' pods are; without it no agent is judged."""
+        takes; `agents`: where the agents' pods are; without it no agent is judged; `cordons_nodes`:
+        whether the controller may cordon Nodes."""
         self._api = api
         self._cache = cache
         self._clock = clock
@@ -105,6 +108,7 @@ class Reconciler:
             if agents
             else None
         )
+        self._cordons_nodes = cordons_nodes
         self._breakers = PanicBreakers(cache)
         self._rollouts = Rollouts(cache, agents=self._agents)
         self._statuses = PolicyStatuses(
@@ -112,6 +116,7 @@ class Reconciler:
             agents=self._agents,
             rollouts=self._rollouts,
             breakers=self._breakers,
+            cordons_nodes=cordons_nodes,
             interval_seconds=OBJECT_INTERVAL_SECONDS,
         )
         self._kills = 0
@@ -246,6 +251,9 @@ class Reconciler:
             specs=self._specs,
         )
         self._writer.oomnodes(plan)
+        if self._cordons_nodes:
+            with_breakers = self._breakers.policies().values()
+            self._writer.node_cordons(cordons(self._cache, policies=with_breakers, now=now), now=now)
         self._writer.events(now=now)
         self._writer.forget_others(POLICY, self._cache.policies)
         self._writer.forget_others(REPORT, self._cache.reports)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from oomkeeper.model.names import ROLLOUT_ANNOTATION
-from oomkeeper.model.policy import RolloutPhase
+from oomkeeper.model.names import ROLLOUT_ANNOTATION, ROLLOUT_PAUSE, ROLLOUT_RESUME
+from oomkeeper.model.policy import RolloutPhase, next_resume
 from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.resources.oompolicy import RolloutStatus
 from oomkeeper.resources.record import max_length
@@ -23,9 +23,6 @@ ANSWER_SECONDS = 300.0
 """How long a node that is Ready may take to report on its change, before it counts as failed."""
 
 UPDATING, NODES_JOINED, WAITING_FOR_NODES = "NodesUpdating", "NodesJoined", "WaitingForNodes"
-PAUSE, RESUME = "paused", "resume"
-"""Values of the annotation. `resume` may have any suffix: only a value that was not read before resumes."""
-
 _FAILED = ("Refused", "Unsupported", "Drifted", "AgentSilent", "Unreachable", "Unmanaged")
 """States of a node that has been changed, worst first. Overridden is none: that is the matter of another
 policy."""
@@ -181,9 +178,9 @@ class _Rollout:
             return self._stay(replace(before, generation=self._generation))
         if self._failures and limits.halt_on_failure:
             return self._halt(self._failures[0])
-        if self._request == PAUSE and self._remaining:
+        if self._request == ROLLOUT_PAUSE and self._remaining:
             waiting = f"{_nodes(len(self._remaining))} not updated"
-            message = f"the annotation {ROLLOUT_ANNOTATION} is {PAUSE}; {waiting}"
+            message = f"the annotation {ROLLOUT_ANNOTATION} is {ROLLOUT_PAUSE}; {waiting}"
             return self._enter(RolloutPhase.PAUSED, "PausedByAnnotation", message)
         if self._pending:
             return self._wait_for_batch()
@@ -201,10 +198,10 @@ class _Rollout:
 
     def _is_resumed(self) -> bool:
         request = self._request or ""
-        return request.startswith(RESUME) and request != self._before_request
+        return request.startswith(ROLLOUT_RESUME) and request != self._before_request
 
     def _halt(self, failed: Member) -> Step:
-        again = RESUME if not (self._request or "").startswith(RESUME) else f"{RESUME}-{int(self._now)}"
+        again = next_resume(self._request, now=self._now)
         command = f"kubectl annotate oompolicy {self._policy} {ROLLOUT_ANNOTATION}={again} --overwrite"
         message = f"{failed.node}: {failed.message}"[:600] + f"; to continue after the fix: {command}"
         step = self._enter(RolloutPhase.HALTED, f"Node{failed.state}", message)

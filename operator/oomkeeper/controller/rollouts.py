@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from oomkeeper.model.names import ROLLOUT_PAUSE
 from oomkeeper.model.policy import Mode, RolloutPhase
 from oomkeeper.resources.oomnode import DesiredSysctl, OOMNodeSpec
 from oomkeeper.resources.oompolicy import RolloutStatus
@@ -19,7 +20,7 @@ from .cache import ClusterCache
 from .node_result import node_result
 from .objects import Policy
 from .precedence import Resolution, sysctls_of
-from .rollout import PAUSE, Limits, Member, max_nodes, next_step
+from .rollout import Limits, Member, max_nodes, next_step
 from .rollout_claims import Claims, earlier_claims, is_reached
 from .unanswered import UnansweredSince
 
@@ -73,7 +74,7 @@ def is_limited(policy: Policy) -> bool:
     if spec is None or policy.deleting or spec.suspend or spec.mode != Mode.ENFORCE:
         return False
     everything = spec.rollout.max_concurrent == "100%" and not spec.rollout.soak_seconds
-    return not everything or policy.rollout_request == PAUSE
+    return not everything or policy.rollout_request == ROLLOUT_PAUSE
 
 
 class Rollouts:

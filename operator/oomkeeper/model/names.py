@@ -20,8 +20,17 @@ WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 ROLLOUT_ANNOTATION = f"{GROUP}/rollout"
 """Annotation of an OOMPolicy: a person pauses or resumes its rollout."""
 
+ROLLOUT_PAUSE, ROLLOUT_RESUME = "paused", "resume"
+"""Values of that annotation. `resume` may have any suffix: only a value that was not read before resumes."""
+
 PANIC_BREAKER_ANNOTATION = f"{GROUP}/panic-breaker"
 """Annotation of an OOMPolicy: a person resets its panic breaker."""
+
+PANIC_CORDON_ANNOTATION = f"{GROUP}/panic-cordon"
+"""Annotation of a Node: the last OOM panic after which oomkeeper decided whether to cordon it."""
+
+CLI_MANAGER = "kubectl-oom"
+"""Field manager of what `kubectl oom` writes for a person."""
 
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""

@@ -45,6 +45,11 @@ class PanicSafety(Record, frozen=True, kw_only=True):
     """Time over which panics are counted, 1m to 168h. A panic counts once its node has rebooted and its
     agent has reported it; at most the last 10 of a node count for the policy, but for the node itself
     all do."""
+    cordon: bool = False
+    """Whether a node that panicked on OOM is cordoned until it was Ready for rollout.soakSeconds, which
+    must then be more than 0. Only where the controller may cordon nodes (chart value
+    controller.cordonNodes); the condition CordonsNodes says if it may not. A node that someone else
+    cordoned stays cordoned."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "acknowledge": Bound(max_items=3),
@@ -313,6 +318,22 @@ class RolloutStatus(Record, frozen=True, kw_only=True):
     }
 
 
+class CompletedRollout(Record, frozen=True, kw_only=True):
+    """A spec that every node of the policy was given, for `kubectl oom rollout undo`."""
+
+    generation: int
+    """metadata.generation of the spec."""
+    completed_at: str
+    """When its rollout was complete."""
+    spec: str | None = None
+    """The spec as JSON; absent if it is longer than 4096 characters."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "generation": Bound(minimum=0),
+        "spec": Bound(max_length=4096),
+    }
+
+
 class PanicBreakerStatus(Record, frozen=True, kw_only=True):
     """State of the panic breaker: panicSafety.maxPanics and panicSafety.window."""
 
@@ -344,11 +365,14 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a
     rollout; Stalled, only while it is halted or the panic breaker has tripped; PanicBreaker, only while
-    that has tripped; UnknownFields, only if the spec has fields that this version ignores."""
+    that has tripped; CordonsNodes, only while panicSafety.cordon has no effect; UnknownFields, only if
+    the spec has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     rollout: RolloutStatus | None = None
     """How far the last change is; absent while the policy is suspended."""
+    completed_rollouts: tuple[CompletedRollout, ...] = ()
+    """The last two specs with different values whose rollouts were complete, newest first."""
     panic_breaker: PanicBreakerStatus | None = None
     """The panic breaker, if the policy enforces vm.panic_on_oom 1 or 2."""
     drifts: int = 0
@@ -365,6 +389,7 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "observed_generation": Bound(minimum=0),
         "conditions": Bound(max_items=8),
+        "completed_rollouts": Bound(max_items=2),
         "drifts": Bound(minimum=0),
         "example_nodes": Bound(max_items=10),
         "overridden": Bound(max_items=32),

@@ -59,7 +59,7 @@ POLICY: dict[str, Any] = {
             {"name": "agents", "process": {"comm": "node_exporter"}, "value": -500},
         ],
         "rollout": {"maxConcurrent": 5, "soakSeconds": 60, "haltOnFailure": False},
-        "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m"},
+        "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m", "cordon": True},
     },
     "status": {
         "observedGeneration": 3,
@@ -90,6 +90,7 @@ POLICY: dict[str, Any] = {
             "since": "2026-11-23T09:00:00Z",
             "request": "resume",
         },
+        "completedRollouts": [{"generation": 2, "completedAt": "2026-11-22T09:00:00Z", "spec": "{}"}],
         "panicBreaker": {
             "generation": 3,
             "tripped": True,
