@@ -11,6 +11,7 @@ PROG = "kubectl oom"
 
 VERBS: dict[str, Verb] = {
     "why": Verb("why", "tell what killed the containers of a pod that ended by SIGKILL (137)", "agent"),
+    "plan": Verb("plan", "show what a policy would change on each node, without applying it", "agent"),
     "rollout": Verb("rollout", "follow, pause, resume and undo the rollout of a policy", "agent"),
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),
 }

@@ -56,6 +56,14 @@ class AdjustmentState(StrEnum):
     AUDITED = "Audited"
 
 
+class OOMChoice(StrEnum):
+    """What the kernel does when a node is out of memory."""
+
+    HIGHEST_SCORE = "HighestScore"
+    ALLOCATING_TASK = "AllocatingTask"
+    PANIC = "Panic"
+
+
 class RolloutPhase(StrEnum):
     """How far a change of a policy's values is."""
 

@@ -243,6 +243,51 @@ NODE: dict[str, Any] = {
             "message": "The kernel panicked.",
         },
         "history": {"firstHour": "2026-11-23T08:00:00Z", "kills": [3, 0, 1]},
+        "plan": {
+            "id": "plan-1",
+            "expires": "2026-11-23T09:01:00Z",
+            "problem": "spec.sysctls[1]: is not an object",
+            "sysctls": [
+                {
+                    "name": "vm.panic_on_oom",
+                    "before": 0,
+                    "after": 0,
+                    "policy": "full",
+                    "state": "Refused",
+                    "reason": "ProtectKernelDefaults",
+                    "message": "kubelet protects its defaults",
+                }
+            ],
+            "oomScoreAdjustments": [
+                {
+                    "policy": "full",
+                    "name": "batch",
+                    "selected": 3,
+                    "changing": 2,
+                    "overridden": 1,
+                    "state": "Pending",
+                    "reason": "PodsUnknown",
+                    "message": "the pods are not known yet",
+                }
+            ],
+            "restoredProcesses": 1,
+            "choiceBefore": "HighestScore",
+            "choiceAfter": "Panic",
+            "processes": [
+                {
+                    "pid": 7,
+                    "comm": "java",
+                    "where": "shop/web app",
+                    "memoryBytes": 4096,
+                    "adjBefore": 0,
+                    "adjAfter": 800,
+                    "scoreBefore": 670,
+                    "scoreAfter": 1200,
+                    "rankBefore": 4,
+                    "rankAfter": 1,
+                }
+            ],
+        },
         "conditions": [condition("Applied", "False"), condition("Degraded")],
     },
 }
