@@ -28,6 +28,17 @@ def _holds_max_concurrent(value: int | str) -> bool:
     return 1 <= value <= _NODES if isinstance(value, int) else MAX_CONCURRENT.fullmatch(value) is not None
 
 
+class Canary(ApiModel):
+    """Nodes that change before the others."""
+
+    node_selector: LabelSelector
+    """Which nodes of the policy, by their labels. The others wait until at least one of these has the values,
+    no further one can change now, and all that have changed have soaked. If it selects no node of the policy,
+    all nodes wait."""
+    soak_seconds: Annotated[int, Field(ge=0, le=604800)] | None = None
+    """Seconds to wait after the last of them is in sync; absent: soakSeconds of the rollout."""
+
+
 class Rollout(ApiModel):
     """How a change is rolled out to the nodes."""
 
@@ -48,6 +59,8 @@ class Rollout(ApiModel):
     to all nodes immediately."""
     soak_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
+    canary: Canary | None = None
+    """Nodes that change first."""
     halt_on_failure: bool = True
     """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready stops
     the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent 100% and

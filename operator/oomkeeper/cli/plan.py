@@ -9,6 +9,7 @@ import click
 from oomkeeper.agent.kube.client import ApiClient, decode_object, resource_path
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.model.names import CLI_MANAGER
+from oomkeeper.model.times import format_time
 from oomkeeper.reporting.plan import NodeResult, Plan
 from oomkeeper.resources.oomnode import NodePlan, OOMNodeSpec, PlannedSysctl
 
@@ -19,10 +20,11 @@ from .plan_output import DETAILED_EPILOG, detailed_option, plan_output_option, r
 
 _INVALID = (400, 422)
 _EPILOG = f"""\
-The API server checks the policy as for an apply (dry run); nothing is applied. Agents of the nodes that would
-change are asked through an annotation of their OOMNode, and answer in its status for a minute: the values
-really in force, what they would refuse, and the processes that would be killed first. That needs the rights
-of the ClusterRole oomkeeper-plan, and shows names of processes to those who may read OOMNodes meanwhile.
+The API server checks the policy as for an apply (dry run), where you may create and update policies; nothing
+is applied. Agents of the nodes that would change are asked through an annotation of their OOMNode, and answer
+in its status for about a minute: the values really in force, what they would refuse, and the processes that
+would be killed first. That needs the rights of the ClusterRole oomkeeper-plan, and shows names of processes to
+those who may read OOMNodes meanwhile.
 
 {DETAILED_EPILOG}"""
 
@@ -103,7 +105,8 @@ def _plan(
 
     from .plan_request import ask_agents
 
-    planned = decode_policy(_dry_run(client, obj, file=file))
+    checked, unchecked = _checked(client, obj, file=file)
+    planned = decode_policy(checked)
     if planned.spec is None or planned.invalid is not None:
         raise BadInput(f"{file}: {planned.invalid}")
     policies = [decode_policy(one) for one in _list(client, resource_path("oompolicies"))]
@@ -129,6 +132,8 @@ def _plan(
         results.append(NodeResult(node=change.node, plan=plan, unanswered=why))
     spec = planned.spec
     notes = ["The policy selects no Linux node"] if not found.matched else []
+    if unchecked is not None:
+        notes.append(f"The API server did not check the policy: {unchecked}")
     if spec.suspend:
         notes.append("The policy is suspended: it applies to no node")
     return Plan(
@@ -154,23 +159,38 @@ def _why_not_asked(*, ask: bool, known: bool) -> str:
     return "more nodes than --max-nodes" if known else "the node has no OOMNode yet"
 
 
-def _dry_run(client: ApiClient, obj: dict[str, Any], *, file: str) -> dict[str, Any]:
-    """Return the policy as the API server would store it. Raises BadInput where it refuses the content."""
+def _checked(client: ApiClient, obj: dict[str, Any], *, file: str) -> tuple[dict[str, Any], str | None]:
+    """Return the policy as the API server would store it, and why it was not asked. Raises BadInput where it
+    refuses the content."""
     query = {"dryRun": "All", "fieldManager": CLI_MANAGER, "fieldValidation": "Strict"}
     name = obj["metadata"]["name"]
     path = resource_path("oompolicies", name=name)
+    present = _find(client, path)
+    # The file's spec in place of the present one, as kubectl apply or a GitOps tool would make it.
+    wanted = obj if present is None else {**present, "spec": obj.get("spec") or {}}
     try:
-        present = _find(client, path)
         if present is None:
-            return client.create(resource_path("oompolicies"), obj, **query)
-        # The file's spec in place of the present one, as kubectl apply or a GitOps tool would make it.
-        return client.replace(path, {**present, "spec": obj.get("spec") or {}}, **query)
+            return client.create(resource_path("oompolicies"), wanted, **query), None
+        return client.replace(path, wanted, **query), None
     except ApiError as error:
+        if error.status == 403:
+            return _stored(wanted, present), str(error)
         if error.status in _INVALID:
             raise BadInput(f"{file}: {error}") from error
         if error.status == 409:
             raise CliError(f"oompolicy/{name} was changed in the same moment: run it again") from error
         raise
+
+
+def _stored(wanted: dict[str, Any], present: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the object with the metadata that the API server would give it."""
+    metadata = wanted["metadata"]
+    if present is None:
+        created = format_time(time.time())
+        return {**wanted, "metadata": {**metadata, "generation": 1, "creationTimestamp": created, "uid": "new"}}
+    if wanted.get("spec") == present.get("spec"):
+        return wanted
+    return {**wanted, "metadata": {**metadata, "generation": (metadata.get("generation") or 0) + 1}}
 
 
 def _find(client: ApiClient, path: str) -> dict[str, Any] | None:

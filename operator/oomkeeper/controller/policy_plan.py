@@ -13,7 +13,7 @@ from .oomnode_spec import node_spec
 from .panic_breaker import breaker_status, can_panic
 from .precedence import Override, OverrideCount, Resolution, resolve
 from .rollout import Member, in_order, max_nodes
-from .rollouts import is_limited
+from .rollouts import is_canary, is_limited
 
 _ZONE_LABEL = "topology.kubernetes.io/zone"
 
@@ -80,7 +80,8 @@ def plan_policy(
             if name in changing
         ]
         ordered = [member.node for unit in in_order(members) for member in unit]
-        first = tuple(ordered[:batch])
+        canaries = [name for name in ordered if is_canary(planned, nodes[name].labels)]
+        first = tuple((canaries or ordered)[:batch])
     return PolicyPlan(
         policy=planned,
         matched=matched,

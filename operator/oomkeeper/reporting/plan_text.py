@@ -107,7 +107,9 @@ def _sysctl(one: PlannedSysctl, policy: str) -> str:
     text = f"{one.name}: {before} -> {after}" if one.before != one.after else f"{one.name}: {before}, unchanged"
     if is_refused(one):
         text = f"{one.name}: {before}, {one.state or 'not changed'}"
-    if one.policy is None and one.before is not None:
+    if one.policy is None and one.after is None:
+        text = f"{one.name}: {before} -> the original value"
+    elif one.policy is None and one.before is not None:
         text += " (no policy sets it any more)" if one.before == one.after else " (original value)"
     elif one.policy not in (None, policy):
         text += f" (policy {printable(one.policy or '')} decides)"

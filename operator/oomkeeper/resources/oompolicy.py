@@ -11,6 +11,21 @@ from .record import Bound, Record
 from .selector import LabelSelector
 
 
+class Canary(Record, frozen=True, kw_only=True):
+    """Nodes that change before the others."""
+
+    node_selector: LabelSelector
+    """Which nodes of the policy, by their labels. The others wait until at least one of these has the
+    values, no further one can change now, and all that have changed have soaked. If it selects no node
+    of the policy, all nodes wait."""
+    soak_seconds: int | None = None
+    """Seconds to wait after the last of them is in sync; absent: soakSeconds of the rollout."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "soak_seconds": Bound(minimum=0, maximum=604800),
+    }
+
+
 class Rollout(Record, frozen=True, kw_only=True):
     """How a change is rolled out to the nodes."""
 
@@ -20,6 +35,8 @@ class Rollout(Record, frozen=True, kw_only=True):
     apply to all nodes immediately."""
     soak_seconds: int = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
+    canary: Canary | None = None
+    """Nodes that change first."""
     halt_on_failure: bool = True
     """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready
     stops the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent

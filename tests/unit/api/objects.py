@@ -58,7 +58,18 @@ POLICY: dict[str, Any] = {
             {"name": "keep-sshd", "systemdUnit": "sshd.service", "value": -1000},
             {"name": "agents", "process": {"comm": "node_exporter"}, "value": -500},
         ],
-        "rollout": {"maxConcurrent": 5, "soakSeconds": 60, "haltOnFailure": False},
+        "rollout": {
+            "maxConcurrent": 5,
+            "soakSeconds": 60,
+            "canary": {
+                "nodeSelector": {
+                    "matchLabels": {"pool": "canary"},
+                    "matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}],
+                },
+                "soakSeconds": 3600,
+            },
+            "haltOnFailure": False,
+        },
         "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m", "cordon": True},
     },
     "status": {

@@ -59,7 +59,6 @@ def plan_adjustments(
             state = AdjustmentState.AUDITED
         lowers = any(process is not None and entry.value < process.adj for process in differing)
         if state == AdjustmentState.IN_SYNC and lowers and not may_lower:
-            state = AdjustmentState.REFUSED
             reason = "NeedsCapSysResource"
             message = "lowering a value may need CAP_SYS_RESOURCE, which this agent does not have"
         planned.append(
