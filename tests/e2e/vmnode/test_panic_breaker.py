@@ -6,14 +6,17 @@ from .harness import Harness, Json, container, eventually
 from .test_panic import ACCEPTED, EAT_ONCE, PANIC, PANIC_ON_OOM, in_force
 
 POLICY = "breaker"
-SOAK_SECONDS = 20
+SOAK_SECONDS = 180
+"""From Ready: under emulation the agent reports the panic up to a minute later."""
+ANYWHERE = [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]
+"""A cordon keeps the test from waiting."""
 
 
 def eat(harness: Harness, name: str) -> None:
     once = {"name": "once", "hostPath": {"path": "/var/lib/testbed-once", "type": "DirectoryOrCreate"}}
     eater = container("eater", EAT_ONCE, limit="48Mi", volumeMounts=[{"name": "once", "mountPath": "/once"}])
     # The name of the pod is the name of the file by which it eats once.
-    harness.pod(f"{name}-{harness.space}", eater, volumes=[once])
+    harness.pod(f"{name}-{harness.space}", eater, volumes=[once], tolerations=ANYWHERE)
 
 
 def panic(harness: Harness, name: str) -> None:
@@ -55,9 +58,8 @@ def test_second_panic_trips_the_breaker_until_a_person_resets_it(harness: Harnes
     panic(harness, "first")
     eventually(lambda: breaker(harness)["panics"] == 1)
     assert not breaker(harness)["tripped"]
+    eventually(lambda: cordoned(harness))
     eventually(lambda: "NodeCordoned" in reasons(harness))
-    eventually(lambda: "NodeUncordoned" in reasons(harness))
-    assert not cordoned(harness)
     eventually(lambda: in_force(harness))  # kubelet has written 0
 
     panic(harness, "second")
@@ -72,7 +74,6 @@ def test_second_panic_trips_the_breaker_until_a_person_resets_it(harness: Harnes
     eventually(lambda: "PanicBreakerTripped" in reasons(harness))
 
     # The same pod that would panic the node is killed now.
-    eventually(lambda: not cordoned(harness))
     boot = harness.node.boot_id()
     eat(harness, "third")
     killed = eventually(lambda: [one for one in harness.items("oomincidents") if _is_killed(one)])
@@ -84,6 +85,7 @@ def test_second_panic_trips_the_breaker_until_a_person_resets_it(harness: Harnes
     eventually(lambda: not breaker(harness)["tripped"])
     eventually(lambda: in_force(harness))
     eventually(lambda: "PanicBreaker" not in conditions(harness))
+    eventually(lambda: not cordoned(harness), seconds=SOAK_SECONDS + 150.0)
 
 
 def _is_killed(incident: Json) -> bool:
