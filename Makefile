@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs plugin crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden packages image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs plugin crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -52,6 +52,9 @@ cluster-test: venv  ## run the tests against this kernel, a real API server and 
 chart: venv  ## lint the chart, compare its output with the golden files, test its rules, package it into dist/
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/chart tests/metrics/test_rules.py
 	@$(BIN)/python -m tests.testbed.chart dist
+
+packages: venv  ## build a .deb and an .rpm for a single host into dist/ (needs Go and PyPI; about a minute)
+	@$(BIN)/python -m tests.testbed.hostpackages dist
 
 image: venv  ## build the image with docker, buildah or podman; print its name and the archive's path
 	@$(BIN)/python -m tests.testbed.operatorimage

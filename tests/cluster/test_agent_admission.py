@@ -108,6 +108,21 @@ class Writer:
         spec = {"nodeName": node, "workload": workload, "container": "app", "killer": "Probe"}
         return self._apply(document=document | {"spec": spec})
 
+    def annotate(self, node: str, annotation: str) -> None:
+        self._kubectl("annotate", "oomnode", node, annotation, "--overwrite")
+
+    def patch(self, node: str, patch: Json) -> None:
+        self._kubectl("patch", "oomnode", node, "--type=merge", f"--patch={json.dumps(patch)}")
+
+    def create_policy(self) -> None:
+        policy = {
+            "apiVersion": "oomkeeper.dev/v1alpha1",
+            "kind": "OOMPolicy",
+            "metadata": {"name": "mine"},
+            "spec": {},
+        }
+        self._kubectl("create", "--validate=ignore", "-f", "-", document=policy)
+
     def delete(self, kind: str, name: str) -> None:
         self._kubectl("delete", kind, name, "--namespace=default", "--wait=false")
 
@@ -275,3 +290,29 @@ def test_extra_delete_role_does_not_let_agent_delete_incident_of_another_node(
 def test_administrators_are_not_restricted(confined: ChartHarness) -> None:
     admin = Writer(confined, confined.plane.kubeconfig)
     admin.node_status("node-b")
+
+
+@pytest.fixture(scope="module")
+def planner(confined: ChartHarness) -> Writer:
+    """A person with the role for `kubectl oom plan` alone."""
+    plane = confined.plane
+    binding = ("clusterrolebinding", "planners", "--clusterrole=oomkeeper-plan", "--user=pat")
+    plane.kubectl("create", *binding)
+    made = Writer(confined, plane.kubeconfig, impersonate="pat")
+    eventually(lambda: not _forbidden(lambda: made.annotate("node-a", "oomkeeper.dev/plan-request={}")))
+    return made
+
+
+def test_planner_may_ask_and_change_no_setting(confined: ChartHarness, planner: Writer) -> None:
+    planner.annotate("node-a", "oomkeeper.dev/plan-request={}")
+    why = "the spec of an OOMNode is the controller"
+    assert why in _forbidden(lambda: planner.patch("node-a", {"spec": {"hostKills": False}}))
+    setting = {"name": "vm.panic_on_oom", "value": 1, "policy": "mine"}
+    assert why in _forbidden(lambda: planner.patch("node-a", {"spec": {"sysctls": [setting]}}))
+    assert "cannot create" in _forbidden(lambda: planner.create_policy())
+    # Who may create policies may write the spec, which the controller reverts.
+    Writer(confined, confined.plane.kubeconfig).patch("node-a", {"spec": {"hostKills": True}})
+
+
+def test_controller_may_write_the_spec(confined: ChartHarness) -> None:
+    Writer(confined, confined.kubeconfig("controller")).node_spec("node-b")

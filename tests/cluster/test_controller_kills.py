@@ -137,7 +137,7 @@ def test_kubectl_describe_shows_the_kill_of_a_pod_and_its_workload(
 
 
 def test_newer_events_api_keeps_the_note_of_a_series(harness: Harness) -> None:
-    """Why Events are written through core/v1: docs/decisions/112."""
+    """Why Events are written through core/v1: docs/decisions/115."""
     path = "/apis/events.k8s.io/v1/namespaces/default/events/note"
     event = {
         "apiVersion": "events.k8s.io/v1",

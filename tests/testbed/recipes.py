@@ -24,6 +24,8 @@ PAUSE_VERSION = "3.10.2"
 ETCD_IMAGE_TAG = "3.7.0-0"
 """These three as kubeadm of KUBERNETES_VERSION wants them: its app/constants/constants.go."""
 HELM_VERSION = "v3.22.0"
+NFPM_VERSION = "v2.43.4"
+"""The last one whose modules are all to be had from proxy.golang.org."""
 NODE_PROBLEM_DETECTOR_VERSION = "v1.34.0"
 OPERATOR_FRAMEWORK_VERSION = "v0.37.0"
 GO_VERSION = "1.26.6"
@@ -121,6 +123,13 @@ HELM = Recipe(
     module="helm",
     packages={"helm": "helm.sh/helm/v3/cmd/helm"},
     typical_seconds=200,
+)
+NFPM = Recipe(
+    name="nfpm",
+    version=NFPM_VERSION,
+    module="nfpm",
+    packages={"nfpm": "github.com/goreleaser/nfpm/v2/cmd/nfpm"},
+    typical_seconds=60,
 )
 # Only for bench.kind: the comparable tool that reports every kill immediately.
 NODE_PROBLEM_DETECTOR = Recipe(

@@ -15,9 +15,11 @@ from .messages import (
     Message,
     NodeObjectMissing,
     NodeRead,
+    PlanAsked,
     PodChanged,
     PodsListed,
 )
+from .plan.request import parse_request, request_text
 from .pods import Pod, decode_pod
 from .records import DesiredNote
 
@@ -43,6 +45,8 @@ class ClusterWatch:
         self._node = node
         self._post = post
         self._node_added = node_added
+        self._plan_text: str | None = None
+        """The plan request that was read last."""
         self._reflectors: tuple[Reflector[KubeObject], Reflector[Pod]] = (
             Reflector(
                 config=config,
@@ -87,10 +91,20 @@ class ClusterWatch:
         if kind == "ADDED":
             self._node_added()
             self._read_node()
+        self._read_plan(request_text(obj))
         desired = parse_desired(obj)
         spec = obj.get("spec")
         note = DesiredNote(generation=desired.generation, spec=spec if isinstance(spec, dict) else {})
         self._post(DesiredChanged(desired, stored_as=note))
+
+    def _read_plan(self, text: str | None) -> None:
+        if text == self._plan_text:
+            return
+        self._plan_text = text
+        request = parse_request(text) if text is not None else None
+        if text is not None and request is None:
+            log.warning("plan request not understood")
+        self._post(PlanAsked(request))
 
     def pods_listed(self, pods: list[Pod]) -> None:
         """Handle the list of this node's pods."""

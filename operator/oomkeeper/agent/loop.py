@@ -41,6 +41,7 @@ from .messages import (
     NamespacesChanged,
     NodeObjectMissing,
     NodeRead,
+    PlanAsked,
     PodChanged,
     PodsListed,
     PublishingChanged,
@@ -52,6 +53,8 @@ from .node_pods import NodePods
 from .nodestatus import NodeView
 from .oomscoreadj.targets import NamespaceLabels
 from .panics import PanicWatch, panics_of
+from .plan.answers import PlanAnswers
+from .plan.planner import Planner
 from .pods import PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
@@ -240,6 +243,22 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
+        self._plans = PlanAnswers(
+            Planner(
+                store=store,
+                facts=self.facts,
+                host=host,
+                hierarchy=hierarchy,
+                pods=pods,
+                shared=self._shared,
+                kubelet=self._enforcement.kubelets.recent,
+                namespaces=namespaces,
+                clock=clock,
+                wall=wall,
+            ),
+            clock=clock,
+            wall=wall,
+        )
         self._log.reopen(self._poller)  # a loop that is built watches
 
     def post(self, message: Message) -> None:
@@ -285,7 +304,8 @@ class NodeLoop:
         changed = self._store.changes != changes
         if changed:
             self._listener.incidents_changed()
-        if enforced or changed:
+        planned = self._plans.tick()
+        if enforced or changed or planned:
             self._report()
         self._health.beat(
             log_problem=self._log.problem,
@@ -325,7 +345,7 @@ class NodeLoop:
 
     def wait_seconds(self) -> float:
         """Return the time until something is due without a message or a log record."""
-        waits = [self._enforcement.wait_seconds(), self._panics.deadline()]
+        waits = [self._enforcement.wait_seconds(), self._panics.deadline(), self._plans.deadline()]
         waits += [
             deadline
             for deadline in (self._recorder.deadline(), self._before_install.deadline())
@@ -373,6 +393,8 @@ class NodeLoop:
             case IncidentsListed(incidents, adopted, container_kills):
                 adopt_incidents(self._store, incidents, container_kills)
                 adopted.set()
+            case PlanAsked(request):
+                self._plans.ask(request)
             case KillsPlaced() | WorkloadFound() | SignalsFound() | EventsRead():
                 pass  # They wake the loop, which looks at what waits in every step.
             case PublishingChanged():
@@ -409,6 +431,7 @@ class NodeLoop:
                 lost_trace_records=self._tracing.lost,
                 panics=panics_of(self._store),
                 history=kill_history(self._store, now=self._wall()),
+                plan=self._plans.answer,
                 state_problem=self._store.problem,
                 state_dropped=self._store.dropped,
             )

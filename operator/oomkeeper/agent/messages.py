@@ -8,6 +8,7 @@ from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.oomincident import OOMIncident
 
 from .desired import Desired
+from .plan.request import PlanRequest
 from .pods import Pod
 from .records import DesiredNote
 
@@ -91,6 +92,13 @@ class PublishingChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanAsked:
+    """The node's OOMNode asks what a change would do; None: it does not any more."""
+
+    request: PlanRequest | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the loop after what has been read is stored."""
 
@@ -108,5 +116,6 @@ Message = (
     | SignalsFound
     | EventsRead
     | PublishingChanged
+    | PlanAsked
     | Stop
 )

@@ -11,6 +11,7 @@ from oomkeeper.resources.oomnode import (
     Counters,
     KernelFacts,
     KillHistory,
+    NodePlan,
     ObservedAdjustment,
     OOMNodeStatus,
 )
@@ -45,6 +46,7 @@ class NodeView:
     lost_trace_records: int
     panics: PanicNote
     history: KillHistory | None = None
+    plan: NodePlan | None = None
     state_problem: str | None = None
     """Why the state is not on disk; None where it is."""
     state_dropped: int = 0
@@ -88,6 +90,7 @@ def build_status(view: NodeView, *, before: OOMNodeStatus | None, now: str) -> O
         last_panic=view.panics.last,
         recent_panics=view.panics.times,
         history=view.history,
+        plan=view.plan,
         conditions=_conditions(view, before=before.conditions if before else (), now=now),
     )
 

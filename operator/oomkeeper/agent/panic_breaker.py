@@ -8,6 +8,7 @@ server, so it counts its own. After a trip the value stays 0 until a person rese
 
 import time
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,23 +18,33 @@ from oomkeeper.resources.oomnode import DesiredSysctl, PanicLimit
 
 from .clock import parse_rfc3339
 from .desired import Desired
-from .panics import panics_of
-from .records import PanicBreakerNote
-from .store import Store
+from .panics import PANICS_NOTE
+from .records import PanicBreakerNote, PanicNote
 from .sysctl_enforcer import SysctlPass
 from .sysctl_order import PANIC_ON_OOM
 from .sysctl_safety import refuse_after_panics
 
 log = get_logger(__name__)
+T = TypeVar("T")
 
 BREAKER_NOTE = "panic breaker"
 """Name in the store of the PanicBreakerNote."""
 
 
+class BreakerNotes(Protocol):
+    """What the breaker needs of the store."""
+
+    def note(self, key: str, kind: type[T]) -> T | None:
+        """Return what is noted under a name."""
+
+    def put_note(self, key: str, value: object) -> None:
+        """Note it."""
+
+
 class PanicBreaker:
     """Used from the loop's thread."""
 
-    def __init__(self, *, store: Store, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, store: BreakerNotes, wall: Callable[[], float] = time.time) -> None:
         self._store = store
         self._wall = wall
         self._tripped: tuple[DesiredSysctl, PanicBreakerNote] | None = None
@@ -81,7 +92,8 @@ class PanicBreaker:
         if note is not None and (note.policy, note.counted_from) == (entry.policy, limit.counted_from):
             return note
         now, start = self._wall(), parse_rfc3339(limit.counted_from)
-        times = map(parse_rfc3339, panics_of(self._store).found.values())
+        panics = self._store.note(PANICS_NOTE, PanicNote) or PanicNote()
+        times = map(parse_rfc3339, panics.found.values())
         count = sum(start <= when and now - when <= limit.window_seconds for when in times)
         if count <= limit.max_panics:
             return None

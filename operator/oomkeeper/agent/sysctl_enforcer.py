@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from oomkeeper.kernel.meminfo import NodeMemory
 from oomkeeper.kernel.sysctl import SysctlError, Sysctls, find_setting, render_drop_in, write_drop_in
-from oomkeeper.logformat import get_logger
+from oomkeeper.logformat import EventLogger, get_logger
 from oomkeeper.model.policy import Mode, OnRelease, Persistence, SysctlState
 from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from oomkeeper.resources.oomnode import DesiredSysctl, ObservedSysctl
@@ -25,7 +26,6 @@ from .drift import DriftHistory, fight_message
 from .kubelet import KubeletFacts
 from .records import SysctlNote
 from .refusal import Refusal
-from .store import Store
 from .sysctl_capacity import DEPENDS_ON_MEMORY, refuse_beyond_capacity
 from .sysctl_order import (
     PANIC_ON_OOM,
@@ -38,6 +38,7 @@ from .sysctl_order import (
 from .sysctl_safety import refuse
 
 log = get_logger(__name__)
+_SILENT = EventLogger(logging.Logger("rehearsal", level=logging.CRITICAL + 1))
 
 FIGHT = "FightingForeignWriter"
 """Reason of a value that is left to another writer (drift.py)."""
@@ -55,25 +56,42 @@ class SysctlPass:
     """Keys released in this pass, with the value left in force."""
 
 
+class SysctlNotes(Protocol):
+    """What the enforcer needs of the store."""
+
+    def sysctls(self) -> dict[str, SysctlNote]:
+        """Return what is noted of each sysctl."""
+
+    def put_sysctl(self, key: str, note: SysctlNote) -> None:
+        """Note it."""
+
+    def drop_sysctl(self, key: str) -> None:
+        """Forget it."""
+
+
 class SysctlEnforcer:
     """Used from one thread, the only writer of these sysctls on the node as far as oomkeeper is concerned."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        store: SysctlNotes,
         sysctls: Sysctls,
         boot_id: str,
         memory: Callable[[], NodeMemory],
         etc: Path = Path("/etc"),
+        rehearses: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` counts from the boot and is never set: drift fights outlive a restart of the agent."""
+        """`clock` counts from the boot and is never set: drift fights outlive a restart of the agent.
+        `rehearses`: writes no drop-in and logs nothing, for a plan on copies (plan/rehearsal.py)."""
         self._store = store
         self._sysctls = sysctls
         self._memory = memory
         self._etc = etc
+        self._rehearses = rehearses
+        self._log = _SILENT if rehearses else log
         self._boot_id = boot_id
         self._clock = clock
         self._wall = wall
@@ -137,7 +155,7 @@ class SysctlEnforcer:
                 restored[key] = value
         problem = self._write_drop_in({})
         if problem is not None:
-            log.warning("drop-in not removed", error=problem)
+            self._log.warning("drop-in not removed", error=problem)
         return restored
 
     # -- one key
@@ -192,7 +210,7 @@ class SysctlEnforcer:
             return replace(status, state=SysctlState.DRIFTED, reason="WriteFailed", message=str(error))
         if note != applied:
             self._store.put_sysctl(wanted.name, applied)
-        log.info(
+        self._log.info(
             "sysctl set",
             key=wanted.name,
             value=wanted.value,
@@ -261,7 +279,7 @@ class SysctlEnforcer:
         before = self._drifts(note)
         restarted = kubelet is not None and kubelet.start_time != note.kubelet_start
         writer = self._suspect(wanted.name, actual, kubelet=kubelet, restarted=restarted)
-        log.log(
+        self._log.log(
             logging.DEBUG if before.is_fight else logging.WARNING,
             "sysctl drifted",
             key=wanted.name,
@@ -294,14 +312,14 @@ class SysctlEnforcer:
             original = self._note_of_this_boot(note, actual=value).original
             if restore and value != original:
                 if not may_become(key, original, panic_on_oom=self._value(PANIC_ON_OOM)):
-                    log.warning("sysctl not restored", key=key, error="vm.panic_on_oom is still set")
+                    self._log.warning("sysctl not restored", key=key, error="vm.panic_on_oom is still set")
                     return None
                 self._sysctls.write(key, original)
-                log.info("sysctl restored", key=key, value=original)
+                self._log.info("sysctl restored", key=key, value=original)
                 value = original
         except SysctlError as error:
             if not error.missing:
-                log.warning("sysctl not restored", key=key, error=error)
+                self._log.warning("sysctl not restored", key=key, error=error)
                 return None
             value = note.original
         self._store.drop_sysctl(key)
@@ -337,10 +355,12 @@ class SysctlEnforcer:
         policies = {key: f"policy {one.policy}" for key, one in persist.items()}
         if PANIC_SECONDS not in policies and PANIC_ON_OOM in policies:
             policies[PANIC_SECONDS] = f"{policies[PANIC_ON_OOM]}, for a panic to end in a reboot"
+        if self._rehearses:
+            return None
         folder = self._etc / "sysctl.d"
         try:
             if write_drop_in(render_drop_in(values, policies) if values else None, folder=folder):
-                log.info("drop-in changed", folder=folder, keys=sorted(values))
+                self._log.info("drop-in changed", folder=folder, keys=sorted(values))
         except OSError as error:
             return f"{folder}: {error.strerror or error}"
         return None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oomkeeper.model.cause import Cause
-from oomkeeper.model.policy import AdjustmentState, Mode, OnRelease, Persistence, SysctlState
+from oomkeeper.model.policy import AdjustmentState, Mode, OnRelease, OOMChoice, Persistence, SysctlState
 from oomkeeper.model.sysctl_allow_list import SYSCTLS
 
 from .adjustment import OOMScoreAdjustment
@@ -14,7 +14,20 @@ from .meta import AGE, ApiObject, Column, Conditions, Resource, condition_column
 from .oomincident import FullHour
 from .oompolicy import Acknowledgements
 from .rules import ListMap
-from .scalars import Bytes, Count, DnsLabel, Line, Message, Name, OomScoreAdj, Quantity, Timestamp, Token
+from .scalars import (
+    Bytes,
+    Comm,
+    Count,
+    DnsLabel,
+    Line,
+    Message,
+    Name,
+    OomScoreAdj,
+    Pid,
+    Quantity,
+    Timestamp,
+    Token,
+)
 from .sysctl_schema import SysctlName, item_rule
 
 
@@ -228,6 +241,97 @@ class KillHistory(ApiModel):
     """Kills in that hour and in each one after it, up to the last hour with a kill."""
 
 
+class PlannedSysctl(ApiModel):
+    """One sysctl before and after the planned change."""
+
+    name: SysctlName
+    """Kernel name."""
+    before: int | None = None
+    """Value in force; absent where it cannot be read."""
+    after: int | None = None
+    """Value that would be in force."""
+    policy: Name | None = None
+    """OOMPolicy that would set it; absent where none does any more."""
+    state: SysctlState | None = None
+    """State that it would have; absent where no policy sets it any more."""
+    reason: Token | None = None
+    """Why it would not be applied, as one CamelCase word."""
+    message: Annotated[str, Field(max_length=300)] | None = None
+    """Why, for people."""
+
+
+class PlannedAdjustment(ApiModel):
+    """One oom_score_adj entry after the planned change. Counts are of processes."""
+
+    policy: Name
+    """OOMPolicy that would set it."""
+    name: DnsLabel
+    """Name of the entry in that policy."""
+    selected: Count = 0
+    """Processes that it selects now."""
+    changing: Count = 0
+    """Of these, processes that would get another value."""
+    overridden: Count = 0
+    """Selected processes to which an entry of higher precedence gives another value."""
+    state: AdjustmentState
+    """InSync: it would be in force; Refused: it would not be applied; Pending: not all processes are known yet;
+    Audited: mode is Audit, and `changing` counts the processes that differ."""
+    reason: Token | None = None
+    """Why it would not be applied, or select no process."""
+    message: Annotated[str, Field(max_length=120)] | None = None
+    """Why, for people."""
+
+
+class PlannedProcess(ApiModel):
+    """One process by the kernel's order of victims."""
+
+    pid: Pid
+    """Process id."""
+    comm: Comm
+    """Its name. A process chooses it."""
+    where: Annotated[str, Field(max_length=200)] | None = None
+    """NAMESPACE/POD and container, or the systemd unit."""
+    memory_bytes: Bytes
+    """Resident, swapped and page tables, which is what the kernel counts."""
+    adj_before: OomScoreAdj
+    """oom_score_adj now."""
+    adj_after: OomScoreAdj
+    """oom_score_adj after the change."""
+    score_before: Annotated[int, Field(ge=-9999, le=9999)]
+    """/proc/PID/oom_score now."""
+    score_after: Annotated[int, Field(ge=-9999, le=9999)]
+    """/proc/PID/oom_score after the change."""
+    rank_before: Annotated[int, Field(ge=1, le=10)] | None = None
+    """Place in the order of victims now; absent beyond the first 10."""
+    rank_after: Annotated[int, Field(ge=1, le=10)] | None = None
+    """Place after the change."""
+
+
+class NodePlan(ApiModel):
+    """What a planned change would do on this node: the answer to the annotation oomkeeper.dev/plan-request."""
+
+    id: Token
+    """The request."""
+    expires: Timestamp
+    """When this answer is removed."""
+    problem: Line | None = None
+    """Why the request was not answered."""
+    sysctls: Annotated[tuple[PlannedSysctl, ...], Field(max_length=12), ListMap("name")] = ()
+    """Sysctls that would be set or released."""
+    oom_score_adjustments: Annotated[
+        tuple[PlannedAdjustment, ...], Field(max_length=32), ListMap("policy", "name")
+    ] = ()
+    """oom_score_adj entries that would be in force."""
+    restored_processes: Count = 0
+    """Processes that would get their original oom_score_adj back."""
+    choice_before: OOMChoice | None = None
+    """What an OOM of the whole node does now."""
+    choice_after: OOMChoice | None = None
+    """What it would do after the change."""
+    processes: Annotated[tuple[PlannedProcess, ...], Field(max_length=20), ListMap("pid")] = ()
+    """The 10 processes that would be killed first now, and the 10 after the change."""
+
+
 class OOMNodeStatus(ApiModel):
     """State of the node. Written only on change; there is no heartbeat."""
 
@@ -253,6 +357,8 @@ class OOMNodeStatus(ApiModel):
     """Times of the last 10 OOM panics, oldest first."""
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
+    plan: NodePlan | None = None
+    """Answer to a plan request; removed when it expires, after ten minutes at the latest."""
     conditions: Conditions = ()
     """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported, StateStored,
     ClockInSync."""

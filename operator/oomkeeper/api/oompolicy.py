@@ -28,6 +28,17 @@ def _holds_max_concurrent(value: int | str) -> bool:
     return 1 <= value <= _NODES if isinstance(value, int) else MAX_CONCURRENT.fullmatch(value) is not None
 
 
+class Canary(ApiModel):
+    """Nodes that change before the others."""
+
+    node_selector: LabelSelector
+    """Which nodes of the policy, by their labels. The others wait until at least one of these has the values,
+    no further one can change now, and all that have changed have soaked. If it selects no node of the policy,
+    all nodes wait."""
+    soak_seconds: Annotated[int, Field(ge=0, le=604800)] | None = None
+    """Seconds to wait after the last of them is in sync; absent: soakSeconds of the rollout."""
+
+
 class Rollout(ApiModel):
     """How a change is rolled out to the nodes."""
 
@@ -48,6 +59,8 @@ class Rollout(ApiModel):
     to all nodes immediately."""
     soak_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
+    canary: Canary | None = None
+    """Nodes that change first."""
     halt_on_failure: bool = True
     """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready stops
     the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent 100% and
@@ -67,6 +80,10 @@ class PanicSafety(ApiModel):
     window: Annotated[str, Field(max_length=16), DurationRange("1m", "168h")] = "1h"
     """Time over which panics are counted, 1m to 168h. A panic counts once its node has rebooted and its agent
     has reported it; at most the last 10 of a node count for the policy, but for the node itself all do."""
+    cordon: bool = False
+    """Whether a node that panicked on OOM is cordoned until it was Ready for rollout.soakSeconds, which must
+    then be more than 0. Only where the controller may cordon nodes (chart value controller.cordonNodes); the
+    condition CordonsNodes says if it may not. A node that someone else cordoned stays cordoned."""
 
 
 # has() and not orValue([]): of a literal the API server's cost estimate knows no size, and refuses the rule.
@@ -161,6 +178,13 @@ class OOMPolicySpec(ApiModel):
             ack=("KubeletConflict",),
             why="kubelet writes 10 at each start",
             unless="10",
+        ),
+        Rule(
+            cel="!self.?panicSafety.?cordon.orValue(false) || self.?rollout.?soakSeconds.orValue(0) > 0",
+            message="cordon needs the time after which a node is uncordoned: write rollout.soakSeconds, such "
+            "as 600",
+            holds=lambda self: not self.panic_safety.cordon or self.rollout.soak_seconds > 0,
+            field=("panicSafety", "cordon"),
         ),
         Rule(
             cel=f"{_cel_value('vm.panic_on_oom', 0)} == 0 || {_cel_value('kernel.panic', 10)} != 0",
@@ -330,6 +354,17 @@ class RolloutStatus(ApiModel):
     """Value of the annotation oomkeeper.dev/rollout that was read last."""
 
 
+class CompletedRollout(ApiModel):
+    """A spec that every node of the policy was given, for `kubectl oom rollout undo`."""
+
+    generation: Count
+    """metadata.generation of the spec."""
+    completed_at: Timestamp
+    """When its rollout was complete."""
+    spec: Annotated[str, Field(max_length=4096)] | None = None
+    """The spec as JSON; absent if it is longer than 4096 characters."""
+
+
 class PanicBreakerStatus(ApiModel):
     """State of the panic breaker: panicSafety.maxPanics and panicSafety.window."""
 
@@ -355,11 +390,13 @@ class OOMPolicyStatus(ApiModel):
     conditions: Conditions = ()
     """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a rollout;
     Stalled, only while it is halted or the panic breaker has tripped; PanicBreaker, only while that has
-    tripped; UnknownFields, only if the spec has fields that this version ignores."""
+    tripped; CordonsNodes, only while panicSafety.cordon has no effect; UnknownFields, only if the spec has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     rollout: RolloutStatus | None = None
     """How far the last change is; absent while the policy is suspended."""
+    completed_rollouts: Annotated[tuple[CompletedRollout, ...], Field(max_length=2)] = ()
+    """The last two specs with different values whose rollouts were complete, newest first."""
     panic_breaker: PanicBreakerStatus | None = None
     """The panic breaker, if the policy enforces vm.panic_on_oom 1 or 2."""
     drifts: Count = 0

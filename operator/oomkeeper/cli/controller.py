@@ -59,6 +59,11 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     show_default=True,
 )
 @click.option(
+    "--cordon-nodes",
+    is_flag=True,
+    help="Cordon nodes that panicked, where a policy asks for it (panicSafety.cordon). Needs to patch nodes.",
+)
+@click.option(
     "--liveness", metavar="URL", help="Serve a health endpoint, for example http://0.0.0.0:8080/healthz."
 )
 @metrics_workload_labels_option
@@ -106,6 +111,7 @@ def command(
     incident_ttl: str,
     incidents_per_namespace: int,
     incidents: int,
+    cordon_nodes: bool,
     liveness: str | None,
     metrics_port: int | None,
     metrics_address: str,
@@ -166,6 +172,7 @@ def command(
         bounds=IncidentBounds(
             ttl_seconds=ttl_seconds, per_namespace=incidents_per_namespace, in_cluster=incidents
         ),
+        cordons_nodes=cordon_nodes,
         liveness=liveness,
         metrics_port=metrics_port,
         metrics_address=metrics_address,

@@ -26,6 +26,8 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb("doctor", "find what is wrong with the installation, and how to fix it", "agent"),
     "drill": Verb("drill", "cause harmless OOM kills and follow them to incident, Event and alert", "agent"),
     "bundle": Verb("bundle", "write one redacted file for a ticket", "agent"),
+    "plan": Verb("plan", "show what a policy would change on each node, without applying it", "agent"),
+    "rollout": Verb("rollout", "follow, pause, resume and undo the rollout of a policy", "agent"),
     "log": Verb("explain", "explain the OOM kills in a node's kernel log: a file, or - for standard input"),
 }
 

@@ -25,6 +25,7 @@ VERBS: dict[str, Verb] = {
         "simulate",
         "show which process other settings would have killed, from the task tables of a kernel log",
     ),
+    "plan": Verb("host_plan", "show what a policy would change on this host, without applying it"),
     "node": Verb("node", "enforce a policy's sysctls and record OOM kills on this host, without a cluster"),
     "kills": Verb("kills", "print the OOM kills recorded on this host"),
     "status": Verb("status", "print this host's sysctls, their desired values, and the kill accounting"),

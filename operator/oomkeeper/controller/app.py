@@ -49,6 +49,8 @@ class Options:
     """Label selector of the agents' pods in that namespace; None judges no agent."""
     bounds: IncidentBounds = field(default_factory=IncidentBounds)
     """Which incidents are kept."""
+    cordons_nodes: bool = False
+    """Whether it may cordon nodes that panicked (panicSafety.cordon)."""
     liveness: str | None = None
     """URL for kopf's health endpoint, such as http://0.0.0.0:8080/healthz."""
     metrics_port: int | None = None
@@ -81,7 +83,13 @@ async def run(options: Options) -> None:
     cache, counts = ClusterCache(), ControllerCounts()
     webhook = Webhook(options.webhook) if options.webhook is not None else None
     reconciler = Reconciler(
-        api=api, cache=cache, agents=agents, bounds=options.bounds, counts=counts, webhook=webhook
+        api=api,
+        cache=cache,
+        agents=agents,
+        cordons_nodes=options.cordons_nodes,
+        bounds=options.bounds,
+        counts=counts,
+        webhook=webhook,
     )
     server = _metrics_server(options, reconciler=reconciler, cache=cache, counts=counts)
     own = options.own_objects

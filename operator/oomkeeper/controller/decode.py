@@ -11,7 +11,12 @@ from oomkeeper.api.base import ApiModel
 from oomkeeper.api.oompolicy import OOMPolicySpec
 from oomkeeper.api.oomreport import OOMReportSpec
 from oomkeeper.api.unknown_fields import without_unknown_fields
-from oomkeeper.model.names import PANIC_BREAKER_ANNOTATION, ROLLOUT_ANNOTATION
+from oomkeeper.model.names import (
+    CONTROLLER_MANAGER,
+    PANIC_BREAKER_ANNOTATION,
+    PANIC_CORDON_ANNOTATION,
+    ROLLOUT_ANNOTATION,
+)
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import parse_time
 from oomkeeper.reporting.counted_kills import hourly_kills
@@ -31,6 +36,7 @@ class _NodeCondition(Record, frozen=True, kw_only=True):
     type: str
     status: str
     last_heartbeat_time: str | None = None
+    last_transition_time: str | None = None
 
 
 class _NodeInfo(Record, frozen=True, kw_only=True):
@@ -43,6 +49,12 @@ class _NodeStatus(Record, frozen=True, kw_only=True):
 
     conditions: tuple[_NodeCondition, ...] = ()
     node_info: _NodeInfo = _NodeInfo()
+
+
+class _NodeSpec(Record, frozen=True, kw_only=True):
+    """core/v1 NodeSpec, in part."""
+
+    unschedulable: bool = False
 
 
 class _Seen(Record, frozen=True, kw_only=True):
@@ -108,16 +120,32 @@ def decode_node(obj: Mapping[str, Any]) -> Node:
     status = read_part(_NodeStatus, obj.get("status"))[0] or _NodeStatus()
     labels = _labels(metadata)
     system = labels.get("kubernetes.io/os") or status.node_info.operating_system or "linux"
-    ready = [condition.status for condition in status.conditions if condition.type == "Ready"]
+    ready = [condition for condition in status.conditions if condition.type == "Ready"]
+    spec = read_part(_NodeSpec, obj.get("spec") or {})[0] or _NodeSpec()
     return Node(
         name=metadata.name or "",
         uid=metadata.uid or "",
         version=resource_version(metadata),
         labels=labels,
         linux=system == "linux",
-        ready=ready[0] == "True" if ready else None,
+        ready=ready[0].status == "True" if ready else None,
+        ready_since=parse_time(ready[0].last_transition_time) if ready else None,
+        unschedulable=spec.unschedulable,
+        cordoned_by_us=spec.unschedulable and _owns_cordon(obj),
+        cordon_note=(metadata.annotations or {}).get(PANIC_CORDON_ANNOTATION),
         boot_id=status.node_info.boot_id or None,
         clock_skew_seconds=_clock_skew_seconds(obj, status),
+    )
+
+
+def _owns_cordon(obj: Mapping[str, Any]) -> bool:
+    """Return whether the controller has applied spec.unschedulable and no one has changed it since."""
+    entries = (obj.get("metadata") or {}).get("managedFields")
+    return any(
+        isinstance(entry, Mapping)
+        and (entry.get("manager"), entry.get("operation")) == (CONTROLLER_MANAGER, "Apply")
+        and "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        for entry in (entries if isinstance(entries, list) else ())
     )
 
 

@@ -4,7 +4,7 @@ One series per incident and object. Its name follows from both, so that a restar
 Event. Events expire after an hour (kube-apiserver --event-ttl); none is written for older kills.
 
 The Events have eventTime, action and series as the events.k8s.io/v1 API defines them, and are written through
-core/v1: the other API keeps the note of a series as it was at its first Event (docs/decisions/112).
+core/v1: the other API keeps the note of a series as it was at its first Event (docs/decisions/115).
 """
 
 from collections.abc import Iterator, Mapping

@@ -20,6 +20,7 @@ from .last_kills import LABELS, last_kill_limits
 from .notifier import EXPIRED as EXPIRED_UNSENT
 from .notifier import FAILED, SENT
 from .objects import OOMNodeState, Policy
+from .panic_breaker import can_panic
 from .reconciler import Reconciler
 
 COLLECT_SECONDS = 10.0
@@ -28,6 +29,9 @@ MAX_NAMESPACES = 100
 """Namespaces with a series of their own: those with the most incidents."""
 OTHER = "_other"
 """`namespace` of the others; no namespace can have this name."""
+
+MAX_POLICIES = 100
+"""Policies with a series of their panic breaker; those that have tripped come first."""
 
 POLICY_STATES = ("Ready", "Progressing", "Degraded", "Suspended", "Invalid")
 NODE_STATES = ("InSync", "NotInSync", "Pending", "AgentSilent", "Unmanaged")
@@ -71,6 +75,12 @@ class ControllerMetrics:
             "OOMPolicies by state.",
             by_label(_counted(POLICY_STATES, map(policy_state, cache.policies.values()))),
             labels=("state",),
+        )
+        yield gauge(
+            "oomkeeper_panic_breaker_tripped",
+            "Policies that enforce vm.panic_on_oom 1 or 2: 1 if the panic breaker has tripped, 0 if not.",
+            by_label(tripped_breakers(cache)),
+            labels=("policy",),
         )
         yield gauge(
             "oomkeeper_nodes",
@@ -132,6 +142,16 @@ def policy_state(policy: Policy) -> str:
     if conditions.get("Degraded") == "True":
         return "Degraded"
     return "Ready" if conditions.get("Ready") == "True" else "Progressing"
+
+
+def tripped_breakers(cache: ClusterCache) -> dict[str, float]:
+    """Return policy -> whether its published breaker has tripped, those first; bounded."""
+    found = {
+        name: float(policy.status.panic_breaker.tripped)
+        for name, policy in cache.policies.items()
+        if policy.status is not None and policy.status.panic_breaker is not None and can_panic(policy)
+    }
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MAX_POLICIES])
 
 
 def node_states(cache: ClusterCache, agents: Mapping[str, AgentHealth]) -> Iterator[str]:

@@ -64,6 +64,14 @@ class Node:
     linux: bool
     ready: bool | None
     """The Ready condition; None if the node has none (yet)."""
+    ready_since: float | None = None
+    """When that condition last changed, in seconds since the epoch."""
+    unschedulable: bool = False
+    """Whether it is cordoned, by anyone."""
+    cordoned_by_us: bool = False
+    """Whether the controller's own cordon is in force."""
+    cordon_note: str | None = None
+    """The annotation oomkeeper.dev/panic-cordon."""
     boot_id: str | None
     clock_skew_seconds: int = 0
     """The node's clock minus the API server's, in whole minutes; 0 if below a minute or unknown."""

@@ -31,18 +31,21 @@ def policy_conditions(
     overridden_entries: Sequence[str],
     rollout: RolloutStatus | None = None,
     breaker: PanicBreakerStatus | None = None,
+    cordons_nodes: bool = False,
 ) -> list[Condition]:
     """Return the conditions.
 
     `matched`: nodes that the policy selects; `failing`: results on those that are not in sync;
     `overridden_entries`: oom_score_adj entries that lose to other policies; `rollout`: how far it is, if
-    changes of the policy are limited; `breaker`: the panic breaker, if the policy can panic nodes.
+    changes of the policy are limited; `breaker`: the panic breaker, if the policy can panic nodes; `cordons_nodes`:
+    whether the controller may cordon Nodes.
     """
     listed = _main_conditions(policy, matched, failing, overrides, overridden_entries, rollout)
     if breaker is not None and breaker.tripped:
         listed = _tripped(policy, breaker, listed)
     return [
         *listed,
+        *_not_cordoning(policy, cordons_nodes=cordons_nodes),
         *_unknown_fields(policy),
     ]
 
@@ -160,6 +163,17 @@ def _conflicted(overrides: Mapping[Override, OverrideCount], entries: Sequence[s
         message = f"another policy decides for processes of oomScoreAdjustments {'; '.join(entries)}"
         return Condition("Conflicted", True, "Overridden", message)
     return Condition("Conflicted", False, "NoConflict", "no other policy sets a different value")
+
+
+def _not_cordoning(policy: Policy, *, cordons_nodes: bool) -> list[Condition]:
+    """Return a warning if the policy asks for cordons that the controller may not set."""
+    if cordons_nodes or policy.spec is None or not policy.spec.panic_safety.cordon:
+        return []
+    message = (
+        "panicSafety.cordon has no effect: this controller runs without --cordon-nodes (chart value "
+        "controller.cordonNodes)"
+    )
+    return [Condition("CordonsNodes", False, "NotEnabled", message)]
 
 
 def _unknown_fields(policy: Policy) -> list[Condition]:

@@ -18,6 +18,7 @@ from oomkeeper.resources.oompolicy import (
 )
 from oomkeeper.resources.record import bounded, max_items
 
+from .completed_rollouts import completed_rollouts
 from .conditions import conditions
 from .node_result import NodeResult
 from .objects import Policy
@@ -43,11 +44,14 @@ class Facts(NamedTuple):
     rollout: RolloutStatus | None = None
     """How far the rollout is, if changes of the policy are limited."""
     breaker: PanicBreakerStatus | None = None
+    cordons_nodes: bool = False
+    """Whether the controller may cordon Nodes."""
 
 
 def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatus:
     """Return the whole status, bounded whatever the size of the cluster."""
     counts = Counter(result.state for result in facts.failing)
+    rollout = facts.rollout or _immediate(policy, facts, pending=counts["Pending"], now=now)
     return bounded(
         OOMPolicyStatus(
             observed_generation=policy.generation,
@@ -60,6 +64,7 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                     overridden_entries=overridden_entries(policy, facts.adjustments),
                     rollout=facts.rollout,
                     breaker=facts.breaker,
+                    cordons_nodes=facts.cordons_nodes,
                 ),
                 previous=policy.status.conditions if policy.status else (),
                 generation=policy.generation,
@@ -77,7 +82,8 @@ def policy_status(policy: Policy, *, facts: Facts, now: float) -> OOMPolicyStatu
                 agent_silent=counts["AgentSilent"],
                 unmanaged=counts["Unmanaged"],
             ),
-            rollout=facts.rollout or _immediate(policy, facts, pending=counts["Pending"], now=now),
+            rollout=rollout,
+            completed_rollouts=completed_rollouts(policy, rollout=rollout, now=now),
             panic_breaker=facts.breaker,
             drifts=facts.drifts,
             example_nodes=_examples(facts.failing),

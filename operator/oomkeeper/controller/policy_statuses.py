@@ -56,13 +56,16 @@ class PolicyStatuses:
         agents: Mapping[str, AgentHealth],
         rollouts: Rollouts,
         breakers: PanicBreakers,
+        cordons_nodes: bool,
         interval_seconds: float,
     ) -> None:
-        """`agents`: node -> present health of its agent; `interval_seconds`: shortest time between two
+        """`agents`: node -> present health of its agent; `cordons_nodes`: whether the controller
+        may cordon Nodes; `interval_seconds`: shortest time between two
         computations of one policy."""
         self._agents = agents
         self._rollouts = rollouts
         self._breakers = breakers
+        self._cordons_nodes = cordons_nodes
         self._cache = cache
         self._interval_seconds = interval_seconds
         self._resolution: Resolution | None = None
@@ -165,6 +168,7 @@ class PolicyStatuses:
             drifts=self._drifts(policy, matched),
             rollout=self._rollouts.statuses.get(policy.name),
             breaker=self._breakers.status(policy),
+            cordons_nodes=self._cordons_nodes,
             adjustments=adjustment_totals(policy, (self._cache.oomnodes.get(name) for name in matched)),
         )
         return policy_status(policy, facts=facts, now=now)

@@ -30,6 +30,7 @@ from .node_events import node_events
 from .notifier import Notifier
 from .objects import KilledContainer, Node, OOMNodeState, Report
 from .panic_breaker import PanicBreakers
+from .panic_cordon import cordons
 from .policy_events import breaker_event, conflict_event, rollout_event
 from .policy_statuses import PolicyStatuses
 from .precedence import Resolution, resolve
@@ -71,13 +72,14 @@ class Reconciler:
         monotonic: Callable[[], float] = time.monotonic,
         stopwatch: Callable[[], float] = time.perf_counter,
         agents: AgentSelector | None = None,
+        cordons_nodes: bool = False,
         bounds: IncidentBounds | None = None,
         counts: ControllerCounts | None = None,
         webhook: Webhook | None = None,
     ) -> None:
         """`clock`: seconds since the epoch; `monotonic`: for intervals; `stopwatch`: how long computing
-        takes; `agents`: where the agents' pods are; without it no agent is judged; `webhook`: where kills are
-        sent."""
+        takes; `agents`: where the agents' pods are; without it no agent is judged; `cordons_nodes`:
+        whether the controller may cordon Nodes; `webhook`: where kills are sent."""
         self._api = api
         self._cache = cache
         self._clock = clock
@@ -121,6 +123,7 @@ class Reconciler:
             if agents
             else None
         )
+        self._cordons_nodes = cordons_nodes
         self._breakers = PanicBreakers(cache)
         self._rollouts = Rollouts(cache, agents=self._agents)
         self._statuses = PolicyStatuses(
@@ -128,6 +131,7 @@ class Reconciler:
             agents=self._agents,
             rollouts=self._rollouts,
             breakers=self._breakers,
+            cordons_nodes=cordons_nodes,
             interval_seconds=OBJECT_INTERVAL_SECONDS,
         )
         self._kills = 0
@@ -270,6 +274,9 @@ class Reconciler:
             specs=self._specs,
         )
         self._writer.oomnodes(plan)
+        if self._cordons_nodes:
+            with_breakers = self._breakers.policies().values()
+            self._writer.node_cordons(cordons(self._cache, policies=with_breakers, now=now), now=now)
         self._writer.events(now=now)
         if self._notifier is not None:
             self._notifier.offer_all(self._cache.corrected_incidents(), now=now)

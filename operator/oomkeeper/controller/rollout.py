@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from oomkeeper.model.names import ROLLOUT_ANNOTATION
-from oomkeeper.model.policy import RolloutPhase
+from oomkeeper.model.names import ROLLOUT_ANNOTATION, ROLLOUT_PAUSE, ROLLOUT_RESUME
+from oomkeeper.model.policy import RolloutPhase, next_resume
 from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.resources.oompolicy import RolloutStatus
 from oomkeeper.resources.record import max_length
@@ -23,9 +23,6 @@ ANSWER_SECONDS = 300.0
 """How long a node that is Ready may take to report on its change, before it counts as failed."""
 
 UPDATING, NODES_JOINED, WAITING_FOR_NODES = "NodesUpdating", "NodesJoined", "WaitingForNodes"
-PAUSE, RESUME = "paused", "resume"
-"""Values of the annotation. `resume` may have any suffix: only a value that was not read before resumes."""
-
 _FAILED = ("Refused", "Unsupported", "Drifted", "AgentSilent", "Unreachable", "Unmanaged")
 """States of a node that has been changed, worst first. Overridden is none: that is the matter of another
 policy."""
@@ -39,6 +36,8 @@ class Limits(NamedTuple):
     nodes: int
     soak_seconds: int
     halt_on_failure: bool
+    canary_soak_seconds: int | None = None
+    """None: no nodes are to change before the others."""
 
 
 class Member(NamedTuple):
@@ -58,6 +57,8 @@ class Member(NamedTuple):
     message: str = ""
     pending_seconds: float = 0.0
     """For how long it is Pending."""
+    canary: bool = False
+    """Whether spec.rollout.canary selects it."""
 
 
 class Step(NamedTuple):
@@ -181,16 +182,17 @@ class _Rollout:
             return self._stay(replace(before, generation=self._generation))
         if self._failures and limits.halt_on_failure:
             return self._halt(self._failures[0])
-        if self._request == PAUSE and self._remaining:
+        if self._request == ROLLOUT_PAUSE and self._remaining:
             waiting = f"{_nodes(len(self._remaining))} not updated"
-            message = f"the annotation {ROLLOUT_ANNOTATION} is {PAUSE}; {waiting}"
+            message = f"the annotation {ROLLOUT_ANNOTATION} is {ROLLOUT_PAUSE}; {waiting}"
             return self._enter(RolloutPhase.PAUSED, "PausedByAnnotation", message)
         if self._pending:
             return self._wait_for_batch()
-        if limits.soak_seconds and (since := self._soaks_since()) is not None:
-            until = since + limits.soak_seconds
+        soak_seconds = self._soak_seconds()
+        if soak_seconds and (since := self._soaks_since()) is not None:
+            until = since + soak_seconds
             if self._now < until:
-                message = f"the last batch is in sync; soakSeconds is {limits.soak_seconds}"
+                message = f"the last batch is in sync; soakSeconds is {soak_seconds}"
                 step = self._enter(RolloutPhase.SOAKING, self._reason("Soaking"), message)
                 return step._replace(due_at=until)
         if not self._remaining:
@@ -201,10 +203,10 @@ class _Rollout:
 
     def _is_resumed(self) -> bool:
         request = self._request or ""
-        return request.startswith(RESUME) and request != self._before_request
+        return request.startswith(ROLLOUT_RESUME) and request != self._before_request
 
     def _halt(self, failed: Member) -> Step:
-        again = RESUME if not (self._request or "").startswith(RESUME) else f"{RESUME}-{int(self._now)}"
+        again = next_resume(self._request, now=self._now)
         command = f"kubectl annotate oompolicy {self._policy} {ROLLOUT_ANNOTATION}={again} --overwrite"
         message = f"{failed.node}: {failed.message}"[:600] + f"; to continue after the fix: {command}"
         step = self._enter(RolloutPhase.HALTED, f"Node{failed.state}", message)
@@ -215,6 +217,18 @@ class _Rollout:
         step = self._enter(RolloutPhase.PROGRESSING, self._reason(UPDATING), message)
         longest = max(member.pending_seconds for member in self._pending)
         return step._replace(due_at=self._now + ANSWER_SECONDS - longest)
+
+    def _soak_seconds(self) -> int:
+        """Return how long the last batch soaks: that of the canaries, if the others are next."""
+        if self._limits.canary_soak_seconds is None or self._joining:
+            return self._limits.soak_seconds
+        only_canaries = all(member.canary for member in self._reached)
+        others_next = self._remaining and not any(
+            member.canary and not member.away for member in self._remaining
+        )
+        if only_canaries and others_next:
+            return max(self._limits.canary_soak_seconds, self._limits.soak_seconds)
+        return self._limits.soak_seconds
 
     def _soaks_since(self) -> float | None:
         """Return since when the last batch is in sync; None if there is no batch to wait for."""
@@ -236,7 +250,13 @@ class _Rollout:
 
     def _next_batch(self) -> Step:
         chosen: list[Member] = []
-        for unit in in_order(self._members):
+        units = list(in_order(self._members))
+        if self._canaries_first():
+            units = [unit for unit in units if any(member.canary for member in unit)]
+            if not units:
+                message = "spec.rollout.canary selects no node of the policy: all nodes wait for one"
+                return self._enter(RolloutPhase.PROGRESSING, WAITING_FOR_NODES, message)
+        for unit in units:
             waiting = [member for member in unit if not member.reached]
             if not waiting or any(member.away for member in unit):
                 continue
@@ -246,7 +266,8 @@ class _Rollout:
             if len(chosen) >= self._limits.nodes:
                 break
         if not chosen:
-            first = min(self._remaining, key=lambda member: member.node)
+            waiting_for = [member for member in self._remaining if member.canary] or self._remaining
+            first = min(waiting_for, key=lambda member: member.node)
             what = f"{first.node}: {first.message or 'the node or its agent is not ready'}"
             more = f" and {len(self._remaining) - 1} more" if len(self._remaining) > 1 else ""
             return self._enter(RolloutPhase.PROGRESSING, WAITING_FOR_NODES, f"waiting for {what}{more}")
@@ -261,6 +282,14 @@ class _Rollout:
             granted=len(grant),
         )
         return Step(grant, status, self._now + ANSWER_SECONDS)
+
+    def _canaries_first(self) -> bool:
+        """Return whether only canaries may change now: none has the values, or one more can get them."""
+        if self._limits.canary_soak_seconds is None or self._joining:
+            return False
+        if not any(member.canary and member.reached for member in self._members):
+            return True
+        return any(member.canary and not member.away for member in self._remaining)
 
     def _reason(self, usual: str) -> str:
         return NODES_JOINED if self._joining else usual

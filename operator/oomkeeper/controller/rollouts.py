@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from oomkeeper.model.names import ROLLOUT_PAUSE
 from oomkeeper.model.policy import Mode, RolloutPhase
 from oomkeeper.resources.oomnode import DesiredSysctl, OOMNodeSpec
 from oomkeeper.resources.oompolicy import RolloutStatus
@@ -19,7 +20,7 @@ from .cache import ClusterCache
 from .node_result import node_result
 from .objects import Policy
 from .precedence import Resolution, sysctls_of
-from .rollout import PAUSE, Limits, Member, max_nodes, next_step
+from .rollout import Limits, Member, max_nodes, next_step
 from .rollout_claims import Claims, earlier_claims, is_reached
 from .unanswered import UnansweredSince
 
@@ -72,8 +73,15 @@ def is_limited(policy: Policy) -> bool:
     spec = policy.spec
     if spec is None or policy.deleting or spec.suspend or spec.mode != Mode.ENFORCE:
         return False
-    everything = spec.rollout.max_concurrent == "100%" and not spec.rollout.soak_seconds
-    return not everything or policy.rollout_request == PAUSE
+    rollout = spec.rollout
+    everything = rollout.max_concurrent == "100%" and not rollout.soak_seconds and rollout.canary is None
+    return not everything or policy.rollout_request == ROLLOUT_PAUSE
+
+
+def is_canary(policy: Policy, labels: Mapping[str, str]) -> bool:
+    """Return whether a node with these labels changes before the others."""
+    canary = policy.spec.rollout.canary if policy.spec is not None else None
+    return canary is not None and canary.node_selector.matches(labels)
 
 
 class Rollouts:
@@ -173,10 +181,17 @@ class Rollouts:
             if (member := self._member(policy, name, rollout, latest=latest, view=view, now=now))
         ]
         spec = policy.spec.rollout
+        canary = spec.canary
+        canary_soak = None
+        if canary is not None:
+            canary_soak = spec.soak_seconds if canary.soak_seconds is None else canary.soak_seconds
         step = next_step(
             members,
             limits=Limits(
-                max_nodes(spec.max_concurrent, total=len(members)), spec.soak_seconds, spec.halt_on_failure
+                max_nodes(spec.max_concurrent, total=len(members)),
+                spec.soak_seconds,
+                spec.halt_on_failure,
+                canary_soak,
             ),
             generation=generation,
             previous=rollout.status,
@@ -232,6 +247,7 @@ class Rollouts:
             away=node.ready is False or agent.away,
             state="Waiting",
             message="the node is not Ready" if node.ready is False else agent.message,
+            canary=is_canary(policy, node.labels),
         )
         if not reached:
             return member

@@ -4,6 +4,7 @@ Answers of the API server go into the cache immediately, so that no run of the r
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from .event_objects import ClusterEvent, event_name, event_object
 from .kill_events import KillEvent, Published
 from .kinds import NODE, OOM_NODE, Kind
 from .objects import KilledContainer, OOMNodeState, Policy, Report
+from .panic_cordon import NodeCordon, manifest
 from .write_queue import Lane, Write, WriteQueue
 
 _log = get_logger(__name__)
@@ -113,6 +115,29 @@ class Writer:
             key,
             Write(content=content, run=run, lane=self._node_lane, interval_seconds=OBJECT_INTERVAL_SECONDS),
         )
+
+    def node_cordons(self, changes: Iterable[NodeCordon], *, now: float) -> None:
+        """Cordon and uncordon Nodes. Earlier submissions that are not among these are withdrawn."""
+        keep = set()
+        for change in changes:
+            keep.add(key := f"NodeCordon/{change.node.name}")
+            self._queue.submit(
+                key,
+                Write(
+                    content=(change.node.uid, change.unschedulable, change.note),
+                    run=partial(self._cordon, change, now=now),
+                    lane=self._lane,
+                    interval_seconds=OBJECT_INTERVAL_SECONDS,
+                ),
+            )
+        self._queue.withdraw_others("NodeCordon/", keep=keep)
+
+    async def _cordon(self, cordon: NodeCordon, *, now: float) -> None:
+        answer = await self._api.apply(f"{NODE.root}/{cordon.node.name}", manifest(cordon))
+        if cordon.event is not None:
+            self.cluster_event(cordon.event, now=now)
+        if change := self._cache.store(NODE, answer):
+            self._changed(NODE, change)
 
     def status(self, kind: Kind, record: Policy | Report, status: OOMPolicyStatus | OOMReportStatus) -> None:
         """Apply a policy's or report's status if it differs."""

@@ -20,11 +20,23 @@ WORKLOAD_KIND_LABEL = f"{GROUP}/workload-kind"
 ROLLOUT_ANNOTATION = f"{GROUP}/rollout"
 """Annotation of an OOMPolicy: a person pauses or resumes its rollout."""
 
+ROLLOUT_PAUSE, ROLLOUT_RESUME = "paused", "resume"
+"""Values of that annotation. `resume` may have any suffix: only a value that was not read before resumes."""
+
 PANIC_BREAKER_ANNOTATION = f"{GROUP}/panic-breaker"
 """Annotation of an OOMPolicy: a person resets its panic breaker."""
 
 NOTIFIED_ANNOTATION = f"{GROUP}/notified"
 """Annotation of an OOMIncident: the controller has sent so many of its kills to the webhook."""
+
+PANIC_CORDON_ANNOTATION = f"{GROUP}/panic-cordon"
+"""Annotation of a Node: the last OOM panic after which oomkeeper decided whether to cordon it."""
+
+PLAN_ANNOTATION = f"{GROUP}/plan-request"
+"""Annotation of an OOMNode: settings whose effect its agent should report in status.plan, until it expires."""
+
+CLI_MANAGER = "kubectl-oom"
+"""Field manager of what `kubectl oom` writes for a person."""
 
 STATE_DIR = "/var/lib/oomkeeper"
 """Default folder of a node's state."""

@@ -1,6 +1,9 @@
 """The closed vocabularies of policies and node states, with the values of the custom resources' enums."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+
+from .names import ROLLOUT_RESUME
 
 
 class Mode(StrEnum):
@@ -53,6 +56,14 @@ class AdjustmentState(StrEnum):
     AUDITED = "Audited"
 
 
+class OOMChoice(StrEnum):
+    """What the kernel does when a node is out of memory."""
+
+    HIGHEST_SCORE = "HighestScore"
+    ALLOCATING_TASK = "AllocatingTask"
+    PANIC = "Panic"
+
+
 class RolloutPhase(StrEnum):
     """How far a change of a policy's values is."""
 
@@ -69,3 +80,15 @@ class ConditionStatus(StrEnum):
     TRUE = "True"
     FALSE = "False"
     UNKNOWN = "Unknown"
+
+
+def rolled_out(spec: Mapping[str, object]) -> dict[str, object]:
+    """Return the part of an OOMPolicy's spec that is rolled out to nodes: all of it but how this is done, and
+    whether it is suspended."""
+    return {key: value for key, value in spec.items() if key not in ("rollout", "suspend")}
+
+
+def next_resume(present: str | None, *, now: float) -> str:
+    """Return a value of the annotation oomkeeper.dev/rollout that resumes a rollout, whatever its present
+    value. `now`: seconds since the epoch."""
+    return f"{ROLLOUT_RESUME}-{int(now)}" if (present or "").startswith(ROLLOUT_RESUME) else ROLLOUT_RESUME

@@ -295,6 +295,134 @@ class KillHistory(Record, frozen=True, kw_only=True):
     }
 
 
+class PlannedSysctl(Record, frozen=True, kw_only=True):
+    """One sysctl before and after the planned change."""
+
+    name: str
+    """Kernel name."""
+    before: int | None = None
+    """Value in force; absent where it cannot be read."""
+    after: int | None = None
+    """Value that would be in force."""
+    policy: str | None = None
+    """OOMPolicy that would set it; absent where none does any more."""
+    state: str | None = None
+    """State that it would have; absent where no policy sets it any more."""
+    reason: str | None = None
+    """Why it would not be applied, as one CamelCase word."""
+    message: str | None = None
+    """Why, for people."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "policy": Bound(max_length=253),
+        "reason": Bound(max_length=64),
+        "message": Bound(max_length=300),
+    }
+
+
+class PlannedAdjustment(Record, frozen=True, kw_only=True):
+    """One oom_score_adj entry after the planned change. Counts are of processes."""
+
+    policy: str
+    """OOMPolicy that would set it."""
+    name: str
+    """Name of the entry in that policy."""
+    selected: int = 0
+    """Processes that it selects now."""
+    changing: int = 0
+    """Of these, processes that would get another value."""
+    overridden: int = 0
+    """Selected processes to which an entry of higher precedence gives another value."""
+    state: str
+    """InSync: it would be in force; Refused: it would not be applied; Pending: not all processes are known
+    yet; Audited: mode is Audit, and `changing` counts the processes that differ."""
+    reason: str | None = None
+    """Why it would not be applied, or select no process."""
+    message: str | None = None
+    """Why, for people."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "policy": Bound(max_length=253),
+        "name": Bound(max_length=63),
+        "selected": Bound(minimum=0),
+        "changing": Bound(minimum=0),
+        "overridden": Bound(minimum=0),
+        "reason": Bound(max_length=64),
+        "message": Bound(max_length=120),
+    }
+
+
+class PlannedProcess(Record, frozen=True, kw_only=True):
+    """One process by the kernel's order of victims."""
+
+    pid: int
+    """Process id."""
+    comm: str
+    """Its name. A process chooses it."""
+    where: str | None = None
+    """NAMESPACE/POD and container, or the systemd unit."""
+    memory_bytes: int
+    """Resident, swapped and page tables, which is what the kernel counts."""
+    adj_before: int
+    """oom_score_adj now."""
+    adj_after: int
+    """oom_score_adj after the change."""
+    score_before: int
+    """/proc/PID/oom_score now."""
+    score_after: int
+    """/proc/PID/oom_score after the change."""
+    rank_before: int | None = None
+    """Place in the order of victims now; absent beyond the first 10."""
+    rank_after: int | None = None
+    """Place after the change."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "pid": Bound(minimum=0),
+        "comm": Bound(max_length=128),
+        "where": Bound(max_length=200),
+        "memory_bytes": Bound(minimum=0),
+        "adj_before": Bound(minimum=-1000, maximum=1000),
+        "adj_after": Bound(minimum=-1000, maximum=1000),
+        "score_before": Bound(minimum=-9999, maximum=9999),
+        "score_after": Bound(minimum=-9999, maximum=9999),
+        "rank_before": Bound(minimum=1, maximum=10),
+        "rank_after": Bound(minimum=1, maximum=10),
+    }
+
+
+class NodePlan(Record, frozen=True, kw_only=True):
+    """What a planned change would do on this node: the answer to the annotation oomkeeper.dev/plan-
+    request."""
+
+    id: str
+    """The request."""
+    expires: str
+    """When this answer is removed."""
+    problem: str | None = None
+    """Why the request was not answered."""
+    sysctls: tuple[PlannedSysctl, ...] = ()
+    """Sysctls that would be set or released."""
+    oom_score_adjustments: tuple[PlannedAdjustment, ...] = ()
+    """oom_score_adj entries that would be in force."""
+    restored_processes: int = 0
+    """Processes that would get their original oom_score_adj back."""
+    choice_before: str | None = None
+    """What an OOM of the whole node does now."""
+    choice_after: str | None = None
+    """What it would do after the change."""
+    processes: tuple[PlannedProcess, ...] = ()
+    """The 10 processes that would be killed first now, and the 10 after the change."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "id": Bound(max_length=64),
+        "problem": Bound(max_length=256),
+        "sysctls": Bound(max_items=12),
+        "oom_score_adjustments": Bound(max_items=32),
+        "restored_processes": Bound(minimum=0),
+        "processes": Bound(max_items=20),
+    }
+
+
 class OOMNodeStatus(Record, frozen=True, kw_only=True):
     """State of the node. Written only on change; there is no heartbeat."""
 
@@ -318,6 +446,8 @@ class OOMNodeStatus(Record, frozen=True, kw_only=True):
     """Times of the last 10 OOM panics, oldest first."""
     history: KillHistory | None = None
     """Recorded kills per hour, including those whose incident is gone; absent before the first kill."""
+    plan: NodePlan | None = None
+    """Answer to a plan request; removed when it expires, after ten minutes at the latest."""
     conditions: tuple[Condition, ...] = ()
     """Applied, Degraded, Persistent, KernelLogReadable, KillsTraced, Supported, StateStored, ClockInSync."""
 

@@ -11,6 +11,21 @@ from .record import Bound, Record
 from .selector import LabelSelector
 
 
+class Canary(Record, frozen=True, kw_only=True):
+    """Nodes that change before the others."""
+
+    node_selector: LabelSelector
+    """Which nodes of the policy, by their labels. The others wait until at least one of these has the
+    values, no further one can change now, and all that have changed have soaked. If it selects no node
+    of the policy, all nodes wait."""
+    soak_seconds: int | None = None
+    """Seconds to wait after the last of them is in sync; absent: soakSeconds of the rollout."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "soak_seconds": Bound(minimum=0, maximum=604800),
+    }
+
+
 class Rollout(Record, frozen=True, kw_only=True):
     """How a change is rolled out to the nodes."""
 
@@ -20,6 +35,8 @@ class Rollout(Record, frozen=True, kw_only=True):
     apply to all nodes immediately."""
     soak_seconds: int = 0
     """Seconds to wait after a batch of nodes is in sync, before the next."""
+    canary: Canary | None = None
+    """Nodes that change first."""
     halt_on_failure: bool = True
     """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready
     stops the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent
@@ -45,6 +62,11 @@ class PanicSafety(Record, frozen=True, kw_only=True):
     """Time over which panics are counted, 1m to 168h. A panic counts once its node has rebooted and its
     agent has reported it; at most the last 10 of a node count for the policy, but for the node itself
     all do."""
+    cordon: bool = False
+    """Whether a node that panicked on OOM is cordoned until it was Ready for rollout.soakSeconds, which
+    must then be more than 0. Only where the controller may cordon nodes (chart value
+    controller.cordonNodes); the condition CordonsNodes says if it may not. A node that someone else
+    cordoned stays cordoned."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "acknowledge": Bound(max_items=3),
@@ -313,6 +335,22 @@ class RolloutStatus(Record, frozen=True, kw_only=True):
     }
 
 
+class CompletedRollout(Record, frozen=True, kw_only=True):
+    """A spec that every node of the policy was given, for `kubectl oom rollout undo`."""
+
+    generation: int
+    """metadata.generation of the spec."""
+    completed_at: str
+    """When its rollout was complete."""
+    spec: str | None = None
+    """The spec as JSON; absent if it is longer than 4096 characters."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "generation": Bound(minimum=0),
+        "spec": Bound(max_length=4096),
+    }
+
+
 class PanicBreakerStatus(Record, frozen=True, kw_only=True):
     """State of the panic breaker: panicSafety.maxPanics and panicSafety.window."""
 
@@ -344,11 +382,14 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a
     rollout; Stalled, only while it is halted or the panic breaker has tripped; PanicBreaker, only while
-    that has tripped; UnknownFields, only if the spec has fields that this version ignores."""
+    that has tripped; CordonsNodes, only while panicSafety.cordon has no effect; UnknownFields, only if
+    the spec has fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     rollout: RolloutStatus | None = None
     """How far the last change is; absent while the policy is suspended."""
+    completed_rollouts: tuple[CompletedRollout, ...] = ()
+    """The last two specs with different values whose rollouts were complete, newest first."""
     panic_breaker: PanicBreakerStatus | None = None
     """The panic breaker, if the policy enforces vm.panic_on_oom 1 or 2."""
     drifts: int = 0
@@ -365,6 +406,7 @@ class OOMPolicyStatus(Record, frozen=True, kw_only=True):
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "observed_generation": Bound(minimum=0),
         "conditions": Bound(max_items=8),
+        "completed_rollouts": Bound(max_items=2),
         "drifts": Bound(minimum=0),
         "example_nodes": Bound(max_items=10),
         "overridden": Bound(max_items=32),

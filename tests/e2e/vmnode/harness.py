@@ -66,6 +66,11 @@ class Harness:
         items: list[Json] = listed["items"]
         return items
 
+    def items_in(self, kind: str, space: str) -> list[Json]:
+        listed = json.loads(self.node.kubectl("get", kind, f"--namespace={space}", "--output=json"))
+        items: list[Json] = listed["items"]
+        return items
+
     def oomnode(self) -> Json:
         return self.get("oomnode", self.node.name)
 
@@ -116,13 +121,17 @@ class Harness:
         }
         self._apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": whole})
 
-    def policy(self, name: str, *, sysctls: dict[str, int], acknowledge: list[str] | None = None) -> None:
+    def policy(
+        self, name: str, *, sysctls: dict[str, int], acknowledge: list[str] | None = None, **more: Any
+    ) -> None:
+        """`more`: other fields of the spec."""
         spec: Json = {
             "nodeSelector": {"matchLabels": {"kubernetes.io/hostname": self.node.name}},
             "sysctls": sysctls,
+            **more,
         }
         if acknowledge:
-            spec["panicSafety"] = {"acknowledge": acknowledge}
+            spec["panicSafety"] = {"acknowledge": acknowledge, **more.get("panicSafety", {})}
         self._apply(
             {
                 "apiVersion": "oomkeeper.dev/v1alpha1",

@@ -43,7 +43,7 @@ def install_operator(node: VMNode, *, say: Say) -> None:
     options: list[str | Path] = [
         option for name, value in values.items() for option in ("--set-string", f"{name}={value}")
     ]
-    options += ["--set", "controller.replicas=0"]
+    options += ["--set", "controller.replicas=0", "--set", "controller.cordonNodes=true"]
     chart: list[str | Path] = [
         "upgrade",
         "--install",
@@ -103,10 +103,8 @@ def main(folder: Path) -> None:
     """Become the controller once `install_operator` has given it an account. One of the run's programs."""
     while not (folder / KUBECONFIG).exists():
         time.sleep(0.2)
-    os.execv(
-        sys.executable,
-        [sys.executable, "-m", "oomkeeper", "controller", "--kubeconfig", str(folder / KUBECONFIG)],
-    )
+    command = [sys.executable, "-m", "oomkeeper", "controller", "--cordon-nodes"]
+    os.execv(sys.executable, [*command, "--kubeconfig", str(folder / KUBECONFIG)])
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ POLICIES: list[Bad] = [
         "misspelt nested field",
         {"rollout": {"max": 1}},
         "spec.rollout.max",
-        "unknown field: write one of maxConcurrent, soakSeconds, haltOnFailure",
+        "unknown field: write one of maxConcurrent, soakSeconds, canary, haltOnFailure",
         'unknown field "spec.rollout.max"',
     ),
     _policy(

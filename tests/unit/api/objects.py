@@ -58,8 +58,19 @@ POLICY: dict[str, Any] = {
             {"name": "keep-sshd", "systemdUnit": "sshd.service", "value": -1000},
             {"name": "agents", "process": {"comm": "node_exporter"}, "value": -500},
         ],
-        "rollout": {"maxConcurrent": 5, "soakSeconds": 60, "haltOnFailure": False},
-        "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m"},
+        "rollout": {
+            "maxConcurrent": 5,
+            "soakSeconds": 60,
+            "canary": {
+                "nodeSelector": {
+                    "matchLabels": {"pool": "canary"},
+                    "matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}],
+                },
+                "soakSeconds": 3600,
+            },
+            "haltOnFailure": False,
+        },
+        "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m", "cordon": True},
     },
     "status": {
         "observedGeneration": 3,
@@ -90,6 +101,7 @@ POLICY: dict[str, Any] = {
             "since": "2026-11-23T09:00:00Z",
             "request": "resume",
         },
+        "completedRollouts": [{"generation": 2, "completedAt": "2026-11-22T09:00:00Z", "spec": "{}"}],
         "panicBreaker": {
             "generation": 3,
             "tripped": True,
@@ -242,6 +254,51 @@ NODE: dict[str, Any] = {
             "message": "The kernel panicked.",
         },
         "history": {"firstHour": "2026-11-23T08:00:00Z", "kills": [3, 0, 1]},
+        "plan": {
+            "id": "plan-1",
+            "expires": "2026-11-23T09:01:00Z",
+            "problem": "spec.sysctls[1]: is not an object",
+            "sysctls": [
+                {
+                    "name": "vm.panic_on_oom",
+                    "before": 0,
+                    "after": 0,
+                    "policy": "full",
+                    "state": "Refused",
+                    "reason": "ProtectKernelDefaults",
+                    "message": "kubelet protects its defaults",
+                }
+            ],
+            "oomScoreAdjustments": [
+                {
+                    "policy": "full",
+                    "name": "batch",
+                    "selected": 3,
+                    "changing": 2,
+                    "overridden": 1,
+                    "state": "Pending",
+                    "reason": "PodsUnknown",
+                    "message": "the pods are not known yet",
+                }
+            ],
+            "restoredProcesses": 1,
+            "choiceBefore": "HighestScore",
+            "choiceAfter": "Panic",
+            "processes": [
+                {
+                    "pid": 7,
+                    "comm": "java",
+                    "where": "shop/web app",
+                    "memoryBytes": 4096,
+                    "adjBefore": 0,
+                    "adjAfter": 800,
+                    "scoreBefore": 670,
+                    "scoreAfter": 1200,
+                    "rankBefore": 4,
+                    "rankAfter": 1,
+                }
+            ],
+        },
         "conditions": [condition("Applied", "False"), condition("Degraded")],
     },
 }

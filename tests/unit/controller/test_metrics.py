@@ -58,6 +58,25 @@ def incident(api: FakeApi, name: str, *, namespace: str, last_seen: str) -> None
     )
 
 
+def test_breakers_are_shown_for_policies_that_can_panic_nodes() -> None:
+    async def main(loop: VirtualLoop) -> Samples:
+        api = FakeApi(clock=loop.time)
+        panics = {
+            "sysctls": {"vm.panic_on_oom": 1},
+            "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"]},
+        }
+        tripped = {"generation": 1, "tripped": True, "panics": 2, "countedFrom": "2026-11-28T00:00:00Z"}
+        api.put(POLICY, "calm", spec=panics)
+        api.put(POLICY, "tripped", spec=panics, status={"panicBreaker": tripped})
+        api.put(POLICY, "other", spec={"sysctls": {"vm.oom_dump_tasks": 1}})
+        return await read(loop, api, seconds=30)
+
+    found = run_virtual(main)
+    assert found[("oomkeeper_panic_breaker_tripped", ("tripped",))] == 1
+    assert found[("oomkeeper_panic_breaker_tripped", ("calm",))] == 0
+    assert ("oomkeeper_panic_breaker_tripped", ("other",)) not in found
+
+
 def test_policies_nodes_incidents_and_work_are_counted() -> None:
     async def main(loop: VirtualLoop) -> Samples:
         api = FakeApi(clock=loop.time)

@@ -35,6 +35,7 @@ class SimulatedNode:
     answer_seconds: float = 1.0
     failure: str | None = None
     away: bool = False
+    canary: bool = False
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Simulation:
             state=state,
             message="it is so",
             pending_seconds=self.now - node.reached_at if state == "Pending" else 0.0,
+            canary=node.canary,
         )
 
     def step(self) -> Step:
@@ -376,6 +378,75 @@ def test_policy_of_an_earlier_release_that_is_in_force_does_not_soak() -> None:
     for node in sim.nodes:
         node.reached_generation = 2
     assert sim.run(1).phase == "Complete"
+
+
+def with_canaries(*canaries: str, nodes: int = 2, soak: int = 0, canary_soak: int = 100) -> Simulation:
+    sim = simulation(6, nodes=nodes, soak=soak)
+    sim.limits = sim.limits._replace(canary_soak_seconds=canary_soak)
+    for name in canaries:
+        sim.node(name).canary = True
+    return sim
+
+
+def test_canaries_change_first_and_soak_before_the_others() -> None:
+    sim = with_canaries("n3", "n4", "n5")
+    sim.run(90)
+    assert sim.names() == [["n3", "n4"], ["n5"]]
+    assert sim.status is not None
+    assert (sim.status.phase, sim.status.message.endswith("soakSeconds is 100")) == ("Soaking", True)
+    assert sim.run(60).phase == "Complete"
+    assert sim.names() == [["n3", "n4"], ["n5"], ["n0", "n1"], ["n2"]]
+    began = [time for time, _ in sim.grants]
+    assert began[2] - began[1] >= 100
+    assert began[3] - began[2] < 10
+
+
+def test_failed_canary_halts_before_any_other_node_changes() -> None:
+    sim = with_canaries("n4")
+    sim.node("n4").failure = "Refused"
+    assert sim.run(500).phase == "Halted"
+    assert sim.names() == [["n4"]]
+
+
+def test_others_wait_for_a_canary_that_is_away_but_not_for_every_one() -> None:
+    sim = with_canaries("n4", "n5", canary_soak=5)
+    sim.node("n4").away = sim.node("n5").away = True
+    status = sim.run(100)
+    assert (sim.names(), status.reason) == ([], "WaitingForNodes")
+    assert status.message.startswith("waiting for n4")
+    sim.node("n5").away = False
+    sim.run(60)
+    assert sim.names() == [["n5"], ["n0", "n1"], ["n2", "n3"]]
+    sim.node("n4").away = False
+    assert sim.run(60).phase == "Complete"
+    assert sim.names()[-1] == ["n4"]
+
+
+def test_selector_without_a_node_lets_all_wait() -> None:
+    sim = with_canaries()
+    status = sim.run(100)
+    assert (sim.names(), status.phase) == ([], "Progressing")
+    assert "selects no node of the policy" in status.message
+    sim.node("n2").canary = True
+    assert sim.run(300).phase == "Complete"
+    assert sim.names()[0] == ["n2"]
+
+
+def test_killed_controller_still_soaks_the_canaries() -> None:
+    sim = with_canaries("n1")
+    sim.run(50)
+    sim.status = None
+    sim.run(90)
+    assert sim.names() == [["n1"]], "the soak begins again"
+    assert sim.run(60).phase == "Complete"
+
+
+def test_node_that_joins_later_waits_for_no_canary() -> None:
+    sim = with_canaries("n1", canary_soak=3)
+    assert sim.run(60).phase == "Complete"
+    sim.nodes.append(SimulatedNode("late"))
+    assert sim.run(30).phase == "Complete"
+    assert sim.names()[-1] == ["late"]
 
 
 def test_policy_without_nodes_is_complete() -> None:

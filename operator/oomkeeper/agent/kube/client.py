@@ -109,6 +109,27 @@ class ApiClient:
             content_type="application/apply-patch+yaml",
         )
 
+    def merge(self, path: str, patch: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Apply a JSON merge patch. Raises ApiError."""
+        return self._object(
+            "PATCH", path, query=query, body=patch, content_type="application/merge-patch+json"
+        )
+
+    def json_patch(self, path: str, operations: list[dict[str, Any]], **query: str) -> dict[str, Any]:
+        """Apply a JSON patch. Raises ApiError, with status 422 where a `test` in it fails."""
+        return self._object(
+            "PATCH", path, query=query, body=operations, content_type="application/json-patch+json"
+        )
+
+    def create(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Create an object in a collection. Raises ApiError."""
+        return self._object("POST", path, query=query, body=obj, content_type="application/json")
+
+    def replace(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Replace an object. Raises ApiError, with status 409 where its resourceVersion is not the
+        newest."""
+        return self._object("PUT", path, query=query, body=obj, content_type="application/json")
+
     def watch(
         self, path: str, *, resource_version: str, timeout_seconds: int, **query: str
     ) -> Iterator[WatchEvent]:

@@ -1,0 +1,1 @@
+"""Answer what a planned change would do on this node, without changing anything."""
