@@ -165,7 +165,12 @@ class NodeLoop:
         senders: KillSenders | None = None
         if pods is not None:
             self._first = FirstProcesses(
-                hierarchy=hierarchy, pods=pods, store=store, boot_id=self.facts.boot_id, clock=clock
+                hierarchy=hierarchy,
+                pods=pods,
+                store=store,
+                boot_id=self.facts.boot_id,
+                kernel_pids=self._shared.kernel_pids,
+                clock=clock,
             )
             senders = KillSenders(
                 hierarchy=hierarchy, shared=self._shared, container_of_first=self._first.container_of
