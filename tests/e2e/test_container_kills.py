@@ -1,8 +1,10 @@
-"""What killed a container, on nodes that share a kernel: one agent reads the trace, all know kubelet's part."""
+"""What killed a container, on nodes that share a kernel: one agent reads the trace, all know what kubelet did."""
 
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
@@ -20,16 +22,21 @@ LIVENESS = {
     "failureThreshold": 1,
     "terminationGracePeriodSeconds": 1,
 }
-TRACED = "traced"
-UNTRACED = "untraced"
+KILL_OUTSIDE = """
+for one in /proc/[0-9]*; do
+    if grep -q '^sleep.54321' $one/cmdline; then kill -9 ${one#/proc/}; fi
+done
+"""
+TRACED, UNTRACED = "traced", "untraced"
 KILLERS = {
-    "liveness": ("Probe", "liveness probe failed"),
-    "grace": ("GracePeriod", "grace period of 2 s after the pod was deleted"),
-    "inside": ("Container", "in the container itself"),
-    "outside": ("OtherContainer", "in container shell of pod"),
-    "oom": ("KernelOOM", "The kernel's OOM killer killed tail"),
+    "liveness": ("Probe", "Probe", "its liveness probe failed"),
+    "grace": ("GracePeriod", "GracePeriod", "grace period of 2 s after the pod was deleted"),
+    "inside": ("Container", "Unknown", "in the container itself"),
+    "outside": ("OtherContainer", "Unknown", "in container shell of pod"),
+    "oom": ("KernelOOM", "KernelOOM", "The kernel's OOM killer killed tail"),
 }
-"""Pod -> what killed its container, and words of the summary, where the kernel is traced."""
+"""Pod -> what killed its container, where the agent reads the trace and where it does not; the summary's
+words."""
 
 
 def on_node(node: str, obj: Json) -> Json:
@@ -65,7 +72,7 @@ def kill(cluster: Cluster, space: str) -> None:
         )
     cluster.kubectl("delete", "pod", "grace", f"--namespace={space}", "--grace-period=2", "--wait=false")
     execute("inside", "kill -9 $(cat /tmp/pid)")
-    execute("debug", "pkill -9 -f '^sleep 54321'")
+    execute("debug", KILL_OUTSIDE)
 
 
 @pytest.fixture(scope="module")
@@ -104,5 +111,26 @@ def test_killers_are_told_apart(
     cluster: Cluster, spaces: Mapping[str, str], nodes: Mapping[str, str], kind: str, name: str
 ) -> None:
     one = eventually(lambda: only(cluster, spaces[kind], name), seconds=120)
-    killer, words = KILLERS[name]
-    print(kind, name, one["spec"]["killer"], one["status"])
+    with_trace, without, words = KILLERS[name]
+    status, killer = one["status"], one["spec"]["killer"]
+    assert killer == (with_trace if kind == TRACED else without), status
+    assert one["spec"]["nodeName"] == nodes[kind]
+    if killer == "Unknown":
+        assert "The sender of SIGKILL is not known" in status["uncertain"][0]
+        return
+    assert words in status["summary"]
+    assert status["certainty"] in ("Proved", "Inferred", "Claimed")
+    if kind == TRACED and name != "oom":
+        assert "sender" in status["evidence"]
+
+
+def test_kubectl_oom_why_answers(cluster: Cluster, spaces: Mapping[str, str]) -> None:
+    space = spaces[TRACED]
+    one = eventually(lambda: only(cluster, space, "outside"), seconds=120)
+    config = cluster.need_nodes()
+    main = "from oomkeeper.cli.kubectl_oom import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", main, "why", "outside", "-n", space]
+    command += ["--kubeconfig", str(config.kubeconfig), "--context", config.context]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"Killed by: OtherContainer ({one['status']['certainty']})" in done.stdout
+    assert f"Next: kubectl describe pod debug -n {space}" in done.stdout

@@ -79,6 +79,18 @@ def test_systemd_oomd_is_named_with_its_log_line(harness: Harness) -> None:
     assert "journalctl -u systemd-oomd" in why(harness, "thrash")
 
 
+def test_sender_of_cgroup_kill_outweighs_a_forged_line(harness: Harness) -> None:
+    harness.pod("idle", container("app", "exec sleep 100000"))
+    eventually(lambda: harness.get("pod", "idle")["status"]["phase"] == "Running")
+    cgroup = f"/sys/fs/cgroup/kubepods/besteffort/pod{harness.get('pod', 'idle')['metadata']['uid']}"
+    line = f'<12>[talos] Sending SIGKILL to cgroup {{"cgroup": "{cgroup}"}}'
+    harness.node.sh(f"echo '{line}' > /dev/kmsg; echo 1 > {cgroup}/cgroup.kill")
+    kill = harness.container_kill("idle")
+    assert verdict(kill) == ("HostProcess", "Proved")
+    assert kill["status"]["evidence"]["sender"]["comm"] == "sh"
+    assert "reports a kill by Talos' OOM controller" in kill["status"]["uncertain"][-1]
+
+
 @pytest.fixture
 def eviction_threshold(harness: Harness) -> Iterator[None]:
     """The kubelet's own is restored."""
