@@ -13,7 +13,6 @@ Events, which nothing else does.
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from oomkeeper.agent.clock import parse_rfc3339
+from tests.api_writes import oomkeeper_writes
 from tests.testbed import NativeNode, TestbedError
 
 from .agent_node import INCIDENTS, NAMESPACE, ROOT, Json, apply, await_until, cluster, get, pod
@@ -35,14 +35,8 @@ SETTLED_SECONDS = 65.0
 """Longer than the longest interval, an Event series' 60 s."""
 START_SECONDS = 15.0
 """For the first statuses, which are no storm's."""
-WRITES = ("APPLY", "PATCH", "POST", "PUT", "DELETE")
-
-LABEL = re.compile(r'(\w+)="([^"]*)"')
 LONGEST_SECONDS = 240.0
 """For the kills of one storm."""
-
-Writes = Counter[str]
-"""`VERB RESOURCE` -> requests."""
 
 
 def main() -> int:
@@ -153,19 +147,9 @@ def _incidents(node: NativeNode) -> list[Json]:
     return [one for one in items if one["metadata"]["namespace"] == "default" and "status" in one]
 
 
-def _writes(node: NativeNode) -> Writes:
+def _writes(node: NativeNode) -> Counter[str]:
     """Return the writes of oomkeeper that the API server has counted since its start."""
-    writes: Writes = Counter()
-    for line in node.kubectl("get", "--raw", "/metrics").splitlines():
-        if not line.startswith("apiserver_request_total{"):
-            continue
-        labels = dict(LABEL.findall(line))
-        resource = "/".join(filter(None, (labels["resource"], labels["subresource"])))
-        verb = labels["verb"]
-        own = labels["group"] == "oomkeeper.dev" and verb in WRITES
-        if own or (resource == "events" and verb == "APPLY"):
-            writes[f"{verb} {resource}"] += int(float(line.rpartition(" ")[2]))
-    return writes
+    return oomkeeper_writes(node.kubectl("get", "--raw", "/metrics"))
 
 
 if __name__ == "__main__":

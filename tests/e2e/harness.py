@@ -98,6 +98,10 @@ class Cluster:
             assert one["status"].get(name) == wanted, one["status"]
         return one
 
+    def container_kills(self, namespace: str) -> list[Json]:
+        found = self._custom().list_namespaced_custom_object(GROUP, VERSION, namespace, "containerkills")
+        return [one for one in found["items"] if one.get("status")]
+
     def oomnode(self, node: str) -> Json:
         return self.get("oomnodes", node)
 

@@ -52,6 +52,13 @@ def _show(outcome: Outcome) -> None:
         f"{outcome.lost_log_records} log records lost"
     )
     print(f"agent: at most {outcome.memory_mib:.1f} MiB private memory")
+    storm = outcome.storm
+    print(
+        f"storm: {storm.kills} kills in cgroups in {storm.seconds:.0f} s beside those in pods; the agent: "
+        f"{storm.cpu_seconds:.0f} s of CPU, at most {storm.memory_mib:.1f} MiB private memory; "
+        f"{storm.writes.total()} writes to the API server with {storm.incidents} incidents: "
+        + ", ".join(f"{count} {name}" for name, count in storm.writes.most_common())
+    )
     for sentence in outcome.wrong:
         print(f"WRONG: {sentence}")
     print(

@@ -21,6 +21,7 @@ from .findings import REPORT, Truth, account, wrong
 from .kills import POD_PAUSE_SECONDS, CgroupKills, PodKills
 from .programs import AgentOnTmpfs, Killer, MemorySampler
 from .size import Size
+from .storm import MOST_MIB, Storm, measure
 
 Say = Callable[[str], None]
 PODS = 2
@@ -45,6 +46,7 @@ class Outcome:
     seconds: float
     memory_mib: float
     """The agent's private memory at most."""
+    storm: Storm
 
 
 def run(node: NativeNode, *, folder: Path, size: Size, say: Say) -> Outcome:
@@ -79,10 +81,11 @@ class _Soak:
         self._agent.start()
         eventually(lambda: self._harness.status(f"{OOM_NODES}/{self._node.name}").get("counters"))
         planned = self._planned_seconds()
+        whole = planned + size.storm_seconds
         pods = PodKills(
-            self._harness, pods=PODS, kills_each=max(5, int(planned / (POD_PAUSE_SECONDS + 0.5) / 2))
+            self._harness, pods=PODS, kills_each=max(5, int(whole / (POD_PAUSE_SECONDS + 0.5) / 2))
         )
-        per_minute = size.kills_per_minute - pods.total / planned * 60
+        per_minute = size.kills_per_minute - pods.total / whole * 60
         makers = CgroupKills(top, per_minute=max(per_minute, size.kills_per_minute / 2))
         killer = Killer(
             self._agent,
@@ -97,6 +100,15 @@ class _Soak:
         try:
             self._faults(killer)
             killer.finish()
+            self._say(
+                f"{size.kills_per_minute} kills a minute for {size.storm_seconds:g} s, and nothing fails"
+            )
+            storm = measure(
+                self._harness,
+                self._agent,
+                seconds=size.storm_seconds,
+                kills=lambda: sum(makers.made.values()),
+            )
             while sum(makers.made.values()) + pods.total < size.kills and makers.is_alive():
                 time.sleep(1)
         finally:
@@ -110,7 +122,10 @@ class _Soak:
         )
         self._say(f"{truth.kills} kills made; waiting for the account")
         found = self._settle(truth)
-        own = account(self._agent)
+        found += storm.wrong()
+        own, most = account(self._agent), memory.stop()
+        if most > MOST_MIB:
+            found.append(f"the agent had {most:.1f} MiB of private memory")
         return Outcome(
             wrong=found,
             kills=truth.kills,
@@ -120,7 +135,8 @@ class _Soak:
             agent_kills=killer.killed["agent"],
             controller_kills=killer.killed["controller"],
             seconds=time.time() - began,
-            memory_mib=memory.stop(),
+            memory_mib=most,
+            storm=storm,
         )
 
     def _planned_seconds(self) -> float:

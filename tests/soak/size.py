@@ -20,6 +20,8 @@ class Size:
     clock_step_seconds: float
     steady_seconds: float
     """Before the first fault, and after the last."""
+    storm_seconds: float
+    """After that: kills at the same rate, in which memory and writes are measured."""
 
 
 SMALL = Size(
@@ -32,6 +34,7 @@ SMALL = Size(
     full_disk_seconds=5,
     clock_step_seconds=3600,
     steady_seconds=5,
+    storm_seconds=10,
 )
 FULL = Size(
     kills=10_000,
@@ -43,5 +46,6 @@ FULL = Size(
     full_disk_seconds=30,
     clock_step_seconds=3600,
     steady_seconds=60,
+    storm_seconds=600,
 )
 SIZES = {"small": SMALL, "full": FULL}

@@ -12,7 +12,7 @@ from oomkeeper.diagnosis.killer import OOM_KILLED, SIGNAL_SECONDS, decide, ended
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.cause import Cause
 from oomkeeper.model.escaping import printable
-from oomkeeper.model.killer import EndFacts, Killer, OOMKillFact, Trace, Verdict
+from oomkeeper.model.killer import EVICTED_BY_API, EndFacts, Killer, OOMKillFact, Trace, Verdict
 from oomkeeper.model.times import parse_time
 
 from .attribution import Subject
@@ -23,6 +23,7 @@ from .end_signals import EndSignals
 from .ended_runs import names_no_container
 from .event_reader import AskEvents, EventsAnswer, EventsOf
 from .incidents import incident_key, status_of
+from .kill_claims import KillClaims
 from .pods import ContainerState, Pod, PodTable
 from .records import ADOPTED_ENDS_NOTE, KILLERS_NOTE, TRACED_NOTE, TracedSince
 from .runtime_class import is_sandboxed
@@ -37,6 +38,8 @@ UNCOUNTED_SECONDS = 75.0
 """How long it waits for an OOM kill of the container that is recorded and not counted yet."""
 EVENTS_SECONDS = 300.0
 """How long it waits for an API server that does not answer, or for its turn."""
+DETAIL_SECONDS = 15.0
+"""The same where Events only add who evicted the pod through the API: a drain ends many containers so."""
 MOST_WAITING = 1000
 LOOK_SECONDS = 0.5
 LOOKS_PER_SECOND = 50
@@ -74,6 +77,7 @@ class ContainerEnds:
         boot_id: str,
         pods: PodTable,
         signals: EndSignals,
+        claims: KillClaims,
         trace: Callable[[], TraceState],
         events: AskEvents,
         since_boot: Callable[[], float],
@@ -85,6 +89,7 @@ class ContainerEnds:
         self._boot_id = boot_id
         self._pods = pods
         self._signals = signals
+        self._claims = claims
         self._trace = trace
         self._events = events
         self._since_boot = since_boot
@@ -152,9 +157,10 @@ class ContainerEnds:
             return False
         facts = self._facts(pod, container_id, state)
         verdict = decide(facts)
-        if _needs_events(verdict):
+        if _needs_events(facts, verdict):
             answer = self._events(EventsOf(pod.facts.namespace, pod.facts.uid, container_id))
-            if answer is None and waited < EVENTS_SECONDS:
+            wanted = DETAIL_SECONDS if _is_decided_without_events(facts, verdict) else EVENTS_SECONDS
+            if answer is None and waited < wanted:
                 return False
             answer = answer or EventsAnswer(None, "The pod's Events were not read in time.")
             facts = replace(facts, events=answer.events, events_problem=answer.problem)
@@ -166,7 +172,7 @@ class ContainerEnds:
                 pod_uid=pod.facts.uid,
                 container_id=container_id,
                 workload=workload,
-                time=rfc3339(facts.finished_at if facts.finished_at is not None else self._wall()),
+                time=rfc3339(_ended_at(facts, verdict) or self._wall()),
                 facts=facts,
                 verdict=verdict,
             )
@@ -243,6 +249,11 @@ class ContainerEnds:
             oom_kills=oom_kills,
             reported_incident=self._reported(pod, container_id, state) if not oom_kills else None,
             signals=signals,
+            claims=self._claims.about(
+                container_id=container_id,
+                pod_uids=(pod.facts.uid, pod.facts.cgroup_uid),
+                pids=(one.pid for one in signals),
+            ),
             trace=trace,
             trace_problem=problem,
             pod_reason=stop.reason,
@@ -334,11 +345,23 @@ class ContainerEnds:
         return Trace.COMPLETE, None
 
 
-def _needs_events(verdict: Verdict) -> bool:
+def _ended_at(facts: EndFacts, verdict: Verdict) -> float | None:
+    """Return when the container ended, by the signal where the status has no time."""
+    if facts.finished_at is None and verdict.signal is not None:
+        return verdict.signal.at
+    return facts.finished_at
+
+
+def _needs_events(facts: EndFacts, verdict: Verdict) -> bool:
     """Return whether kubelet's Events can tell more: the runtime acted for it, or nothing else is known."""
     by_name = verdict.signal is not None and verdict.signal.sender_gone
     return (
         verdict.killer in (Killer.RUNTIME, Killer.UNKNOWN)
         or (verdict.signal is None and verdict.killer is Killer.CONTAINER)
         or (by_name and verdict.killer is Killer.GRACE_PERIOD)
+        or _is_decided_without_events(facts, verdict)
     )
+
+
+def _is_decided_without_events(facts: EndFacts, verdict: Verdict) -> bool:
+    return verdict.killer is Killer.GRACE_PERIOD and facts.disruption == EVICTED_BY_API

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from oomkeeper.model.killer import EndFacts, KillSignal, Verdict
 from oomkeeper.model.names import KILLER_LABEL, NODE_LABEL, WORKLOAD_KIND_LABEL, WORKLOAD_LABEL
 from oomkeeper.resources.containerkill import (
+    ClaimEvidence,
     ContainerKill,
     ContainerKillSpec,
     ContainerKillStatus,
@@ -161,7 +162,7 @@ def kill_within_size(kill: ContainerKill, *, max_bytes: int = MAX_BYTES) -> Cont
 
 def _evidence(end: ContainerEnd) -> KillEvidence:
     facts, verdict = end.facts, end.verdict
-    signal, event = verdict.signal, verdict.event
+    signal, event, claim = verdict.signal, verdict.event, verdict.claim
     return KillEvidence(
         signal_time=rfc3339(signal.at) if signal is not None else None,
         sender=_sender(signal) if signal is not None else None,
@@ -175,6 +176,9 @@ def _evidence(end: ContainerEnd) -> KillEvidence:
             time=rfc3339(event.last_at) if event.last_at is not None else None,
         )
         if event is not None
+        else None,
+        claim=ClaimEvidence(program=claim.program, text=claim.text, time=rfc3339(claim.at))
+        if claim is not None
         else None,
         pod_reason=facts.pod_reason,
         pod_message=facts.pod_message,

@@ -21,7 +21,7 @@ from oomkeeper.connection.config import ApiConfig
 from oomkeeper.connection.retry import KeyedBackoff
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.escaping import printable
-from oomkeeper.model.killer import EventFact
+from oomkeeper.model.killer import KOORDLET, KOORDLET_EVICTED, EventFact
 from oomkeeper.model.times import parse_time
 
 from .bounded_table import drop_oldest
@@ -36,8 +36,11 @@ MOST_EVENTS = 100
 KEPT_ANSWERS = 256
 _MAX_REASON = 64
 _MAX_MESSAGE = 512
-_SOURCES = ("kubelet", "default-scheduler")
-_NEEDED = ("Killing", "Evicted", "Preempted", "Preempting", "FailedPostStartHook", "Unhealthy")
+_SOURCES = ("kubelet", "default-scheduler", KOORDLET)
+_NEEDED = (
+    *("Killing", "Evicted", "Preempted", "Preempting", "FailedPostStartHook", "Unhealthy"),
+    KOORDLET_EVICTED,
+)
 
 
 class EventsAnswer(NamedTuple):

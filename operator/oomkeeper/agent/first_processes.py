@@ -49,9 +49,11 @@ class FirstProcesses:
         pods: PodTable,
         store: Store,
         boot_id: str,
+        kernel_pids: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take over what an earlier run knew: a container may have ended since."""
+        """Take over what an earlier run knew: a container may have ended since. `kernel_pids` False: /proc
+        numbers processes otherwise than the kernel's trace (kind), so no first process is known."""
         self._store = store
         self._boot_id = boot_id
         self._proc = hierarchy.proc
@@ -62,7 +64,8 @@ class FirstProcesses:
         self._by_pid: dict[int, str] = {}
         self._attempts: dict[str, int] = {}
         self._look_at = 0.0
-        stored = store.note(NOTE, _Known)
+        self._kernel_pids = kernel_pids
+        stored = store.note(NOTE, _Known) if kernel_pids else None
         if stored is not None and stored.boot == boot_id:
             self._known = dict(stored.pids)
             self._by_pid = {first.pid: container_id for container_id, first in self._known.items()}
@@ -70,6 +73,8 @@ class FirstProcesses:
     def look(self) -> None:
         """Find the first process of each container that kubelet reports running; forget those of others once
         their pod is gone."""
+        if not self._kernel_pids:
+            return
         before = set(self._known)
         self._look()
         if before != set(self._known):

@@ -4,12 +4,14 @@ recorder."""
 import math
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
 from oomkeeper.logformat import get_logger
+from oomkeeper.model.log import LogRecord
 
+from .kill_claims import KillClaims
 from .kill_observer_thread import KillObserverThread
 from .kill_recorder import KillRecorder
 from .tracing import KernelTracing
@@ -36,16 +38,18 @@ class LogFollower:
         open_log: OpenLog,
         cursor: int,
         observe: Callable[[], None] | None,
+        claims: KillClaims | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`observe` None: no thread observes kills while they happen; else it is called, from that thread,
-        when kills without a report were placed."""
+        when kills without a report were placed. `claims` is given what processes wrote to the log."""
         self._recorder = recorder
         self._tracing = tracing
         self._trace_at = math.inf
         self._open_log = open_log
         self._cursor = cursor
         self._observe = observe
+        self._claims = claims
         self._clock = clock
         self._reader: KmsgReader | None = None
         self._observer: KillObserverThread | None = None
@@ -79,7 +83,9 @@ class LogFollower:
         """Feed what is in the log now to the recorder, a batch at most."""
         reader = self._reader
         if reader is not None:
-            batch = islice(reader.read_available(), BATCH_RECORDS)
+            batch: Iterator[LogRecord] = islice(reader.read_available(), BATCH_RECORDS)
+            if self._claims is not None:
+                batch = self._claims.seen(batch)
             self._recorder.feed(batch, lost=lambda: reader.lost)
         if self._tracing.problem is not None and self._clock() >= self._trace_at:
             self._open_traces()

@@ -26,6 +26,7 @@ from .health import Health
 from .host_paths import HostPaths
 from .inbox import Inbox
 from .kill_accounting import Account, open_boot
+from .kill_claims import KillClaims
 from .kill_history import kill_history
 from .kill_recorder import KillRecorder
 from .kill_senders import KillSenders
@@ -167,7 +168,12 @@ class NodeLoop:
         senders: KillSenders | None = None
         if pods is not None:
             self._first = FirstProcesses(
-                hierarchy=hierarchy, pods=pods, store=store, boot_id=self.facts.boot_id, clock=clock
+                hierarchy=hierarchy,
+                pods=pods,
+                store=store,
+                boot_id=self.facts.boot_id,
+                kernel_pids=self._shared.kernel_pids,
+                clock=clock,
             )
             senders = KillSenders(
                 hierarchy=hierarchy, shared=self._shared, container_of_first=self._first.container_of
@@ -182,15 +188,18 @@ class NodeLoop:
         )
         self._signals: EndSignals | None = None
         self._ends: ContainerEnds | None = None
+        self._claims: KillClaims | None = None
         if pods is not None and self._first is not None:
             self._first.look()
             self._signals = EndSignals(store=store, pods=pods, first=self._first, clock=clock, wall=wall)
+            self._claims = KillClaims(store=store, boot_id=self.facts.boot_id, clock=clock, wall=wall)
             self._ends = ContainerEnds(
                 store=store,
                 node=node,
                 boot_id=self.facts.boot_id,
                 pods=pods,
                 signals=self._signals,
+                claims=self._claims,
                 trace=self._trace_state,
                 events=events,
                 since_boot=since_boot,
@@ -204,6 +213,7 @@ class NodeLoop:
             open_log=read_log,
             cursor=boot.cursor,
             observe=None if open_log is not None else lambda: self.post(KillsPlaced()),
+            claims=self._claims,
             clock=clock,
         )
         self._panics = PanicWatch(
@@ -294,6 +304,8 @@ class NodeLoop:
             self._visibility.tick()
         if self._late is not None:
             self._late.retry()
+        if self._claims is not None:
+            self._claims.tick()
         if self._ends is not None:
             self._ends.tick()
         if self._first is not None and self._first.waiting:

@@ -3,6 +3,7 @@ pods."""
 
 from collections.abc import Sequence
 
+from .lost_runs import with_lost_runs
 from .pods import Pod, PodTable
 from .store import Store
 
@@ -18,19 +19,22 @@ class NodePods:
 
     def replace(self, pods: Sequence[Pod], *, now: float) -> None:
         """Take the API server's list."""
-        self.table.replace([*pods], now=now)
+        self.table.replace([self._with_lost_runs(pod) for pod in pods], now=now)
         with self._store.transaction():
             for pod in self.table.all():
                 self._store.put_pod(pod)
 
     def put(self, pod: Pod, *, deleted: bool, now: float) -> None:
         """Take one change."""
-        self.table.put(pod)
+        self.table.put(self._with_lost_runs(pod))
         if deleted:
             self.table.remove(pod.facts.uid, now=now)
         known = self.table.find(pod.facts.uid)
         if known is not None:
             self._store.put_pod(known)
+
+    def _with_lost_runs(self, pod: Pod) -> Pod:
+        return with_lost_runs(pod, self.table.find(pod.facts.uid))
 
     def sweep(self, *, now: float) -> None:
         """Forget pods that were deleted a while ago."""

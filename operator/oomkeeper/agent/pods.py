@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.killer import STATUS_UNKNOWN
 from oomkeeper.model.pod import ContainerFacts, PodFacts
 from oomkeeper.model.pod_limits import limit_changes
 from oomkeeper.resources.oomincident import WorkloadIdentity, WorkloadReference
@@ -78,6 +79,8 @@ class Pod:
     facts: PodFacts
     states: Mapping[str, ContainerState] = field(default_factory=dict)
     stop: PodStop = PodStop()
+    lost: Mapping[str, ContainerState] = field(default_factory=dict)
+    """By the container's name: ends that kubelet reports without a container id."""
 
 
 def decode_pod(data: bytes) -> Pod:
@@ -86,6 +89,7 @@ def decode_pod(data: bytes) -> Pod:
     obj = decode(data)
     meta, spec, status = obj.metadata or Metadata(), obj.spec or Spec(), obj.status or Status()
     states: dict[str, ContainerState] = {}
+    lost: dict[str, ContainerState] = {}
     containers: list[ContainerFacts] = []
     for kind, specs, statuses in (
         ("Container", spec.containers, status.container_statuses),
@@ -95,7 +99,7 @@ def decode_pod(data: bytes) -> Pod:
         by_name = {one.name: one for one in statuses or ()}
         for container in specs or ():
             reported = by_name.get(container.name) or ContainerStatus()
-            containers.append(_container(container, reported, kind=kind, states=states))
+            containers.append(_container(container, reported, kind=kind, states=states, lost=lost))
     return Pod(
         facts=PodFacts(
             namespace=meta.namespace or "",
@@ -116,6 +120,7 @@ def decode_pod(data: bytes) -> Pod:
         ),
         states=states,
         stop=_stop(meta, status),
+        lost=lost,
     )
 
 
@@ -158,13 +163,20 @@ def _manifest_hash(meta: Metadata, *, node: str | None, reported: bool) -> str |
 
 
 def _container(
-    spec: Container, status: ContainerStatus, *, kind: str, states: dict[str, ContainerState]
+    spec: Container,
+    status: ContainerStatus,
+    *,
+    kind: str,
+    states: dict[str, ContainerState],
+    lost: dict[str, ContainerState],
 ) -> ContainerFacts:
     ids: list[str] = []
     for state, own_id in ((status.state, status.container_id), (status.last_state, None)):
         terminated = state.terminated if state is not None else None
         container_id = _bare_id((terminated.container_id if terminated is not None else None) or own_id)
         if not container_id:
+            if terminated is not None and terminated.reason == STATUS_UNKNOWN:
+                lost.setdefault(spec.name or "", _state(spec.name or "", state))
             continue
         if container_id not in ids:
             ids.append(container_id)

@@ -114,6 +114,22 @@ class TracedSince(StoredRecord, frozen=True, kw_only=True):
     """Seconds since boot."""
 
 
+CLAIMS_NOTE = "claimed kills"
+"""Name in the store of the ClaimNotes, oldest first."""
+
+
+class ClaimNote(StoredRecord, frozen=True, kw_only=True):
+    """A line of the kernel log in which an OOM killer in user space reports a kill."""
+
+    boot: str
+    usec: int
+    """When it was written, on the kernel's clock."""
+    program: str
+    text: str
+    cgroup: str | None = None
+    pid: int | None = None
+
+
 class ClockOffset(StoredRecord, frozen=True, kw_only=True):
     """The clock's distance from the time since boot, with which the kills of a boot are dated."""
 

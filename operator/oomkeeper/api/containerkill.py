@@ -80,6 +80,18 @@ class EventEvidence(ApiModel):
     """When it was last written."""
 
 
+class ClaimEvidence(ApiModel):
+    """A line of the kernel log that a process wrote, in which an OOM killer in user space reports the kill.
+    Any process with access to /dev/kmsg can write one."""
+
+    program: Token
+    """The OOM killer that the line names."""
+    text: Message
+    """The line."""
+    time: Timestamp
+    """When it was written."""
+
+
 class KillEvidence(ApiModel):
     """What shows who killed the container last."""
 
@@ -93,6 +105,8 @@ class KillEvidence(ApiModel):
     """Name of the OOMIncident, in the same namespace, that counts the kernel's OOM kill."""
     event: EventEvidence | None = None
     """The Event that tells why kubelet stopped the container."""
+    claim: ClaimEvidence | None = None
+    """The line in the kernel log in which an OOM killer in user space reports the kill: a claim."""
     pod_reason: Token | None = None
     """status.reason of the pod, such as Evicted."""
     pod_message: Message | None = None

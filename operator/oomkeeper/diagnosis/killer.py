@@ -1,13 +1,18 @@
 """What killed a container: from the facts to one verdict. Pure functions.
 
 The order of the evidence: a reboot; the sender of the SIGKILL, which the kernel recorded; the kernel's OOM
-kill; what kubelet reports. A sender is proof. Where the sender is the container runtime, it acted for
-kubelet, whose reason then decides. Text of statuses and Events is a claim, and never outweighs a sender."""
+kill; what kubelet reports; what OOM killers in user space wrote to the kernel's log. A sender is proof. Where
+the sender is the container runtime, it acted for kubelet, whose reason then decides. Text of statuses, Events
+and processes is a claim, and never outweighs a sender."""
+
+from dataclasses import replace
 
 from oomkeeper.model.killer import (
     SIGKILLED,
+    STATUS_UNKNOWN,
     Certainty,
     EndFacts,
+    KillClaim,
     Killer,
     KillSignal,
     OOMKillFact,
@@ -16,6 +21,7 @@ from oomkeeper.model.killer import (
     Verdict,
 )
 
+from .claimed_kill import by_claim, by_talos, claim_of, contradicted, killer_named
 from .killer_sentences import (
     process_text,
     sender_text,
@@ -25,8 +31,6 @@ from .killer_sentences import (
 from .kubelet_stop import KubeletStop, kubelet_stop
 
 OOM_KILLED = "OOMKilled"
-STATUS_UNKNOWN = "ContainerStatusUnknown"
-"""The reason in kubelet's status of a container that the runtime no longer has."""
 RUNTIME_UNKNOWN = "Unknown"
 """containerd's reason for a container that it found dead when it started (internal/cri/server/restart.go)."""
 SIGNAL_SECONDS = 10.0
@@ -66,11 +70,23 @@ def decide(facts: EndFacts) -> Verdict:
     signal = _decisive(facts)
     oom = _oom_kill(facts, signal)
     stop = kubelet_stop(facts)
+    claim = claim_of(facts, signal)
     if oom is not None:
-        return _kernel_oom(facts, oom, signal)
-    if signal is not None:
-        return _sent(facts, signal, stop)
-    return _unsent(facts, stop)
+        verdict = _kernel_oom(facts, oom, signal)
+    elif signal is not None:
+        verdict = _sent(facts, signal, stop, claim)
+    else:
+        verdict = _unsent(facts, stop, claim)
+    return _with_claim(verdict, claim)
+
+
+def _with_claim(verdict: Verdict, claim: KillClaim | None) -> Verdict:
+    """Return the verdict with the line that an OOM killer in user space wrote, or may have written."""
+    if claim is None:
+        return verdict
+    if verdict.killer is killer_named(claim.program):
+        return replace(verdict, claim=claim)
+    return replace(verdict, uncertain=(*verdict.uncertain, contradicted(claim)))
 
 
 # -- the node
@@ -170,8 +186,8 @@ def _kernel_oom(facts: EndFacts, oom: OOMKillFact, signal: KillSignal | None) ->
 # -- another sender
 
 
-def _sent(facts: EndFacts, signal: KillSignal, stop: KubeletStop | None) -> Verdict:
-    killer, certainty, how = _by_sender(signal, stop)
+def _sent(facts: EndFacts, signal: KillSignal, stop: KubeletStop | None, claim: KillClaim | None) -> Verdict:
+    killer, certainty, how = _by_sender(signal, stop, claim)
     if certainty == Certainty.PROVED and not signal.main:
         certainty = Certainty.INFERRED
     uncertain = [*_earlier_oom(facts, signal)]
@@ -195,7 +211,9 @@ def _sent(facts: EndFacts, signal: KillSignal, stop: KubeletStop | None) -> Verd
     )
 
 
-def _by_sender(signal: KillSignal, stop: KubeletStop | None) -> tuple[Killer, Certainty, str]:
+def _by_sender(
+    signal: KillSignal, stop: KubeletStop | None, claim: KillClaim | None
+) -> tuple[Killer, Certainty, str]:
     """Return the killer, what it rests on, and what happened to the container."""
     by = f"was killed by {sender_text(signal)}"
     match signal.sender_place:
@@ -206,13 +224,13 @@ def _by_sender(signal: KillSignal, stop: KubeletStop | None) -> tuple[Killer, Ce
         case SenderPlace.CONTAINER:
             return Killer.CONTAINER, Certainty.PROVED, f"{by} in the container itself"
         case SenderPlace.SAME_POD | SenderPlace.OTHER_POD:
-            return Killer.OTHER_CONTAINER, Certainty.PROVED, f"{by} {_in_pod(signal)}"
+            return Killer.OTHER_CONTAINER, Certainty.PROVED, f"{by} {_in_pod(signal)}{_named(signal)}"
         case SenderPlace.HOST:
-            return _by_host_process(signal, by)
+            return _by_host_process(signal, by, claim)
         case SenderPlace.KERNEL:
             how = "was killed by the kernel, not by its OOM killer: a CPU time limit (RLIMIT_CPU) does that"
             return Killer.UNKNOWN, Certainty.UNKNOWN, how
-    return _by_name(signal, stop, by)
+    return _by_name(signal, stop, claim, by)
 
 
 def _in_pod(signal: KillSignal) -> str:
@@ -222,19 +240,29 @@ def _in_pod(signal: KillSignal) -> str:
     return f"in container {signal.sender_container} of {pod}" if signal.sender_container else f"in {pod}"
 
 
-def _by_name(signal: KillSignal, stop: KubeletStop | None, by: str) -> tuple[Killer, Certainty, str]:
+def _named(signal: KillSignal) -> str:
+    """Return that a process in a pod has the name of an OOM killer in user space: whoever made the pod chose
+    it."""
+    name = user_space_oom_killer(exe=signal.sender_exe, comm=signal.sender_comm)
+    return f", which has the name of an OOM killer in user space ({name})" if name is not None else ""
+
+
+def _by_name(
+    signal: KillSignal, stop: KubeletStop | None, claim: KillClaim | None, by: str
+) -> tuple[Killer, Certainty, str]:
     """Return the same for a sender that was gone and left only its name."""
     if is_runtime(signal.sender_comm):
         killer, why = (stop.killer, stop.why) if stop is not None else (Killer.RUNTIME, _NO_REASON)
         return killer, Certainty.CLAIMED, f"{by} {why}"
     name = user_space_oom_killer(comm=signal.sender_comm)
     if name is not None:
-        killer = Killer.SYSTEMD_OOMD if name == "systemd-oomd" else Killer.USER_SPACE_OOM
-        return killer, Certainty.CLAIMED, by
+        return killer_named(name), Certainty.CLAIMED, by
+    if claim is not None and signal.sender_comm is None:
+        return by_claim(claim)
     return Killer.UNKNOWN, Certainty.UNKNOWN, by
 
 
-def _by_host_process(signal: KillSignal, by: str) -> tuple[Killer, Certainty, str]:
+def _by_host_process(signal: KillSignal, by: str, claim: KillClaim | None) -> tuple[Killer, Certainty, str]:
     unit = unit_of(signal.sender_cgroup)
     name = user_space_oom_killer(unit=unit, exe=signal.sender_exe)
     where = f" ({unit})" if unit is not None else ""
@@ -242,6 +270,9 @@ def _by_host_process(signal: KillSignal, by: str) -> tuple[Killer, Certainty, st
         return Killer.SYSTEMD_OOMD, Certainty.PROVED, f"{by}{where}, the OOM killer of systemd"
     if name is not None:
         return Killer.USER_SPACE_OOM, Certainty.PROVED, f"{by}{where}, an OOM killer in user space"
+    if claim is not None and by_talos(signal, claim):
+        how = f"{by} of the node{where}: it was {claim.program}, as a line in the kernel log claims"
+        return killer_named(claim.program), Certainty.CLAIMED, how
     return Killer.HOST_PROCESS, Certainty.PROVED, f"{by} of the node{where}"
 
 
@@ -262,7 +293,7 @@ def _earlier_oom(facts: EndFacts, signal: KillSignal) -> list[str]:
 # -- no sender
 
 
-def _unsent(facts: EndFacts, stop: KubeletStop | None) -> Verdict:
+def _unsent(facts: EndFacts, stop: KubeletStop | None, claim: KillClaim | None) -> Verdict:
     """Return the verdict where no SIGKILL to the container was recorded."""
     name = facts.container
     if facts.sandboxed and facts.reason == OOM_KILLED:
@@ -275,6 +306,8 @@ def _unsent(facts: EndFacts, stop: KubeletStop | None) -> Verdict:
         killer = stop.killer
         certainty = Certainty.INFERRED if stop.expired else Certainty.CLAIMED
         how = f"was killed {stop.why}"
+    elif claim is not None and facts.trace != Trace.COMPLETE:
+        killer, certainty, how = by_claim(claim)
     elif facts.sandboxed and facts.trace == Trace.COMPLETE:
         killer, certainty = Killer.VM_RUNTIME, Certainty.INFERRED
         how = (

@@ -8,13 +8,14 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
-from oomkeeper.model.killer import EndFacts, EventFact, Killer
+from oomkeeper.model.killer import EVICTED_BY_API, KOORDLET_EVICTED, EndFacts, EventFact, Killer
 
 _PROBE = re.compile(r"failed (liveness|startup) probe")
 _UNHEALTHY = re.compile(r"(Liveness|Startup) probe (?:failed|errored)")
 _PROBE_SECONDS = 10.0
 """A probe that failed so shortly before kubelet stopped the container is the reason."""
 _CHANGED = re.compile(r"definition changed|resize requires restart")
+_MEMORY = re.compile("memory", re.IGNORECASE)
 _CLOCK_SECONDS = 2.0
 """Tolerance between times in whole seconds, of components of one node."""
 EXPIRY_SECONDS = 2.0
@@ -36,7 +37,7 @@ def kubelet_stop(facts: EndFacts) -> KubeletStop | None:
     """Return why kubelet stopped the container; None where nothing shows that it did. What happened to the
     pod after the container's end is no reason for it."""
     facts = _at_the_end(facts)
-    return _eviction(facts) or _preemption(facts) or _probe(facts) or _grace_period(facts)
+    return _eviction(facts) or _preemption(facts) or _probe(facts) or _koordlet(facts) or _grace_period(facts)
 
 
 def _at_the_end(facts: EndFacts) -> EndFacts:
@@ -136,8 +137,25 @@ def _grace_period(facts: EndFacts) -> KubeletStop | None:
     return KubeletStop(Killer.GRACE_PERIOD, _not_ended(facts, why), event)
 
 
+def _koordlet(facts: EndFacts) -> KubeletStop | None:
+    """Return an eviction through the API by koordlet for the node's memory (koordinator-sh/koordinator,
+    pkg/koordlet/qosmanager/plugins/util/evictor.go). Where it stops containers through the runtime instead,
+    it writes no Event."""
+    event = _event(facts, KOORDLET_EVICTED, of_pod=True)
+    stop = _grace_period(facts)
+    if event is None or stop is None or facts.deletion_at is None:
+        return None
+    reason = event.message.partition(", reason: ")[2]  # before it is the pod's name
+    if _MEMORY.search(reason) is None:
+        return None
+    why = (
+        f"because it did not end within its grace period after koordlet evicted the pod: {_sentence(reason)}"
+    )
+    return KubeletStop(Killer.USER_SPACE_OOM, why, event, stop.expired)
+
+
 def _deletion(facts: EndFacts) -> str:
-    if facts.disruption == "EvictionByEvictionAPI":
+    if facts.disruption == EVICTED_BY_API:
         return "the pod was evicted through the API, as by kubectl drain"
     if facts.disruption == "DeletionByTaintManager":
         return "the pod was deleted for a taint of the node"

@@ -8,6 +8,14 @@ from typing import NamedTuple
 
 SIGKILLED = 137
 """Exit code of a process that SIGKILL ended: 128 + 9."""
+STATUS_UNKNOWN = "ContainerStatusUnknown"
+"""The reason in kubelet's status of a container that the runtime no longer has."""
+EVICTED_BY_API = "EvictionByEvictionAPI"
+"""Reason of the condition DisruptionTarget of a pod that was evicted through the API (kubectl drain)."""
+KOORDLET = "koordlet-qosManager"
+"""Source of the Events of Koordinator's node agent."""
+KOORDLET_EVICTED = "evictPodSuccess"
+"""Reason of its Event on a pod that it has evicted."""
 
 
 class Killer(StrEnum):
@@ -128,6 +136,16 @@ class EventFact(NamedTuple):
     last_at: float | None
 
 
+class KillClaim(NamedTuple):
+    """A line of the kernel log in which an OOM killer in user space reports a kill of the container or of one
+    of its processes. Any process with access to /dev/kmsg can write one."""
+
+    at: float
+    program: str
+    """The OOM killer that the line names."""
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndFacts:
     """Everything that is known about the end of one container. Times in seconds since the epoch."""
@@ -142,6 +160,8 @@ class EndFacts:
     reported_incident: str | None = None
     """Name of the OOMIncident that counts an OOM kill that only kubelet reports."""
     signals: tuple[KillSignal, ...] = ()
+    """In order."""
+    claims: tuple[KillClaim, ...] = ()
     """In order."""
     trace: Trace = Trace.ABSENT
     trace_problem: str | None = None
@@ -181,5 +201,7 @@ class Verdict:
     oom_kill: OOMKillFact | None = None
     event: EventFact | None = None
     """The Event that tells why kubelet stopped the container."""
+    claim: KillClaim | None = None
+    """The line in the kernel log in which the killer reports it."""
     uncertain: tuple[str, ...] = ()
     """What the evidence does not show, or what contradicts it."""

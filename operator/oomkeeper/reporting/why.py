@@ -6,8 +6,9 @@ from typing import Any
 
 from oomkeeper.diagnosis.killer import ended_by_sigkill
 from oomkeeper.diagnosis.killer_sentences import process_text, unit_of
+from oomkeeper.kernel.user_space_kills import TALOS
 from oomkeeper.model.escaping import printable
-from oomkeeper.model.killer import Killer
+from oomkeeper.model.killer import STATUS_UNKNOWN, Killer
 from oomkeeper.resources.containerkill import ContainerKill, ContainerKillStatus, KillEvidence, RecentEnd
 from oomkeeper.resources.record import to_document
 
@@ -59,6 +60,8 @@ def ends_of_pod(
         if end.pod == pod and uid in (None, end.pod_uid)
     ]
     known = {one.end.container_id for one in found}
+    # Of a container that the runtime no longer has, kubelet reports no id.
+    lost = {one.container for one in found if one.end.reason == STATUS_UNKNOWN}
     return PodEnds(
         namespace=namespace,
         pod=pod,
@@ -66,7 +69,7 @@ def ends_of_pod(
         node=((obj or {}).get("spec") or {}).get("nodeName")
         or next((one.kill.spec.node_name for one in found), None),
         ends=tuple(sorted(found, key=lambda one: one.end.time, reverse=True)),
-        unexplained=tuple(_unexplained(obj or {}, known=known)),
+        unexplained=tuple(_unexplained(obj or {}, known=known, lost=lost)),
     )
 
 
@@ -82,7 +85,7 @@ def _killed(kill: ContainerKill, end: RecentEnd) -> KilledContainer:
     )
 
 
-def _unexplained(obj: Mapping[str, Any], *, known: set[str]) -> Iterator[UnexplainedEnd]:
+def _unexplained(obj: Mapping[str, Any], *, known: set[str], lost: set[str]) -> Iterator[UnexplainedEnd]:
     status = obj.get("status") or {}
     for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for one in status.get(kind) or ():
@@ -90,7 +93,8 @@ def _unexplained(obj: Mapping[str, Any], *, known: set[str]) -> Iterator[Unexpla
                 ended = (one.get(name) or {}).get("terminated") or {}
                 bare_id = str(ended.get("containerID") or one.get("containerID") or "").rpartition("://")[2]
                 exit_code, reason = ended.get("exitCode"), ended.get("reason")
-                if bare_id not in known and ended_by_sigkill(exit_code=exit_code, reason=reason):
+                is_known = bare_id in known or (not bare_id and one.get("name") in lost)
+                if not is_known and ended_by_sigkill(exit_code=exit_code, reason=reason):
                     yield UnexplainedEnd(
                         container=str(one.get("name")),
                         exit_code=exit_code,
@@ -116,6 +120,10 @@ def next_command(one: KilledContainer, *, namespace: str, exists: bool) -> str:
             return f"kubectl describe node {spec.node_name}"
         case Killer.SYSTEMD_OOMD:
             return f"{on_node} journalctl -u systemd-oomd"
+        case Killer.USER_SPACE_OOM if evidence.claim is not None and evidence.claim.program == TALOS:
+            return f"talosctl dmesg -n {spec.node_name}"
+        case Killer.USER_SPACE_OOM if evidence.event is not None:
+            return f"kubectl describe node {spec.node_name}"
         case Killer.USER_SPACE_OOM | Killer.HOST_PROCESS:
             unit = unit_of(sender.cgroup) if sender is not None else None
             return f"{on_node} journalctl -u {unit}" if unit is not None else f"{on_node} ps -ef"
@@ -218,6 +226,11 @@ def _evidence_text(evidence: KillEvidence) -> Iterator[str]:
     if evidence.event is not None:
         when = f" at {evidence.event.time}" if evidence.event.time else ""
         yield f"Event {evidence.event.reason}{when}: {evidence.event.message}"
+    if evidence.claim is not None:
+        yield (
+            f"Line in the kernel log at {evidence.claim.time}, which any process with access to /dev/kmsg "
+            f"can write: {evidence.claim.text}"
+        )
     if evidence.trace != "Complete":
         yield f"The kernel's trace of signals: {evidence.trace}"
 

@@ -90,6 +90,23 @@ class EventEvidence(Record, frozen=True, kw_only=True):
     }
 
 
+class ClaimEvidence(Record, frozen=True, kw_only=True):
+    """A line of the kernel log that a process wrote, in which an OOM killer in user space reports the
+    kill. Any process with access to /dev/kmsg can write one."""
+
+    program: str
+    """The OOM killer that the line names."""
+    text: str
+    """The line."""
+    time: str
+    """When it was written."""
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "program": Bound(max_length=64),
+        "text": Bound(max_length=1024),
+    }
+
+
 class KillEvidence(Record, frozen=True, kw_only=True):
     """What shows who killed the container last."""
 
@@ -103,6 +120,8 @@ class KillEvidence(Record, frozen=True, kw_only=True):
     """Name of the OOMIncident, in the same namespace, that counts the kernel's OOM kill."""
     event: EventEvidence | None = None
     """The Event that tells why kubelet stopped the container."""
+    claim: ClaimEvidence | None = None
+    """The line in the kernel log in which an OOM killer in user space reports the kill: a claim."""
     pod_reason: str | None = None
     """status.reason of the pod, such as Evicted."""
     pod_message: str | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests import waiting
@@ -109,6 +111,27 @@ class Harness:
 
         return eventually(only)
 
+    def container_kill(self, pod: str) -> Json:
+        """The only ContainerKill of a pod that is its own workload."""
+
+        def only() -> Json:
+            kills = self.items("containerkills")
+            [found] = [one for one in kills if one["spec"]["workload"]["name"] == pod]
+            assert found["status"]["count"] == 1
+            return found
+
+        return eventually(only)
+
+    def memory_pressure(self) -> str:
+        """Status of the node's condition."""
+        conditions = self.get("node", self.node.name)["status"]["conditions"]
+        [found] = [one["status"] for one in conditions if one["type"] == "MemoryPressure"]
+        return str(found)
+
+    def memory_kib(self, key: str) -> int:
+        """A line of the guest's /proc/meminfo."""
+        return int(self.node.sh(f"grep ^{key}: /proc/meminfo").split()[1])
+
     # -- doing
 
     def pod(self, name: str, *containers: Json, **spec: Any) -> None:
@@ -159,12 +182,26 @@ class Harness:
     def _apply(self, document: Json) -> None:
         self.node.kubectl("apply", f"--namespace={self.space}", "-f", "-", input=json.dumps(document))
 
+    @contextmanager
+    def priority_class(self, name: str) -> Iterator[None]:
+        """A priority above that of all other pods of tests."""
+        kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+        self._apply({**kind, "metadata": {"name": name}, "value": 1000})
+        try:
+            yield
+        finally:
+            self.node.kubectl("delete", "priorityclass", name)
+
+    def serve(self, command: str) -> None:
+        """Run a program of the guest's in the background, away from the shell."""
+        self.node.sh(f"setsid {command} > /dev/null 2>&1 < /dev/null &")
+
     def picture(self) -> str:
         """What there is, in short, for a test that failed."""
         where = f"--namespace={self.space}"
         parts = [
             self.node.kubectl("get", "pods", "--all-namespaces", "--output=wide", check=False),
-            self.node.kubectl("get", "oomincidents,oompolicies,oomnodes", where, check=False),
+            self.node.kubectl("get", "oomincidents,containerkills,oompolicies,oomnodes", where, check=False),
             self.node.kubectl("get", "events", where, "--sort-by=.lastTimestamp", check=False)[-2000:],
             "\n".join(self.node.console().splitlines()[-25:]),
         ]

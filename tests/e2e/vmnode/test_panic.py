@@ -38,10 +38,16 @@ def test_panic_at_a_limit_is_reported_with_its_cause_after_the_reboot(harness: H
     panics = harness.oomnode()["status"]["counters"]["panics"]
     boot = harness.node.boot_id()
     assert boot is not None
+    harness.pod("idle", container("app", "exec sleep 100000"))
+    eventually(lambda: harness.get("pod", "idle")["status"]["phase"] == "Running")
     once = {"name": "once", "hostPath": {"path": "/var/lib/testbed-once", "type": "DirectoryOrCreate"}}
     eater = container("eater", EAT_ONCE, limit="48Mi", volumeMounts=[{"name": "once", "mountPath": "/once"}])
     harness.pod("eater", eater, volumes=[once])
     harness.node.wait_ready(other_than=boot)
+
+    lost = harness.container_kill("idle")
+    assert (lost["spec"]["killer"], lost["status"]["certainty"]) == ("NodeLost", "Proved")
+    assert "ended when the node was rebooted" in lost["status"]["summary"]
 
     incident = panicked(harness)
     status = incident["status"]

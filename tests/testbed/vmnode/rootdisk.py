@@ -25,6 +25,7 @@ GUEST = Path(__file__).parent / "guest"
 PACKAGES = (
     *("runc", "containernetworking-plugins", "iptables", "iproute2", "kmod", "mount", "util-linux"),
     *("busybox-static", "numactl", "python3", "ca-certificates"),
+    *("earlyoom", "systemd-oomd"),
 )
 """runc, for Debian's crun is too old for containerd 2; iptables, for the kubelet asks for it."""
 BINARIES = ("kubelet", "containerd", "containerd-shim-runc-v2", "ctr")

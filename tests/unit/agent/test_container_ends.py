@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from oomkeeper.agent.adoption import adopt_incidents
 from oomkeeper.agent.clock import rfc3339
 from oomkeeper.agent.container_ends import (
+    DETAIL_SECONDS,
     EVENTS_SECONDS,
     EVIDENCE_SECONDS,
     ContainerEnds,
@@ -21,15 +23,18 @@ from oomkeeper.agent.container_ends import (
 from oomkeeper.agent.container_kills import MAX_BYTES, RING, kill_within_size
 from oomkeeper.agent.end_signals import KEPT_TO_OTHERS, EndSignals
 from oomkeeper.agent.event_reader import EventsAnswer, EventsOf
+from oomkeeper.agent.kill_claims import KEPT, KillClaims
 from oomkeeper.agent.kill_senders import SentSignal
+from oomkeeper.agent.lost_runs import with_lost_runs
 from oomkeeper.agent.messages import PodChanged, PodsListed
-from oomkeeper.agent.pods import Pod
-from oomkeeper.agent.records import KILLERS_NOTE
+from oomkeeper.agent.pods import Pod, PodStop
+from oomkeeper.agent.records import CLAIMS_NOTE, KILLERS_NOTE, ClaimNote
 from oomkeeper.agent.signal_origin import Origin
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.upkeep import KEEP_SECONDS
 from oomkeeper.api import ContainerKill as ContainerKillModel
 from oomkeeper.model.killer import EventFact, KillSignal, SenderPlace
+from oomkeeper.model.log import LogRecord
 from oomkeeper.resources.containerkill import ContainerKill, ContainerKillStatus
 from oomkeeper.resources.oomincident import WorkloadReference
 from oomkeeper.resources.record import to_document
@@ -82,12 +87,16 @@ class Node:
             clock=lambda: self.now,
             wall=lambda: self.wall,
         )
+        self.claims = KillClaims(
+            store=self.store, boot_id="boot-1", clock=lambda: self.now, wall=lambda: self.wall
+        )
         self.ends = ContainerEnds(
             store=self.store,
             node="node-a",
             boot_id="boot-1",
             pods=self.pods,
             signals=self.signals,
+            claims=self.claims,
             trace=lambda: self.trace,
             events=self.ask,
             since_boot=lambda: self.wall - BOOTED,
@@ -104,6 +113,7 @@ class Node:
         return self.answers.get(of.container_id)
 
     def tick(self) -> None:
+        self.claims.tick()
         self.ends.tick()
 
     def pass_seconds(self, seconds: float) -> None:
@@ -114,9 +124,15 @@ class Node:
 
     def see(self, *statuses: Json, **fields: Any) -> Pod:
         made = pod(*statuses, **fields)
+        made = with_lost_runs(made, self.pods.find(made.facts.uid))
         self.pods.put(made)
         self.ends.pod_changed(made)
         return made
+
+    def log(self, text: str, *, kernel: bool = False) -> None:
+        """Write a line to the kernel log."""
+        record = LogRecord(text.encode(), usec=int(self.now * 1e6), kernel=kernel)
+        assert [*self.claims.seen([record])] == [record]
 
     def killed(self, container_id: str = IDS[0], *, reason: str = "Error", ago: float = 0.0) -> Json:
         at = rfc3339(float(int(self.wall - ago)))
@@ -221,6 +237,115 @@ def test_probe_is_found_in_the_pods_events(node: Node) -> None:
     assert (status_.evidence.sender.comm, status_.evidence.sender.place) == ("runc", "Runtime")
     assert status_.evidence.target is not None
     assert (status_.evidence.target.pid, status_.evidence.target.first) == (100, True)
+
+
+OOMD = f"systemd-oomd[709]: Killed /kubepods/burstable/pod{UID}/{IDS[0]} due to memory pressure for /kubepods"
+BY_OOMD = {
+    "by_path": "/system.slice/systemd-oomd.service",
+    "by_comm": "systemd-oomd",
+    "by_exe": "/usr/lib/systemd/systemd-oomd",
+}
+
+
+def test_line_of_an_oom_killer_is_evidence_beside_its_signal_over_a_restart(node: Node) -> None:
+    node.first.pids[100] = IDS[0]
+    node.log(OOMD)
+    node.log(OOMD)  # read again
+    node.pass_seconds(1)
+    node.signal(**BY_OOMD)
+    node.restart()
+    node.see(node.killed())
+    node.pass_seconds(EVIDENCE_SECONDS + 1)
+    found = node.only()
+    assert (node.killers(), found.certainty) == ({"SystemdOOMD": 1}, "Proved")
+    assert found.evidence is not None
+    assert found.evidence.claim is not None
+    assert (found.evidence.claim.program, found.evidence.claim.text) == ("systemd-oomd", OOMD)
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_line_about_another_container_or_of_the_kernel_is_no_claim(node: Node, kernel: bool) -> None:
+    node.trace = TraceState(open=False, problem="locked down")
+    node.answers[IDS[0]] = EventsAnswer(())
+    node.log(OOMD if kernel else OOMD.replace(IDS[0], IDS[1]), kernel=kernel)
+    node.see(node.killed())
+    node.pass_seconds(EVIDENCE_SECONDS + 1)
+    assert node.killers() == {"Unknown": 1}
+
+
+def test_flood_of_forged_lines_keeps_memory_and_writes_bounded(node: Node) -> None:
+    changes = []
+    for number in range(10 * KEPT):
+        node.log(f"earlyoom[1]: sending SIGKILL to process {number} uid 0 \x1b[2J" + "x" * 4000)
+        node.claims.tick()
+        changes.append(node.store.note(CLAIMS_NOTE, tuple[ClaimNote, ...]))
+    assert len({len(one or ()) for one in changes}) == 1
+    node.pass_seconds(2)
+    stored = node.store.note(CLAIMS_NOTE, tuple[ClaimNote, ...])
+    assert stored is not None
+    assert len(stored) == KEPT
+    assert max(len(one.text) for one in stored) <= 400
+    assert "\x1b" not in stored[0].text
+
+
+def lost() -> Json:
+    unknown = {"terminated": {"reason": "ContainerStatusUnknown", "exitCode": 137, "finishedAt": None}}
+    return status("app", now=unknown, last=unknown)
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen running", "never seen"])
+def test_eviction_without_a_container_id_is_counted_once(node: Node, seen: bool) -> None:
+    """As kubelet writes it after an eviction for memory."""
+    node.first.pids[100] = IDS[0]
+    if seen:
+        began = {"running": {"startedAt": rfc3339(node.wall)}}
+        node.see(status("app", now=began, container_id=IDS[0]))
+    node.signal(by_path="/system.slice/containerd.service", by_comm="runc")
+    signalled = node.wall
+    evicted = parse_pod(pod_object(lost()))
+    evicted = replace(
+        evicted, stop=PodStop(reason="Evicted", message="The node was low on resource: memory.")
+    )
+    for _ in range(2):
+        made = with_lost_runs(evicted, node.pods.find(UID))
+        node.pods.put(made)
+        node.ends.pod_changed(made)
+        node.pass_seconds(EVIDENCE_SECONDS + 1)
+        node.restart()
+    found = node.only()
+    assert (node.killers(), found.count) == ({"Eviction": 1}, 1)
+    assert found.certainty == ("Proved" if seen else "Claimed")
+    (end,) = found.ends
+    assert (end.reason, end.container_id) == (
+        "ContainerStatusUnknown",
+        IDS[0] if seen else f"{UID}-app",
+    )
+    if seen:
+        assert end.time == rfc3339(signalled)
+
+
+def test_run_that_is_reported_later_is_no_lost_one(node: Node) -> None:
+    node.see(status("app", now=running(), container_id=IDS[0]))
+    again = status("app", now=running(), container_id=IDS[1], last=lost()["state"])
+    made = node.see(again)
+    assert (made.states[IDS[0]].running, made.states[IDS[1]].running) == (False, True)
+
+
+def test_api_eviction_waits_shortly_for_who_asked_for_it(node: Node) -> None:
+    node.first.pids[100] = IDS[0]
+    node.signal(by_path="/system.slice/containerd.service", by_comm="runc")
+    at = rfc3339(float(int(node.wall)))
+    obj = pod_object(node.killed(), deletionTimestamp=at, deletionGracePeriodSeconds=5)
+    obj["status"]["conditions"] = [
+        {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    ]
+    made = parse_pod(obj)
+    node.pods.put(made)
+    node.ends.pod_changed(made)
+    node.pass_seconds(DETAIL_SECONDS - 1)
+    assert node.kills() == []
+    node.pass_seconds(2)
+    assert node.killers() == {"GracePeriod": 1}
 
 
 def test_deleted_pod_needs_no_events(node: Node) -> None:

@@ -100,11 +100,16 @@ def test_events_of_others_and_without_meaning_are_left_out(cluster: Cluster, har
         event("Pulled"),
         event("Evicted", source=None, reportingComponent="kubelet", involvedObject={"uid": "uid-1"}),
         event("Preempted", source={}, reportingComponent="default-scheduler"),
+        event("evictPodSuccess", source={"component": "koordlet-qosManager"}, involvedObject=None),
         {"reason": 7},
     ]
     events = harness.ask().events
     assert events is not None
-    assert [(one.reason, one.container) for one in events] == [("Evicted", None), ("Preempted", "app")]
+    assert [(one.reason, one.container) for one in events] == [
+        ("Evicted", None),
+        ("Preempted", "app"),
+        ("evictPodSuccess", None),
+    ]
 
 
 def test_text_of_an_event_is_escaped_and_cut(cluster: Cluster, harness: Harness) -> None:

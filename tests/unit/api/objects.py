@@ -430,6 +430,11 @@ CONTAINER_KILL: dict[str, Any] = {
                 "message": "Container app failed liveness probe, will be restarted",
                 "time": "2026-11-23T08:59:30Z",
             },
+            "claim": {
+                "program": "earlyoom",
+                "text": 'earlyoom[41]: sending SIGKILL to process 4711 uid 0 "java"',
+                "time": "2026-11-23T09:00:00Z",
+            },
             "podReason": "Evicted",
             "podMessage": "The node was low on resource: memory.",
             "disruption": "TerminationByKubelet",

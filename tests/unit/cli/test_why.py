@@ -122,6 +122,8 @@ def test_answer_has_killer_evidence_certainty_and_the_next_command(cluster: Clus
         "    Condition DisruptionTarget: TerminationByKubelet",
         "    Pod deleted: its grace period of 30 s expires at 2026-11-23T09:00:00Z",
         "    Event Killing at 2026-11-23T08:59:30Z: Container app failed liveness probe, will be restarted",
+        "    Line in the kernel log at 2026-11-23T09:00:00Z, which any process with access to /dev/kmsg can "
+        'write: earlyoom[41]: sending SIGKILL to process 4711 uid 0 "java"',
         "  Uncertain:",
         "    Records were lost.",
         f"  Next: kubectl describe pod {POD} -n shop",
@@ -203,6 +205,25 @@ def test_unknown_pod_refusal_and_wrong_context_are_one_line(cluster: Cluster, wh
     status, _, err = why("--context", "nowhere")
     assert (status, err.count("\n")) == (2, 1)
     assert "nowhere" in err
+
+
+def test_lost_run_without_a_container_id_is_explained(cluster: Cluster, why: Why) -> None:
+    one = kill_object(podReason="Evicted")
+    one["status"]["ends"][0]["reason"] = "ContainerStatusUnknown"
+    lost = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+    cluster.kills = [one]
+    cluster.pod = pod_object({"name": "app", "state": lost, "lastState": lost})
+    assert "nothing is recorded" not in why()[1]
+    cluster.kills = []
+    assert "nothing is recorded" in why()[1]
+
+
+def test_talos_own_log_is_the_next_one(cluster: Cluster, why: Why) -> None:
+    claim = {"program": "Talos' OOM controller", "text": "[talos] x", "time": "2026-11-23T09:00:00Z"}
+    cluster.kills = [kill_object(claim=claim)]
+    cluster.kills[0]["spec"]["killer"] = "UserSpaceOOM"
+    node = cluster.kills[0]["spec"]["nodeName"]
+    assert why()[1].rstrip().endswith(f"Next: talosctl dmesg -n {node}")
 
 
 def test_text_of_others_is_escaped(cluster: Cluster, why: Why) -> None:

@@ -101,6 +101,35 @@ KUBELET = {
         Killer.GRACE_PERIOD,
         "as by kubectl drain.",
     ),
+    "koordlet": (
+        {
+            **DELETED,
+            "disruption": "EvictionByEvictionAPI",
+            "events": (
+                killing(
+                    "evict Pod:shop/web, reason: EvictPodByNodeMemoryUsage, message: need to release 1",
+                    reason="evictPodSuccess",
+                    container=None,
+                ),
+            ),
+        },
+        Killer.USER_SPACE_OOM,
+        "after koordlet evicted the pod: EvictPodByNodeMemoryUsage, message: need to release 1.",
+    ),
+    "koordlet for another reason": (
+        {
+            **DELETED,
+            "events": (
+                killing(
+                    "evict Pod:shop/memory-hog, reason: EvictPodByBECPUSatisfaction, message: CPU",
+                    reason="evictPodSuccess",
+                    container=None,
+                ),
+            ),
+        },
+        Killer.GRACE_PERIOD,
+        "after the pod was deleted.",
+    ),
     "taint": (
         {**DELETED, "disruption": "DeletionByTaintManager"},
         Killer.GRACE_PERIOD,
@@ -161,7 +190,7 @@ def test_without_a_trace_kubelets_reason_is_a_claim_unless_the_time_fits(case: s
     fields, killer, end = KUBELET[case]
     verdict = decide(facts(**ABSENT, **fields))
     expected = Certainty.CLAIMED
-    if killer is Killer.GRACE_PERIOD and fields.get("grace_seconds"):
+    if killer in (Killer.GRACE_PERIOD, Killer.USER_SPACE_OOM) and fields.get("grace_seconds"):
         expected = Certainty.INFERRED
     assert short(verdict) == (killer, expected)
     assert end in verdict.summary
