@@ -2,10 +2,10 @@
 
 SCHEMA_ANNOTATION = "oomkeeper.dev/schema"
 SCHEMAS: dict[str, str] = {
-    "oompolicies.oomkeeper.dev": "c8d3c68ad8c3db53",
-    "oomnodes.oomkeeper.dev": "d2856168058658f0",
-    "oomincidents.oomkeeper.dev": "06158c92a63a2573",
-    "containerkills.oomkeeper.dev": "26a484dbb16e8f76",
-    "oomreports.oomkeeper.dev": "bcb391ad4eac26de",
+    "oompolicies.oomkeeper.dev": "93fb8e7e084c9d0e",
+    "oomnodes.oomkeeper.dev": "905531ca4a8c0032",
+    "oomincidents.oomkeeper.dev": "7e303ac6f0e32e78",
+    "containerkills.oomkeeper.dev": "fba6451b0696c6e2",
+    "oomreports.oomkeeper.dev": "acba5e32e47f6797",
 }
 """Name of a CustomResourceDefinition -> the value of its annotation."""
