@@ -1,4 +1,4 @@
-"""What killed a container, on nodes that share a kernel: one agent reads the trace, all know what kubelet did."""
+"""What killed a container, on nodes that share a kernel: one agent has the trace, all have kubelet's part."""
 
 from __future__ import annotations
 

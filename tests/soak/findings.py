@@ -17,6 +17,8 @@ from .kills import NAMESPACE
 from .programs import AgentOnTmpfs
 
 REPORT = "soak"
+NO_CGROUP = "/"
+"""Of the incident of kills whose cgroup is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ def _wrong_kills(truth: Truth, agent: AgentOnTmpfs) -> list[str]:
 def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
     in_cgroups: Counter[str] = Counter()
     in_pods: Counter[str] = Counter()
+    unplaced = 0
     found = []
     for incident in harness.list(f"{OOM}/oomincidents"):
         status = incident.get("status", {})
@@ -93,6 +96,8 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
             in_pods[incident["spec"]["workload"]["name"]] += count
         elif (cgroup := incident["spec"].get("cgroup")) in truth.in_cgroups:
             in_cgroups[cgroup] += count
+        elif incident["spec"].get("cgroup") == NO_CGROUP:
+            unplaced += count
         else:
             continue  # killed by others on this machine, or before the soak
         for key in ("firstSeen", "lastSeen"):
@@ -102,12 +107,12 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
         hours = sum(hour["kills"] for hour in status["history"])
         if hours != count:
             found.append(f"{incident['metadata']['name']}: {count} kills, {hours} in its hours")
-    for name, made, counted in (
-        ("cgroups", truth.in_cgroups, in_cgroups),
-        ("pods", truth.in_pods, in_pods),
-    ):
-        if dict(made) != dict(counted):
-            found.append(f"kills in {name}: {dict(made)} happened, {dict(counted)} are counted")
+    made, counted = Counter(truth.in_cgroups) + Counter(truth.in_pods), in_cgroups + in_pods
+    # Where the kernel log was overwritten, the trace may not have the cgroup of each kill: then it is open.
+    if counted - made or (made - counted).total() > unplaced:
+        found.append(
+            f"kills: {dict(made)} happened, {dict(counted)} are counted, {unplaced} without a cgroup"
+        )
     return found
 
 

@@ -43,7 +43,7 @@ class Account:
         recover: Callable[[int], None] = lambda _missing: None,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
-        """`recover` is called when so many kills stay without a record, and may record some; `settled` when
+        """`recover` is called while so many kills are without a record, and may record some; `settled` when
         every kill until now is recorded or unattributed."""
         self._recover = recover
         self._settled = settled
@@ -67,13 +67,15 @@ class Account:
             self._settled()
             return
         if difference > boot.unattributed:
+            # What the trace has is recorded without a wait: while kills go on, no difference lasts.
+            self._recover(difference - boot.unattributed)
+            boot = self._store.boot(self._boot_id) or boot
+            difference = max(0, counted - boot.vmstat_base - boot.recorded)
+        if difference > boot.unattributed:
             if self._difference is None or self._difference[0] != difference:
                 self._difference = (difference, self._clock())
             if self._clock() - self._difference[1] < SETTLE_SECONDS:
                 return
-            self._recover(difference - boot.unattributed)
-            boot = self._store.boot(self._boot_id) or boot
-            difference = max(0, counted - boot.vmstat_base - boot.recorded)
         self._difference = None
         more = max(0, difference - boot.unattributed)
         with self._store.transaction():

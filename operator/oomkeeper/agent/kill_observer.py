@@ -108,8 +108,6 @@ class KillObserver:
         self._open = False
         self._latest = (accounted_kills, 0.0)
         self._read_to = -1
-        self.logged: deque[int] = deque(maxlen=REMEMBERED)
-        """Pid of each kill line, for the caller that takes them out."""
         self._candidates: dict[str, None] = {}
         self._summary: tuple[int | None, str | None] = (None, None)
         self._scan_from = 0.0
@@ -211,8 +209,6 @@ class KillObserver:
         victim = parse_killed(record.text)
         pid = victim.pid if victim is not None else None
         traced = self._traced_path(pid) if pid is not None else None
-        if pid is not None:
-            self.logged.append(pid)
         (reported_pid, reported_path), self._summary = self._summary, (None, None)
         if seq in self._skipped:
             return

@@ -36,3 +36,8 @@ def kill_of_trace(victim: VictimMarked, *, path: str | None) -> Kill:
 
 def _bytes(kib: int | None) -> int | None:
     return None if kib is None else kib * _KIB
+
+
+def traced_kill_id(boot_id: str, time_ns: int) -> str:
+    """Return the id of a kill that is recorded from the trace."""
+    return f"{boot_id}-trace-{time_ns}"

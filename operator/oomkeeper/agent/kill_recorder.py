@@ -8,12 +8,15 @@ later (late_attribution.py).
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.oom_counters import CountedKills
 from oomkeeper.kernel.report import ReportAssembler
+from oomkeeper.kernel.report.killline import parse_killed
+from oomkeeper.kernel.report.kinds import Kind, kind_of
 from oomkeeper.kernel.tracefs.events import VictimMarked
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
@@ -26,7 +29,7 @@ from .cgroup_kill_counters import CgroupKillCounters, Explained, counter_key
 from .clock import rfc3339, wall_of_kernel_time
 from .incident_counts import store_kill
 from .kill_observer import KillObserver
-from .kill_of_trace import FROM_TRACE, kill_of_trace
+from .kill_of_trace import FROM_TRACE, kill_of_trace, traced_kill_id
 from .kill_record import record_of
 from .late_attribution import LateAttribution
 from .listener import LoopListener
@@ -34,6 +37,7 @@ from .pods import PodTable
 from .rate_limited_kills import RateLimitedKills, placed_lines
 from .shared_kernel import SharedKernel
 from .store import BootRow, KillRow, Store, UnidentifiedKill
+from .traced_kills import REMEMBERED
 
 log = get_logger(__name__)
 
@@ -120,6 +124,8 @@ class KillRecorder:
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""
+        self.logged: deque[int] = deque(maxlen=REMEMBERED)
+        """Victims of the `Killed process` lines, for the reader to take out."""
 
     def feed(self, records: Iterable[LogRecord], *, lost: Callable[[], int]) -> None:
         """Take records as they come; `lost` returns how many the reader has lost since its start. Stores
@@ -136,6 +142,7 @@ class KillRecorder:
                 self._last_seq = record.seq
             if not self.observed:
                 unobserved.append(record)
+            self._note_victim(record)
             closed += self._assembler.feed(record)
         if not self.observed:
             self.observer.step(unobserved)
@@ -149,6 +156,13 @@ class KillRecorder:
             if state != self._recorded_pending:
                 self._recorded_pending = state
                 self._record(pending, closed=False)
+
+    def _note_victim(self, record: LogRecord) -> None:
+        if not record.kernel or kind_of(record.text) is not Kind.KILLED:
+            return
+        victim = parse_killed(record.text)
+        if victim is not None and victim.pid is not None:
+            self.logged.append(victim.pid)
 
     def tick(self) -> None:
         """Close quiet events, end waits and move the cursor, as far as it is time."""
@@ -253,7 +267,7 @@ class KillRecorder:
 
     def record_traced(self, victim: VictimMarked, *, path: str | None) -> None:
         """Record a kill that the kernel traced and whose log records were lost. `path` is its cgroup."""
-        kill_id = f"{self._boot_id}-trace-{victim.time_ns}"
+        kill_id = traced_kill_id(self._boot_id, victim.time_ns)
         if self._store.kill(kill_id) is not None:
             return
         kill = kill_of_trace(victim, path=path)

@@ -27,6 +27,19 @@ OpenLog = Callable[[int], KmsgReader]
 """Opens the kernel log after a sequence number. Raises KmsgUnreadableError."""
 
 
+class _Counted:
+    """Records that are counted as they are taken."""
+
+    def __init__(self, records: Iterator[LogRecord]) -> None:
+        self._records = records
+        self.number = 0
+
+    def __iter__(self) -> Iterator[LogRecord]:
+        for record in self._records:
+            self.number += 1
+            yield record
+
+
 class LogFollower:
     """Used from the loop's thread."""
 
@@ -81,15 +94,19 @@ class LogFollower:
 
     def read(self) -> None:
         """Feed what is in the log now to the recorder, a batch at most."""
-        reader = self._reader
+        reader, began, read_all = self._reader, self._clock(), True
         if reader is not None:
             batch: Iterator[LogRecord] = islice(reader.read_available(), BATCH_RECORDS)
             if self._claims is not None:
                 batch = self._claims.seen(batch)
-            self._recorder.feed(batch, lost=lambda: reader.lost)
+            counted = _Counted(batch)
+            self._recorder.feed(counted, lost=lambda: reader.lost)
+            read_all = counted.number < BATCH_RECORDS
         if self._tracing.problem is not None and self._clock() >= self._trace_at:
             self._open_traces()
-        self._tracing.read(self._recorder.observer.logged)
+        if read_all:
+            self._tracing.log_read_until = began
+        self._tracing.read(self._recorder.logged)
 
     def _open_traces(self) -> None:
         self._tracing.open()

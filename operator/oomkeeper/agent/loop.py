@@ -60,6 +60,7 @@ from .pods import PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
 from .tracing import KernelTracing
+from .unlogged_kills import UnloggedKillsStore
 from .upkeep import Upkeep
 from .visibility import Visibility
 
@@ -229,13 +230,20 @@ class NodeLoop:
             clock=clock,
             wall=wall,
         )
+        self._unlogged = UnloggedKillsStore(
+            store=store,
+            boot_id=self.facts.boot_id,
+            tracing=self._tracing,
+            lost=boot.lost,
+            clock=clock,
+        )
         self._account = Account(
             store=store,
             boot=boot,
             proc=host.proc,
             clock=clock,
             recover=self._record_unlogged,
-            settled=self._tracing.settled,
+            settled=self._settled,
         )
         self._clock_steps = ClockSteps(
             store=store, boot_id=self.facts.boot_id, wall=wall, since_boot=since_boot
@@ -294,6 +302,7 @@ class NodeLoop:
         self._clock_steps.check()
         self._handle_messages()
         self._log.read()
+        self._unlogged.tick(lost=self._recorder.lost)
         if self._signals is not None:
             self._signals.take(self._tracing.signals)
         self._recorder.tick()
@@ -350,6 +359,10 @@ class NodeLoop:
             problem=tracing.problem,
             complete_since=None if since_ns is None else since_ns / 1e9,
         )
+
+    def _settled(self) -> None:
+        self._tracing.settled()
+        self._unlogged.settled()
 
     def _record_unlogged(self, missing: int) -> None:
         for victim, path in self._tracing.take_unlogged(missing):

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from oomkeeper.kernel.tracefs.events import VictimMarked
 from oomkeeper.resources.oomnode import LastPanic
 
 
@@ -112,6 +113,17 @@ class TracedSince(StoredRecord, frozen=True, kw_only=True):
     boot: str
     since: float
     """Seconds since boot."""
+
+
+UNLOGGED_NOTE = "unlogged kills"
+"""Name in the store of the UnloggedNote."""
+
+
+class UnloggedNote(StoredRecord, frozen=True, kw_only=True):
+    """Kills that were read from the trace while records of the log were lost, and have no line yet."""
+
+    boot: str
+    kills: tuple[VictimMarked, ...]
 
 
 CLAIMS_NOTE = "claimed kills"

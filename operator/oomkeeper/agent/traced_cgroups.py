@@ -23,7 +23,8 @@ EVENTS = {
 }
 SAME_KILL_NS = 10_000_000
 """The instances date one event separately."""
-REMEMBERED = 256
+REMEMBERED = 1024
+"""Kills without a line in the log whose cgroup is kept: those of a minute at 1,000 a minute."""
 UNCLAIMED_NS = 10_000_000_000
 """A kill whose line is not in the log after so long will never have one."""
 

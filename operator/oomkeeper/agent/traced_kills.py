@@ -135,13 +135,18 @@ class UnloggedKills:
                 return
         self._logged[pid] += 1
 
-    def take(self, missing: int) -> list[VictimMarked]:
-        """Return the kills without a line where they are at most `missing`; nothing where there are more, for
-        then it is open which of them are recorded already."""
-        if len(self._traced) > missing:
+    @property
+    def kills(self) -> tuple[VictimMarked, ...]:
+        """Those without a line so far."""
+        return tuple(self._traced)
+
+    def take(self, missing: int, *, before_ns: int) -> list[VictimMarked]:
+        """Return the kills before `before_ns` without a line where they are at most `missing`; nothing where
+        there are more, for then it is open which of them are recorded already."""
+        kills = [kill for kill in self._traced if kill.time_ns < before_ns]
+        if len(kills) > missing:
             return []
-        kills = [*self._traced]
-        self._traced.clear()
+        self._traced = deque((kill for kill in self._traced if kill.time_ns >= before_ns), maxlen=REMEMBERED)
         return kills
 
     def settled(self) -> None:

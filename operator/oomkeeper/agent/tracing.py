@@ -5,7 +5,7 @@ on a kernel without it; `problem` says why.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -24,6 +24,10 @@ from .traced_cgroups import TracedCgroups
 from .traced_kills import TracedKills, UnloggedKills
 
 log = get_logger(__name__)
+
+
+PRINTED_SECONDS = 1.0
+"""The kernel traces a kill a moment before it prints it. Shorter than what the account waits for."""
 
 
 class KernelTracing:
@@ -56,6 +60,8 @@ class KernelTracing:
         self.signals: deque[SentSignal] = deque(maxlen=traced_kills.REMEMBERED)
         """SIGKILLs with their senders; the reader takes them out."""
         self._unlogged = UnloggedKills()
+        self.log_read_until = 0.0
+        """Up to when the kernel's log is read, in seconds of CLOCK_MONOTONIC."""
 
     def open(self) -> None:
         """Open what is not open; sets `cgroups` and `kills`, or `problem`."""
@@ -114,9 +120,20 @@ class KernelTracing:
             self.kills = None
 
     def take_unlogged(self, missing: int) -> list[tuple[VictimMarked, str | None]]:
-        """Return kills without a line in the log, with their cgroups; at most `missing`."""
-        kills = self._unlogged.take(missing)
+        """Return kills without a line in the log, which was read further than to them, with their cgroups; at
+        most `missing`."""
+        before = self.log_read_until - PRINTED_SECONDS
+        kills = self._unlogged.take(missing, before_ns=int(before * 1e9))
         return [(kill, self._cgroup_of(kill)) for kill in kills]
+
+    @property
+    def unlogged(self) -> tuple[VictimMarked, ...]:
+        """Kills whose line in the log has not been read, in order."""
+        return self._unlogged.kills
+
+    def restore_unlogged(self, kills: Iterable[VictimMarked]) -> None:
+        """Take over what an earlier run had read from the trace."""
+        self._unlogged.traced(kills)
 
     def settled(self) -> None:
         """Note that every kill until now is recorded or known to be missing."""

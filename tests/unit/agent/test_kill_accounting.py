@@ -47,6 +47,10 @@ class Node:
         account = self.store.account()
         return account.recorded, account.unattributed
 
+    def trace_ends(self, *, in_trace: int = 0) -> None:
+        """From now on so many kills are in the trace whenever it is asked."""
+        self._in_trace = in_trace
+
     def _recover(self, missing: int) -> None:
         self.asked.append(missing)
         for _ in range(min(missing, self._in_trace)):
@@ -67,14 +71,22 @@ def test_kill_without_a_record_is_unattributed_after_a_while(tmp_path: Path) -> 
 def test_trace_is_asked_for_what_the_log_lacks(tmp_path: Path) -> None:
     node = Node(tmp_path, in_trace=2)
     node.count(3)
-    node.settle()
-    assert node.asked == []
-    assert node.settle(after=SETTLE_SECONDS) == (2, 1)
+    assert node.settle() == (2, 0)
     assert node.asked == [3]
-    node.count(4)
-    node.settle()
-    assert node.settle(after=SETTLE_SECONDS) == (3, 1)
+    node.trace_ends()
+    assert node.settle(after=SETTLE_SECONDS) == (2, 1)
     assert node.asked == [3, 1]
+
+
+def test_trace_is_asked_while_kills_never_stop(tmp_path: Path) -> None:
+    """No difference between counts lasts as long as one must that is published as unattributed."""
+    node = Node(tmp_path)
+    for kills in range(1, 40):
+        node.count(kills)
+        assert node.settle(after=SETTLE_SECONDS / 4) == (0, 0)
+    assert node.asked == [*range(1, 40)]
+    node.trace_ends(in_trace=39)
+    assert node.settle() == (39, 0)
 
 
 def test_account_is_settled_when_all_is_recorded_or_known_to_be_missing(tmp_path: Path) -> None:
