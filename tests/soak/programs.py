@@ -80,7 +80,8 @@ class Killer(threading.Thread):
         deaths = ["agent"] * agent_kills + ["controller"] * controller_kills
         random.shuffle(deaths)
         self._deaths = deaths
-        self._pause = seconds / max(1, len(deaths))
+        self._times = sorted(random.uniform(0, seconds) for _ in deaths)
+        """In seconds from the start; a program is not killed before it has started again."""
         self.killed = {"agent": 0, "controller": 0}
         self.failure: Exception | None = None
         self.alive = threading.Lock()
@@ -89,8 +90,9 @@ class Killer(threading.Thread):
     def run(self) -> None:
         """Kill each as often as asked for."""
         try:
-            for death in self._deaths:
-                time.sleep(random.uniform(0, 2 * self._pause))
+            began = time.monotonic()
+            for death, at in zip(self._deaths, self._times, strict=True):
+                time.sleep(max(0.0, began + at - time.monotonic()))
                 with self.alive:
                     program = self._agent if death == "agent" else self._controller
                     program.kill()
