@@ -24,7 +24,7 @@ LIVENESS = {
 }
 KILL_OUTSIDE = """
 for one in /proc/[0-9]*; do
-    if grep -q '^sleep.54321' $one/cmdline; then kill -9 ${one#/proc/}; fi
+    if tr '\\0' ' ' < $one/cmdline | grep -q '^sleep 54321'; then kill -9 ${one#/proc/}; fi
 done
 """
 TRACED, UNTRACED = "traced", "untraced"
