@@ -1,9 +1,9 @@
 """bundle/: the operator for the Operator Lifecycle Manager, made from the chart.
 
-    python -m tests.chart.bundle IMAGE
+    python -m tests.chart.bundle [IMAGE]
 
-OLM installs Deployments, roles and custom resource definitions. The agents' DaemonSet and admission policy are in a
-ConfigMap, and the controller applies them (operator/oomkeeper/controller/own_objects.py).
+OLM installs Deployments, roles and custom resource definitions. The agents' DaemonSet and admission policy are
+in a ConfigMap, and the controller applies them (operator/oomkeeper/controller/own_objects.py).
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from tests.cluster.chart_harness import CHART, ROOT, Helm, Json, helm, object_na
 BUNDLE = ROOT / "bundle"
 OWN = ("DaemonSet", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 """Kinds that the controller applies."""
-_ACCOUNTS = ("oomkeeper-agent", "oomkeeper-controller")
 _CONFIG_MAP = "oomkeeper-own-objects"
 _FOLDER = "/etc/oomkeeper/own"
 _EXAMPLES = ("keep-defaults.yaml", "report-week.yaml")
 _GENERATED = "# Generated from charts/oomkeeper by `make chart-golden`.\n"
 _SETTINGS = ("--set=uninstall.restore=false,report.create=false,resourceQuota.create=false", "--no-hooks")
 _ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="12" fill="#22303c"/>'
-    '<path d="M12 46h40M16 46V30h8v16m4 0V18h8v28m4 0V34h8v12" fill="none" stroke="#f2a33c" stroke-width="4"/></svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
+    '<rect width="64" height="64" rx="12" fill="#22303c"/>'
+    '<path d="M12 46h40M16 46V30h8v16m4 0V18h8v28m4 0V34h8v12" fill="none" stroke="#f2a33c" stroke-width="4"/>'
+    "</svg>"
 )
 _LABELS = {
     "operators.operatorframework.io.bundle.mediatype.v1": "registry+v1",
@@ -110,7 +111,8 @@ def _deployment(objects: list[Json], *, image: str) -> Json:
 
 
 def _rules(objects: list[Json], kind: str) -> list[Json]:
-    found = {account: object_named(objects, kind, account)["rules"] for account in _ACCOUNTS[-1:]}
+    """Return what OLM grants to each account, which it creates."""
+    found = {"oomkeeper-controller": object_named(objects, kind, "oomkeeper-controller")["rules"]}
     if kind == "ClusterRole":
         found["oomkeeper-agent"] = [
             *object_named(objects, kind, "oomkeeper-agent")["rules"],
@@ -186,7 +188,7 @@ def _cluster_service_version(objects: list[Json], *, image: str, version: str) -
             },
             "annotations": {
                 "alm-examples": json.dumps(examples, indent=2),
-                "capabilities": "Deep Insights",
+                "capabilities": "Seamless Upgrades",
                 "categories": "Monitoring",
                 "containerImage": image,
                 "description": chart["description"],
@@ -221,12 +223,13 @@ def _cluster_service_version(objects: list[Json], *, image: str, version: str) -
 
 
 _DESCRIPTION = """\
-Enforces OOM settings (`vm.panic_on_oom`, `vm.oom_kill_allocating_task`, `oom_score_adj`, ...) on every node by policy, and explains every
-OOM kill: which limit was reached, what used the memory, whether the container survived, and what to do.
+Enforces OOM settings (`vm.panic_on_oom`, `vm.oom_kill_allocating_task`, `oom_score_adj`, ...) on every node by
+policy, and explains every OOM kill: which limit was reached, what used the memory, whether the container
+survived, and what to do.
 
-The controller installs an agent on every Linux node, a privileged DaemonSet. Install it into a namespace that permits privileged pods.
-Nothing on any node is changed before you create an OOMPolicy. Delete all policies, and wait until the agents have restored the original
-values, before you uninstall.
+The controller installs an agent on every Linux node, a privileged DaemonSet. Install it into a namespace that
+permits privileged pods. Nothing on any node is changed before you create an OOMPolicy. Delete all policies, and
+wait until the agents have restored the original values, before you uninstall.
 """
 
 
@@ -247,4 +250,4 @@ def default_image() -> str:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         made = helm(Path(temporary), say=lambda text: print(text, file=sys.stderr))
-        write_bundle(made, image=sys.argv[1] if len(sys.argv) > 1 else default_image())
+        write_bundle(made, image="".join(sys.argv[1:]) or default_image())
