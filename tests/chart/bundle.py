@@ -2,8 +2,8 @@
 
     python -m tests.chart.bundle [IMAGE]
 
-OLM installs Deployments, roles and custom resource definitions. The agents' DaemonSet and admission policy are
-in a ConfigMap, and the controller applies them (operator/oomkeeper/controller/own_objects.py).
+OLM installs Deployments, roles and custom resource definitions. The agents' DaemonSet and admission policy
+are in a ConfigMap, and the controller applies them (operator/oomkeeper/controller/own_objects.py).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _SETTINGS = ("--set=uninstall.restore=false,report.create=false,resourceQuota.cr
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
     '<rect width="64" height="64" rx="12" fill="#22303c"/>'
-    '<path d="M12 46h40M16 46V30h8v16m4 0V18h8v28m4 0V34h8v12" fill="none" stroke="#f2a33c" stroke-width="4"/>'
-    "</svg>"
+    '<path d="M12 46h40M16 46V30h8v16m4 0V18h8v28m4 0V34h8v12" '
+    'fill="none" stroke="#f2a33c" stroke-width="4"/></svg>'
 )
 _LABELS = {
     "operators.operatorframework.io.bundle.mediatype.v1": "registry+v1",
@@ -223,13 +223,13 @@ def _cluster_service_version(objects: list[Json], *, image: str, version: str) -
 
 
 _DESCRIPTION = """\
-Enforces OOM settings (`vm.panic_on_oom`, `vm.oom_kill_allocating_task`, `oom_score_adj`, ...) on every node by
-policy, and explains every OOM kill: which limit was reached, what used the memory, whether the container
+Enforces OOM settings (`vm.panic_on_oom`, `vm.oom_kill_allocating_task`, `oom_score_adj`, ...) on every node
+by policy, and explains every OOM kill: which limit was reached, what used the memory, whether the container
 survived, and what to do.
 
 The controller installs an agent on every Linux node, a privileged DaemonSet. Install it into a namespace that
-permits privileged pods. Nothing on any node is changed before you create an OOMPolicy. Delete all policies, and
-wait until the agents have restored the original values, before you uninstall.
+permits privileged pods. Nothing on any node is changed before you create an OOMPolicy. Delete all policies,
+and wait until the agents have restored the original values, before you uninstall.
 """
 
 

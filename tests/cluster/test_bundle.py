@@ -1,4 +1,4 @@
-"""The OLM bundle on a real API server: the test grants what OLM would grant, and runs the controller with it."""
+"""The OLM bundle on a real API server: the test grants what OLM grants, and runs the controller with it."""
 
 from __future__ import annotations
 
