@@ -17,11 +17,12 @@ from pathlib import Path
 import yaml
 
 from oomkeeper.controller.own_objects import IMAGE, NAMESPACE
-from tests.cluster.chart_harness import CHART, ROOT, Helm, Json, helm, object_named
+from tests.cluster.chart_harness import CHART, ROOT, Helm, Json, helm, object_named, of_kind
 
 BUNDLE = ROOT / "bundle"
 OWN = ("DaemonSet", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 """Kinds that the controller applies."""
+_ACCOUNTS = ("oomkeeper-agent", "oomkeeper-controller")
 _CONFIG_MAP = "oomkeeper-own-objects"
 _FOLDER = "/etc/oomkeeper/own"
 _EXAMPLES = ("keep-defaults.yaml", "report-week.yaml")
@@ -55,17 +56,29 @@ def bundle_files(renderer: Helm, *, image: str) -> dict[str, str]:
     csv = _cluster_service_version(objects, image=image, version=version)
     files["manifests/oomkeeper.clusterserviceversion.yaml"] = _yaml(csv)
     files["manifests/oomkeeper-own-objects.configmap.yaml"] = _yaml(_own_objects(objects))
-    files["manifests/oomkeeper-view.clusterrole.yaml"] = _yaml(
-        _plain(object_named(objects, "ClusterRole", "oomkeeper-view"))
-    )
+    for one in of_kind(objects, "ClusterRole"):
+        if (name := one["metadata"]["name"]) not in _ACCOUNTS:  # for people
+            files[f"manifests/{name}.clusterrole.yaml"] = _yaml(_plain(one))
     files["metadata/annotations.yaml"] = _yaml({"annotations": _LABELS})
     labels = "".join(f"LABEL {key}={value}\n" for key, value in _LABELS.items())
     files["Dockerfile"] = f"FROM scratch\n{labels}COPY manifests /manifests/\nCOPY metadata /metadata/\n"
     return files
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as it is."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _yaml(document: Json) -> str:
-    return _GENERATED + yaml.safe_dump(document, sort_keys=False, width=120)
+    return _GENERATED + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
 
 
 def _plain(manifest: Json) -> Json:

@@ -18,6 +18,7 @@ from tests.testbed.saying import to_terminal
 
 from .bundle import BUNDLE, OWN, bundle_files, default_image
 
+ACCOUNTS = ("oomkeeper-agent", "oomkeeper-controller")
 CSV = BUNDLE / "manifests" / "oomkeeper.clusterserviceversion.yaml"
 
 
@@ -31,6 +32,24 @@ def test_bundle_is_current(renderer: Helm) -> None:
     assert {name: (BUNDLE / name).read_text() for name in files} == files, "make chart-golden"
     present = {str(path.relative_to(BUNDLE)) for path in BUNDLE.rglob("*") if path.is_file()}
     assert present == files.keys()
+
+
+def test_everything_of_the_chart_is_in_the_bundle(renderer: Helm) -> None:
+    """What OLM makes itself of the ClusterServiceVersion is left out, and what only Helm can do."""
+    made_by_olm = {"ServiceAccount", "ClusterRoleBinding", "Role", "RoleBinding", "Deployment"}
+    options = ("--no-hooks", "--set=uninstall.restore=false,report.create=false,resourceQuota.create=false")
+    wanted = {
+        (one["kind"], one["metadata"]["name"])
+        for one in renderer.rendered(*options)
+        if one["kind"] not in made_by_olm and one["metadata"]["name"] not in ACCOUNTS
+    }
+    own = yaml.safe_load((BUNDLE / "manifests" / "oomkeeper-own-objects.configmap.yaml").read_text())
+    documents = [
+        *yaml.safe_load_all(own["data"]["objects.yaml"]),
+        *(yaml.safe_load(path.read_text()) for path in (BUNDLE / "manifests").glob("*.clusterrole.yaml")),
+    ]
+    found = {(one["kind"], one["metadata"]["name"]) for one in documents}
+    assert found - {("DaemonSet", "oomkeeper-agent")} == wanted
 
 
 def test_operator_framework_finds_no_error(request: pytest.FixtureRequest) -> None:
