@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden packages image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs plugin crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden bundle packages image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs plugin crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -59,8 +59,11 @@ packages: venv  ## build a .deb and an .rpm for a single host into dist/ (needs 
 image: venv  ## build the image with docker, buildah or podman; print its name and the archive's path
 	@$(BIN)/python -m tests.testbed.operatorimage
 
-chart-golden: venv  ## write the chart's golden files and docs/chart-values.md
+chart-golden: venv  ## write what is generated from the chart: golden files, kustomize/, bundle/, docs/chart-values.md
 	@$(BIN)/python -m tests.chart.golden
+
+bundle: venv  ## write the OLM bundle, bundle/, with the image IMAGE
+	@$(BIN)/python -m tests.chart.bundle "$(IMAGE)"
 
 release-check: venv  ## check that package, chart and changelog have the version of TAG=vX.Y.Z
 	@$(BIN)/python -m tests.testbed.release "$(TAG)"

@@ -1,9 +1,9 @@
 """bundle/: the operator for the Operator Lifecycle Manager, made from the chart.
 
-    python -m tests.chart.bundle IMAGE
+    python -m tests.chart.bundle [IMAGE]
 
-OLM installs Deployments, roles and custom resource definitions. The agents' DaemonSet and admission policy are in a
-ConfigMap, and the controller applies them (operator/oomkeeper/controller/own_objects.py).
+OLM installs Deployments, roles and custom resource definitions. The agents' DaemonSet and admission policy
+are in a ConfigMap, and the controller applies them (operator/oomkeeper/controller/own_objects.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from oomkeeper.controller.own_objects import IMAGE, NAMESPACE
-from tests.cluster.chart_harness import CHART, ROOT, Helm, Json, helm, object_named
+from tests.cluster.chart_harness import CHART, ROOT, Helm, Json, helm, object_named, of_kind
 
 BUNDLE = ROOT / "bundle"
 OWN = ("DaemonSet", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -29,8 +29,10 @@ _EXAMPLES = ("keep-defaults.yaml", "report-week.yaml")
 _GENERATED = "# Generated from charts/oomkeeper by `make chart-golden`.\n"
 _SETTINGS = ("--set=uninstall.restore=false,report.create=false,resourceQuota.create=false", "--no-hooks")
 _ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="12" fill="#22303c"/>'
-    '<path d="M12 46h40M16 46V30h8v16m4 0V18h8v28m4 0V34h8v12" fill="none" stroke="#f2a33c" stroke-width="4"/></svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
+    '<rect width="64" height="64" rx="12" fill="#22303c"/>'
+    '<path d="M12 46h40M16 46V30h8v16m4 0V18h8v28m4 0V34h8v12" '
+    'fill="none" stroke="#f2a33c" stroke-width="4"/></svg>'
 )
 _LABELS = {
     "operators.operatorframework.io.bundle.mediatype.v1": "registry+v1",
@@ -54,17 +56,29 @@ def bundle_files(renderer: Helm, *, image: str) -> dict[str, str]:
     csv = _cluster_service_version(objects, image=image, version=version)
     files["manifests/oomkeeper.clusterserviceversion.yaml"] = _yaml(csv)
     files["manifests/oomkeeper-own-objects.configmap.yaml"] = _yaml(_own_objects(objects))
-    files["manifests/oomkeeper-view.clusterrole.yaml"] = _yaml(
-        _plain(object_named(objects, "ClusterRole", "oomkeeper-view"))
-    )
+    for one in of_kind(objects, "ClusterRole"):
+        if (name := one["metadata"]["name"]) not in _ACCOUNTS:  # for people
+            files[f"manifests/{name}.clusterrole.yaml"] = _yaml(_plain(one))
     files["metadata/annotations.yaml"] = _yaml({"annotations": _LABELS})
     labels = "".join(f"LABEL {key}={value}\n" for key, value in _LABELS.items())
     files["Dockerfile"] = f"FROM scratch\n{labels}COPY manifests /manifests/\nCOPY metadata /metadata/\n"
     return files
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as it is."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _yaml(document: Json) -> str:
-    return _GENERATED + yaml.safe_dump(document, sort_keys=False, width=120)
+    return _GENERATED + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
 
 
 def _plain(manifest: Json) -> Json:
@@ -110,7 +124,8 @@ def _deployment(objects: list[Json], *, image: str) -> Json:
 
 
 def _rules(objects: list[Json], kind: str) -> list[Json]:
-    found = {account: object_named(objects, kind, account)["rules"] for account in _ACCOUNTS[-1:]}
+    """Return what OLM grants to each account, which it creates."""
+    found = {"oomkeeper-controller": object_named(objects, kind, "oomkeeper-controller")["rules"]}
     if kind == "ClusterRole":
         found["oomkeeper-agent"] = [
             *object_named(objects, kind, "oomkeeper-agent")["rules"],
@@ -186,7 +201,7 @@ def _cluster_service_version(objects: list[Json], *, image: str, version: str) -
             },
             "annotations": {
                 "alm-examples": json.dumps(examples, indent=2),
-                "capabilities": "Deep Insights",
+                "capabilities": "Seamless Upgrades",
                 "categories": "Monitoring",
                 "containerImage": image,
                 "description": chart["description"],
@@ -221,12 +236,13 @@ def _cluster_service_version(objects: list[Json], *, image: str, version: str) -
 
 
 _DESCRIPTION = """\
-Enforces OOM settings (`vm.panic_on_oom`, `vm.oom_kill_allocating_task`, `oom_score_adj`, ...) on every node by policy, and explains every
-OOM kill: which limit was reached, what used the memory, whether the container survived, and what to do.
+Enforces OOM settings (`vm.panic_on_oom`, `vm.oom_kill_allocating_task`, `oom_score_adj`, ...) on every node
+by policy, and explains every OOM kill: which limit was reached, what used the memory, whether the container
+survived, and what to do.
 
-The controller installs an agent on every Linux node, a privileged DaemonSet. Install it into a namespace that permits privileged pods.
-Nothing on any node is changed before you create an OOMPolicy. Delete all policies, and wait until the agents have restored the original
-values, before you uninstall.
+The controller installs an agent on every Linux node, a privileged DaemonSet. Install it into a namespace that
+permits privileged pods. Nothing on any node is changed before you create an OOMPolicy. Delete all policies,
+and wait until the agents have restored the original values, before you uninstall.
 """
 
 
@@ -247,4 +263,4 @@ def default_image() -> str:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         made = helm(Path(temporary), say=lambda text: print(text, file=sys.stderr))
-        write_bundle(made, image=sys.argv[1] if len(sys.argv) > 1 else default_image())
+        write_bundle(made, image="".join(sys.argv[1:]) or default_image())

@@ -1,7 +1,7 @@
 """Golden files of the chart: the default rendering, and per platform what its values change in it.
 
-`make chart-golden` writes them, the manifests for `kubectl apply -k`, docs/chart-values.md and the chart's
-README, after an intended change of the chart.
+`make chart-golden` writes them, the manifests for `kubectl apply -k`, the bundle for OLM,
+docs/chart-values.md and the chart's README, after an intended change of the chart.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.cluster.chart_harness import CHART, NAMESPACE, RELEASE, Helm, helm
 
+from .bundle import default_image, write_bundle
 from .kustomize import MANIFESTS, manifests
 from .values_page import PAGE, README, chart_readme, values_page
 
@@ -58,6 +59,7 @@ def main() -> None:
         renderer = helm(Path(folder), say=lambda text: print(text, file=sys.stderr))
         files = golden_files(renderer)
         MANIFESTS.write_text(manifests(renderer))
+        write_bundle(renderer, image=default_image())
     GOLDEN.mkdir(exist_ok=True)
     for path in GOLDEN.iterdir():
         if path.name not in files:

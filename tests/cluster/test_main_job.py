@@ -203,6 +203,7 @@ def test_killed_child_of_a_running_container_is_invisible_to_kubelet(
     create(native_node, space, pod("parent", container("app", EAT_IN_CHILD)))
     one = only_incident(harness, space, visibility="Invisible")
     assert one["status"]["evidence"]["victims"][0]["comm"] == "tail"
+    assert one["status"]["kills"][0]["containerSurvived"] is True
     status = harness.status(f"/api/v1/namespaces/{space}/pods/parent")
     assert "running" in status["containerStatuses"][0]["state"]
 
@@ -210,7 +211,11 @@ def test_killed_child_of_a_running_container_is_invisible_to_kubelet(
 def test_incident_names_an_init_container(native_node: NativeNode, harness: Harness, space: str) -> None:
     main = container("app", "sleep 100000", limit=None)
     create(native_node, space, pod("begins", main, init=[container("prepare", EAT)]))
-    assert only_incident(harness, space, visibility="Reported")["spec"]["container"] == "prepare"
+    one = only_incident(harness, space, visibility="Reported")
+    assert (one["spec"]["container"], one["status"]["containerKind"]) == ("prepare", "InitContainer")
+    assert one["status"]["kills"][0]["containerSurvived"] is False
+    event = eventually(lambda: events(harness, space)[0])
+    assert event["involvedObject"]["fieldPath"] == "spec.initContainers{prepare}"
 
 
 def test_kill_in_a_deployment_pod_names_the_deployment(
@@ -228,7 +233,15 @@ def test_kill_in_a_deployment_pod_names_the_deployment(
         },
     }
     create(native_node, space, deployment)
-    assert only_incident(harness, space)["spec"]["workload"] == {"kind": "Deployment", "name": "shop"}
+    one = only_incident(harness, space)
+    assert one["spec"]["workload"] == {"kind": "Deployment", "name": "shop"}
+    uid = harness.get(f"/apis/apps/v1/namespaces/{space}/deployments/shop")["metadata"]["uid"]
+    assert one["status"]["workload"] == {"apiVersion": "apps/v1", "uid": uid}
+
+    def described() -> bool:
+        return "OOMContainerLimit" in native_node.kubectl("-n", space, "describe", "deployment", "shop")
+
+    eventually(described)
 
 
 def test_incident_survives_pod_deletion_right_after_the_kill(

@@ -58,7 +58,8 @@ class OwnObjects:
             name = metadata.get("name") if isinstance(metadata, dict) else None
             if not isinstance(name, str) or not name or "/" in name or one.get("kind") not in _PATHS:
                 raise OwnObjectsError(
-                    f"--own-objects {file}: document {number} must have a name and be one of " + ", ".join(_PATHS)
+                    f"--own-objects {file}: document {number} must have a name and be one of "
+                    + ", ".join(_PATHS)
                 )
         values = {NAMESPACE: namespace, IMAGE: image}
         return cls(objects=tuple(_filled(one, values) for one in documents), namespace=namespace)
