@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parents[1]
-PURE = ("click", "jinja2", "markupsafe", "pyyaml", "urllib3")
-"""Packages that work without their parts in C. pydantic is left out: its part in Rust is 2 MB for each
-platform and Python, and only work on policy files needs it."""
-NATIVE = ("msgspec",)
+PURE = (
+    "annotated-types", "click", "jinja2", "markupsafe", "pydantic", "pyyaml", "typing-extensions",
+    "typing-inspection", "urllib3",
+)  # fmt: skip
+"""Packages that work without parts in C, or have none."""
+NATIVE = ("msgspec", "pydantic-core")
+"""Packages with a part in C or Rust, for each platform and Python."""
+NATIVE_BEFORE_3_14 = ("backports-zstd",)
+"""Python 3.14 has it in its standard library."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _COMPILED = (".so", ".pyd", ".dylib", ".pyx", ".pyi", ".c", ".h")
 
@@ -48,26 +53,28 @@ def fill(folder: Path, *, installed: bool) -> None:
         tag = f"cp{sys.version_info.major}{sys.version_info.minor}-{sys.platform}-{machine}"
         for name in PURE:
             _copy(name, folder / "pure", compiled=False)
-        for name in NATIVE:
+        for name in _native(f"{sys.version_info.major}.{sys.version_info.minor}"):
             _copy(name, folder / "native" / tag, compiled=True)
         return
     with tempfile.TemporaryDirectory() as scratch:
         wheels = Path(scratch)
-        for name in PURE:
-            _download(name, wheels / name, python=PYTHONS[0], platform=PLATFORMS[0])
-            _unzip(wheels / name, folder / "pure", compiled=False)
+        _download(PURE, wheels / "pure", python=PYTHONS[0], platform=PLATFORMS[0])
+        _unzip(wheels / "pure", folder / "pure", compiled=False)
         for python in PYTHONS:
             for platform in PLATFORMS:
                 tag = f"cp{python.replace('.', '')}-{platform.name}"
-                for name in NATIVE:
-                    _download(name, wheels / tag, python=python, platform=platform)
+                _download(_native(python), wheels / tag, python=python, platform=platform)
                 _unzip(wheels / tag, folder / "native" / tag, compiled=True)
 
 
-def _download(name: str, folder: Path, *, python: str, platform: Platform) -> None:
+def _native(python: str) -> tuple[str, ...]:
+    return NATIVE if python == "3.14" else NATIVE + NATIVE_BEFORE_3_14
+
+
+def _download(wanted_names: Sequence[str], folder: Path, *, python: str, platform: Platform) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = folder / "requirements.txt"
-    wanted.write_text(_locked(name))
+    wanted.write_text("".join(map(_locked, wanted_names)))
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += [
         "--require-hashes",
@@ -125,4 +132,4 @@ def _wanted(name: str, *, compiled: bool) -> bool:
 
 def names() -> Sequence[str]:
     """Return all packages of the plugin."""
-    return (*PURE, *NATIVE)
+    return (*PURE, *NATIVE, *NATIVE_BEFORE_3_14)

@@ -10,6 +10,7 @@ from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.model.units import count_text
 from oomkeeper.reporting.doctor import Facts, finding_records, findings, findings_text, has_problem
+from oomkeeper.reporting.node_state import NodeState
 from oomkeeper.reporting.policy_list import decode_all
 from oomkeeper.reporting.required_access import AGENT, CONTROLLER, Access
 from oomkeeper.resources.oompolicy import OOMPolicy
@@ -58,7 +59,7 @@ def read_facts(client: ClusterClient, *, now: float) -> Facts:
     unchecked: list[str] = []
     crds = _crds(client, unchecked)
     missing = {name for name, crd in (crds or {}).items() if crd is None}
-    nodes = [] if "oomnodes.oomkeeper.dev" in missing else read_nodes(client)
+    nodes = [] if "oomnodes.oomkeeper.dev" in missing else _nodes(client, unchecked)
     agents = list_if_allowed(client, "/api/v1/pods", labelSelector=AGENT_PODS)
     controllers = list_if_allowed(client, "/api/v1/pods", labelSelector=CONTROLLER_PODS)
     if controllers is None:
@@ -73,6 +74,16 @@ def read_facts(client: ClusterClient, *, now: float) -> Facts:
         unchecked=unchecked,
         now=now,
     )
+
+
+def _nodes(client: ClusterClient, unchecked: list[str]) -> list[NodeState]:
+    try:
+        return read_nodes(client)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        unchecked.append("you may not list OOMNodes: agents, settings and accounting are not checked")
+        return []
 
 
 def _crds(client: ClusterClient, unchecked: list[str]) -> dict[str, dict[str, Any] | None] | None:

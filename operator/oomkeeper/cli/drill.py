@@ -82,7 +82,7 @@ class _Plan(NamedTuple):
 @click.option(
     "--timeout",
     "wait_seconds",
-    type=click.IntRange(5, 3600),
+    type=click.IntRange(1, 3600),
     default=120,
     show_default=True,
     metavar="SECONDS",

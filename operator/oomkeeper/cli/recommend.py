@@ -79,6 +79,12 @@ class Found(NamedTuple):
     """None where it does not exist (any more), or may not be read."""
 
     @property
+    def api_version(self) -> str | None:
+        """API group and version of the workload at its last kill; None where it is not recorded."""
+        identities = (one.status.workload for one in self.incidents)
+        return next((one.api_version for one in identities if one is not None), None)
+
+    @property
     def template(self) -> list[ContainerSettings] | None:
         if self.known is None or self.obj is None:
             return None
@@ -180,6 +186,8 @@ def _write(
         print_yaml(helm_values(raised))
         return
     kind = found.known
+    if kind is None and output == "vpa" and found.api_version is not None:
+        kind = WorkloadKind(found.kind, found.api_version, "")
     if kind is None:
         raise CliError(f"-o {output} needs a built-in kind, not {found.kind}: use -o json or -o helm")
     where: Mapping[str, Any] = {"kind": kind, "name": found.name, "namespace": found.namespace}

@@ -5,9 +5,10 @@ lifecycle controller marks the pods of a dead node. Nothing is written for it wh
 """
 
 from collections.abc import Container, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .agent_pods import AgentPod
+if TYPE_CHECKING:  # kubectl oom plan comes here without the controller's HTTP client
+    from .agent_pods import AgentPod
 
 GRACE_SECONDS = 60.0
 """How long an agent may be away: a restart or an update is no failure."""
@@ -36,7 +37,7 @@ class AgentHealths:
     def __init__(self) -> None:
         self._away_since: dict[str, float] = {}
 
-    def judge(self, node: str, pods: Iterable[AgentPod], *, now: float) -> AgentHealth:
+    def judge(self, node: str, pods: Iterable["AgentPod"], *, now: float) -> AgentHealth:
         """Return the health of a node's agent. `now`: seconds on a monotonic clock."""
         pods = list(pods)
         if any(pod.ready for pod in pods):

@@ -19,8 +19,8 @@ from .table import age_text
 from .terminal_drawing import Pen
 
 KILLS_TITLE = "Last kills"
-KILL_COLUMNS = ("time", "pod", "process", "used", "limit", "ran for", "reported")
-KILL_NUMBERS = frozenset({"used", "limit", "ran for"})
+KILL_COLUMNS = ("time", "pod", "process", "used", "limit", "container", "reported")
+KILL_NUMBERS = frozenset({"used", "limit"})
 
 
 class IncidentPage(NamedTuple):
@@ -105,9 +105,12 @@ def _kill(kill: RecentKill) -> tuple[str, ...]:
 
 
 def run_text(kill: RecentKill) -> str:
-    """Return how long the container had run, `-` where that is not known."""
+    """Return how long the container had run until it was killed, or that it survived; `-` where that is not
+    known."""
+    if kill.container_survived:
+        return "survived"
     started, ended = parse_time(kill.started_at), parse_time(kill.time)
-    return "-" if started is None or ended is None or ended < started else age_text(ended - started)
+    return "-" if started is None or ended is None or ended < started else f"ran {age_text(ended - started)}"
 
 
 def _details(status: OOMIncidentStatus) -> Sequence[tuple[str, str]]:

@@ -144,8 +144,8 @@ class _Container:
                 return (
                     "Leak",
                     f"{growth}. That is typical of a leak, where a higher limit only delays the next kill: "
-                    "compare a heap profile taken soon after its start with one taken later. If this usage is "
-                    "normal, set the limit yourself.",
+                    "compare a heap profile taken soon after its start with one taken later. If this usage "
+                    "is normal, set the limit yourself.",
                 )
         for one in self._limited:
             if (share := _share(one, ContributorName.SHARED_MEMORY)) >= _SHARED_SHARE:

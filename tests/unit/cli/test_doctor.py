@@ -59,7 +59,9 @@ def test_what_may_not_be_read_is_named(cluster: Cluster, run: Run) -> None:
     installed(cluster)
     cluster.writes = lambda _: (403, {"message": "no"})
     cluster.stored[f"{CRDS}/oomnodes.oomkeeper.dev"] = 403
+    cluster.stored[f"{GROUP}/oomnodes"] = 403
     status, out, _ = run("doctor")
     assert status == 0
     assert "their version is not checked" in out
     assert "SubjectAccessReviews" in out
+    assert "may not list OOMNodes" in out

@@ -140,11 +140,14 @@ def test_wrong_command_line_asks_nothing(shop: Cluster, run: Run, words: tuple[s
 def test_unknown_ambiguous_and_custom_workloads(shop: Cluster, run: Run) -> None:
     assert run("recommend", "none")[0] == 1
     rollout = incident("r", workload=("Rollout", "api"))
+    rollout["status"]["workload"] = {"apiVersion": "argoproj.io/v1alpha1", "uid": "u"}
     shop.stored[INCIDENTS] = [incident(), incident("s", workload=("StatefulSet", "web")), rollout]
     status, _, err = run("recommend", "web")
     assert status == 1
     assert "ambiguous: Deployment/web, StatefulSet/web" in err
     assert run("recommend", "rollout/api", "-o", "helm")[0] == 0
+    target = yaml.safe_load(run("recommend", "rollout/api", "-o", "vpa")[1])["spec"]["targetRef"]
+    assert target == {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "api"}
     status, out, err = run("recommend", "rollout/api", "-o", "patch")
     assert (status, out) == (1, "")
     assert "built-in kind" in err

@@ -55,6 +55,7 @@ def incident(
             "comm": comm,
             "pid": 4000 - place,
             "anonRssBytes": int((limit or 64) * MIB * 0.95),
+            **({"containerSurvived": False} if workload is not None else {}),
         }
         if limit is not None:
             kill |= {"limitBytes": limit * MIB, "usageBytes": limit * MIB}
