@@ -6,9 +6,10 @@ no list is cut.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from oomkeeper.model.names import wire_name
 from oomkeeper.model.times import format_time, full_hour
@@ -33,7 +34,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
     """Base of the report's records: camelCase on the wire."""
 
 
-class Totals(_Part):
+class Totals(_Part, frozen=True, kw_only=True):
     """Sums over the window."""
 
     kills: int = 0
@@ -45,7 +46,7 @@ class Totals(_Part):
     nodes: int = 0
 
 
-class HourRow(_Part):
+class HourRow(_Part, frozen=True, kw_only=True):
     """Kills of one hour; hours without a kill are left out."""
 
     start: str
@@ -53,7 +54,7 @@ class HourRow(_Part):
     causes: dict[str, int]
 
 
-class CauseRow(_Part):
+class CauseRow(_Part, frozen=True, kw_only=True):
     """Kills of one cause."""
 
     cause: str
@@ -61,7 +62,7 @@ class CauseRow(_Part):
     workloads: int
 
 
-class WorkloadRow(_Part):
+class WorkloadRow(_Part, frozen=True, kw_only=True):
     """Kills of one workload, or of one cgroup of host processes."""
 
     namespace: str | None
@@ -83,6 +84,8 @@ class WorkloadRow(_Part):
     remedy: str | None
     advice: str | None
     """What to do first, of its last kill for that cause."""
+    began: str | None = None
+    """How its kills began: after a quiet time, with a rollout. None where that is not known."""
 
     @property
     def place(self) -> str:
@@ -90,7 +93,7 @@ class WorkloadRow(_Part):
         return workload_text(Workload(self.namespace or "", self.kind, self.name))
 
 
-class NamespaceRow(_Part):
+class NamespaceRow(_Part, frozen=True, kw_only=True):
     """Kills in one namespace; those of host processes are in none."""
 
     namespace: str
@@ -99,7 +102,7 @@ class NamespaceRow(_Part):
     cause: str
 
 
-class NodeRow(_Part):
+class NodeRow(_Part, frozen=True, kw_only=True):
     """Kills on one node."""
 
     node: str
@@ -110,7 +113,7 @@ class NodeRow(_Part):
     without_incident: int = 0
 
 
-class AdviceRow(_Part):
+class AdviceRow(_Part, frozen=True, kw_only=True):
     """One remedy and the kills that it would have prevented."""
 
     remedy: str
@@ -121,7 +124,7 @@ class AdviceRow(_Part):
     message: str
 
 
-class ClusterReport(_Part):
+class ClusterReport(_Part, frozen=True, kw_only=True):
     """Everything that is shown. Text in it may be hostile: renderers escape it."""
 
     start: str
@@ -189,6 +192,29 @@ def cluster_report(
         ),
         coverage=coverage_of(facts, namespace=namespace, selector=selector, without_incident=gone.total()),
     )
+
+
+def incidents_of_workloads(
+    incidents: Iterable[OOMIncident], rows: Sequence[WorkloadRow]
+) -> list[list[OOMIncident]]:
+    """Return the incidents of each workload of `rows`."""
+    found: dict[tuple[str | None, str, str], list[OOMIncident]] = {
+        (row.namespace, row.kind, row.name): [] for row in rows
+    }
+    for obj in incidents:
+        if (workload := obj.spec.workload) is not None:
+            key = (obj.metadata.namespace, workload.kind, workload.name)
+            if key in found:
+                found[key].append(obj)
+    return list(found.values())
+
+
+def with_beginnings(report: ClusterReport, sentences: Sequence[str | None]) -> ClusterReport:
+    """Return the report with `began` of its first workloads."""
+    first = tuple(
+        replace(row, began=sentence) for row, sentence in zip(report.workloads, sentences, strict=False)
+    )
+    return replace(report, workloads=first + report.workloads[len(first) :])
 
 
 def most_frequent(
