@@ -30,7 +30,7 @@ from .chart_harness import (
     of_kind,
     rules_of,
 )
-from .controller_harness import NODES, OOM, OOM_NODES, POLICIES, REPORTS, ROOT, Controller
+from .controller_harness import NODES, OOM, OOM_NODES, POLICIES, REPORTS, ROOT, Controller, Json
 
 pytestmark = pytest.mark.cluster
 
@@ -110,8 +110,24 @@ def test_agent_mounts_only_documented_host_paths(renderer: Helm) -> None:
     }
     assert mounted() == fewer | {"/etc/sysctl.d": False}
     assert mounted("--set", "agent.persistence=false") == fewer
+    settings = {"/proc/sys/vm": False, "/proc/sys/kernel/panic": False}
+    assert mounted("--set", "agent.privileged=false") == mounted() | settings
     docs = (ROOT / "docs" / "install.md").read_text()
     assert all(f"| `{path}`" in docs for path in mounted())
+    assert all(f"`{path}`" in docs for path in settings)
+
+
+def test_agent_is_privileged_unless_it_is_given_capabilities(renderer: Helm) -> None:
+    def context(*settings: str) -> Json:
+        [agent] = of_kind(renderer.rendered(*settings), "DaemonSet")
+        found: Json = agent["spec"]["template"]["spec"]["containers"][0]["securityContext"]
+        return found
+
+    assert context()["privileged"]
+    limited = context("--set", "agent.privileged=false,agent.capabilities={SYSLOG}")
+    assert "privileged" not in limited
+    assert not limited["allowPrivilegeEscalation"]
+    assert limited["capabilities"] == {"drop": ["ALL"], "add": ["SYSLOG"]}
 
 
 def test_agent_tolerates_all_taints_on_linux_nodes(renderer: Helm) -> None:

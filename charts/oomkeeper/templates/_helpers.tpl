@@ -92,3 +92,14 @@ app.kubernetes.io/name={{ include "oomkeeper.name" . }},app.kubernetes.io/instan
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* Security context of the agent's container: as the values say, or without `privileged`. */ -}}
+{{- define "oomkeeper.agentSecurityContext" -}}
+{{- if .Values.agent.privileged -}}
+{{ toYaml .Values.agent.securityContext }}
+{{- else -}}
+{{- $own := dict "allowPrivilegeEscalation" false "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- $_ := set $own "capabilities" (dict "drop" (list "ALL") "add" .Values.agent.capabilities) -}}
+{{ toYaml (merge $own (omit .Values.agent.securityContext "privileged")) }}
+{{- end }}
+{{- end }}

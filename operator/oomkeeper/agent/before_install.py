@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.kmsg import KmsgUnreadableError
 from oomkeeper.kernel.report import ReportAssembler
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
@@ -28,6 +28,7 @@ from .incident_counts import store_kill
 from .kill_record import record_of
 from .late_attribution import LateAttribution
 from .listener import LoopListener
+from .log_follower import OpenLog
 from .pods import PodTable
 from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote
 from .shared_kernel import SharedKernel
@@ -65,7 +66,7 @@ class KillsBeforeInstall:
         shared: SharedKernel,
         late: LateAttribution | None,
         listener: LoopListener,
-        open_log: Callable[[int], KmsgReader],
+        open_log: OpenLog,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:

@@ -58,7 +58,7 @@ class Enforcement:
         self._clock = clock
         self._sysctls = SysctlEnforcer(
             store=store,
-            sysctls=Sysctls(root=host.proc / "sys"),
+            sysctls=Sysctls(root=host.sysctl_root),
             boot_id=boot_id,
             memory=lambda: read_node_memory(proc=host.proc),
             etc=host.etc,

@@ -16,3 +16,10 @@ class HostPaths:
     tracefs: Path = Path("/sys/kernel/tracing")
     pstore: Path = Path("/sys/fs/pstore")
     pstore_archive: Path = Path("/var/lib/systemd/pstore")
+    sysctls: Path | None = None
+    """The host's /proc/sys; None: below `proc`."""
+
+    @property
+    def sysctl_root(self) -> Path:
+        """Return where the sysctls are."""
+        return self.sysctls or self.proc / "sys"

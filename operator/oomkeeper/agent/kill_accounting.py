@@ -9,7 +9,8 @@ from pathlib import Path
 from msgspec import structs
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.kmsg import KmsgUnreadableError
+from oomkeeper.kernel.live_log import open_live_log
 from oomkeeper.kernel.vmstat import read_oom_kills
 
 from .cgroup_kill_counters import first_counters
@@ -111,7 +112,7 @@ def open_boot(
     boot_id: str,
     hierarchy: CgroupHierarchy,
     proc: Path = Path("/proc"),
-    open_log: OpenLog = lambda seq: KmsgReader(after_seq=seq),
+    open_log: OpenLog = lambda seq: open_live_log(after_seq=seq),
     wall: Callable[[], float] = time.time,
 ) -> BootRow:
     """Return this boot's row in the store.

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.kmsg import KmsgUnreadableError
+from oomkeeper.kernel.live_log import LiveLog
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.log import LogRecord
 
@@ -23,7 +24,7 @@ REOPEN_SECONDS = 10.0
 BATCH_RECORDS = 2000
 """Records read in one step: a flood of the log must not keep the loop from everything else."""
 
-OpenLog = Callable[[int], KmsgReader]
+OpenLog = Callable[[int], LiveLog]
 """Opens the kernel log after a sequence number. Raises KmsgUnreadableError."""
 
 
@@ -64,11 +65,16 @@ class LogFollower:
         self._observe = observe
         self._claims = claims
         self._clock = clock
-        self._reader: KmsgReader | None = None
+        self._reader: LiveLog | None = None
         self._observer: KillObserverThread | None = None
         self._reopen_at = -math.inf
         self.problem: str | None = None
         """Why the log cannot be read; None where it can."""
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the log's records have the kernel's sequence numbers, so that lost ones are counted."""
+        return self._reader is None or self._reader.numbered
 
     def reopen(self, poller: "select.poll") -> None:
         """Open the log where it is not open and it is time to try; register it with the loop's poll."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.facts import read_node_facts
-from oomkeeper.kernel.kmsg import KmsgReader
+from oomkeeper.kernel.live_log import open_live_log
 
 from .adoption import adopt_incidents
 from .before_install import KillsBeforeInstall
@@ -104,7 +104,9 @@ class NodeLoop:
         self._poller = select.poll()
         self._poller.register(self._inbox.fileno(), select.POLLIN)
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
-        read_log: OpenLog = open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq))
+        read_log: OpenLog = open_log or (
+            lambda seq: open_live_log(path=host.kmsg, after_seq=seq, proc=host.proc)
+        )
         boot = open_boot(
             store,
             boot_id=self.facts.boot_id,
@@ -452,6 +454,7 @@ class NodeLoop:
                 adjustments_problem=enforcement.adjustments_problem,
                 account=self._store.account(),
                 log_problem=self._log.problem,
+                log_numbered=self._log.numbered,
                 trace_problem=self._tracing.problem,
                 lost_trace_records=self._tracing.lost,
                 panics=panics_of(self._store),

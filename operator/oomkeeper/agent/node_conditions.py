@@ -88,6 +88,12 @@ def _persistent(view: "NodeView") -> Outcome:
 def _log_readable(view: "NodeView") -> Outcome:
     if view.log_problem is not None:
         return Outcome("False", "Unreadable", view.log_problem)
+    if not view.log_numbered:
+        return Outcome(
+            "True",
+            "ReadingSyslog",
+            "The kernel log is read with syslog(2): the number of overwritten records is a lower bound.",
+        )
     return Outcome("True", "Reading", "Every kernel log record is read with its sequence number.")
 
 

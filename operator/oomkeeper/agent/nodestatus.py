@@ -40,6 +40,8 @@ class NodeView:
     """Why values of oom_score_adj cannot be restored; None where they can."""
     account: Account
     log_problem: str | None
+    log_numbered: bool
+    """Whether the records of the kernel log have sequence numbers."""
     """Why the kernel log cannot be read; None where it can."""
     trace_problem: str | None
     """Why kills are not traced; None where they are."""

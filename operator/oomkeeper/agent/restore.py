@@ -24,7 +24,7 @@ def restore_node(*, store: Store, host: HostPaths) -> dict[str, int]:
     OomScoreAdjEnforcer(store=store, targets=targets, boot_id=facts.boot_id, proc=host.proc).restore()
     enforcer = SysctlEnforcer(
         store=store,
-        sysctls=Sysctls(root=host.proc / "sys"),
+        sysctls=Sysctls(root=host.sysctl_root),
         boot_id=facts.boot_id,
         memory=lambda: read_node_memory(proc=host.proc),
         etc=host.etc,

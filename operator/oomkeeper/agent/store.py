@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from oomkeeper.kernel.live_log import SYSLOG_SEQS
 from oomkeeper.model.kill import Kill
 from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.killrecord import RecordedKill
@@ -128,7 +129,8 @@ class Store(ContainerEndQueries, KillTotalsTable):
                 (lost, boot_id, cursor, lost),
             )
         self._execute(
-            "UPDATE boot SET cursor = ? WHERE boot_id = ? AND cursor <= ?", (cursor, boot_id, cursor)
+            "UPDATE boot SET cursor = ?1 WHERE boot_id = ?2 AND (cursor <= ?1 OR cursor >= ?3 AND ?1 < ?3)",
+            (cursor, boot_id, SYSLOG_SEQS),  # the numbers of the reader before mean nothing to this one
         )
         self._execute("DELETE FROM kill_line WHERE boot_id != ? OR seq <= ?", (boot_id, cursor))
 

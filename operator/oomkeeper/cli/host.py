@@ -71,7 +71,9 @@ def host_path_options(command: _F) -> _F:
         command = click.option(
             f"--{name}", metavar="PATH", type=PATH, default=default, help=f"The host's {default}."
         )(command)
-    return command
+    return click.option(
+        "--sysctls", metavar="PATH", type=PATH, help="The host's /proc/sys; default: below --proc."
+    )(command)
 
 
 def host_paths(paths: dict[str, Path]) -> "HostPaths":

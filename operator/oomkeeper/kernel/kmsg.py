@@ -51,6 +51,9 @@ class KmsgReader:
     `fileno()`.
     """
 
+    numbered = True
+    """Records have the kernel's sequence numbers, so `lost` is exact."""
+
     def __init__(self, *, path: str | Path = "/dev/kmsg", after_seq: int | None = None) -> None:
         """Open the log. `after_seq` is the last record already processed; None starts after the newest
         record.

@@ -41,6 +41,7 @@ VIEW = NodeView(
     adjustments_problem=None,
     account=Account(recorded=3, unattributed=1, lost_records=2, since="2026-01-01T00:00:00Z"),
     log_problem=None,
+    log_numbered=True,
     trace_problem=None,
     lost_trace_records=0,
     panics=PanicNote(),
@@ -135,6 +136,7 @@ def test_kernel_kills_are_recorded_plus_unattributed() -> None:
         ({"sysctls": SysctlPass(persistent_problem="/etc: no")}, "Persistent", ("False", "DropInNotWritten")),
         ({"sysctls": SysctlPass(wants_persistence=True)}, "Persistent", ("True", "DropInWritten")),
         ({"log_problem": "/dev/kmsg: no"}, "KernelLogReadable", ("False", "Unreadable")),
+        ({"log_numbered": False}, "KernelLogReadable", ("True", "ReadingSyslog")),
         ({"trace_problem": "tracefs: no"}, "KillsTraced", ("False", "TracingUnavailable")),
     ],
 )
