@@ -1,5 +1,5 @@
-"""A rollout over every node: planned, halted by a node that refuses, continued after the fix and in spite of a
-controller that is killed, and undone. With oom_score_adj: kind's nodes share one kernel, so their sysctls
+"""A rollout over every node: planned, halted by a node that refuses, continued after the fix although the
+controller is killed, and undone. With oom_score_adj: kind's nodes share one kernel, so their sysctls
 change together."""
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def policy(space: str, value: int, **rollout: Any) -> dict[str, Any]:
 def daemon_set() -> dict[str, Any]:
     template = {
         "metadata": {"labels": LABELS},
-        "spec": pod_spec(
-            container("app", REST), restart="Always", tolerations=[{"operator": "Exists"}]
-        ),
+        "spec": pod_spec(container("app", REST), restart="Always", tolerations=[{"operator": "Exists"}]),
     }
     return {
         "apiVersion": "apps/v1",
@@ -138,7 +136,11 @@ def _roll_out(cluster: Cluster, space: str, nodes: list[str]) -> None:
     # As planned.
     found = values(cluster, space)
     adjusted = {
-        node: {process["adjAfter"] for process in plan[node]["processes"] if process.get("where", "").startswith(f"{space}/")}
+        node: {
+            process["adjAfter"]
+            for process in plan[node]["processes"]
+            if process.get("where", "").startswith(f"{space}/")
+        }
         for node in nodes
     }
     assert all(after <= {found[node]} for node, after in adjusted.items())

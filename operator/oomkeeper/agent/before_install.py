@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.kmsg import KmsgUnreadableError
 from oomkeeper.kernel.report import ReportAssembler
+from oomkeeper.kernel.syslog import LogReader
 from oomkeeper.logformat import get_logger
 from oomkeeper.model.kill import Kill
 from oomkeeper.model.node import NodeFacts
@@ -65,7 +66,7 @@ class KillsBeforeInstall:
         shared: SharedKernel,
         late: LateAttribution | None,
         listener: LoopListener,
-        open_log: Callable[[int], KmsgReader],
+        open_log: Callable[[int], LogReader],
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from oomkeeper.kernel.kmsg import KmsgReader
+from oomkeeper.kernel.syslog import LogReader
 from oomkeeper.logformat import get_logger
 
 from .kill_observer import SAMPLE_SECONDS, KillObserver
@@ -23,7 +23,7 @@ SWITCH_SECONDS = 0.0005
 class KillObserverThread:
     """Reads the kernel log with a reader of its own, from now until `stop`."""
 
-    def __init__(self, observer: KillObserver, *, reader: KmsgReader) -> None:
+    def __init__(self, observer: KillObserver, *, reader: LogReader) -> None:
         """`reader` starts where the loop's does; it is closed by `stop`."""
         self._observer = observer
         self._reader = reader

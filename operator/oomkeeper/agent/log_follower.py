@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.kmsg import KmsgUnreadableError
+from oomkeeper.kernel.syslog import LogReader
 from oomkeeper.logformat import get_logger
 
 from .kill_observer_thread import KillObserverThread
@@ -21,7 +22,7 @@ REOPEN_SECONDS = 10.0
 BATCH_RECORDS = 2000
 """Records read in one step: a flood of the log must not keep the loop from everything else."""
 
-OpenLog = Callable[[int], KmsgReader]
+OpenLog = Callable[[int], LogReader]
 """Opens the kernel log after a sequence number. Raises KmsgUnreadableError."""
 
 
@@ -47,7 +48,7 @@ class LogFollower:
         self._cursor = cursor
         self._observe = observe
         self._clock = clock
-        self._reader: KmsgReader | None = None
+        self._reader: LogReader | None = None
         self._observer: KillObserverThread | None = None
         self._reopen_at = -math.inf
         self.problem: str | None = None

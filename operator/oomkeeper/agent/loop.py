@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.facts import read_node_facts
-from oomkeeper.kernel.kmsg import KmsgReader
+from oomkeeper.kernel.log_reader import open_kernel_log
 
 from .adoption import adopt_incidents
 from .before_install import KillsBeforeInstall
@@ -102,7 +102,9 @@ class NodeLoop:
         self._poller = select.poll()
         self._poller.register(self._inbox.fileno(), select.POLLIN)
         hierarchy = CgroupHierarchy.find(root=host.cgroup, proc=host.proc)
-        read_log: OpenLog = open_log or (lambda seq: KmsgReader(path=host.kmsg, after_seq=seq))
+        read_log: OpenLog = open_log or (
+            lambda seq: open_kernel_log(path=host.kmsg, after_seq=seq, proc=host.proc)
+        )
         boot = open_boot(
             store,
             boot_id=self.facts.boot_id,

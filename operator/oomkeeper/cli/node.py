@@ -24,7 +24,8 @@ from oomkeeper.agent.restore import restore_node
 from oomkeeper.agent.runner import run_on_state
 from oomkeeper.agent.serve_metrics import MetricsConfig, serving_metrics
 from oomkeeper.agent.store import Store
-from oomkeeper.kernel.kmsg import KmsgReader, KmsgUnreadableError
+from oomkeeper.kernel.kmsg import KmsgUnreadableError
+from oomkeeper.kernel.log_reader import open_kernel_log
 from oomkeeper.logformat import LogFormat, configure_logging
 from oomkeeper.metrics.errors import MetricsPortError
 from oomkeeper.model.units import count_text
@@ -93,7 +94,7 @@ def command(
         if restore_only and not (state_dir / DATABASE_NAME).exists():
             raise StateError(f"{state_dir}: no state database, so there is nothing to restore")
         if not restore_only:
-            KmsgReader(path=host.kmsg).close()
+            open_kernel_log(path=host.kmsg, after_seq=None, proc=host.proc).close()
         with hold_state(state_dir):
             store = open_state(state_dir)
             if not restore_only:
