@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind
+from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind, rules_of
 
 from .values_page import PAGE, values_page
 
@@ -147,6 +147,30 @@ def test_kmsg_is_mounted_on_request(renderer: Helm) -> None:
     assert {"name": "kmsg", "hostPath": {"path": "/dev/kmsg", "type": "CharDevice"}} in spec["volumes"]
     [container] = spec["containers"]
     assert {"name": "kmsg", "mountPath": "/dev/kmsg", "readOnly": True} in container["volumeMounts"]
+
+
+def test_agent_without_privileged_has_capabilities_and_the_hosts_proc(renderer: Helm) -> None:
+    spec = pod(renderer, AGENT, *setting("agent.privileged", False))["spec"]
+    [container] = spec["containers"]
+    context = container["securityContext"]
+    assert context["privileged"] is context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {
+        "drop": ["ALL"],
+        "add": ["SYSLOG", "DAC_OVERRIDE", "SYS_PTRACE", "SYS_RESOURCE"],
+    }
+    assert "--proc=/host/proc" in container["args"]
+    assert {"name": "proc", "mountPath": "/host/proc"} in container["volumeMounts"]
+    [default] = pod(renderer, AGENT)["spec"]["containers"]
+    assert default["securityContext"]["privileged"] is True
+    assert "--proc=/host/proc" not in default["args"]
+
+
+def test_controller_may_patch_nodes_only_where_it_cordons_them(renderer: Helm) -> None:
+    for options, granted in (((), False), (setting("controller.cordonNodes", True), True)):
+        role = object_named(renderer.rendered(*options), "ClusterRole", "oomkeeper-controller")
+        assert (("", "nodes", "patch") in set(rules_of(role))) is granted
+        [container] = pod(renderer, CONTROLLER, *options)["spec"]["containers"]
+        assert ("--cordon-nodes" in container["args"]) is granted
 
 
 def test_quota_permits_the_priority_classes_of_the_pods(renderer: Helm) -> None:
