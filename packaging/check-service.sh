@@ -23,7 +23,16 @@ systemctl enable --now oomkeeper 2> /dev/null
 eventually 'journalctl --no-pager -u oomkeeper | grep -q "watching the kernel log"'
 echo "service runs; $(systemd-analyze security oomkeeper --no-pager | tail -n 1)"
 
-systemd-run --quiet --wait --property MemoryMax=20M --property MemorySwapMax=0 tail /dev/zero || true
+# A unit of its own, without D-Bus.
+cat > /run/systemd/system/oomkeeper-check.service << 'UNIT'
+[Service]
+Type=oneshot
+MemoryMax=20M
+MemorySwapMax=0
+ExecStart=/usr/bin/tail /dev/zero
+UNIT
+systemctl daemon-reload
+systemctl start oomkeeper-check || true
 eventually 'oomkeeper kills --output json | grep -q "\"comm\":\"tail\""'
 oomkeeper kills --limit 1 | head -n 4
 journalctl --no-pager -u oomkeeper | grep -q "reached its memory limit"
@@ -54,4 +63,5 @@ dpkg --purge oomkeeper > /dev/null 2>&1
 test "$(cat /proc/sys/vm/swappiness)" = "$before"
 test ! -e /etc/sysctl.d/99-zzz-oomkeeper.conf
 test ! -e /usr/lib/oomkeeper
+rm /run/systemd/system/oomkeeper-check.service
 echo "removed: values restored"

@@ -1,6 +1,6 @@
 #!/bin/sh
 set -e
-# An upgrade (deb: `upgrade`, rpm: 1) changes nothing on the host.
+# deb: `remove` and `upgrade`, rpm: 0 and 1. An upgrade changes nothing on the host.
 case "$1" in
     remove|0)
         if [ -d /run/systemd/system ]; then
@@ -12,4 +12,7 @@ case "$1" in
         fi
         ;;
 esac
-find /usr/lib/oomkeeper -name __pycache__ -type d -prune -exec rm -rf {} +
+# Not for rpm's 1: the new version's postinstall has run already.
+case "$1" in
+    remove|upgrade|0) find /usr/lib/oomkeeper -name __pycache__ -type d -prune -exec rm -rf {} + ;;
+esac

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from oomkeeper.cli.controller import command
-from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind
+from tests.cluster.chart_harness import ROOT, Helm, HelmError, object_named, of_kind, rules_of
 
 from .values_page import PAGE, README, chart_readme, values_page
 
@@ -148,6 +148,14 @@ def test_kmsg_is_mounted_on_request(renderer: Helm) -> None:
     assert {"name": "kmsg", "hostPath": {"path": "/dev/kmsg", "type": "CharDevice"}} in spec["volumes"]
     [container] = spec["containers"]
     assert {"name": "kmsg", "mountPath": "/dev/kmsg", "readOnly": True} in container["volumeMounts"]
+
+
+def test_controller_may_patch_nodes_only_where_it_cordons_them(renderer: Helm) -> None:
+    for options, granted in (((), False), (setting("controller.cordonNodes", True), True)):
+        role = object_named(renderer.rendered(*options), "ClusterRole", "oomkeeper-controller")
+        assert (("", "nodes", "patch") in set(rules_of(role))) is granted
+        [container] = pod(renderer, CONTROLLER, *options)["spec"]["containers"]
+        assert ("--cordon-nodes" in container["args"]) is granted
 
 
 def test_quota_permits_the_priority_classes_of_the_pods(renderer: Helm) -> None:

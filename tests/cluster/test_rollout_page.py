@@ -1,5 +1,5 @@
-"""Every command of docs/roll-out-a-policy.md, in the page's order, against the real API server and controller;
-the tests play the agents, also when they are asked for a plan."""
+"""Every command of docs/roll-out-a-policy.md, in its order, against the real API server and controller; the
+tests play the agents, also when they are asked for a plan."""
 
 from __future__ import annotations
 

@@ -104,9 +104,7 @@ def test_undo_of_a_halted_rollout_and_undo_of_the_undo(
         eventually(lambda value=value: values(harness) == [value] * 4)  # type: ignore[misc]
         newest = harness.get(PATH)["metadata"]["generation"]
         eventually(
-            lambda newest=newest: (
-                harness.status(PATH)["completedRollouts"][0]["generation"] == newest
-            )  # type: ignore[misc]
+            lambda newest=newest: harness.status(PATH)["completedRollouts"][0]["generation"] == newest  # type: ignore[misc]
         )
 
 

@@ -1,5 +1,5 @@
-"""A rollout over every node: planned, halted by a node that refuses, continued after the fix and in spite of a
-controller that is killed, and undone. With oom_score_adj: kind's nodes share one kernel, so their sysctls
+"""A rollout over every node: planned, halted by a node that refuses, continued after the fix although the
+controller is killed, and undone. With oom_score_adj: kind's nodes share one kernel, so their sysctls
 change together."""
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ RUN = "import sys; from oomkeeper.cli.kubectl_oom import main; sys.exit(main())"
 POLICY = "staged"
 LABELS = {"example.org/rollout": "subject"}
 BEFORE, AFTER = 500, 700
+_READ_ONLY = 1
+_REMOUNT_BIND = 0x20 | 0x1000 | 0x2 | 0x4 | 0x8
+"""MS_REMOUNT, MS_BIND, and MS_NOSUID, MS_NODEV, MS_NOEXEC, which /proc has (include/uapi/linux/mount.h)."""
 
 
 def oom(cluster: Cluster, *words: str, input: str | None = None) -> tuple[int, str]:
@@ -47,9 +50,7 @@ def policy(space: str, value: int, **rollout: Any) -> dict[str, Any]:
 def daemon_set() -> dict[str, Any]:
     template = {
         "metadata": {"labels": LABELS},
-        "spec": pod_spec(
-            container("app", REST), restart="Always", tolerations=[{"operator": "Exists"}]
-        ),
+        "spec": pod_spec(container("app", REST), restart="Always", tolerations=[{"operator": "Exists"}]),
     }
     return {
         "apiVersion": "apps/v1",
@@ -73,11 +74,18 @@ def values(cluster: Cluster, space: str) -> dict[str, int]:
 @contextmanager
 def refusing(cluster: Cluster, node: str) -> Iterator[None]:
     """The node's agent cannot write below /proc: its own mount is read-only, and no other one."""
-    cluster.in_agent(node, "mount", "-o", "remount,bind,ro", "/proc")
+    _remount(cluster, node, _READ_ONLY)
     try:
         yield
     finally:
-        cluster.in_agent(node, "mount", "-o", "remount,bind,rw", "/proc")
+        _remount(cluster, node, 0)
+
+
+def _remount(cluster: Cluster, node: str, flags: int) -> None:
+    """As `mount -o remount,bind`, which an image may lack. Without MS_BIND it would be every mount of it."""
+    call = f"ctypes.CDLL(None, use_errno=True).mount(None, b'/proc', None, {_REMOUNT_BIND | flags}, None)"
+    program = f"import ctypes, os; assert {call} == 0, os.strerror(ctypes.get_errno())"
+    cluster.in_agent(node, "python3", "-c", program)
 
 
 def replace_controller(cluster: Cluster) -> None:
@@ -138,7 +146,11 @@ def _roll_out(cluster: Cluster, space: str, nodes: list[str]) -> None:
     # As planned.
     found = values(cluster, space)
     adjusted = {
-        node: {process["adjAfter"] for process in plan[node]["processes"] if process.get("where", "").startswith(f"{space}/")}
+        node: {
+            process["adjAfter"]
+            for process in plan[node]["processes"]
+            if process.get("where", "").startswith(f"{space}/")
+        }
         for node in nodes
     }
     assert all(after <= {found[node]} for node, after in adjusted.items())

@@ -274,7 +274,7 @@ class PlannedAdjustment(ApiModel):
     overridden: Count = 0
     """Selected processes to which an entry of higher precedence gives another value."""
     state: AdjustmentState
-    """InSync: it would be in force; Refused: it would not be applied; Pending: not all processes are known yet;
+    """InSync: it would be in force; Refused: it would not be applied; Pending: not all processes are known;
     Audited: mode is Audit, and `changing` counts the processes that differ."""
     reason: Token | None = None
     """Why it would not be applied, or select no process."""
@@ -308,7 +308,7 @@ class PlannedProcess(ApiModel):
 
 
 class NodePlan(ApiModel):
-    """What a planned change would do on this node: the answer to the annotation oomkeeper.dev/plan-request."""
+    """What a planned change would do on this node: the answer to a plan request."""
 
     id: Token
     """The request."""

@@ -390,7 +390,8 @@ class OOMPolicyStatus(ApiModel):
     conditions: Conditions = ()
     """Ready: the values are in force; Progressing; Degraded; Conflicted; Reconciling, only during a rollout;
     Stalled, only while it is halted or the panic breaker has tripped; PanicBreaker, only while that has
-    tripped; CordonsNodes, only while panicSafety.cordon has no effect; UnknownFields, only if the spec has fields that this version ignores."""
+    tripped; CordonsNodes, only while panicSafety.cordon has no effect; UnknownFields, only if the spec has
+    fields that this version ignores."""
     nodes: NodeCounts | None = None
     """Nodes of the policy by their state."""
     rollout: RolloutStatus | None = None

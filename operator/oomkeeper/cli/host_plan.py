@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from oomkeeper.agent.database import DATABASE_NAME
 from oomkeeper.agent.kubelet import KubeletFinder
 from oomkeeper.agent.plan.planner import Planner
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.store import StateError, Store
-from oomkeeper.agent.database import DATABASE_NAME
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.facts import read_node_facts
 from oomkeeper.reporting.plan import NodeResult, Plan
@@ -25,7 +25,9 @@ where /proc hides the processes of others.
 
 
 @click.command(epilog=_EPILOG)
-@click.option("-f", "--filename", "file", metavar="FILE", type=FILE, required=True, help="An OOMPolicy as YAML.")
+@click.option(
+    "-f", "--filename", "file", metavar="FILE", type=FILE, required=True, help="An OOMPolicy as YAML."
+)
 @state_dir_option
 @plan_output_option
 @detailed_option

@@ -23,14 +23,16 @@ _EPILOG = f"""\
 The API server checks the policy as for an apply (dry run), where you may create and update policies; nothing
 is applied. Agents of the nodes that would change are asked through an annotation of their OOMNode, and answer
 in its status for about a minute: the values really in force, what they would refuse, and the processes that
-would be killed first. That needs the rights of the ClusterRole oomkeeper-plan, and shows names of processes to
-those who may read OOMNodes meanwhile.
+would be killed first. That needs the rights of the ClusterRole oomkeeper-plan, and shows names of processes
+to those who may read OOMNodes meanwhile.
 
 {DETAILED_EPILOG}"""
 
 
 @click.command(epilog=_EPILOG)
-@click.option("-f", "--filename", "file", metavar="FILE", type=FILE, required=True, help="An OOMPolicy as YAML.")
+@click.option(
+    "-f", "--filename", "file", metavar="FILE", type=FILE, required=True, help="An OOMPolicy as YAML."
+)
 @click.option(
     "--ask/--no-ask", default=True, help="Ask the nodes' agents, or compare only what the API server has."
 )
@@ -65,8 +67,8 @@ def command(
 ) -> int:
     """Show what a policy would change on each node, without applying it.
 
-    Per group of equal nodes: the values that change, those that a node refuses, the policies that win, and the
-    processes that the kernel would kill first, now and then.
+    Per group of equal nodes: the values that change, those that a node refuses, the policies that win, and
+    the processes that the kernel would kill first, now and then.
     """
     obj = _policy_file(file)
     with connected(target) as client:
@@ -111,9 +113,7 @@ def _plan(
         raise BadInput(f"{file}: {planned.invalid}")
     policies = [decode_policy(one) for one in _list(client, resource_path("oompolicies"))]
     nodes = {node.name: node for node in map(decode_node, _list(client, "/api/v1/nodes"))}
-    oomnodes = {
-        state.name: state for state in map(decode_oomnode, _list(client, resource_path("oomnodes")))
-    }
+    oomnodes = {state.name: state for state in map(decode_oomnode, _list(client, resource_path("oomnodes")))}
     found = plan_policy(planned, policies=policies, nodes=nodes, oomnodes=oomnodes, now=time.time())
     wanted = {change.node: change.after for change in found.changes}
     asked = {name: spec for name, spec in list(wanted.items())[:max_nodes] if ask and name in oomnodes}
@@ -187,7 +187,10 @@ def _stored(wanted: dict[str, Any], present: dict[str, Any] | None) -> dict[str,
     metadata = wanted["metadata"]
     if present is None:
         created = format_time(time.time())
-        return {**wanted, "metadata": {**metadata, "generation": 1, "creationTimestamp": created, "uid": "new"}}
+        return {
+            **wanted,
+            "metadata": {**metadata, "generation": 1, "creationTimestamp": created, "uid": "new"},
+        }
     if wanted.get("spec") == present.get("spec"):
         return wanted
     return {**wanted, "metadata": {**metadata, "generation": (metadata.get("generation") or 0) + 1}}

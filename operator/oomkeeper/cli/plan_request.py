@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 
@@ -69,7 +70,7 @@ def _text(id: str, expires: str, spec: OOMNodeSpec) -> str:
     return msgspec.json.encode({"id": id, "expires": expires, "spec": to_document(spec)}).decode()
 
 
-def _oomnodes(client: ApiClient) -> list[dict[str, object]]:
+def _oomnodes(client: ApiClient) -> list[dict[str, Any]]:
     return client.list_items(resource_path("oomnodes"), decode=decode_object, resource_version="")[0]
 
 

@@ -1,7 +1,7 @@
 """Cordon a node that panicked, until it was up for a while (panicSafety.cordon).
 
-Who cordoned is in the Node: the controller owns the field spec.unschedulable in metadata.managedFields exactly
-as long as its own cordon is in force. `kubectl uncordon` takes that ownership away, and one who cordons the
+Who cordoned is in the Node: the controller owns spec.unschedulable in metadata.managedFields exactly as long
+as its own cordon is in force. `kubectl uncordon` takes that ownership away, and one who cordons the
 node as well keeps theirs when the controller releases its own. So a person's cordon is never removed
 (docs/decisions/113-cordons-are-owned-fields.md). The annotation names the last panic that was dealt with, so
 no panic cordons twice.
@@ -52,7 +52,12 @@ def _change(node: Node, state: OOMNodeState, policies: list[Policy], *, now: flo
     handled = node.cordon_note or ""
     handled_at = parse_time(handled.rpartition(" ")[2]) or 0.0
     panic, policy = max(
-        ((when, policy.name) for policy in policies for when in state.recent_panics if when >= _since(policy)),
+        (
+            (when, policy.name)
+            for policy in policies
+            for when in state.recent_panics
+            if when >= _since(policy)
+        ),
         default=(0.0, ""),
     )
     is_new = int(panic) > handled_at

@@ -37,8 +37,8 @@ def policy_conditions(
 
     `matched`: nodes that the policy selects; `failing`: results on those that are not in sync;
     `overridden_entries`: oom_score_adj entries that lose to other policies; `rollout`: how far it is, if
-    changes of the policy are limited; `breaker`: the panic breaker, if the policy can panic nodes; `cordons_nodes`:
-    whether the controller may cordon Nodes.
+    changes of the policy are limited; `breaker`: the panic breaker, if the policy can panic nodes;
+    `cordons_nodes`: whether the controller may cordon Nodes.
     """
     listed = _main_conditions(policy, matched, failing, overrides, overridden_entries, rollout)
     if breaker is not None and breaker.tripped:

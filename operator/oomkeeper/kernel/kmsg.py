@@ -18,6 +18,7 @@ from .escapes import decode_kmsg
 from .facility import split_priority
 from .logs.broken_lines.pr_cont import FragmentJoiner
 
+_FOREIGN_SEQ = 1 << 60
 RECORD_MAX_BYTES = 8192
 """Room for one formatted record: CONSOLE_EXT_LOG_MAX is 8192 (kernel/printk/internal.h)."""
 
@@ -60,6 +61,8 @@ class KmsgReader:
 
         Raises KmsgUnreadableError.
         """
+        if after_seq is not None and after_seq >= _FOREIGN_SEQ:
+            after_seq = None  # of syslog.py, which has numbers of its own
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self._fd, 0, os.SEEK_END if after_seq is None else os.SEEK_SET)

@@ -33,7 +33,7 @@ PANIC_CORDON_ANNOTATION = f"{GROUP}/panic-cordon"
 """Annotation of a Node: the last OOM panic after which oomkeeper decided whether to cordon it."""
 
 PLAN_ANNOTATION = f"{GROUP}/plan-request"
-"""Annotation of an OOMNode: settings whose effect its agent should report in status.plan, until it expires."""
+"""Annotation of an OOMNode: settings whose effect its agent reports in status.plan until it expires."""
 
 CLI_MANAGER = "kubectl-oom"
 """Field manager of what `kubectl oom` writes for a person."""

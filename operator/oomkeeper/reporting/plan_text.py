@@ -104,7 +104,9 @@ def _facts(group: Group, policy: str) -> Iterator[str]:
 def _sysctl(one: PlannedSysctl, policy: str) -> str:
     before = "unknown" if one.before is None else str(one.before)
     after = "unknown" if one.after is None else str(one.after)
-    text = f"{one.name}: {before} -> {after}" if one.before != one.after else f"{one.name}: {before}, unchanged"
+    text = (
+        f"{one.name}: {before} -> {after}" if one.before != one.after else f"{one.name}: {before}, unchanged"
+    )
     if is_refused(one):
         text = f"{one.name}: {before}, {one.state or 'not changed'}"
     if one.policy is None and one.after is None:

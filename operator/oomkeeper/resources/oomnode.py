@@ -334,8 +334,8 @@ class PlannedAdjustment(Record, frozen=True, kw_only=True):
     overridden: int = 0
     """Selected processes to which an entry of higher precedence gives another value."""
     state: str
-    """InSync: it would be in force; Refused: it would not be applied; Pending: not all processes are known
-    yet; Audited: mode is Audit, and `changing` counts the processes that differ."""
+    """InSync: it would be in force; Refused: it would not be applied; Pending: not all processes are
+    known; Audited: mode is Audit, and `changing` counts the processes that differ."""
     reason: str | None = None
     """Why it would not be applied, or select no process."""
     message: str | None = None
@@ -391,8 +391,7 @@ class PlannedProcess(Record, frozen=True, kw_only=True):
 
 
 class NodePlan(Record, frozen=True, kw_only=True):
-    """What a planned change would do on this node: the answer to the annotation oomkeeper.dev/plan-
-    request."""
+    """What a planned change would do on this node: the answer to a plan request."""
 
     id: str
     """The request."""

@@ -1,1 +1,1 @@
-"""`make packages`: a .deb and an .rpm of oomkeeper for a single host, with its systemd unit and manual pages."""
+"""`make packages`: a .deb and an .rpm of oomkeeper for a single host, with its unit and manual pages."""

@@ -24,9 +24,7 @@ FORMATS = ("deb", "rpm")
 _CONFIGURATION = ("etc/oomkeeper/policy.yaml", "etc/oomkeeper/oomkeeper.env")
 
 
-def build(
-    target: Path, *, architecture: str, pythons: tuple[str, ...] = PYTHONS, say: Say
-) -> list[Path]:
+def build(target: Path, *, architecture: str, pythons: tuple[str, ...] = PYTHONS, say: Say) -> list[Path]:
     """Build the packages into `target`; return their paths. Raises TestbedError."""
     nfpm = binaries((recipes.NFPM,), say=say)["nfpm"]
     target.mkdir(parents=True, exist_ok=True)
@@ -50,12 +48,9 @@ def build(
 
 
 def _description(root: Path, *, architecture: str, format: str) -> dict[str, object]:
-    contents: list[dict[str, object]] = [
-        {"src": str(root / "usr"), "dst": "/usr", "type": "tree"},
-        *(
-            {"src": str(root / name), "dst": f"/{name}", "type": "config|noreplace"}
-            for name in _CONFIGURATION
-        ),
+    contents = [{"src": str(root / "usr"), "dst": "/usr", "type": "tree"}]
+    contents += [
+        {"src": str(root / name), "dst": f"/{name}", "type": "config|noreplace"} for name in _CONFIGURATION
     ]
     return {
         "name": "oomkeeper",

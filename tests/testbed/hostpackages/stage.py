@@ -70,7 +70,9 @@ def host_requirements(python: str) -> str:
 
 def _install(target: Path, *, python: str, machine: str) -> None:
     target.mkdir(parents=True)
-    requirements = target.with_suffix(".txt") if "." not in target.name else target.parent / "requirements.txt"
+    requirements = (
+        target.with_suffix(".txt") if "." not in target.name else target.parent / "requirements.txt"
+    )
     requirements.write_text(host_requirements(python))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     wheels = ["--only-binary", ":all:", "--require-hashes", "--no-compile", "--implementation", "cp"]

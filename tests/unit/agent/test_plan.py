@@ -222,12 +222,19 @@ def test_what_is_no_request_is_ignored(bad: str) -> None:
 
 
 def test_bad_entries_of_a_request_are_named() -> None:
-    request = parse_request(text(sysctls=[{"name": "vm.swappiness", "value": 10, "policy": "p"}, {"name": "x"}]))
+    request = parse_request(
+        text(sysctls=[{"name": "vm.swappiness", "value": 10, "policy": "p"}, {"name": "x"}])
+    )
     assert request is not None
     assert [one.name for one in request.desired.sysctls] == [SWAP]
     assert len(request.desired.problems) == 1
     assert request_text({"metadata": {"annotations": {PLAN_ANNOTATION: "t"}}}) == "t"
-    for odd in ({}, {"metadata": None}, {"metadata": {"annotations": []}}, {"metadata": {"annotations": {PLAN_ANNOTATION: 7}}}):
+    for odd in (
+        {},
+        {"metadata": None},
+        {"metadata": {"annotations": []}},
+        {"metadata": {"annotations": {PLAN_ANNOTATION: 7}}},
+    ):
         assert request_text(odd) is None
 
 

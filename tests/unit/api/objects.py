@@ -70,7 +70,12 @@ POLICY: dict[str, Any] = {
             },
             "haltOnFailure": False,
         },
-        "panicSafety": {"acknowledge": ["NodePanic", "KubeletConflict"], "maxPanics": 0, "window": "1h30m", "cordon": True},
+        "panicSafety": {
+            "acknowledge": ["NodePanic", "KubeletConflict"],
+            "maxPanics": 0,
+            "window": "1h30m",
+            "cordon": True,
+        },
     },
     "status": {
         "observedGeneration": 3,

@@ -81,7 +81,8 @@ def test_spec_that_is_too_long_is_named_without_its_text() -> None:
     longest = max_length(CompletedRollout, "spec")
     labels = {f"key-{number}": "x" * 60 for number in range(4)}
     entries = [
-        {"name": f"entry-{number}", "value": 1, "podSelector": {"matchLabels": labels}} for number in range(32)
+        {"name": f"entry-{number}", "value": 1, "podSelector": {"matchLabels": labels}}
+        for number in range(32)
     ]
     assert len(json.dumps(entries)) > longest
     [newest, before] = sequence(ten(), twenty(oomScoreAdjustments=entries))

@@ -138,7 +138,7 @@ def test_time_from_a_wrong_clock_cordons_no_longer_than_the_soak() -> None:
 
 
 def test_cordon_needs_a_soak() -> None:
-    with pytest.raises(InvalidObjectError, match="write rollout.soakSeconds"):
+    with pytest.raises(InvalidObjectError, match=r"write rollout\.soakSeconds"):
         OOMPolicySpec.parse({"panicSafety": {"cordon": True}})
 
 
@@ -169,9 +169,7 @@ def test_ownership_is_read_from_the_managed_fields(fields: Any, ours: bool) -> N
         },
         "spec": {"unschedulable": True},
         "status": {
-            "conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": format_time(PANIC + 50)}
-            ]
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": format_time(PANIC + 50)}]
         },
     }
     found: Node = decode_node(obj)

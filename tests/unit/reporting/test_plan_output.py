@@ -85,7 +85,9 @@ def test_changes_and_refusals(sysctls: Any, more: Any, changes: bool, refuses: b
 
 def test_text_says_what_changes_and_escapes_names() -> None:
     made = plan(
-        result("n1", SWAP, KEPT, REFUSED, processes=(EVIL,), choice_before="HighestScore", choice_after="Panic"),
+        result(
+            "n1", SWAP, KEPT, REFUSED, processes=(EVIL,), choice_before="HighestScore", choice_after="Panic"
+        ),
         batch_nodes=2,
         first=("n1",),
         soak_seconds=60,
@@ -134,11 +136,23 @@ READY = {"type": "Ready", "status": "False", "message": "m", "lastTransitionTime
     ("obj", "expected"),
     [
         (policy(observedGeneration=1), ("generation 2: waiting for the controller to read it", False, False)),
-        ({"metadata": {"name": "p", "generation": 1}}, ("generation 1: waiting for the controller to read it", False, False)),
-        (policy(rollout=rollout("Progressing")), ("generation 2: Progressing, 1/4 nodes: because", False, False)),
+        (
+            {"metadata": {"name": "p", "generation": 1}},
+            ("generation 1: waiting for the controller to read it", False, False),
+        ),
+        (
+            policy(rollout=rollout("Progressing")),
+            ("generation 2: Progressing, 1/4 nodes: because", False, False),
+        ),
         (policy(rollout=rollout("Paused")), ("generation 2: Paused, 1/4 nodes: because", False, False)),
-        (policy(rollout=rollout("Halted", message="n\x1b")), ("generation 2: Halted, 1/4 nodes: n\\x1b", True, True)),
-        (policy(rollout=rollout("Complete")), ("generation 2: Complete, 1/4 nodes have the values", True, False)),
+        (
+            policy(rollout=rollout("Halted", message="n\x1b")),
+            ("generation 2: Halted, 1/4 nodes: n\\x1b", True, True),
+        ),
+        (
+            policy(rollout=rollout("Complete")),
+            ("generation 2: Complete, 1/4 nodes have the values", True, False),
+        ),
         (
             policy(rollout=rollout("Complete"), nodes={"refused": 1, "unreachable": 2}),
             ("generation 2: Complete, 1/4 nodes: 1 refuse a value, 2 are not Ready", True, True),
@@ -149,7 +163,10 @@ READY = {"type": "Ready", "status": "False", "message": "m", "lastTransitionTime
         ),
         (policy(), ("policy p is suspended: nothing is rolled out", True, False)),
         (policy(conditions=[{**READY, "reason": "InvalidSpec"}]), ("InvalidSpec: m", True, True)),
-        (policy(conditions=[{**READY, "reason": "PanicBreakerTripped"}]), ("PanicBreakerTripped: m", True, True)),
+        (
+            policy(conditions=[{**READY, "reason": "PanicBreakerTripped"}]),
+            ("PanicBreakerTripped: m", True, True),
+        ),
         (
             {"metadata": {"name": "p", "deletionTimestamp": "2026-11-28T00:00:00Z"}},
             ("policy p is being deleted", True, True),
@@ -159,6 +176,6 @@ READY = {"type": "Ready", "status": "False", "message": "m", "lastTransitionTime
             ("generation 1: waiting for the controller to read it", False, False),
         ),
     ],
-)  # fmt: skip
+)
 def test_progress_of_a_rollout(obj: dict[str, Any], expected: tuple[str, bool, bool]) -> None:
     assert progress_of(obj) == Progress(*expected)

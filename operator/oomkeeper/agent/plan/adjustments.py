@@ -1,5 +1,5 @@
-"""What oom_score_adj entries would change: the enforcer's rule, of two entries that select a process the first
-decides, on the processes as they are now."""
+"""What oom_score_adj entries would change: by the enforcer's rule (of two entries that select a process the
+first decides), on the processes as they are now."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ def plan_adjustments(
     kept: Collection[str],
     proc: Path,
 ) -> PlannedAdjustments:
-    """Compute the effect. `targets`: of each entry; `held`: processes with a value of oomkeeper's; `kept`: ids
-    of the entries whose values stay when they are gone."""
+    """Compute the effect. `targets`: of each entry; `held`: processes with a value of oomkeeper's; `kept`:
+    ids of the entries whose values stay when they are gone."""
     changes: dict[int, int] = {}
     claims: dict[int, DesiredAdjustment] = {}
     planned = []
@@ -46,7 +46,7 @@ def plan_adjustments(
         lost = sum(claims[pid].value != entry.value for pid in pids if pid in claims)
         mine = [pid for pid in pids if pid not in claims]
         differing = [
-            process for process in map(lambda pid: _process(pid, proc), mine) if _differs(process, entry.value)
+            process for process in (_process(pid, proc) for pid in mine) if _differs(process, entry.value)
         ]
         if entry.mode != Mode.AUDIT:
             claims |= dict.fromkeys(mine, entry)
@@ -73,11 +73,11 @@ def plan_adjustments(
                 message=message,
             )
         )
-    incomplete = {entry_id(entry) for entry, target in zip(entries, targets, strict=True) if not target.complete}
+    incomplete = {
+        entry_id(entry) for entry, target in zip(entries, targets, strict=True) if not target.complete
+    }
     restored = _restored(held, claims=claims, kept=kept, incomplete=incomplete, proc=proc)
-    return PlannedAdjustments(
-        entries=tuple(planned), changes={**restored, **changes}, restored=len(restored)
-    )
+    return PlannedAdjustments(entries=tuple(planned), changes={**restored, **changes}, restored=len(restored))
 
 
 def _restored(

@@ -101,9 +101,7 @@ def rehearse(
     return tuple(_planned(key, before[key], _value(values, key), statuses.get(key)) for key in keys)
 
 
-def _planned(
-    key: str, before: int | None, after: int | None, status: ObservedSysctl | None
-) -> PlannedSysctl:
+def _planned(key: str, before: int | None, after: int | None, status: ObservedSysctl | None) -> PlannedSysctl:
     if status is None:
         return PlannedSysctl(name=key, before=before, after=after)
     return PlannedSysctl(
