@@ -3,7 +3,7 @@
 SCHEMA_ANNOTATION = "oomkeeper.dev/schema"
 SCHEMAS: dict[str, str] = {
     "oompolicies.oomkeeper.dev": "93fb8e7e084c9d0e",
-    "oomnodes.oomkeeper.dev": "905531ca4a8c0032",
+    "oomnodes.oomkeeper.dev": "b3084b6e84f9102c",
     "oomincidents.oomkeeper.dev": "7e303ac6f0e32e78",
     "containerkills.oomkeeper.dev": "fba6451b0696c6e2",
     "oomreports.oomkeeper.dev": "acba5e32e47f6797",

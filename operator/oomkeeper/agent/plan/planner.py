@@ -62,7 +62,7 @@ class Planner:
         """Return what enforcing `desired` instead of the present settings would do now. Never raises for
         what one process does; raises OSError where /proc cannot be read."""
         host, store = self._host, self._store
-        real = Sysctls(root=host.proc / "sys")
+        real = Sysctls(root=host.sysctl_root)
         sysctls = rehearse(
             desired,
             store=store,
