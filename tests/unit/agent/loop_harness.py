@@ -58,6 +58,8 @@ class FakeLog:
 class FakeReader:
     """What KmsgReader is to /dev/kmsg."""
 
+    numbered = True
+
     def __init__(self, log: FakeLog, after_seq: int) -> None:
         if not log.readable:
             raise KmsgUnreadableError("/dev/kmsg: Operation not permitted")
