@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from oomkeeper.model.cause import Remedy
 from tests.cluster.agent_harness import Agent, install, namespace
 from tests.cluster.controller_harness import Controller, Harness
 from tests.testbed import ControlPlane
@@ -22,7 +24,7 @@ from tests.testbed.prometheus import Prometheus
 from tests.waiting import eventually
 
 from .endpoints import HostOfFiles, Scraper
-from .test_rules import ROOT, promtool
+from .test_rules import ROOT, RULES, promtool
 
 pytestmark = pytest.mark.cluster
 
@@ -151,6 +153,17 @@ def test_kill_raises_an_alert_that_names_the_workload(busy: Setup) -> None:
     assert "container app of Pod shop/web-1, cause" in alert["annotations"]["description"]
     assert "error" not in json.dumps(alert["annotations"]).lower()
 
+    def explained() -> dict[str, str]:
+        """Once the incident is published, and the controller's metrics of it are scraped."""
+        [alert] = firing()
+        found: dict[str, str] = alert["annotations"]
+        return found if found.get("incident") else {}
+
+    found = eventually(explained)
+    assert found["incident"].startswith("web-1-app-")
+    assert found["limit"].endswith("iB")
+    assert found["remedy"] in set(Remedy)
+
 
 def test_every_rule_is_evaluated_without_an_error(busy: Setup) -> None:
     def rules() -> list[dict[str, Any]]:
@@ -159,7 +172,8 @@ def test_every_rule_is_evaluated_without_an_error(busy: Setup) -> None:
         assert all(rule["health"] == "ok" for rule in found), found
         return found
 
-    assert len(eventually(rules)) == 16
+    written = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    assert len(eventually(rules)) == len(written)
 
 
 @pytest.mark.parametrize("name", ["agent", "controller"])
