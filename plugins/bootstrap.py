@@ -23,16 +23,12 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
-def native_folder(archive: zipfile.ZipFile) -> str:
-    """Return the archive's folder for this Python."""
+def native_tag() -> str:
+    """Return how the archive calls this Python on this platform."""
     machine = os.uname().machine
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
     libc = "-musl" if "musl" in (sysconfig.get_config_var("SOABI") or "") else ""
-    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}-{sys.platform}-{machine}{libc}"
-    known = {name.split("/")[1] for name in archive.namelist() if name.startswith("native/")}
-    if tag not in known:
-        fail(f"this build has no part for {tag}; it has {', '.join(sorted(known))}")
-    return f"native/{tag}"
+    return f"cp{sys.version_info[0]}{sys.version_info[1]}-{sys.platform}-{machine}{libc}"
 
 
 def cache_folder() -> "Path | None":
@@ -48,25 +44,31 @@ def cache_folder() -> "Path | None":
     return folder if own and os.access(folder, os.W_OK) else None
 
 
-def unpack(archive: zipfile.ZipFile, native: str, target: Path) -> None:
-    """Write what this Python needs of the archive into a folder."""
-    for name in archive.namelist():
-        if name.startswith(("pure/", f"{native}/")):
-            archive.extract(name, str(target))
+def unpack(tag: str, target: Path) -> None:
+    """Write what this Python needs of the archive into a folder; end with one line where it has nothing."""
+    with zipfile.ZipFile(str(Path(__file__).parent)) as archive:
+        names = archive.namelist()
+        known = {name.split("/")[1] for name in names if name.startswith("native/")}
+        if tag not in known:
+            target.rmdir()
+            fail(f"this build has no part for {tag}; it has {', '.join(sorted(known))}")
+        for name in names:
+            if name.startswith(("pure/", f"native/{tag}/")):
+                archive.extract(name, str(target))
 
 
-def unpacked(archive: zipfile.ZipFile, native: str) -> Path:
+def unpacked(tag: str) -> Path:
     """Return the folder with the archive's content; unpack it where that has not been done before."""
     cache = cache_folder()
     if cache is None:
         target = Path(tempfile.mkdtemp(prefix="kubectl-oom-"))
         atexit.register(shutil.rmtree, str(target), ignore_errors=True)
-        unpack(archive, native, target)
+        unpack(tag, target)
         return target
-    target = cache / f"{KEY}-{native.split('/')[1]}"
+    target = cache / f"{KEY}-{tag}"
     if not target.is_dir():
         partial = Path(tempfile.mkdtemp(prefix="partial-", dir=str(cache)))
-        unpack(archive, native, partial)
+        unpack(tag, partial)
         try:
             partial.rename(target)
         except OSError:  # another process was faster
@@ -78,10 +80,9 @@ def main() -> int:
     """Run `kubectl oom`, or its completion where this file is called kubectl_complete-oom."""
     if sys.version_info < (3, 11):  # noqa: UP036
         fail(f"Python 3.11 or newer is needed, this is {sys.version_info[0]}.{sys.version_info[1]}")
-    with zipfile.ZipFile(str(Path(__file__).parent)) as archive:
-        native = native_folder(archive)
-        root = unpacked(archive, native)
-    sys.path[0:0] = [str(root / "pure"), str(root / native)]
+    tag = native_tag()
+    root = unpacked(tag)
+    sys.path[0:0] = [str(root / "pure"), str(root / "native" / tag)]
     if Path(sys.argv[0]).name.startswith("kubectl_complete"):
         from oomkeeper.cli.kubectl_complete import main as run
     else:

@@ -49,11 +49,18 @@ class Node:
         pod["status"] = {"containerStatuses": [{"name": "eater", "state": {"terminated": self.end}}]}
         stored = self._cluster.stored
         stored[f"/api/v1/namespaces/{space}/pods/{name}"] = pod
-        made = incident(f"{name}-1", namespace=space)
+        of_pod = name == "drill-pod"
+        cause = "PodLimit" if of_pod else "ContainerLimit"
+        made = incident(f"{name}-1", namespace=space, cause=cause)
         made["status"]["kills"][0]["podUID"] = pod["metadata"]["uid"]
         stored.setdefault(f"{GROUP}/namespaces/{space}/oomincidents", []).extend([made] * self.incidents)
         involved = {"uid": pod["metadata"]["uid"]}
-        event = {"reportingComponent": "oomkeeper", "involvedObject": involved, "reason": "OOMKilled"}
+        event = {
+            "reportingComponent": "oomkeeper",
+            "involvedObject": involved,
+            "reason": f"OOM{cause}",
+            "message": f"{'The pod' if of_pod else 'Container eater'} reached its memory limit of 32 MiB.",
+        }
         stored.setdefault(f"/api/v1/namespaces/{space}/events", []).extend([event] * self.events)
         stored[METRICS] = f'oomkeeper_oom_kills_total{{namespace="{space}"}} 1\n'.encode()
         return 201, pod

@@ -8,7 +8,8 @@ from typing import Any
 
 from oomkeeper.api import KINDS
 from oomkeeper.api.crd import crd
-from tests.unit.cli.cluster_server import GROUP, Cluster
+from tests.unit.cli.cluster_server import GROUP, Cluster, Request
+from tests.unit.cli.test_drill import Node
 from tests.unit.reporting.incident_samples import incident, stamp
 
 Json = dict[str, Any]
@@ -78,14 +79,26 @@ def fill(cluster: Cluster) -> None:
         f"{GROUP}/oomnodes/n2": drifted,
         f"{GROUP}/oomreports": [],
         "/api/v1/nodes": [_v1_node(name) for name in ("n1", "n2", "n3")],
-        "/api/v1/pods": [_agent("n1", ready=True), _agent("n2", ready=False)],
     }
     for kind in KINDS:
         made = crd(kind)
         made["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
         name = made["metadata"]["name"]
         cluster.stored[f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"] = made
-    cluster.writes = lambda _: (201, {"status": {"allowed": True}})
+    node = Node(cluster)
+    # With an image and a metrics port, on the node that the drill's pods run on.
+    agent = _agent("n1", ready=True)
+    container = {"image": "oomkeeper:0.1.0", "ports": [{"name": "metrics", "containerPort": 8082}]}
+    agent["metadata"] |= {"name": "agent-1", "namespace": "ops"}
+    agent["spec"]["containers"] = [container]
+    cluster.stored["/api/v1/pods"] = [agent, _agent("n2", ready=False)]
+
+    def write(request: Request) -> tuple[int, Json]:
+        if request.path.endswith("/subjectaccessreviews"):
+            return 201, {"status": {"allowed": True}}
+        return node.write(request)
+
+    cluster.writes = write
 
 
 def _deployment(container: str, resources: Json) -> Json:
