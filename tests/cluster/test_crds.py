@@ -351,7 +351,7 @@ COLUMNS: list[tuple[str, Json, dict[str, str], dict[str, str]]] = [
         "oomr",
         REPORT,
         {"WINDOW": "168h", "KILLS": "10", "TOP-CAUSE": "PodLimit", "TOP-WORKLOAD": "web", "NODES": "2"},
-        {},
+        {"TOP-NAMESPACE": "shop", "WORKLOADS": "3", "COMPLETE": "False", "ADVICE": "raise the limit"},
     ),
 ]
 """Short name, the stored object, columns by default, columns that -o wide adds."""
@@ -375,6 +375,17 @@ def test_kubectl_get_shows_columns_for_each_short_name(
     dates = AGES[short] | WIDE_AGES.get(short, set())
     assert all(row[column] not in ("", "<none>", "<unknown>", "<invalid>") for column in dates)
     assert body["kind"] in RESOURCES
+
+
+@pytest.mark.usefixtures("stored")
+def test_kubectl_describe_of_a_report_shows_no_empty_parts(control_plane: ControlPlane) -> None:
+    """kubectl orders the fields of a custom resource by name, so only their number can be kept small."""
+    lines = control_plane.kubectl("describe", "oomr", "crds-full").splitlines()
+    status = [line.strip() for line in lines[lines.index("Status:") :]]
+    assert status.index("Advice:") < status.index("Buckets:") < status.index("By Cause:")
+    buckets = status[status.index("Buckets:") + 1 : status.index("By Cause:")]
+    assert [line.split()[0] for line in buckets] == ["Kills:", "Start:"] * (len(buckets) // 2)
+    assert "Bucket Seconds:  25200" in status
 
 
 @pytest.mark.usefixtures("stored")
