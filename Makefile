@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden bundle packages image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak demo bench docs plugin crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden bundle packages image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak browser-test demo bench docs plugin crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -101,6 +101,9 @@ kernel-lab: venv  ## reproduce every cause on four kernels in virtual machines a
 
 soak: venv  ## kill in cgroups and pods while everything else fails, and check the account (2 minutes; SOAK="--size full": 20)
 	$(BIN)/python -m tests.soak $(SOAK)
+
+browser-test: venv  ## test the HTML report in Chromium (Debian: apt-get install chromium, 100 MB)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/browser
 
 demo: venv  ## show the main features, first on this host alone, then on a real one-node cluster
 	$(BIN)/python -m demo

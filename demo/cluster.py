@@ -8,7 +8,7 @@ from pathlib import Path
 from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
 from tests.testbed import TestbedError
 
-from . import kills, operator_here, policies, side_by_side, sysctls
+from . import html_report, kills, operator_here, policies, side_by_side, sysctls
 from .guard import Guard, guarded
 from .harness import Harness, opened
 from .narration import DemoError, Narrator
@@ -67,6 +67,7 @@ def _show_on(harness: Harness, *, guard: Guard, tell: Narrator) -> None:
         if harness.node is not None:
             kills.show(harness, folder=folder, tell=tell)
             side_by_side.show(harness, tell=tell)
+            html_report.show(harness, tell=tell)
         else:
             tell.not_shown("pods killed and explained", why=harness.no_node)
         policies.show_deleted(harness, tell=tell, before=before)

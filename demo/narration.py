@@ -30,6 +30,7 @@ class Narrator:
         """Shown and verified, one line each."""
         self.missing: list[str] = []
         """Not shown, with the reason, one line each."""
+        self._last: list[str] = []
 
     @property
     def on_terminal(self) -> bool:
@@ -89,6 +90,10 @@ class Narrator:
             + "\n"
         )
 
+    def last(self, text: str) -> None:
+        """Keep a line for the end, after the summary, such as the path of a file that stays."""
+        self._last.append(text)
+
     def failed(self, text: str) -> None:
         """Write the line that explains an exit code other than 0."""
         self._write(
@@ -104,6 +109,9 @@ class Narrator:
             self._write(
                 self._paint(self._wrapped(f"not shown: {text}", indent="   ", first=" - "), "missing") + "\n"
             )
+        for text in self._last:
+            # Never wrapped: a path is copied.
+            self._write(f"\n{text}\n")
 
     def _wrapped(self, text: str, *, indent: str, first: str | None = None) -> str:
         width = min(self._means.width, 100)
