@@ -127,7 +127,9 @@ def _incident(place: int, kills: int, *, now: datetime, chance: random.Random) -
                 }
                 for number, time in enumerate(times[:10])
             ],
-            "history": [{"hour": _stamp(hour), "kills": number} for hour, number in sorted(hours.items())],
+            "history": [
+                {"hour": _stamp(hour), "kills": number} for hour, number in sorted(hours.items())[-168:]
+            ],
         },
     }
 

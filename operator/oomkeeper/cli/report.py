@@ -21,6 +21,7 @@ from oomkeeper.resources.oomreport import OOMReport
 from .cluster import Target, cluster_options, connected
 from .errors import BadInput, CliError
 from .host import PATH, output_option
+from .rollouts import with_rollouts
 from .terminal import terminal_of
 from .typed_lists import list_typed
 
@@ -91,16 +92,7 @@ def command(
     output: str,
 ) -> int:
     """Report the OOM kills of the cluster, or of one namespace: when, why, whose, and what to do."""
-    seconds = since_seconds(since)
-    found = _read(target, seconds=seconds, selector=selector)
-    report = cluster_report(
-        found.incidents,
-        facts=found.facts,
-        start=found.start,
-        end=found.end,
-        namespace=target.namespace,
-        selector=selector,
-    )
+    report, found = _read(target, seconds=since_seconds(since), selector=selector)
     parts = _rendered(report, found, output=output, by=by, top=top, to_file=path is not None)
     if path is None:
         _write(parts)
@@ -109,7 +101,7 @@ def command(
     return 0
 
 
-def _read(target: Target, *, seconds: int, selector: str | None) -> Findings:
+def _read(target: Target, *, seconds: int, selector: str | None) -> tuple[ClusterReport, Findings]:
     query = {"labelSelector": selector} if selector else {}
     with connected(target) as client:
         try:
@@ -128,7 +120,16 @@ def _read(target: Target, *, seconds: int, selector: str | None) -> Findings:
         skew = client.clock_skew_seconds or 0.0
         if abs(skew) > _CLOCK_TOLERANCE_SECONDS:
             end += skew
-    return Findings(incidents.items, facts, end - seconds, end)
+        found = Findings(incidents.items, facts, end - seconds, end)
+        report = cluster_report(
+            found.incidents,
+            facts=facts,
+            start=found.start,
+            end=end,
+            namespace=target.namespace,
+            selector=selector,
+        )
+        return with_rollouts(client, report, found.incidents, now=end), found
 
 
 def _facts(client: ApiClient, *, malformed: int) -> ClusterFacts:

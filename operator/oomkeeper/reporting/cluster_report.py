@@ -6,9 +6,10 @@ no list is cut.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from oomkeeper.model.names import wire_name
 from oomkeeper.model.times import format_time, full_hour
@@ -83,6 +84,8 @@ class WorkloadRow(_Part):
     remedy: str | None
     advice: str | None
     """What to do first, of its last kill for that cause."""
+    began: str | None = None
+    """How its kills began: after a quiet time, with a rollout. None where that is not known."""
 
     @property
     def place(self) -> str:
@@ -189,6 +192,29 @@ def cluster_report(
         ),
         coverage=coverage_of(facts, namespace=namespace, selector=selector, without_incident=gone.total()),
     )
+
+
+def incidents_of_workloads(
+    incidents: Iterable[OOMIncident], rows: Sequence[WorkloadRow]
+) -> list[list[OOMIncident]]:
+    """Return the incidents of each workload of `rows`."""
+    found: dict[tuple[str | None, str, str], list[OOMIncident]] = {
+        (row.namespace, row.kind, row.name): [] for row in rows
+    }
+    for obj in incidents:
+        if (workload := obj.spec.workload) is not None:
+            key = (obj.metadata.namespace, workload.kind, workload.name)
+            if key in found:
+                found[key].append(obj)
+    return list(found.values())
+
+
+def with_beginnings(report: ClusterReport, sentences: Sequence[str | None]) -> ClusterReport:
+    """Return the report with `began` of its first workloads."""
+    first = tuple(
+        replace(row, began=sentence) for row, sentence in zip(report.workloads, sentences, strict=False)
+    )
+    return replace(report, workloads=first + report.workloads[len(first) :])
 
 
 def most_frequent(

@@ -18,15 +18,17 @@ from .incident_detail import KILL_COLUMNS, KILL_NUMBERS, IncidentDetail, inciden
 from .report_tables import (
     ADVICE_CAPTION,
     ADVICE_TITLE,
+    BEGAN_TITLE,
     COVERAGE_TITLE,
     ReportTable,
     advice_sentences,
-    minute_text,
+    began_sentences,
     report_title,
     tables,
     totals_text,
     window_text,
 )
+from .report_times import minute_text
 
 MAX_ROWS = 5_000
 """Rows of one table: more make the page slow, and are in the CSV."""
@@ -69,6 +71,8 @@ def report_html(
             advice=[advice_sentences(row) for row in report.advice],
             advice_title=ADVICE_TITLE,
             advice_caption=ADVICE_CAPTION,
+            began=began_sentences(report),
+            began_title=BEGAN_TITLE,
             details=_numbered(details),
             kill_columns=KILL_COLUMNS,
             kill_numbers=KILL_NUMBERS,

@@ -9,10 +9,12 @@ from .explanation_markdown import escape, prose
 from .report_tables import (
     ADVICE_CAPTION,
     ADVICE_TITLE,
+    BEGAN_TITLE,
     COVERAGE_TITLE,
     EMPTY,
     ReportTable,
     advice_sentences,
+    began_sentences,
     report_title,
     tables,
     totals_text,
@@ -26,6 +28,10 @@ def report_markdown(report: ClusterReport, *, by: str | None, top: int) -> Itera
     yield f"**{escape(totals_text(report))}**\n"
     for table in tables(report, by=by):
         yield from _table(table if by else table.top(top))
+    if by is None and (began := began_sentences(report)):
+        yield f"\n### {BEGAN_TITLE}\n\n"
+        for where, sentence in began:
+            yield f"- {escape(where)}: {escape(sentence)}\n"
     if by is None and report.advice:
         yield f"\n### {ADVICE_TITLE}\n\n"
         for place, row in enumerate(report.advice, 1):

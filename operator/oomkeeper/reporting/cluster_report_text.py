@@ -12,16 +12,18 @@ from .cluster_report import ClusterReport
 from .report_tables import (
     ADVICE_CAPTION,
     ADVICE_TITLE,
+    BEGAN_TITLE,
     COVERAGE_TITLE,
     EMPTY,
     ReportTable,
     advice_sentences,
-    minute_text,
+    began_sentences,
     report_title,
     tables,
     totals_text,
     window_text,
 )
+from .report_times import minute_text
 from .terminal_drawing import Pen, cells
 
 _INDENT = "   "
@@ -67,6 +69,7 @@ def _lines(pen: Pen, report: ClusterReport, *, by: str | None, top: int) -> Iter
         yield from _table(pen, table if by else table.top(top))
         yield ""
     if by is None:
+        yield from _began(pen, report)
         yield from _advice(pen, report)
     yield from _section(pen, COVERAGE_TITLE)
     for sentence in report.coverage.sentences:
@@ -155,6 +158,16 @@ def _row(pen: Pen, row: Sequence[str], rooms: Sequence[int], right: Sequence[boo
     return "  ".join(
         pen.fit(cell, room, right=at_right) for cell, room, at_right in zip(row, rooms, right, strict=True)
     )
+
+
+def _began(pen: Pen, report: ClusterReport) -> Iterator[str]:
+    sentences = began_sentences(report)
+    if not sentences:
+        return
+    yield from _section(pen, BEGAN_TITLE)
+    for where, sentence in sentences:
+        yield from pen.wrap(f"{where}: {sentence}", indent=f"{_INDENT}  ", first=f"{_INDENT}{pen.bullet} ")
+    yield ""
 
 
 def _advice(pen: Pen, report: ClusterReport) -> Iterator[str]:

@@ -11,7 +11,7 @@ from . import display_names as names
 from .counted_kills import workload_text
 from .incident import incident_of
 from .kill_charts import Bar, Chart, comm_text
-from .report_tables import minute_text
+from .report_times import minute_text
 
 KILL_COLUMNS = ("time (UTC)", "pod", "victim", "pid", "usage", "limit", "anonymous", "reported by kubelet")
 KILL_NUMBERS = frozenset({"pid", "usage", "limit", "anonymous"})
@@ -34,8 +34,6 @@ class IncidentDetail(NamedTuple):
     """Times, usage and limit of the last kills, oldest first, as report.js takes them."""
     advice: tuple[tuple[str, str], ...]
     uncertain: tuple[str, ...]
-    began: str = ""
-    """The rollout that the kills began with."""
 
 
 def incident_detail(obj: OOMIncident, *, kills: int) -> IncidentDetail:

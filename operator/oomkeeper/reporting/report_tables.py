@@ -10,11 +10,13 @@ from oomkeeper.model.units import bytes_text, count_text, share_text
 
 from . import display_names as names
 from .cluster_report import AdviceRow, CauseRow, ClusterReport, NamespaceRow, NodeRow, WorkloadRow
+from .report_times import minute_text
 
 GROUPS = ("workload", "namespace", "cause", "node")
 
 ADVICE_TITLE = "What to do"
 ADVICE_CAPTION = "Kills that it would have prevented, from each incident's own numbers."
+BEGAN_TITLE = "When it began"
 COVERAGE_TITLE = "Coverage"
 USAGE_CAPTION = (
     "Limit and usage of the workload's last kill with this cause. Usage is what the kernel counted against "
@@ -69,11 +71,6 @@ def window_text(report: ClusterReport) -> str:
     return f"{minute_text(report.start)} to {minute_text(report.end)} UTC ({length})"
 
 
-def minute_text(time: str) -> str:
-    """Format `2026-11-21T02:00:10Z` as `2026-11-21 02:00`."""
-    return printable(time[:16].replace("T", " "))
-
-
 def totals_text(report: ClusterReport) -> str:
     """Return the totals in one sentence."""
     totals = report.totals
@@ -96,6 +93,11 @@ def tables(report: ClusterReport, *, by: str | None = None) -> list[ReportTable]
         return [table for table in made if table.key == by]
     # One namespace needs no list of namespaces.
     return [table for table in made if table.rows and (table.key != "namespace" or report.namespace is None)]
+
+
+def began_sentences(report: ClusterReport) -> list[tuple[str, str]]:
+    """Return (workload, how its kills began), of the workloads for which that is known."""
+    return [(printable(row.place), printable(row.began)) for row in report.workloads if row.began]
 
 
 def advice_sentences(row: AdviceRow) -> tuple[str, str, str, str]:

@@ -31,6 +31,7 @@ class Cluster:
             "oomnodes": [node_object()],
             "oomreports": [],
         }
+        self.replica_sets: dict[str, Json] = {}
         self.status: dict[str, int] = {}
         self.expired = False
         self.asked: list[tuple[str, Json]] = []
@@ -45,6 +46,10 @@ class Cluster:
             return
         if self.expired and "continue" in query:
             exchange.json({"message": "the provided continue parameter is too old"}, status=410)
+            return
+        if "/replicasets/" in url.path:
+            found = self.replica_sets.get(plural)
+            exchange.json(found or {"message": "not found"}, status=200 if found else 404)
             return
         start, limit = int(query.get("continue", 0)), int(query.get("limit", 1 << 30))
         items = self.objects[plural]
@@ -113,9 +118,7 @@ def test_list_whose_pages_expire_is_read_as_a_whole(
     assert (status, json.loads(out)["totals"]["kills"]) == (0, 5)
 
 
-def test_incident_without_the_shape_of_its_kind_is_left_out_and_named(
-    cluster: Cluster, report: Report
-) -> None:
+def test_malformed_incident_is_left_out_and_counted(cluster: Cluster, report: Report) -> None:
     cluster.objects["oomincidents"] = [*numbered(2), {"metadata": {"name": "x"}, "spec": "no", "status": 3}]
     status, out, _ = report("-A", "-o", "json")
     document = json.loads(out)
@@ -174,6 +177,52 @@ def test_api_server_that_fails_is_an_error(cluster: Cluster, report: Report) -> 
     cluster.status = {"oomnodes": 500}
     status, out, err = report("-A")
     assert (status, out, err.count("\n")) == (1, "", 1)
+
+
+def replica_set(owner: str = "web", **metadata: Any) -> Json:
+    return {
+        "metadata": {
+            "creationTimestamp": format_time(1_800_000_000 - 2000),
+            "annotations": {"deployment.kubernetes.io/revision": "42"},
+            "ownerReferences": [{"kind": "Deployment", "name": owner}],
+            **metadata,
+        }
+    }
+
+
+def test_rollout_that_the_kills_began_with_is_named(cluster: Cluster, report: Report) -> None:
+    cluster.objects["oomincidents"] = [incident_object("a", kills=(600.0, 1700.0), history={432_000.0: 2})]
+    cluster.replica_sets["web-7f9c6d5b8"] = replica_set()
+    status, out, _ = report("-A")
+    assert status == 0
+    flat = " ".join(out.split())
+    assert (
+        "Deployment shop/web: No kill for 4 days, then 2 since 2027-01-15 07:31 UTC, 5 minutes after" in flat
+    )
+    assert "UTC, 5 minutes after revision 42 was created (ReplicaSet web-7f9c6d5b8)." in flat
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        replica_set("other"),
+        replica_set(creationTimestamp=7),
+        replica_set(ownerReferences="x"),
+        {"metadata": []},
+        {},
+    ],
+)
+def test_replica_set_that_does_not_tell_leaves_the_revision_out(
+    cluster: Cluster, report: Report, found: Json | None
+) -> None:
+    cluster.objects["oomincidents"] = [incident_object("a", kills=(600.0, 1700.0), history={432_000.0: 2})]
+    if found is not None:
+        cluster.replica_sets["web-7f9c6d5b8"] = found
+    status, out, err = report("-A")
+    assert (status, err) == (0, "")
+    assert "in pods of ReplicaSet web-7f9c6d5b8." in " ".join(out.split())
+    assert "revision" not in out
 
 
 @pytest.mark.parametrize("form", FORMATS)

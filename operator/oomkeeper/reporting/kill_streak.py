@@ -1,0 +1,142 @@
+"""When the kills of a workload began: the first kill after a quiet time, and the rollout just before it.
+
+Pure. An OOMIncident has a week of hours with kills and its last ten kills, each with its pod and the start of
+its container; a pod of a Deployment has its ReplicaSet in its name. When the ReplicaSet was created, and
+which revision it is, only the ReplicaSet itself tells."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from oomkeeper.model.times import HOUR_SECONDS, format_time, parse_time
+from oomkeeper.model.units import count_text
+from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentStatus, RecentKill
+
+from .incident import incident_of
+from .report_times import minute_text
+from .window import placed_kills
+
+QUIET_SECONDS = 24 * HOUR_SECONDS
+"""A time without a kill that ends what was before."""
+_EVEN = 1.5
+"""Longest against shortest run of a container that is still "after each start"."""
+_POD_SUFFIX = re.compile(r"-[a-z0-9]{1,10}-[a-z0-9]{5}", re.ASCII)
+
+
+class Rollout(NamedTuple):
+    """A ReplicaSet."""
+
+    revision: str
+    """Annotation deployment.kubernetes.io/revision; empty where it has none."""
+    created: float
+
+
+class Streak(NamedTuple):
+    """Kills of one workload with no quiet time among them, up to the last one. Times in seconds since the
+    epoch."""
+
+    since: float
+    to_the_hour: bool
+    """The first kill is known to the hour only."""
+    kills: int
+    quiet_seconds: float | None
+    """Time without a kill before; None where no earlier kill is recorded."""
+    replica_set: str | None
+    """Of all pods among the last kills; None where there are several, or none is known."""
+    run_seconds: float | None
+    """Time from each container's start to its kill; None where it differs or is not known."""
+
+
+def streak_of(incidents: Sequence[OOMIncident], *, now: float) -> Streak | None:
+    """Return the streak of the incidents of one workload; None where none of them has a kill."""
+    moments: list[tuple[float, int]] = []
+    recent: list[RecentKill] = []
+    for obj in incidents:
+        moments += placed_kills(incident_of(obj), start=0.0, end=now)
+        recent += (obj.status or OOMIncidentStatus()).kills
+    if not moments:
+        return None
+    moments.sort()
+    first, quiet = 0, None
+    for place, ((before, _), (after, _)) in enumerate(pairwise(moments), 1):
+        if after - before >= QUIET_SECONDS:
+            first, quiet = place, after - before
+    since = moments[first][0]
+    exact = {time for kill in recent if (time := parse_time(kill.time)) is not None}
+    last = [kill for kill in recent if (parse_time(kill.time) or 0.0) >= since]
+    return Streak(
+        since=since,
+        to_the_hour=since not in exact,
+        kills=sum(kills for _, kills in moments[first:]),
+        quiet_seconds=quiet,
+        replica_set=_replica_set(incidents[0], last),
+        run_seconds=_run_seconds(last),
+    )
+
+
+def streak_sentence(streak: Streak, rollout: Rollout | None) -> str | None:
+    """Return how the kills began: `No kill for 5 days, then 14 since 2026-11-20 10:09 UTC, 6 minutes after
+    revision 42 was created (ReplicaSet web-7f9c6d5b8).` None where neither a quiet time nor a rollout marks
+    the beginning."""
+    after = _after(streak, rollout)
+    if streak.quiet_seconds is None and not after:
+        return None
+    quiet = (
+        f"No kill for {_length(streak.quiet_seconds)}, then"
+        if streak.quiet_seconds is not None
+        else "No earlier kill is recorded;"
+    )
+    about = "the hour from " if streak.to_the_hour else ""
+    runs = f", about {_length(streak.run_seconds)} after each start" if streak.run_seconds else ""
+    where = f", in pods of ReplicaSet {streak.replica_set}" if streak.replica_set and not after else ""
+    since = minute_text(format_time(streak.since))
+    return f"{quiet} {streak.kills:,} since {about}{since} UTC{after}{where}{runs}."
+
+
+def _after(streak: Streak, rollout: Rollout | None) -> str:
+    """Return `, 6 minutes after revision 42 was created`; empty where the rollout was at another time."""
+    if rollout is None or streak.replica_set is None:
+        return ""
+    latest = streak.since + (HOUR_SECONDS if streak.to_the_hour else 0)
+    quiet_from = streak.since - (streak.quiet_seconds or float("inf"))
+    if not quiet_from < rollout.created <= latest:
+        return ""
+    revision = f"revision {rollout.revision}" if rollout.revision else "it"
+    lag = streak.since - rollout.created
+    when = f"{_length(lag)} after" if lag >= 60 and not streak.to_the_hour else "after"
+    return f", {when} {revision} was created (ReplicaSet {streak.replica_set})"
+
+
+def _replica_set(obj: OOMIncident, kills: Sequence[RecentKill]) -> str | None:
+    workload = obj.spec.workload
+    if workload is None or workload.kind != "Deployment":
+        return None
+    names = {kill.pod for kill in kills if kill.pod}
+    sets = set()
+    for name in names:
+        if not name.startswith(workload.name) or not _POD_SUFFIX.fullmatch(name[len(workload.name) :]):
+            return None
+        sets.add(name.rpartition("-")[0])
+    return sets.pop() if len(sets) == 1 else None
+
+
+def _run_seconds(kills: Sequence[RecentKill]) -> float | None:
+    runs = []
+    for kill in kills:
+        started, ended = parse_time(kill.started_at), parse_time(kill.time)
+        if started is None or ended is None or ended <= started:
+            return None
+        runs.append(ended - started)
+    return median(runs) if len(runs) > 1 and max(runs) <= min(runs) * _EVEN else None
+
+
+def _length(seconds: float) -> str:
+    if seconds >= 2 * 86400:
+        return count_text(int(seconds // 86400), "day")
+    if seconds >= 2 * HOUR_SECONDS:
+        return count_text(int(seconds // HOUR_SECONDS), "hour")
+    if seconds >= 60:
+        return count_text(round(seconds / 60), "minute")
+    return count_text(round(seconds), "second")
