@@ -20,6 +20,8 @@ from .window import placed_kills
 
 QUIET_SECONDS = 24 * HOUR_SECONDS
 """A time without a kill that ends what was before."""
+_LEAST_KILLS = 3
+"""Fewer after a quiet time are no beginning of anything."""
 _EVEN = 1.5
 """Longest against shortest run of a container that is still "after each start"."""
 _POD_SUFFIX = re.compile(r"-[a-z0-9]{1,10}-[a-z0-9]{5}", re.ASCII)
@@ -78,10 +80,10 @@ def streak_of(incidents: Sequence[OOMIncident], *, now: float) -> Streak | None:
 
 def streak_sentence(streak: Streak, rollout: Rollout | None) -> str | None:
     """Return how the kills began: `No kill for 5 days, then 14 since 2026-11-20 10:09 UTC, 6 minutes after
-    revision 42 was created (ReplicaSet web-7f9c6d5b8).` None where neither a quiet time nor a rollout marks
-    the beginning."""
+    revision 42 was created (ReplicaSet web-7f9c6d5b8).` None where neither a rollout marks the beginning nor a
+    quiet time before several kills."""
     after = _after(streak, rollout)
-    if streak.quiet_seconds is None and not after:
+    if not after and (streak.quiet_seconds is None or streak.kills < _LEAST_KILLS):
         return None
     quiet = (
         f"No kill for {_length(streak.quiet_seconds)}, then"

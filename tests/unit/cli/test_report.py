@@ -216,7 +216,8 @@ def test_rollout_that_the_kills_began_with_is_named(cluster: Cluster, report: Re
 def test_replica_set_that_does_not_tell_leaves_the_revision_out(
     cluster: Cluster, report: Report, found: Json | None
 ) -> None:
-    cluster.objects["oomincidents"] = [incident_object("a", kills=(600.0, 1700.0), history={432_000.0: 2})]
+    kills = (600.0, 1200.0, 1700.0)
+    cluster.objects["oomincidents"] = [incident_object("a", kills=kills, history={432_000.0: 2})]
     if found is not None:
         cluster.replica_sets["web-7f9c6d5b8"] = found
     status, out, err = report("-A")

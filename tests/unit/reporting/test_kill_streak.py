@@ -78,6 +78,7 @@ def test_rollout_at_another_time_is_not_blamed(created: float) -> None:
 def test_without_quiet_time_and_rollout_nothing_is_claimed() -> None:
     assert streak_sentence(streak(600, 1200), None) is None
     assert streak_sentence(streak(600, 20 * HOUR, 40 * HOUR), None) is None
+    assert streak_sentence(streak(600, 1200, 5 * DAY), None) is None
 
 
 def test_first_kills_right_after_a_rollout_are_told_without_a_quiet_time() -> None:
