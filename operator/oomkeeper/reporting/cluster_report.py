@@ -34,7 +34,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
     """Base of the report's records: camelCase on the wire."""
 
 
-class Totals(_Part):
+class Totals(_Part, frozen=True, kw_only=True):
     """Sums over the window."""
 
     kills: int = 0
@@ -46,7 +46,7 @@ class Totals(_Part):
     nodes: int = 0
 
 
-class HourRow(_Part):
+class HourRow(_Part, frozen=True, kw_only=True):
     """Kills of one hour; hours without a kill are left out."""
 
     start: str
@@ -54,7 +54,7 @@ class HourRow(_Part):
     causes: dict[str, int]
 
 
-class CauseRow(_Part):
+class CauseRow(_Part, frozen=True, kw_only=True):
     """Kills of one cause."""
 
     cause: str
@@ -62,7 +62,7 @@ class CauseRow(_Part):
     workloads: int
 
 
-class WorkloadRow(_Part):
+class WorkloadRow(_Part, frozen=True, kw_only=True):
     """Kills of one workload, or of one cgroup of host processes."""
 
     namespace: str | None
@@ -93,7 +93,7 @@ class WorkloadRow(_Part):
         return workload_text(Workload(self.namespace or "", self.kind, self.name))
 
 
-class NamespaceRow(_Part):
+class NamespaceRow(_Part, frozen=True, kw_only=True):
     """Kills in one namespace; those of host processes are in none."""
 
     namespace: str
@@ -102,7 +102,7 @@ class NamespaceRow(_Part):
     cause: str
 
 
-class NodeRow(_Part):
+class NodeRow(_Part, frozen=True, kw_only=True):
     """Kills on one node."""
 
     node: str
@@ -113,7 +113,7 @@ class NodeRow(_Part):
     without_incident: int = 0
 
 
-class AdviceRow(_Part):
+class AdviceRow(_Part, frozen=True, kw_only=True):
     """One remedy and the kills that it would have prevented."""
 
     remedy: str
@@ -124,7 +124,7 @@ class AdviceRow(_Part):
     message: str
 
 
-class ClusterReport(_Part):
+class ClusterReport(_Part, frozen=True, kw_only=True):
     """Everything that is shown. Text in it may be hostile: renderers escape it."""
 
     start: str

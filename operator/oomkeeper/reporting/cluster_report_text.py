@@ -92,9 +92,9 @@ def _timeline(pen: Pen, report: ClusterReport) -> Iterator[str]:
     per_part = -(-hours // max(10, pen.width - len(_INDENT) - room - 16))
     parts = -(-hours // per_part)
     counts: dict[str, Counter[int]] = {}
-    for row in report.timeline:
-        part = int((parse_time(row.start) or start) - first) // HOUR_SECONDS // per_part
-        for cause, kills in row.causes.items():
+    for hour in report.timeline:
+        part = int((parse_time(hour.start) or start) - first) // HOUR_SECONDS // per_part
+        for cause, kills in hour.causes.items():
             counts.setdefault(cause, Counter())[part] += kills
     yield from _section(pen, "When")
     for row, label in zip(report.causes[:_CURVES], labels, strict=False):

@@ -80,8 +80,8 @@ def streak_of(incidents: Sequence[OOMIncident], *, now: float) -> Streak | None:
 
 def streak_sentence(streak: Streak, rollout: Rollout | None) -> str | None:
     """Return how the kills began: `No kill for 5 days, then 14 since 2026-11-20 10:09 UTC, 6 minutes after
-    revision 42 was created (ReplicaSet web-7f9c6d5b8).` None where neither a rollout marks the beginning nor a
-    quiet time before several kills."""
+    revision 42 was created (ReplicaSet web-7f9c6d5b8).` None where neither a rollout nor a quiet time before
+    several kills marks the beginning."""
     after = _after(streak, rollout)
     if not after and (streak.quiet_seconds is None or streak.kills < _LEAST_KILLS):
         return None

@@ -109,13 +109,12 @@ def advice_sentences(row: AdviceRow) -> tuple[str, str, str, str]:
 
 
 def _workloads(rows: Sequence[WorkloadRow], *, whole: bool) -> ReportTable:
-    columns = ("kills", "workload", "container", "cause", "limit", "usage", "nodes", "last kill", "victim")
-    if whole:
-        columns = ("kills", "namespace", *columns[1:])
+    namespace = ("namespace",) if whole else ()
+    columns = ("workload", "container", "cause", "limit", "usage", "nodes", "last kill", "victim")
     return ReportTable(
         key="workload",
         title="Workloads",
-        columns=columns,
+        columns=("kills", *namespace, *columns),
         numbers=frozenset({"kills", "limit", "usage", "nodes", "last kill"}),
         rows=tuple(_workload(row, whole=whole) for row in rows),
         caption=USAGE_CAPTION,
