@@ -1,5 +1,7 @@
 """Read all objects of a kind, a page at a time and typed: 10,000 incidents take a moment."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -37,37 +39,68 @@ class _Page(msgspec.Struct, Generic[_Item]):
 
 
 def list_typed(
-    client: ApiClient, kind: type[_T], plural: str, *, namespace: str | None = None, **query: str
+    client: ApiClient, kind: type[_T], plural: str, *, namespace: str | None = None
 ) -> TypedList[_T]:
-    """Return all objects of a kind of oomkeeper's, in one namespace or in all. `query`: labelSelector,
-    fieldSelector. A list whose pages expire while it is read is read once more, as a whole. Raises
-    ApiError."""
-    path = resource_path(plural, namespace=namespace)
+    """Return all objects of a kind of oomkeeper's, in one namespace or in all. A list whose pages expire while
+    it is read is read once more, as a whole. Raises ApiError."""
+    pages = TypedPages(client, kind, plural, namespace=namespace)
     try:
-        return _pages(client, kind, path, {**query, "limit": str(PAGE_ITEMS)})
+        return TypedList(list(pages), pages.malformed)
     except ApiError as error:
         if error.status != GONE:
             raise
-        return _pages(client, kind, path, query)
+    pages = TypedPages(client, kind, plural, namespace=namespace, whole=True)
+    return TypedList(list(pages), pages.malformed)
 
 
-def _pages(client: ApiClient, kind: type[_T], path: str, query: dict[str, str]) -> TypedList[_T]:
-    decoder = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type]
-    found: list[_T] = []
-    malformed, next_page = 0, ""
-    while True:
+class TypedPages(Generic[_T]):
+    """The objects of a kind, to be iterated over once: while they are used, a thread reads the next page.
+
+    Until the end of the iteration the client belongs to that thread."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        kind: type[_T],
+        plural: str,
+        *,
+        namespace: str | None = None,
+        whole: bool = False,
+        **query: str,
+    ) -> None:
+        """`query`: labelSelector, fieldSelector; `whole`: in one page."""
+        self._client, self._kind = client, kind
+        self._path = resource_path(plural, namespace=namespace)
+        self._query = query if whole else {**query, "limit": str(PAGE_ITEMS)}
+        self._decoder = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type]
+        self.malformed = 0
+        """Objects without the shape of their kind so far; they are left out."""
+
+    def __iter__(self) -> Iterator[_T]:
+        """Yield the objects. Raises ApiError; with status GONE where a page has expired."""
+        with ThreadPoolExecutor(1) as reader:
+            page = reader.submit(self._page, "")
+            while True:
+                data = page.result()
+                items, next_page = self._decoded(data)
+                if next_page:
+                    page = reader.submit(self._page, next_page)
+                yield from items
+                if not next_page:
+                    return
+
+    def _page(self, next_page: str) -> bytes:
         extra = {"continue": next_page} if next_page else {}
-        data = client.list_page(path, most_bytes=MAX_PAGE_BYTES, **query, **extra)
+        return self._client.list_page(self._path, most_bytes=MAX_PAGE_BYTES, **self._query, **extra)
+
+    def _decoded(self, data: bytes) -> tuple[list[_T], str]:
         try:
-            page = decoder.decode(data)
-            found += page.items
-            next_page = page.metadata.next_page
+            page = self._decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            items, next_page = _one_by_one(kind, data, what=f"GET {path}")
-            found += [item for item in items if item is not None]
-            malformed += items.count(None)
-        if not next_page:
-            return TypedList(found, malformed)
+            items, next_page = _one_by_one(self._kind, data, what=f"GET {self._path}")
+            self.malformed += items.count(None)
+            return [item for item in items if item is not None], next_page
+        return page.items, page.metadata.next_page
 
 
 def _one_by_one(kind: type[_T], data: bytes, *, what: str) -> tuple[list[_T | None], str]:

@@ -28,8 +28,6 @@ class ClusterFacts(NamedTuple):
     """None: they could not be read."""
     not_read: tuple[str, ...] = ()
     """Why, one sentence each."""
-    malformed: int = 0
-    """Incidents that do not have the shape of their kind."""
 
     def accounts(self) -> list[NodeAccount]:
         """Return what each node recorded by the hour."""
@@ -58,9 +56,14 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
 
 
 def coverage_of(
-    facts: ClusterFacts, *, namespace: str | None, selector: str | None, without_incident: int
+    facts: ClusterFacts,
+    *,
+    namespace: str | None,
+    selector: str | None,
+    without_incident: int,
+    malformed: int,
 ) -> Coverage:
-    """Return what is not known, in numbers and sentences."""
+    """Return what is not known, in numbers and sentences. `malformed`: incidents that could not be read."""
     counters = [
         (node.metadata.name or "", node.status.counters)
         for node in facts.nodes or ()
@@ -75,7 +78,7 @@ def coverage_of(
         *_of_report(conditions, silent=bool(silent)),
         *_unattributed(unattributed),
         *_lost(lost),
-        *_malformed(facts.malformed),
+        *_malformed(malformed),
     ]
     return Coverage(
         complete=False if gaps else None if facts.not_read else True,

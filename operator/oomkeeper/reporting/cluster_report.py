@@ -6,7 +6,7 @@ no list is cut.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -143,22 +143,32 @@ class ClusterReport(_Part, frozen=True, kw_only=True):
 
 
 def cluster_report(
-    incidents: Sequence[OOMIncident],
+    incidents: Iterable[OOMIncident],
     *,
     facts: ClusterFacts,
     start: float,
     end: float,
     namespace: str | None = None,
     selector: str | None = None,
+    malformed: Callable[[], int] = lambda: 0,
 ) -> ClusterReport:
     """Return the report over [start, end], in seconds since the epoch. `namespace` and `selector`: what the
-    incidents were restricted to."""
-    pairs = [(incident_of(obj), obj) for obj in incidents]
-    objects = {id(incident): obj for incident, obj in pairs}
-    counted = count_kills((incident for incident, _ in pairs), start=start, end=end)
+    incidents were restricted to. They are counted as they arrive; after the last one, `malformed` returns how
+    many could not be read."""
+    decoded: list[Incident] = []
+    objects: dict[int, OOMIncident] = {}
+
+    def arriving() -> Iterator[Incident]:
+        for obj in incidents:
+            incident = incident_of(obj)
+            decoded.append(incident)
+            objects[id(incident)] = obj
+            yield incident
+
+    counted = count_kills(arriving(), start=start, end=end)
     whole = namespace is None and selector is None
     # What nodes recorded beyond the incidents belongs to no namespace and has no labels.
-    gone = without_incident((one for one, _ in pairs), facts.accounts() if whole else (), start=start)
+    gone = without_incident(decoded, facts.accounts() if whole else (), start=start)
     workloads = _workloads(counted, objects)
     namespaces = _namespaces(counted)
     nodes = _nodes(counted, gone)
@@ -190,7 +200,13 @@ def cluster_report(
             )
             for item in ranked_advice(counted)
         ),
-        coverage=coverage_of(facts, namespace=namespace, selector=selector, without_incident=gone.total()),
+        coverage=coverage_of(
+            facts,
+            namespace=namespace,
+            selector=selector,
+            without_incident=gone.total(),
+            malformed=malformed(),
+        ),
     )
 
 
@@ -229,14 +245,16 @@ def most_frequent(
 
 
 def _timeline(counted: Sequence[Counted]) -> tuple[HourRow, ...]:
-    sums_by_hour: Counter[tuple[int, str]] = Counter()
+    by_cause: dict[str, dict[int, int]] = {}
     for item in counted:
-        cause = item.incident.cause
+        kills_of = by_cause.setdefault(item.incident.cause, {})
         for time, kills in item.placed:
-            sums_by_hour[full_hour(time), cause] += kills
+            hour = time if type(time) is int else full_hour(time)
+            kills_of[hour] = kills_of.get(hour, 0) + kills
     hours: dict[int, Counter[str]] = {}
-    for (hour, cause), kills in sums_by_hour.items():
-        hours.setdefault(hour, Counter())[cause] = kills
+    for cause, kills_of in by_cause.items():
+        for hour, kills in kills_of.items():
+            hours.setdefault(hour, Counter())[cause] = kills
     return tuple(
         HourRow(start=format_time(hour), kills=causes.total(), causes=dict(ranked(causes)))
         for hour, causes in sorted(hours.items())

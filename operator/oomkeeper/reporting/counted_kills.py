@@ -66,11 +66,14 @@ def without_incident(
 ) -> Counter[str]:
     """Return the kills of each node that no incident holds any more: it was dropped by a bound, or deleted
     with its namespace. Compared by the hour, in which nodes and incidents count the same kills."""
+    accounts = [account for account in accounts if account.history]
+    missing: Counter[str] = Counter()
+    if not accounts:
+        return missing
     listed: Counter[tuple[str, int]] = Counter()
     for incident in incidents:
         for hour, kills in incident.history:
             listed[incident.node, hour] += kills
-    missing: Counter[str] = Counter()
     for account in accounts:
         for hour, kills in account.history.items():
             if hour + HOUR_SECONDS > start and kills > listed[account.name, hour]:

@@ -110,14 +110,17 @@ def decode_incident(obj: Mapping[str, Any]) -> Incident:
         spec,
         status,
         pods=_pods(status.kills),
+        history=tuple(map(shared, _history(status.history))),
         written_at=status_written_at(obj),
         malformed=no_metadata or no_spec or no_status,
     )
 
 
 def incident_of(obj: OOMIncident) -> Incident:
-    """Return the same of an object that was read as a whole, without `pods`: reports need none."""
-    return _incident(obj.metadata, obj.spec, obj.status or OOMIncidentStatus(), pods=())
+    """Return the same of an object that was read as a whole, without `pods`, which reports do not need, and
+    without sharing parts: it is not kept."""
+    status = obj.status or OOMIncidentStatus()
+    return _incident(obj.metadata, obj.spec, status, pods=(), history=_history(status.history))
 
 
 def _incident(
@@ -126,6 +129,7 @@ def _incident(
     status: OOMIncidentStatus,
     *,
     pods: tuple[PodKills, ...],
+    history: tuple[tuple[int, int], ...],
     written_at: float | None = None,
     malformed: str | None = None,
 ) -> Incident:
@@ -154,7 +158,7 @@ def _incident(
         ),
         limit_bytes=evidence.limit_bytes if evidence else None,
         kill_times=tuple(time for kill in status.kills if (time := parse_time(kill.time)) is not None),
-        history=_history(status.history),
+        history=history,
         notified=_notified(metadata),
         written_at=written_at,
         malformed=malformed,
@@ -234,7 +238,7 @@ def _history(history: tuple[HourCount, ...]) -> tuple[tuple[int, int], ...]:
         slot = _hour(item.hour)
         if slot is not None and item.kills > 0:
             slots[slot] = slots.get(slot, 0) + item.kills
-    return tuple(shared(item) for item in sorted(slots.items()))
+    return tuple(sorted(slots.items()))
 
 
 @lru_cache(maxsize=1024)

@@ -30,7 +30,7 @@ def placed_kills(incident: Incident, *, start: float, end: float) -> Iterator[tu
                 yield min(time, end), 1
         unknown = kills - len(known)
         if unknown > 0 and not older_are_outside and hour + HOUR_SECONDS > start:
-            yield min(max(float(hour), start), end), unknown
+            yield (hour if start <= hour <= end else min(max(float(hour), start), end)), unknown
 
 
 def kills_since(incident: Incident, *, start: float, end: float) -> int:

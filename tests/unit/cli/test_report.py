@@ -135,13 +135,15 @@ def test_namespace_is_the_contexts_unless_given(cluster: Cluster, report: Report
     ):
         cluster.asked.clear()
         assert report(*words)[0] == 0
-        assert cluster.asked[0][0] == path
+        assert [one for one, _ in cluster.asked if one.endswith("/oomincidents")] == [path]
 
 
 def test_selector_is_the_api_servers(cluster: Cluster, report: Report) -> None:
     status, out, _ = report("-A", "-l", "oomkeeper.dev/cause=NodeMemory")
     assert status == 0
-    assert cluster.asked[0][1]["labelSelector"] == "oomkeeper.dev/cause=NodeMemory"
+    selectors = {path.rpartition("/")[2]: query.get("labelSelector") for path, query in cluster.asked}
+    assert selectors["oomincidents"] == "oomkeeper.dev/cause=NodeMemory"
+    assert selectors["oomnodes"] is None
     assert "Only incidents with the labels oomkeeper.dev/cause=NodeMemory are counted." in out
 
 

@@ -123,14 +123,12 @@ def facts(
     nodes: tuple[Json, ...] | None = (),
     reports: tuple[Json, ...] | None = (),
     not_read: tuple[str, ...] = (),
-    malformed: int = 0,
 ) -> ClusterFacts:
     """What the cluster's own objects tell."""
     return ClusterFacts(
         nodes=None if nodes is None else [read(OOMNode, one) for one in nodes],
         reports=None if reports is None else [read(OOMReport, one) for one in reports],
         not_read=not_read,
-        malformed=malformed,
     )
 
 

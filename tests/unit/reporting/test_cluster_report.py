@@ -104,8 +104,8 @@ def test_coverage_names_gaps_and_nodes() -> None:
                 node_object("n3", answered=False),
             ),
             reports=(report_object(("ClocksAgree", "False", "NodesSkewed", "n2 is 300 s behind")),),
-            malformed=1,
-        )
+        ),
+        malformed=lambda: 1,
     ).coverage
     assert (coverage.complete, coverage.unattributed, coverage.lost_log_records) == (False, 3, 20)
     assert coverage.silent_nodes == ("n3",)
