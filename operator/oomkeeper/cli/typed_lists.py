@@ -41,8 +41,8 @@ class _Page(msgspec.Struct, Generic[_Item]):
 def list_typed(
     client: ApiClient, kind: type[_T], plural: str, *, namespace: str | None = None
 ) -> TypedList[_T]:
-    """Return all objects of a kind of oomkeeper's, in one namespace or in all. A list whose pages expire while
-    it is read is read once more, as a whole. Raises ApiError."""
+    """Return all objects of a kind of oomkeeper's, in one namespace or in all. A list whose pages expire
+    while it is read is read once more, as a whole. Raises ApiError."""
     pages = TypedPages(client, kind, plural, namespace=namespace)
     try:
         return TypedList(list(pages), pages.malformed)

@@ -64,7 +64,10 @@ POLICY: dict[str, Any] = {
             "canary": {
                 "nodeSelector": {
                     "matchLabels": {"pool": "canary"},
-                    "matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}],
+                    "matchExpressions": [
+                        {"key": "zone", "operator": "In", "values": ["a", "b"]},
+                        {"key": "spot", "operator": "DoesNotExist"},
+                    ],
                 },
                 "soakSeconds": 3600,
             },
