@@ -3,10 +3,10 @@
 The page has the same figures as the text; charts are drawn from data that is also there as a table."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from oomkeeper import __version__
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import JsonDocument
 from oomkeeper.model.times import HOUR_SECONDS, full_hour, parse_time
 from oomkeeper.model.units import count_text
 from oomkeeper.resources.oomincident import OOMIncident
@@ -99,7 +99,7 @@ def _gaps(report: ClusterReport) -> str:
     return printable(report.coverage.sentences[0]) if report.coverage.complete is False else ""
 
 
-def _numbered(details: Sequence[IncidentDetail]) -> list[dict[str, Any]]:
+def _numbered(details: Sequence[IncidentDetail]) -> list[JsonDocument]:
     """Return the details as the template takes them, with the place of their plot in the data."""
     found, place = [], 0
     for one in details:
@@ -108,7 +108,7 @@ def _numbered(details: Sequence[IncidentDetail]) -> list[dict[str, Any]]:
     return found
 
 
-def _timeline(report: ClusterReport) -> dict[str, Any] | None:
+def _timeline(report: ClusterReport) -> JsonDocument | None:
     """Return the kills of each hour by cause, hours without a kill included, as report.js takes them."""
     start, end = parse_time(report.start), parse_time(report.end)
     if not report.timeline or start is None or end is None:

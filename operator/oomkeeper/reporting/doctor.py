@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oomkeeper import __version__
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
 from oomkeeper.model.times import parse_time
 from oomkeeper.model.units import count_text
 from oomkeeper.resources.oompolicy import OOMPolicy, OOMPolicyStatus
@@ -45,12 +46,12 @@ class Finding(NamedTuple):
 class Facts:
     """What was read. None: it may not be read, which is a finding of its own."""
 
-    crds: Mapping[str, Mapping[str, Any] | None] | None
+    crds: Mapping[str, ForeignObject | None] | None
     """Name -> the CustomResourceDefinition, None where it does not exist."""
     nodes: Sequence[NodeState]
     policies: Sequence[OOMPolicy]
     reports: Sequence[OOMReport]
-    controllers: Sequence[Mapping[str, Any]] | None
+    controllers: Sequence[ForeignObject] | None
     """Pods of the controller."""
     denied: Mapping[str, Sequence[Access]] = field(default_factory=dict)
     """Service account (NAMESPACE:NAME) -> rights that it lacks."""
@@ -157,7 +158,7 @@ def _controller(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _ready(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+def _ready(pod: ForeignObject) -> ForeignObject:
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return next((one for one in conditions if one.get("type") == "Ready"), {})
 
@@ -266,6 +267,6 @@ def findings_text(found: Sequence[Finding], *, checked: str) -> Iterator[str]:
     yield f"{counts}; checked {checked}."
 
 
-def finding_records(found: Iterable[Finding]) -> list[dict[str, Any]]:
+def finding_records(found: Iterable[Finding]) -> list[JsonDocument]:
     """Return the findings as JSON-ready values."""
     return [one._asdict() | {"fix": one.fix or None} for one in found]

@@ -1,10 +1,11 @@
 """The pods of a drill, and what became of their kills on the way to people. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
 
 PASSED, FAILED, SKIPPED = "Passed", "Failed", "Skipped"
 CONTAINER_LIMIT, POD_LIMIT, CHILD = "container", "pod", "child"
@@ -37,7 +38,7 @@ class Link(NamedTuple):
     message: str
 
 
-def drill_pod(level: str, *, namespace: str, image: str, node: str | None) -> dict[str, Any]:
+def drill_pod(level: str, *, namespace: str, image: str, node: str | None) -> JsonDocument:
     """Return the pod that is killed at one level. It needs no rights and runs as an unprivileged user."""
     restricted = {
         "allowPrivilegeEscalation": False,
@@ -46,7 +47,7 @@ def drill_pod(level: str, *, namespace: str, image: str, node: str | None) -> di
         "runAsUser": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    eater: dict[str, Any] = {
+    eater: JsonDocument = {
         "name": "eater",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
@@ -54,7 +55,7 @@ def drill_pod(level: str, *, namespace: str, image: str, node: str | None) -> di
         "securityContext": restricted,
     }
     resources = {"limits": {"memory": _LIMIT}, "requests": {"memory": _LIMIT, "cpu": "10m"}}
-    spec: dict[str, Any] = {
+    spec: JsonDocument = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "activeDeadlineSeconds": 900,
@@ -76,18 +77,18 @@ def drill_pod(level: str, *, namespace: str, image: str, node: str | None) -> di
     }
 
 
-def started(pod: Mapping[str, Any]) -> bool:
+def started(pod: ForeignObject) -> bool:
     """Return whether the eater has run."""
     state = _eater(pod)
     return bool(state.get("running") or state.get("terminated"))
 
 
-def waiting_reason(pod: Mapping[str, Any]) -> str:
+def waiting_reason(pod: ForeignObject) -> str:
     """Return why the eater does not run yet."""
     return waiting_text(pod, container="eater")
 
 
-def waiting_text(pod: Mapping[str, Any], *, container: str) -> str:
+def waiting_text(pod: ForeignObject, *, container: str) -> str:
     """Return why a container does not run yet; empty where its status does not tell."""
     waiting = _state(pod, container).get("waiting") or {}
     unscheduled = next(
@@ -101,21 +102,21 @@ def waiting_text(pod: Mapping[str, Any], *, container: str) -> str:
     return ": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))) or unscheduled
 
 
-def ended(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def ended(pod: ForeignObject) -> ForeignObject | None:
     """Return how the eater ended (terminated state); None while it runs."""
     return _eater(pod).get("terminated")
 
 
-def _eater(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+def _eater(pod: ForeignObject) -> ForeignObject:
     return _state(pod, "eater")
 
 
-def _state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
+def _state(pod: ForeignObject, container: str) -> ForeignObject:
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     return next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
 
 
-def incident_of(incidents: Iterable[Mapping[str, Any]], *, uid: str) -> Mapping[str, Any] | None:
+def incident_of(incidents: Iterable[ForeignObject], *, uid: str) -> ForeignObject | None:
     """Return the incident with a kill of this pod."""
     for one in incidents:
         for kill in (one.get("status") or {}).get("kills") or ():
@@ -124,7 +125,7 @@ def incident_of(incidents: Iterable[Mapping[str, Any]], *, uid: str) -> Mapping[
     return None
 
 
-def own_event(events: Iterable[Mapping[str, Any]], *, uid: str) -> Mapping[str, Any] | None:
+def own_event(events: Iterable[ForeignObject], *, uid: str) -> ForeignObject | None:
     """Return the Event on this pod that oomkeeper wrote."""
     for one in events:
         by = str(one.get("reportingComponent") or (one.get("source") or {}).get("component") or "")

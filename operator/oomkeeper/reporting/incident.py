@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oomkeeper.model.cause import Cause, ContainerKind, Remedy
+from oomkeeper.model.json_types import ForeignObject
 from oomkeeper.model.names import NOTIFIED_ANNOTATION
 from oomkeeper.model.sharing import shared
 from oomkeeper.model.times import full_hour, parse_time
@@ -99,7 +100,7 @@ class Incident:
     """The problem, if a part of the object could not be read; that part counts as absent."""
 
 
-def decode_incident(obj: Mapping[str, Any]) -> Incident:
+def decode_incident(obj: ForeignObject) -> Incident:
     """Decode an OOMIncident. Never raises: a malformed spec or status counts as absent."""
     metadata, no_metadata = read_part(ObjectMeta, obj.get("metadata"))
     spec, no_spec = read_part(OOMIncidentSpec, obj.get("spec"))
@@ -171,7 +172,7 @@ def resource_version(metadata: ObjectMeta) -> int:
     return int(version) if version.isdecimal() else 0
 
 
-def status_written_at(obj: Mapping[str, Any], *, manager: str | None = None) -> float | None:
+def status_written_at(obj: ForeignObject, *, manager: str | None = None) -> float | None:
     """Return when a manager (None: any) last changed the status, by the API server's clock; None if unknown.
     The source is metadata.managedFields, which the API server writes."""
     metadata = obj.get("metadata")

@@ -1,8 +1,9 @@
 """One OOMIncident in full, for the HTML report: its last kill, memory breakdown, last kills and advice."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import JsonDocument
 from oomkeeper.model.times import parse_time
 from oomkeeper.model.units import bytes_text, count_text, share_text
 from oomkeeper.resources.oomincident import ContributorShare, OOMIncident, OOMIncidentStatus, RecentKill
@@ -30,7 +31,7 @@ class IncidentDetail(NamedTuple):
     breakdown: Chart
     rows: tuple[tuple[str, ...], ...]
     """Rows under `KILL_COLUMNS`, newest first."""
-    plot: dict[str, Any] | None
+    plot: JsonDocument | None
     """Times, usage and limit of the last kills, oldest first, as report.js takes them."""
     advice: tuple[tuple[str, str], ...]
     uncertain: tuple[str, ...]
@@ -87,7 +88,7 @@ def _kill(kill: RecentKill) -> tuple[str, ...]:
     )
 
 
-def _plot(kills: tuple[RecentKill, ...]) -> dict[str, Any] | None:
+def _plot(kills: tuple[RecentKill, ...]) -> JsonDocument | None:
     points = [
         (time, kill.usage_bytes, kill.limit_bytes)
         for kill in kills

@@ -1,9 +1,10 @@
 """Which OOMIncidents a reader asked for, in which order, and their rows in a table. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from oomkeeper.model.json_types import ForeignObject
 from oomkeeper.model.times import parse_time
 from oomkeeper.model.units import bytes_text
 from oomkeeper.resources.oomincident import Evidence, OOMIncident, OOMIncidentStatus
@@ -32,7 +33,7 @@ _KINDS = {
 class Read(NamedTuple):
     """An incident as the API server gave it, and decoded."""
 
-    raw: Mapping[str, Any]
+    raw: ForeignObject
     incident: OOMIncident
 
     @property
@@ -74,7 +75,7 @@ class IncidentFilter(NamedTuple):
         )
 
 
-def read_incidents(objects: Iterable[Mapping[str, Any]]) -> list[Read]:
+def read_incidents(objects: Iterable[ForeignObject]) -> list[Read]:
     """Decode incidents; one that does not have the shape of its kind is left out."""
     found = []
     for raw in objects:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import ForeignObject
 from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.model.units import bytes_text, count_text
 from oomkeeper.resources.oomincident import RecentKill
@@ -107,7 +108,7 @@ def _change(
 
 
 def limit_written_at(
-    obj: Mapping[str, Any], *, pod_spec: Sequence[str], settings: ContainerSettings
+    obj: ForeignObject, *, pod_spec: Sequence[str], settings: ContainerSettings
 ) -> float | None:
     """Return when the manager that owns a container's memory limit last wrote the object, in seconds since
     the epoch (metadata.managedFields); None where none is recorded. The limit changed then or before."""

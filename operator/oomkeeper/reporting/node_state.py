@@ -3,10 +3,10 @@
 An agent writes its OOMNode only on change, so its health is the readiness of its pod (decision 108), as the
 controller judges it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
 from oomkeeper.model.names import AGENT_MANAGER
 from oomkeeper.model.policy import AdjustmentState, Mode, SysctlState
 from oomkeeper.model.times import format_time, parse_time
@@ -79,10 +79,10 @@ def bad_conditions(conditions: Iterable[Condition]) -> list[Condition]:
 
 
 def node_states(
-    oomnodes: Iterable[Mapping[str, Any]],
+    oomnodes: Iterable[ForeignObject],
     *,
-    nodes: Iterable[Mapping[str, Any]] | None,
-    pods: Iterable[Mapping[str, Any]] | None,
+    nodes: Iterable[ForeignObject] | None,
+    pods: Iterable[ForeignObject] | None,
 ) -> list[NodeState]:
     """Return every node by name: those with an OOMNode, and the other Linux nodes.
 
@@ -128,7 +128,7 @@ def _state(
     )
 
 
-def _agents(pods: Iterable[Mapping[str, Any]]) -> dict[str, AgentState]:
+def _agents(pods: Iterable[ForeignObject]) -> dict[str, AgentState]:
     """Return node -> state of its agent; a ready pod counts before one that is not."""
     found: dict[str, AgentState] = {}
     for pod in pods:
@@ -136,7 +136,7 @@ def _agents(pods: Iterable[Mapping[str, Any]]) -> dict[str, AgentState]:
         if not node or meta.get("deletionTimestamp"):
             continue
         status = pod.get("status") or {}
-        ready: Mapping[str, Any] = next(
+        ready: ForeignObject = next(
             (one for one in status.get("conditions") or () if one.get("type") == "Ready"), {}
         )
         is_ready = ready.get("status") == "True"
@@ -151,7 +151,7 @@ def _agents(pods: Iterable[Mapping[str, Any]]) -> dict[str, AgentState]:
     return found
 
 
-def _problem(status: Mapping[str, Any], ready: Mapping[str, Any]) -> str:
+def _problem(status: ForeignObject, ready: ForeignObject) -> str:
     waiting = (
         ((one.get("state") or {}).get("waiting") or {}).get("reason")
         for one in status.get("containerStatuses") or ()
@@ -159,12 +159,12 @@ def _problem(status: Mapping[str, Any], ready: Mapping[str, Any]) -> str:
     return next(filter(None, (status.get("reason"), *waiting, ready.get("reason"))), "")
 
 
-def _is_linux(node: Mapping[str, Any]) -> bool:
+def _is_linux(node: ForeignObject) -> bool:
     labels = node["metadata"].get("labels") or {}
     return str(labels.get("kubernetes.io/os", "linux")) == "linux"
 
 
-def _is_ready(node: Mapping[str, Any]) -> bool | None:
+def _is_ready(node: ForeignObject) -> bool | None:
     for one in (node.get("status") or {}).get("conditions") or ():
         if one.get("type") == "Ready":
             return bool(one.get("status") == "True")
@@ -215,7 +215,7 @@ def _age(time: str | None, now: float) -> str:
     return "" if moment is None else age_text(now - moment)
 
 
-def node_record(one: NodeState) -> dict[str, Any]:
+def node_record(one: NodeState) -> JsonDocument:
     """Return the state as JSON-ready values."""
     counters = one.counters
     return {

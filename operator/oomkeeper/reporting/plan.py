@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from oomkeeper.model.json_types import JsonDocument
 from oomkeeper.model.policy import AdjustmentState, SysctlState
 from oomkeeper.resources.oomnode import NodePlan, PlannedAdjustment, PlannedSysctl
 from oomkeeper.resources.record import to_document
@@ -127,7 +127,7 @@ def _summed(lists: Sequence[Sequence[PlannedAdjustment]]) -> tuple[PlannedAdjust
     )
 
 
-def plan_record(plan: Plan) -> dict[str, Any]:
+def plan_record(plan: Plan) -> JsonDocument:
     """Return the plan as a JSON document: every node by itself."""
     nodes = []
     for result in plan.results:

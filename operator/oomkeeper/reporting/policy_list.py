@@ -1,8 +1,9 @@
 """Which OOMPolicy sets which key on which nodes, and what is overridden. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
 from oomkeeper.resources.oomnode import (
     DesiredAdjustment,
     DesiredSysctl,
@@ -37,7 +38,7 @@ class Setting(NamedTuple):
     actual: int | None = None
 
 
-def decode_all(kind: type[R], objects: Iterable[Mapping[str, Any]]) -> list[R]:
+def decode_all(kind: type[R], objects: Iterable[ForeignObject]) -> list[R]:
     """Decode objects; one that does not have the shape of its kind is left out."""
     found = []
     for raw in objects:
@@ -185,6 +186,6 @@ def _number(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def setting_records(settings: Sequence[Setting]) -> list[dict[str, Any]]:
+def setting_records(settings: Sequence[Setting]) -> list[JsonDocument]:
     """Return the settings as JSON-ready values."""
     return [one._asdict() | {"detail": one.detail or None} for one in settings]

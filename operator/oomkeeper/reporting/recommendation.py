@@ -5,10 +5,10 @@ all nodes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from oomkeeper.model.cause import Cause, ContributorName, Remedy
 from oomkeeper.model.headroom import with_headroom
+from oomkeeper.model.json_types import JsonDocument
 from oomkeeper.model.units import bytes_text, count_text, round_up, share_text
 from oomkeeper.resources.oomincident import Evidence
 
@@ -251,7 +251,7 @@ def _advice(one: Read, remedy: Remedy) -> str | None:
     return next((item.message for item in one.status.advice if item.remedy == remedy), None)
 
 
-def recommendation_record(one: Recommendation) -> dict[str, Any]:
+def recommendation_record(one: Recommendation) -> JsonDocument:
     """Return the recommendation as JSON-ready values."""
     recommended = None
     if one.limit_bytes is not None and one.request_bytes is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import JsonDocument
 from oomkeeper.model.units import bytes_text, count_text
 
 from .recommendation import RAISE, Recommendation, recommendation_record
@@ -14,15 +15,15 @@ from .workload_template import ContainerSettings, WorkloadKind, nested
 _COLUMNS = ("CONTAINER", "VERDICT", "KILLS", "LIMIT", "RECOMMENDED", "REQUEST", "RECOMMENDED REQUEST")
 
 
-def resources_of(one: Recommendation) -> dict[str, Any]:
+def resources_of(one: Recommendation) -> JsonDocument:
     """Return the `resources` of a container that is to be raised."""
-    found: dict[str, Any] = recommendation_record(one)["resources"]
+    found: JsonDocument = recommendation_record(one)["resources"]
     return {"requests": found["requests"], "limits": found["limits"]}
 
 
 def pod_spec_patch(
     raised: Sequence[Recommendation], *, template: Sequence[ContainerSettings] | None
-) -> dict[str, Any]:
+) -> JsonDocument:
     """Return the patch of a pod's spec."""
     fields = {one.name: one.field for one in template or ()}
     spec: dict[str, list[Any]] = {}
@@ -37,7 +38,7 @@ def workload_patch(
     *,
     kind: WorkloadKind,
     template: Sequence[ContainerSettings] | None,
-) -> dict[str, Any]:
+) -> JsonDocument:
     """Return the strategic merge patch of a workload."""
     return nested(kind.pod_spec, pod_spec_patch(raised, template=template))
 
@@ -49,7 +50,7 @@ def kustomize_patch(
     name: str,
     namespace: str,
     template: Sequence[ContainerSettings] | None,
-) -> dict[str, Any]:
+) -> JsonDocument:
     """Return the same with the object that it is for: a file for `patches` of a kustomization."""
     return {
         "apiVersion": kind.api_version,
@@ -59,7 +60,7 @@ def kustomize_patch(
     }
 
 
-def helm_values(raised: Sequence[Recommendation]) -> dict[str, Any]:
+def helm_values(raised: Sequence[Recommendation]) -> JsonDocument:
     """Return values as most charts name them: `resources`, below the container's name for several."""
     if len(raised) == 1:
         return {"resources": resources_of(raised[0])}
@@ -68,7 +69,7 @@ def helm_values(raised: Sequence[Recommendation]) -> dict[str, Any]:
 
 def autoscaler(
     raised: Sequence[Recommendation], *, kind: WorkloadKind, name: str, namespace: str
-) -> dict[str, Any]:
+) -> JsonDocument:
     """Return a VerticalPodAutoscaler that never sets a request below the recommended one. Mode Initial: it
     changes pods only when they are created."""
     return {

@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
+
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
 
 REDACTED = "REDACTED"
 _CREDENTIALS = (
@@ -39,9 +41,9 @@ def without_credentials(text: str) -> str:
     return text
 
 
-def redact_object(obj: Mapping[str, Any]) -> dict[str, Any]:
+def redact_object(obj: ForeignObject) -> JsonDocument:
     """Return an object without credentials, values of environment variables, and fields of no use here."""
-    made: dict[str, Any] = _redacted(obj)
+    made: JsonDocument = _redacted(obj)
     metadata = made.get("metadata")
     if isinstance(metadata, dict):
         for name in _DROPPED_METADATA:
@@ -123,7 +125,7 @@ class Names:
 
 
 def names_in(
-    incidents: Iterable[Mapping[str, Any]],
+    incidents: Iterable[ForeignObject],
     *,
     namespaces: Iterable[str] = (),
     nodes: Iterable[str] = (),

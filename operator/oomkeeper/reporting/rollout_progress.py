@@ -1,8 +1,9 @@
 """How far the rollout of one OOMPolicy is, for people and for an exit status."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import JsonDocument
 from oomkeeper.model.policy import RolloutPhase
 from oomkeeper.resources.meta import ObjectMeta
 from oomkeeper.resources.oompolicy import NodeCounts, OOMPolicyStatus, RolloutStatus
@@ -31,7 +32,7 @@ class Progress(NamedTuple):
     failed: bool = False
 
 
-def progress_of(obj: dict[str, Any]) -> Progress:
+def progress_of(obj: JsonDocument) -> Progress:
     """Return the progress of a policy as the API server answers it."""
     meta = read_part(ObjectMeta, obj.get("metadata"))[0] or ObjectMeta()
     status = read_part(OOMPolicyStatus, obj.get("status") or {})[0] or OOMPolicyStatus()

@@ -1,13 +1,13 @@
 """What killed the containers of one pod: from ContainerKills and the pod's statuses to text and a record."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from oomkeeper.diagnosis.killer import ended_by_sigkill
 from oomkeeper.diagnosis.killer_sentences import process_text, unit_of
 from oomkeeper.kernel.user_space_kills import TALOS
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
 from oomkeeper.model.killer import STATUS_UNKNOWN, Killer
 from oomkeeper.resources.containerkill import ContainerKill, ContainerKillStatus, KillEvidence, RecentEnd
 from oomkeeper.resources.record import to_document
@@ -49,7 +49,7 @@ class PodEnds:
 
 
 def ends_of_pod(
-    kills: Sequence[ContainerKill], *, pod: str, namespace: str, obj: Mapping[str, Any] | None
+    kills: Sequence[ContainerKill], *, pod: str, namespace: str, obj: ForeignObject | None
 ) -> PodEnds:
     """Return the ends of a pod's containers. `obj` is the v1 Pod, None where it does not exist."""
     uid = ((obj or {}).get("metadata") or {}).get("uid")
@@ -85,7 +85,7 @@ def _killed(kill: ContainerKill, end: RecentEnd) -> KilledContainer:
     )
 
 
-def _unexplained(obj: Mapping[str, Any], *, known: set[str], lost: set[str]) -> Iterator[UnexplainedEnd]:
+def _unexplained(obj: ForeignObject, *, known: set[str], lost: set[str]) -> Iterator[UnexplainedEnd]:
     status = obj.get("status") or {}
     for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for one in status.get(kind) or ():
@@ -137,7 +137,7 @@ def next_command(one: KilledContainer, *, namespace: str, exists: bool) -> str:
     return events if exists else f"kubectl get ckill {one.kill.metadata.name} -n {namespace} -o yaml"
 
 
-def why_record(found: PodEnds) -> dict[str, Any]:
+def why_record(found: PodEnds) -> JsonDocument:
     """Return the answer as JSON-ready values."""
     return {
         "namespace": found.namespace,

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from oomkeeper.model.json_types import ForeignObject, JsonDocument
+
 _QUANTITY = re.compile(r"(\d{1,15})(?:\.(\d{1,9}))?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E|m)?", re.ASCII)
 _SCALES: dict[str, int] = {
     "": 1,
@@ -83,7 +85,7 @@ class ContainerSettings(NamedTuple):
     """The list of the pod's spec that it is in."""
 
 
-def containers_of(obj: Mapping[str, Any], kind: WorkloadKind) -> list[ContainerSettings]:
+def containers_of(obj: ForeignObject, kind: WorkloadKind) -> list[ContainerSettings]:
     """Return the containers of a workload's template, init containers included."""
     spec: Any = obj
     for key in kind.pod_spec:
@@ -96,7 +98,7 @@ def containers_of(obj: Mapping[str, Any], kind: WorkloadKind) -> list[ContainerS
     ]
 
 
-def _settings(container: Mapping[str, Any], *, field: str) -> ContainerSettings:
+def _settings(container: ForeignObject, *, field: str) -> ContainerSettings:
     resources = container.get("resources") or {}
     return ContainerSettings(
         name=str(container.get("name")),
@@ -107,14 +109,14 @@ def _settings(container: Mapping[str, Any], *, field: str) -> ContainerSettings:
     )
 
 
-def nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+def nested(path: Sequence[str], value: Any) -> JsonDocument:
     """Return `value` under a path of keys."""
     for key in reversed(path):
         value = {key: value}
     return dict(value)
 
 
-def _heap_follows(container: Mapping[str, Any]) -> str | None:
+def _heap_follows(container: ForeignObject) -> str | None:
     for where, text in _texts(container):
         if match := _FOLLOWS.search(text):
             return f"{match[0]} in {where}"
@@ -125,7 +127,7 @@ def _heap_follows(container: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _texts(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _texts(container: ForeignObject) -> Iterator[tuple[str, str]]:
     for key in ("command", "args"):
         words: Sequence[Any] = container.get(key) or ()
         yield key, " ".join(map(str, words))
