@@ -74,6 +74,7 @@ def coverage_of(
     silent = sorted(node.metadata.name or "" for node in facts.nodes or () if _has_no_answer(node))
     conditions = _conditions(facts.reports or ())
     gaps = [
+        *_unmanaged(facts),
         *_silent(silent),
         *_of_report(conditions, silent=bool(silent)),
         *_unattributed(unattributed),
@@ -108,6 +109,11 @@ def _conditions(reports: Sequence[OOMReport]) -> dict[str, Condition]:
         if report.status is not None and not (spec and (spec.node_selector or spec.namespace_selector)):
             return {condition.type: condition for condition in report.status.conditions}
     return {}
+
+
+def _unmanaged(facts: ClusterFacts) -> Iterator[str]:
+    if facts.nodes is not None and not facts.nodes:
+        yield "No node is known to oomkeeper (there is no OOMNode), so kills may be missing everywhere."
 
 
 def _silent(names: Sequence[str]) -> Iterator[str]:

@@ -132,6 +132,12 @@ def test_silent_nodes_are_known_from_a_report_over_the_whole_cluster_only() -> N
     assert coverage.sentences == ("Every OOM kill that the kernels of 1 node counted has a record.",)
 
 
+def test_cluster_without_nodes_is_not_called_complete() -> None:
+    coverage = report(facts=facts()).coverage
+    assert coverage.complete is False
+    assert coverage.sentences[0].startswith("No node is known to oomkeeper")
+
+
 def test_objects_that_may_not_be_read_leave_completeness_unknown() -> None:
     reason = "Not known, because you may not list OOMNodes: kills without a record."
     made = report(facts=facts(nodes=None, reports=None, not_read=(reason,)), namespace="shop").coverage
