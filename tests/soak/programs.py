@@ -16,7 +16,6 @@ from tests.cluster.agent_harness import Agent
 from tests.cluster.controller_harness import Controller
 from tests.kernel.harness import private_mib
 
-
 LIFE_SECONDS = (0.5, 6.0)
 """How long a program lives at least, at random: killed right after each start, the agent would never work."""
 
@@ -85,7 +84,7 @@ class Killer(threading.Thread):
         random.shuffle(deaths)
         self._deaths = deaths
         self._times = sorted(random.uniform(0, seconds) for _ in deaths)
-        """In seconds from the start; where restarts take longer, a program lives for LIFE_SECONDS at least."""
+        """In seconds from the start; a program lives for LIFE_SECONDS at least."""
         self.killed = {"agent": 0, "controller": 0}
         self.failure: Exception | None = None
         self.alive = threading.Lock()
