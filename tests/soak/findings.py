@@ -98,6 +98,7 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
             in_cgroups[cgroup] += count
         elif incident["spec"].get("cgroup") == NO_CGROUP:
             unplaced += count
+            continue  # kills before the soak are in it too
         else:
             continue  # killed by others on this machine, or before the soak
         for key in ("firstSeen", "lastSeen"):
