@@ -79,7 +79,11 @@ def _wrong_kills(truth: Truth, agent: AgentOnTmpfs) -> list[str]:
     made = Counter(truth.pids)
     if doubled_pids := {pid: times for pid, times in stored.items() if times > made[pid]}:
         found.append(f"processes killed more often in the store than in truth: {doubled_pids}")
-    if len(kills) >= truth.kills and (missing := made - stored):
+    # Where the log was overwritten, the trace may not have the cgroup of each kill.
+    unplaced = Counter(
+        victim["pid"] for kill in kills if kill["taskMemcg"] is None for victim in kill["victims"]
+    )
+    if len(kills) >= truth.kills and (missing := made - stored - unplaced):
         found.append(f"{missing.total()} killed processes are not in the store")
     return found
 
@@ -98,6 +102,7 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
             in_cgroups[cgroup] += count
         elif incident["spec"].get("cgroup") == NO_CGROUP:
             unplaced += count
+            continue  # kills before the soak are in it too
         else:
             continue  # killed by others on this machine, or before the soak
         for key in ("firstSeen", "lastSeen"):

@@ -16,6 +16,9 @@ from tests.cluster.agent_harness import Agent
 from tests.cluster.controller_harness import Controller
 from tests.kernel.harness import private_mib
 
+LIFE_SECONDS = (0.5, 6.0)
+"""How long a program lives at least, at random: killed right after each start, the agent would never work."""
+
 
 class AgentOnTmpfs(Agent):
     """An agent whose state is on a disk of its own, which can be filled, and whose clock can be set."""
@@ -81,7 +84,7 @@ class Killer(threading.Thread):
         random.shuffle(deaths)
         self._deaths = deaths
         self._times = sorted(random.uniform(0, seconds) for _ in deaths)
-        """In seconds from the start; a program is not killed before it has started again."""
+        """In seconds from the start; a program lives for LIFE_SECONDS at least."""
         self.killed = {"agent": 0, "controller": 0}
         self.failure: Exception | None = None
         self.alive = threading.Lock()
@@ -92,7 +95,7 @@ class Killer(threading.Thread):
         try:
             began = time.monotonic()
             for death, at in zip(self._deaths, self._times, strict=True):
-                time.sleep(max(0.0, began + at - time.monotonic()))
+                time.sleep(max(random.uniform(*LIFE_SECONDS), began + at - time.monotonic()))
                 with self.alive:
                     program = self._agent if death == "agent" else self._controller
                     program.kill()

@@ -59,6 +59,7 @@ from .plan.planner import Planner
 from .pods import PodTable
 from .shared_kernel import SharedKernel
 from .store import Store
+from .traced_kills import UnloggedKills
 from .tracing import KernelTracing
 from .unlogged_kills import UnloggedKillsStore
 from .upkeep import Upkeep
@@ -83,13 +84,15 @@ class NodeLoop:
         health: Health | None = None,
         open_log: OpenLog | None = None,
         keeps_traces: bool = True,
+        unlogged: UnloggedKills | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         since_boot: Callable[[], float] = seconds_since_boot,
     ) -> None:
         """`pods` None: a bare host. `open_log` opens the kernel log after a sequence number; given one, the
         loop starts no thread that reads the real log. `keeps_traces` False: the kernel stops tracing for
-        oomkeeper when the loop is stopped, as it must after an uninstall.
+        oomkeeper when the loop is stopped, as it must after an uninstall. `unlogged` has what was read from
+        the trace, for the loop that is built after this one.
 
         Raises OSError where /proc is not there, StateUnwritableError where the disk does not take the state.
         """
@@ -188,6 +191,7 @@ class NodeLoop:
             since_ns=boot.since_ns,
             senders=senders,
             signals_found=lambda: self.post(SignalsFound()),
+            unlogged=unlogged,
         )
         self._signals: EndSignals | None = None
         self._ends: ContainerEnds | None = None

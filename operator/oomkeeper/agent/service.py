@@ -40,6 +40,7 @@ from .recovery import open_state
 from .runner import run_on_state
 from .serve_metrics import MetricsConfig, serving_metrics
 from .store import Store
+from .traced_kills import UnloggedKills
 from .workloads import WorkloadResolver
 
 log = get_logger(__name__)
@@ -164,6 +165,8 @@ class Agent:
         pods = PodTable(workload_of=workloads.workload, identity_of=workloads.identity)
         events = EventReader(config=config.api, answered=lambda: self._inbox.post(EventsRead()))
 
+        unlogged = UnloggedKills()
+
         def build() -> NodeLoop:
             loop = NodeLoop(
                 store=store,
@@ -177,6 +180,7 @@ class Agent:
                 inbox=self._inbox,
                 health=health,
                 keeps_traces=False,
+                unlogged=unlogged,
             )
             view.facts = loop.facts
             return loop

@@ -140,14 +140,15 @@ class UnloggedKills:
         """Those without a line so far."""
         return tuple(self._traced)
 
-    def take(self, missing: int, *, before_ns: int) -> list[VictimMarked]:
+    def find(self, missing: int, *, before_ns: int) -> list[VictimMarked]:
         """Return the kills before `before_ns` without a line where they are at most `missing`; nothing where
         there are more, for then it is open which of them are recorded already."""
         kills = [kill for kill in self._traced if kill.time_ns < before_ns]
-        if len(kills) > missing:
-            return []
-        self._traced = deque((kill for kill in self._traced if kill.time_ns >= before_ns), maxlen=REMEMBERED)
-        return kills
+        return kills if len(kills) <= missing else []
+
+    def drop(self, kill: VictimMarked) -> None:
+        """Forget one that is recorded."""
+        self._traced.remove(kill)
 
     def settled(self) -> None:
         """Forget everything: each kill until now is recorded, or known to be missing."""

@@ -5,7 +5,7 @@ on a kernel without it; `problem` says why.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -42,10 +42,11 @@ class KernelTracing:
         since_ns: int = 0,
         senders: KillSenders | None = None,
         signals_found: Callable[[], None] = lambda: None,
+        unlogged: UnloggedKills | None = None,
     ) -> None:
         """`tracefs` is where the host mounts it. Kills before `since_ns` (CLOCK_MONOTONIC) are left out: the
         instance has recorded them for an agent with another account. `senders` None: who sent SIGKILLs is not
-        asked for; `signals_found` is called from another thread."""
+        asked for; `signals_found` is called from another thread. `unlogged` outlives this object."""
         self._senders = senders
         self._signals_found = signals_found
         self._signals: SignalThread | None = None
@@ -59,7 +60,7 @@ class KernelTracing:
         self.kills: TracedKills | None = None
         self.signals: deque[SentSignal] = deque(maxlen=traced_kills.REMEMBERED)
         """SIGKILLs with their senders; the reader takes them out."""
-        self._unlogged = UnloggedKills()
+        self._unlogged = unlogged or UnloggedKills()
         self.log_read_until = 0.0
         """Up to when the kernel's log is read, in seconds of CLOCK_MONOTONIC."""
 
@@ -119,12 +120,13 @@ class KernelTracing:
             self.kills.close()
             self.kills = None
 
-    def take_unlogged(self, missing: int) -> list[tuple[VictimMarked, str | None]]:
-        """Return kills without a line in the log, which was read further than to them, with their cgroups; at
-        most `missing`."""
+    def take_unlogged(self, missing: int) -> Iterator[tuple[VictimMarked, str | None]]:
+        """Yield kills without a line in the log, which was read further than to them, with their cgroups; at
+        most `missing`. Each is forgotten once the next one is asked for: recording it may fail."""
         before = self.log_read_until - PRINTED_SECONDS
-        kills = self._unlogged.take(missing, before_ns=int(before * 1e9))
-        return [(kill, self._cgroup_of(kill)) for kill in kills]
+        for kill in self._unlogged.find(missing, before_ns=int(before * 1e9)):
+            yield kill, self._cgroup_of(kill)
+            self._unlogged.drop(kill)
 
     @property
     def unlogged(self) -> tuple[VictimMarked, ...]:
@@ -133,7 +135,8 @@ class KernelTracing:
 
     def restore_unlogged(self, kills: Iterable[VictimMarked]) -> None:
         """Take over what an earlier run had read from the trace."""
-        self._unlogged.traced(kills)
+        known = set(self._unlogged.kills)
+        self._unlogged.traced(kill for kill in kills if kill not in known)
 
     def settled(self) -> None:
         """Note that every kill until now is recorded or known to be missing."""

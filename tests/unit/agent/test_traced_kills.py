@@ -49,7 +49,7 @@ def unlogged(*, traced: list[int], logged: list[int], missing: int) -> list[int]
     found.traced(marked(time, pid) for time, pid in enumerate(traced))
     for pid in logged:
         found.logged(pid)
-    return [kill.pid for kill in found.take(missing, before_ns=BEFORE)]
+    return [kill.pid for kill in found.find(missing, before_ns=BEFORE)]
 
 
 def test_kill_without_a_line_is_the_missing_one() -> None:
@@ -60,7 +60,7 @@ def test_line_may_come_before_the_trace_is_read() -> None:
     found = UnloggedKills()
     found.logged(7)
     found.traced([marked(1, 7), marked(2, 8)])
-    assert [kill.pid for kill in found.take(1, before_ns=BEFORE)] == [8]
+    assert [kill.pid for kill in found.find(1, before_ns=BEFORE)] == [8]
 
 
 def test_more_kills_than_are_missing_stay_open() -> None:
@@ -78,7 +78,7 @@ def test_settled_kills_are_forgotten() -> None:
     found.logged(8)
     found.settled()
     found.traced([marked(2, 8)])
-    assert [kill.pid for kill in found.take(1, before_ns=BEFORE)] == [8]
+    assert [kill.pid for kill in found.find(1, before_ns=BEFORE)] == [8]
 
 
 def test_kill_of_the_trace_has_the_victims_memory() -> None:
@@ -96,7 +96,9 @@ def test_kill_of_an_old_kernels_trace_has_the_name_that_the_signal_has() -> None
 def test_kill_that_is_printed_just_now_is_not_missing() -> None:
     found = UnloggedKills()
     found.traced([marked(1, 7), marked(BEFORE, 8)])
-    assert [kill.pid for kill in found.take(1, before_ns=BEFORE)] == [7]
+    (missing,) = found.find(1, before_ns=BEFORE)
+    assert missing.pid == 7
+    found.drop(missing)
     assert [kill.pid for kill in found.kills] == [8]
     found.logged(8)
     assert found.kills == ()
