@@ -33,7 +33,7 @@ ExecStart=/usr/bin/tail /dev/zero
 UNIT
 systemctl daemon-reload
 systemctl start oomkeeper-check || true
-eventually 'oomkeeper kills --output json | grep -q "\"comm\":\"tail\""'
+eventually 'oomkeeper kills --output json | grep -q "comm.*tail"'
 oomkeeper kills --limit 1 | head -n 4
 journalctl --no-pager -u oomkeeper | grep -q "reached its memory limit"
 

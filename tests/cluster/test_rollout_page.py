@@ -16,6 +16,8 @@ from urllib.error import HTTPError
 
 import pytest
 
+from tests.waiting import eventually
+
 from .controller_harness import OOM_NODES, ROOT, Controller, Harness, controller, harness
 from .test_controller_rollouts import NAMES, Agents
 
@@ -85,6 +87,7 @@ def test_every_command_of_the_page(
     assert controller
     for name in NAMES:
         harness.node(name, ready=True)
+    eventually(lambda: len(harness.list(OOM_NODES)) == len(NAMES))
     listed = commands()
     assert len(listed) > 10
     with Agents(harness).running(), plans_answered(harness):

@@ -41,7 +41,7 @@ def test_unknown_fields_of_a_policy_are_ignored_and_named() -> None:
     spec = {
         "sysctls": {"vm.swappiness": 10},
         "schedule": {"after": "22:00"},
-        "rollout": {"maxConcurrent": "10%", "canary": {"matchLabels": {}}},
+        "rollout": {"maxConcurrent": "10%", "pace": {"slow": True}},
         "oomScoreAdjustments": [{"name": "a", "podSelector": {}, "value": 5, "memoryOomGroup": True}],
     }
     read = decode_policy({"metadata": {"name": "p", "uid": "u"}, "spec": spec})
@@ -50,7 +50,7 @@ def test_unknown_fields_of_a_policy_are_ignored_and_named() -> None:
     assert read.spec.sysctls == {"vm.swappiness": 10}
     assert read.unknown_fields == (
         "spec.schedule",
-        "spec.rollout.canary",
+        "spec.rollout.pace",
         "spec.oomScoreAdjustments[0].memoryOomGroup",
     )
 
