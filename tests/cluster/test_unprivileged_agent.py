@@ -42,9 +42,14 @@ def agent(
     folder = tmp_path_factory.mktemp("unprivileged")
     image = operator_image(say=testbed_say)
     native_node.import_image(image.archive)
-    objects = helm(folder / "helm", say=testbed_say).rendered(
-        "--set", f"agent.privileged=false,image.repository={image.repository},image.tag={image.tag}"
-    )
+    values = {
+        "agent.privileged": "false",
+        "agent.stateDir": folder / "state",  # the machine's own would stay, and its kills with it
+        "image.repository": image.repository,
+        "image.tag": image.tag,
+    }
+    settings = ",".join(f"{name}={value}" for name, value in values.items())
+    objects = helm(folder / "helm", say=testbed_say).rendered("--set", settings)
     mine = [one for one in objects if one["kind"] in KINDS and "helm.sh/hook" not in str(one["metadata"])]
     for one in mine:
         if one["kind"] == "DaemonSet":
