@@ -33,6 +33,9 @@ def controller(harness: Harness, events: Receiver, tmp_path: Path) -> Iterator[C
         log=tmp_path / "controller.log",
         arguments=("--webhook-url", events.url, "--webhook-source", "urn:cluster:test"),
     )
+    # Incidents that the agents of other tests have left would be sent too.
+    for namespace in {one["metadata"]["namespace"] for one in harness.list(f"{OOM}/oomincidents")}:
+        harness.delete(f"{OOM}/namespaces/{namespace}/oomincidents")
     harness.node("n")
     process.start()
     try:
