@@ -68,10 +68,10 @@ def agent(
         eventually(lambda: node_status(harness, native_node.name).get("conditions"))
         yield name
     finally:
+        controller.end()
         for look in (("describe", "pod"), ("logs", "--tail=50")):
             print(kubectl("-n", NAMESPACE, *look, "-l", selector, check=False))
         kubectl("delete", "--wait", "--timeout=60s", "-f", "-", input=document)
-        controller.end()
 
 
 def _fit_testbed(daemonset: Json, node: NativeNode) -> None:
