@@ -1,19 +1,17 @@
-"""An API client that also creates, patches and deletes, for the verbs that change something."""
+"""An API client for people: it also creates, patches and deletes, and reads texts and whole pages."""
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from oomkeeper.agent.kube.client import ApiClient
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.agent.kube.transport import chunks
+from oomkeeper.model.names import CLI_MANAGER
 
-FIELD_MANAGER = "kubectl-oom"
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
-
-
-_BUSY = 429
 _ATTEMPTS = 4
 _MOST_WAIT_SECONDS = 5.0
 _T = TypeVar("_T")
@@ -39,37 +37,60 @@ class ClusterClient(ApiClient):
 
     def create(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
         """Create an object in the collection at `path`. Raises ApiError."""
-        return self._object(
-            "POST",
-            path,
-            query={"fieldManager": FIELD_MANAGER, **query},
-            body=obj,
-            content_type="application/json",
-        )
+        return self._write("POST", path, obj, content_type="application/json", **query)
+
+    def replace(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Replace an object. Raises ApiError, with status 409 where its resourceVersion is not the
+        newest."""
+        return self._write("PUT", path, obj, content_type="application/json", **query)
+
+    def merge(self, path: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """Apply a JSON merge patch. Raises ApiError."""
+        return self._write("PATCH", path, patch, content_type=MERGE)
+
+    def json_patch(self, path: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
+        """Apply a JSON patch. Raises ApiError, with status 422 where a `test` in it fails."""
+        return self._write("PATCH", path, operations, content_type="application/json-patch+json")
 
     def patch(
         self, path: str, body: dict[str, Any], *, kind: str = STRATEGIC, dry_run: bool = False
     ) -> dict[str, Any]:
         """Patch an object; with `dry_run` the server only checks the result. Raises ApiError."""
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        if dry_run:
-            query["dryRun"] = "All"
-        return self._object("PATCH", path, query=query, body=body, content_type=kind)
+        query = {"dryRun": "All"} if dry_run else {}
+        return self._write("PATCH", path, body, content_type=kind, fieldValidation="Strict", **query)
+
+    def _write(self, method: str, path: str, body: Any, *, content_type: str, **query: str) -> dict[str, Any]:
+        query = {"fieldManager": CLI_MANAGER, **query}
+        return self._object(method, path, query=query, body=body, content_type=content_type)
 
     def delete(self, path: str, **options: Any) -> None:
         """Delete an object; `options` are those of metav1.DeleteOptions. Raises ApiError."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **options}
         self._object("DELETE", path, query={}, body=body, content_type="application/json")
 
+    def list_page(self, path: str, *, most_bytes: int, **query: str) -> bytes:
+        """Return one page of a list as the API server sends it, for a reader that decodes it as a whole:
+        many times faster than item by item, and all of it in memory. Raises ApiError, also for more than
+        `most_bytes`."""
+        data = self._read(path, enough_bytes=most_bytes + 1, query=query)
+        if len(data) > most_bytes:
+            raise ApiError(f"GET {path}: a page of more than {most_bytes} bytes")
+        return data
+
     def text(self, path: str, *, most_bytes: int, **query: str) -> str:
         """Return an answer that is text, such as a container's log, up to `most_bytes`. Raises ApiError."""
+        data = self._read(path, enough_bytes=most_bytes, query=query)
+        return data[:most_bytes].decode(errors="replace")
+
+    def _read(self, path: str, *, enough_bytes: int, query: dict[str, str]) -> bytes:
+        """Return an answer, or its beginning of at least `enough_bytes`. Raises ApiError."""
         data = bytearray()
         with self._transport.answer("GET", path, query=query) as response:
             for chunk in chunks(response, what=f"GET {path}"):
                 data += chunk
-                if len(data) >= most_bytes:
+                if len(data) >= enough_bytes:
                     break
-        return data[:most_bytes].decode(errors="replace")
+        return bytes(data)
 
 
 def _patiently(ask: Callable[[], _T]) -> _T:
@@ -77,7 +98,7 @@ def _patiently(ask: Callable[[], _T]) -> _T:
         try:
             return ask()
         except ApiError as error:
-            if error.status != _BUSY or attempt == _ATTEMPTS:
+            if error.status != HTTPStatus.TOO_MANY_REQUESTS or attempt == _ATTEMPTS:
                 raise
             time.sleep(min(_MOST_WAIT_SECONDS, error.retry_after_seconds or 1.0))
     raise AssertionError("the last attempt returns or raises")

@@ -68,16 +68,19 @@ def _pods(client: ApiClient, namespace: str | None) -> Iterable[str]:
 
 def _workloads(client: ApiClient, namespace: str | None) -> Iterable[str]:
     for one in list_raw(client, resource_path("oomincidents", namespace=namespace)):
-        if workload := one["spec"].get("workload"):
-            yield f"{workload['kind'].lower()}/{workload['name']}"
+        yield from _workload_of(one)
+
+
+def _workload_of(incident: Mapping[str, Any]) -> Iterable[str]:
+    if workload := incident["spec"].get("workload"):
+        yield f"{workload['kind'].lower()}/{workload['name']}"
 
 
 def _subjects(client: ApiClient, namespace: str | None) -> Iterable[str]:
     """Yield incidents, and workloads with one."""
     for one in list_raw(client, resource_path("oomincidents", namespace=namespace)):
         yield one["metadata"]["name"]
-        if workload := one["spec"].get("workload"):
-            yield f"{workload['kind'].lower()}/{workload['name']}"
+        yield from _workload_of(one)
     yield from (f"node/{name}" for name in _nodes(client, namespace))
 
 

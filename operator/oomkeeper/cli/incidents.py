@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import click
@@ -25,7 +26,6 @@ from oomkeeper.reporting.table import Table
 from .cluster import Target, cluster_options, complete, connected, list_raw_from, selector_option
 from .object_output import ObjectFormat, object_output_option, print_document, print_objects
 
-_GONE = 410
 _WATCH_SECONDS = 290
 _EPILOG = """\
 One incident counts the kills of one container of a workload (or of one host cgroup) on one node for one
@@ -156,7 +156,7 @@ def _changes(
         except WatchSilentError:
             continue  # it may be dead: the next one continues at the same version
         except ApiError as error:
-            if error.status != _GONE:
+            if error.status != HTTPStatus.GONE:
                 raise
             # The version is too old: what has changed since is in a new list.
             objects, version = list_raw_from(client, path, labelSelector=selector)

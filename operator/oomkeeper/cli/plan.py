@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from oomkeeper.agent.kube.client import ApiClient, decode_object, resource_path
+from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
-from oomkeeper.model.names import CLI_MANAGER
 from oomkeeper.model.times import format_time
 from oomkeeper.reporting.plan import NodeResult, Plan
 from oomkeeper.resources.oomnode import NodePlan, OOMNodeSpec, PlannedSysctl
 
-from .cluster import Target, cluster_options, connected
+from .cluster import Target, cluster_options, connected, get_if_exists, list_raw
+from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 from .host import FILE
 from .plan_output import DETAILED_EPILOG, detailed_option, plan_output_option, report
@@ -93,7 +93,7 @@ def _policy_file(file: str) -> dict[str, Any]:
 
 
 def _plan(
-    client: ApiClient,
+    client: ClusterClient,
     target: Target,
     obj: dict[str, Any],
     *,
@@ -111,9 +111,10 @@ def _plan(
     planned = decode_policy(checked)
     if planned.spec is None or planned.invalid is not None:
         raise BadInput(f"{file}: {planned.invalid}")
-    policies = [decode_policy(one) for one in _list(client, resource_path("oompolicies"))]
-    nodes = {node.name: node for node in map(decode_node, _list(client, "/api/v1/nodes"))}
-    oomnodes = {state.name: state for state in map(decode_oomnode, _list(client, resource_path("oomnodes")))}
+    policies = [decode_policy(one) for one in list_raw(client, resource_path("oompolicies"))]
+    nodes = {node.name: node for node in map(decode_node, list_raw(client, "/api/v1/nodes"))}
+    states = map(decode_oomnode, list_raw(client, resource_path("oomnodes")))
+    oomnodes = {state.name: state for state in states}
     found = plan_policy(planned, policies=policies, nodes=nodes, oomnodes=oomnodes, now=time.time())
     wanted = {change.node: change.after for change in found.changes}
     asked = {name: spec for name, spec in list(wanted.items())[:max_nodes] if ask and name in oomnodes}
@@ -159,13 +160,13 @@ def _why_not_asked(*, ask: bool, known: bool) -> str:
     return "more nodes than --max-nodes" if known else "the node has no OOMNode yet"
 
 
-def _checked(client: ApiClient, obj: dict[str, Any], *, file: str) -> tuple[dict[str, Any], str | None]:
+def _checked(client: ClusterClient, obj: dict[str, Any], *, file: str) -> tuple[dict[str, Any], str | None]:
     """Return the policy as the API server would store it, and why it was not asked. Raises BadInput where it
     refuses the content."""
-    query = {"dryRun": "All", "fieldManager": CLI_MANAGER, "fieldValidation": "Strict"}
+    query = {"dryRun": "All", "fieldValidation": "Strict"}
     name = obj["metadata"]["name"]
     path = resource_path("oompolicies", name=name)
-    present = _find(client, path)
+    present = get_if_exists(client, path)
     # The file's spec in place of the present one, as kubectl apply or a GitOps tool would make it.
     wanted = obj if present is None else {**present, "spec": obj.get("spec") or {}}
     try:
@@ -194,19 +195,6 @@ def _stored(wanted: dict[str, Any], present: dict[str, Any] | None) -> dict[str,
     if wanted.get("spec") == present.get("spec"):
         return wanted
     return {**wanted, "metadata": {**metadata, "generation": (metadata.get("generation") or 0) + 1}}
-
-
-def _find(client: ApiClient, path: str) -> dict[str, Any] | None:
-    try:
-        return client.get(path)
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
-
-
-def _list(client: ApiClient, path: str) -> list[dict[str, Any]]:
-    return client.list_items(path, decode=decode_object, resource_version="")[0]
 
 
 def _relevant(before: OOMNodeSpec, after: OOMNodeSpec, *, policy: str) -> set[str]:

@@ -5,18 +5,20 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 
-from oomkeeper.agent.kube.client import ApiClient, decode_object, resource_path
+from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.agent.plan.request import MAX_BYTES, parse_request, request_text
 from oomkeeper.connection.config import ApiConfig
-from oomkeeper.model.names import CLI_MANAGER, PLAN_ANNOTATION
+from oomkeeper.model.names import PLAN_ANNOTATION
 from oomkeeper.model.times import format_time
 from oomkeeper.resources.oomnode import NodePlan, OOMNodeSpec
 from oomkeeper.resources.record import read_part, to_document
+
+from .cluster import list_raw
+from .cluster_client import ClusterClient
 
 _LOOK_SECONDS = 0.5
 _PARALLEL = 8
@@ -28,7 +30,7 @@ Answer = NodePlan | str
 
 
 def ask_agents(
-    config: ApiConfig, client: ApiClient, wanted: Mapping[str, OOMNodeSpec], *, timeout_seconds: int
+    config: ApiConfig, client: ClusterClient, wanted: Mapping[str, OOMNodeSpec], *, timeout_seconds: int
 ) -> dict[str, Answer]:
     """Return node -> answer of its agent. Another person's request that has not expired is waited for."""
     id = f"plan-{secrets.token_hex(8)}"
@@ -43,7 +45,7 @@ def ask_agents(
     try:
         while len(answers) < len(wanted) and time.monotonic() < deadline:
             free = []
-            for obj in _oomnodes(client):
+            for obj in list_raw(client, resource_path("oomnodes")):
                 name = str((obj.get("metadata") or {}).get("name"))
                 if name not in texts or name in answers:
                     continue
@@ -70,10 +72,6 @@ def _text(id: str, expires: str, spec: OOMNodeSpec) -> str:
     return msgspec.json.encode({"id": id, "expires": expires, "spec": to_document(spec)}).decode()
 
 
-def _oomnodes(client: ApiClient) -> list[dict[str, Any]]:
-    return client.list_items(resource_path("oomnodes"), decode=decode_object, resource_version="")[0]
-
-
 def _is_taken(obj: Mapping[str, object], *, now: float) -> bool:
     """Return whether the object holds another request that is still valid."""
     text = request_text(obj)
@@ -84,9 +82,9 @@ def _is_taken(obj: Mapping[str, object], *, now: float) -> bool:
 def _write(config: ApiConfig, texts: Mapping[str, str]) -> dict[str, Answer]:
     """Write requests; return those that failed, with the reason."""
 
-    def write(client: ApiClient, name: str) -> None:
+    def write(client: ClusterClient, name: str) -> None:
         patch = {"metadata": {"annotations": {PLAN_ANNOTATION: texts[name]}}}
-        client.merge(resource_path("oomnodes", name=name), patch, fieldManager=CLI_MANAGER)
+        client.merge(resource_path("oomnodes", name=name), patch)
 
     return _each(config, texts, write)
 
@@ -95,24 +93,24 @@ def _remove(config: ApiConfig, texts: Mapping[str, str]) -> None:
     """Remove our requests. One that another person has replaced stays; one that cannot be removed expires."""
     pointer = f"/metadata/annotations/{PLAN_ANNOTATION.replace('/', '~1')}"
 
-    def remove(client: ApiClient, name: str) -> None:
+    def remove(client: ClusterClient, name: str) -> None:
         operations = [
             {"op": "test", "path": pointer, "value": texts[name]},
             {"op": "remove", "path": pointer},
         ]
-        client.json_patch(resource_path("oomnodes", name=name), operations, fieldManager=CLI_MANAGER)
+        client.json_patch(resource_path("oomnodes", name=name), operations)
 
     _each(config, texts, remove)
 
 
 def _each(
-    config: ApiConfig, texts: Mapping[str, str], work: Callable[[ApiClient, str], None]
+    config: ApiConfig, texts: Mapping[str, str], work: Callable[[ClusterClient, str], None]
 ) -> dict[str, Answer]:
     names = sorted(texts)
     failed: dict[str, Answer] = {}
 
     def run(part: list[str]) -> None:
-        client = ApiClient(config)
+        client = ClusterClient(config)
         try:
             for name in part:
                 try:

@@ -2,11 +2,9 @@
 
 import click
 
-from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.reporting.policy_list import (
     COLUMNS,
     WIDE_COLUMNS,
-    decode_all,
     setting_records,
     setting_rows,
     settings_of,
@@ -15,7 +13,7 @@ from oomkeeper.reporting.table import table_lines
 from oomkeeper.resources.oomnode import OOMNode
 from oomkeeper.resources.oompolicy import OOMPolicy
 
-from .cluster import Target, cluster_options, complete, connected, list_raw
+from .cluster import Target, cluster_options, complete, connected, list_objects
 from .errors import CliError
 from .object_output import ObjectFormat, object_output_option, print_document
 
@@ -41,8 +39,8 @@ def command(*, policy: str | None, target: Target, node: str | None, output: Obj
     if output.name == "name":
         raise click.BadOptionUsage("output", "name is not supported here: kubectl get oomp -o name")
     with connected(target) as client:
-        policies = decode_all(OOMPolicy, list_raw(client, resource_path("oompolicies")))
-        nodes = decode_all(OOMNode, list_raw(client, resource_path("oomnodes")))
+        policies = list_objects(client, OOMPolicy, "oompolicies")
+        nodes = list_objects(client, OOMNode, "oomnodes")
     if policy is not None and policy not in {one.metadata.name for one in policies}:
         raise CliError(f"oompolicy {policy} not found")
     if node is not None and node not in {one.metadata.name for one in nodes}:

@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from oomkeeper.agent.kube.client import ApiClient
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.reporting.cluster_coverage import ClusterFacts
 from oomkeeper.reporting.cluster_report import ClusterReport, cluster_report
@@ -21,11 +21,12 @@ from oomkeeper.resources.oomnode import OOMNode
 from oomkeeper.resources.oomreport import OOMReport
 
 from .cluster import Target, cluster_options, connected
+from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 from .host import PATH, output_option
 from .rollouts import with_rollouts
 from .terminal import terminal_of
-from .typed_lists import GONE, TypedPages, list_typed
+from .typed_lists import TypedPages, list_typed
 
 _EPILOG = """\
 The report of one namespace needs no more than the right to list oomincidents there, which the ClusterRole
@@ -39,7 +40,6 @@ line."""
 FORMATS = ("text", "markdown", "json", "yaml", "csv", "html")
 MAX_SINCE_SECONDS = 7 * 86400
 _SINCE = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?", re.ASCII)
-_FORBIDDEN, _NOT_FOUND = 403, 404
 _CLOCK_TOLERANCE_SECONDS = 2.0
 
 
@@ -120,17 +120,17 @@ def _read(target: Target, *, seconds: int, selector: str | None) -> tuple[Cluste
         try:
             return _counted(client, target, seconds=seconds, selector=selector, whole=False, query=query)
         except ApiError as error:
-            if error.status == GONE:
+            if error.status == HTTPStatus.GONE:
                 return _counted(client, target, seconds=seconds, selector=selector, whole=True, query=query)
-            if error.status == _FORBIDDEN and target.namespace is None:
+            if error.status == HTTPStatus.FORBIDDEN and target.namespace is None:
                 raise CliError(f"{error}; for the report of one namespace, write -n NAMESPACE") from error
-            if error.status == _NOT_FOUND:
+            if error.status == HTTPStatus.NOT_FOUND:
                 raise CliError(f"{error}; is oomkeeper installed in this cluster?") from error
             raise
 
 
 def _counted(
-    client: ApiClient,
+    client: ClusterClient,
     target: Target,
     *,
     seconds: int,
@@ -165,16 +165,17 @@ def _counted(
     return with_rollouts(client, report, kept, now=end), Findings(kept, end - seconds, end)
 
 
-def _facts(client: ApiClient) -> ClusterFacts:
+def _facts(client: ClusterClient) -> ClusterFacts:
     not_read = []
 
     def read(kind: Any, plural: str, name: str, tells: str) -> Any:
         try:
             return list_typed(client, kind, plural).items
         except ApiError as error:
-            if error.status not in (_FORBIDDEN, _NOT_FOUND):
+            if error.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
                 raise
-            reason = "you may not list" if error.status == _FORBIDDEN else "the API server does not have"
+            forbidden = error.status == HTTPStatus.FORBIDDEN
+            reason = "you may not list" if forbidden else "the API server does not have"
             not_read.append(f"Not known, because {reason} {name}: {tells}.")
             return None
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
-from oomkeeper.agent.kube.client import ApiClient, resource_path
+from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
-from oomkeeper.model.names import CLI_MANAGER, ROLLOUT_ANNOTATION, ROLLOUT_PAUSE
+from oomkeeper.model.names import ROLLOUT_ANNOTATION, ROLLOUT_PAUSE
 from oomkeeper.model.policy import RolloutPhase, next_resume, rolled_out
 from oomkeeper.reporting.rollout_progress import progress_of
 from oomkeeper.resources.oompolicy import CompletedRollout, OOMPolicyStatus
 from oomkeeper.resources.record import read_part
 
 from .cluster import Target, cluster_options, connected
+from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 
 _LOOK_SECONDS = 1.0
@@ -122,7 +123,7 @@ def undo(*, policy: str, dry_run: bool, target: Target) -> int:
         spec = obj.get("spec") or {}
         entry, earlier = _earlier(policy, _status(obj), spec)
         kept = {key: value for key, value in spec.items() if key in ("rollout", "suspend")}
-        query = {"fieldManager": CLI_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+        query = {"dryRun": "All"} if dry_run else {}
         try:
             done = client.replace(_path(policy), {**obj, "spec": {**rolled_out(earlier), **kept}}, **query)
         except ApiError as error:
@@ -155,7 +156,7 @@ def _earlier(
     raise CliError(f"oompolicy/{policy} has no earlier values whose rollout was complete")
 
 
-def _policy(client: ApiClient, name: str) -> dict[str, Any]:
+def _policy(client: ClusterClient, name: str) -> dict[str, Any]:
     try:
         return client.get(_path(name))
     except ApiError as error:
@@ -177,9 +178,9 @@ def _request(obj: dict[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _annotate(client: ApiClient, name: str, value: str) -> None:
+def _annotate(client: ClusterClient, name: str, value: str) -> None:
     patch = {"metadata": {"annotations": {ROLLOUT_ANNOTATION: value}}}
-    client.merge(_path(name), patch, fieldManager=CLI_MANAGER)
+    client.merge(_path(name), patch)
 
 
 def _seconds(text: str) -> int:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from oomkeeper.agent.kube.client import ApiClient, resource_path
+from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.resources.record import MalformedObjectError, Record, read
+
+from .cluster_client import ClusterClient
 
 _T = TypeVar("_T", bound=Record)
 _Item = TypeVar("_Item")
@@ -17,8 +20,6 @@ PAGE_ITEMS = 500
 """As many as kubectl asks for."""
 MAX_PAGE_BYTES = 64 << 20
 """More than a page of the largest incidents."""
-GONE = 410
-"""The continue token has expired: etcd has compacted the list's version."""
 
 
 class TypedList(NamedTuple, Generic[_T]):
@@ -39,7 +40,7 @@ class _Page(msgspec.Struct, Generic[_Item]):
 
 
 def list_typed(
-    client: ApiClient, kind: type[_T], plural: str, *, namespace: str | None = None
+    client: ClusterClient, kind: type[_T], plural: str, *, namespace: str | None = None
 ) -> TypedList[_T]:
     """Return all objects of a kind of oomkeeper's, in one namespace or in all. A list whose pages expire
     while it is read is read once more, as a whole. Raises ApiError."""
@@ -47,7 +48,7 @@ def list_typed(
     try:
         return TypedList(list(pages), pages.malformed)
     except ApiError as error:
-        if error.status != GONE:
+        if error.status != HTTPStatus.GONE:  # else the continue token has expired: etcd was compacted
             raise
     pages = TypedPages(client, kind, plural, namespace=namespace, whole=True)
     return TypedList(list(pages), pages.malformed)
@@ -60,7 +61,7 @@ class TypedPages(Generic[_T]):
 
     def __init__(
         self,
-        client: ApiClient,
+        client: ClusterClient,
         kind: type[_T],
         plural: str,
         *,

@@ -84,18 +84,6 @@ class ApiClient:
             raise ApiError(f"GET {path}: the answer is not a list in JSON: {error}") from error
         return items, found.metadata.resourceVersion if found.metadata else ""
 
-    def list_page(self, path: str, *, most_bytes: int, **query: str) -> bytes:
-        """Return one page of a list as the API server sends it, for a reader that decodes it as a whole:
-        many times faster than item by item, and all of it in memory. Raises ApiError, also for more than
-        `most_bytes`."""
-        data = bytearray()
-        with self._transport.answer("GET", path, query=query) as response:
-            for chunk in chunks(response, what=f"GET {path}"):
-                data += chunk
-                if len(data) > most_bytes:
-                    raise ApiError(f"GET {path}: a page of more than {most_bytes} bytes")
-        return bytes(data)
-
     def apply(self, path: str, body: dict[str, Any], *, manager: str) -> dict[str, Any]:
         """Apply an object server-side, taking over fields of others; unknown fields are errors.
 
@@ -108,27 +96,6 @@ class ApiClient:
             body=body,
             content_type="application/apply-patch+yaml",
         )
-
-    def merge(self, path: str, patch: dict[str, Any], **query: str) -> dict[str, Any]:
-        """Apply a JSON merge patch. Raises ApiError."""
-        return self._object(
-            "PATCH", path, query=query, body=patch, content_type="application/merge-patch+json"
-        )
-
-    def json_patch(self, path: str, operations: list[dict[str, Any]], **query: str) -> dict[str, Any]:
-        """Apply a JSON patch. Raises ApiError, with status 422 where a `test` in it fails."""
-        return self._object(
-            "PATCH", path, query=query, body=operations, content_type="application/json-patch+json"
-        )
-
-    def create(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
-        """Create an object in a collection. Raises ApiError."""
-        return self._object("POST", path, query=query, body=obj, content_type="application/json")
-
-    def replace(self, path: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
-        """Replace an object. Raises ApiError, with status 409 where its resourceVersion is not the
-        newest."""
-        return self._object("PUT", path, query=query, body=obj, content_type="application/json")
 
     def watch(
         self, path: str, *, resource_version: str, timeout_seconds: int, **query: str

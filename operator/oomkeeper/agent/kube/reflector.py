@@ -18,6 +18,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import msgspec
@@ -43,7 +44,6 @@ LASTING_SECONDS = 5.0
 WATCH_SECONDS = (240, 480)
 """The server ends a watch after a random time within this range, so that agents that started together do not
 reconnect together."""
-_GONE = 410
 _TOO_LARGE_VERSION = "Too large resource version"
 """The server's cache has not reached the version asked for: permanently so after etcd was restored from a
 backup (k8s.io/apiserver/pkg/storage/errors.go, NewTooLargeResourceVersionError)."""
@@ -132,7 +132,7 @@ class Reflector(Generic[_ITEM]):
                 self._path, decode=self._decode, resource_version=version, **self._query
             )
         except ApiError as error:
-            if error.status == _GONE or _TOO_LARGE_VERSION in str(error):
+            if error.status == HTTPStatus.GONE or _TOO_LARGE_VERSION in str(error):
                 self._read_newest = True
             raise
         self._version, self._list_due, self._read_newest = found or FROM_CACHE, False, False
@@ -156,7 +156,7 @@ class Reflector(Generic[_ITEM]):
             self._works()  # the server accepted it; whether it still lives the next one shows
             return
         except ApiError as error:
-            if error.status == _GONE:
+            if error.status == HTTPStatus.GONE:
                 self._list_due = True
             raise
         if not delivered and self._clock() - self._watch_started < LASTING_SECONDS:
