@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 from oomkeeper.model.names import API_VERSION, CONTROLLER_MANAGER
 from oomkeeper.model.times import format_time
 
-_MESSAGE_LENGTH = 1024  # k8s.io/kubernetes pkg/apis/core/validation/events.go NoteLengthLimit
+NOTE_LENGTH = 1024
+"""k8s.io/kubernetes pkg/apis/core/validation/events.go, NoteLengthLimit."""
+LABELS = {"app.kubernetes.io/managed-by": "oomkeeper"}
 _NAME_LENGTH = 253
 
 
@@ -30,10 +32,14 @@ class ClusterEvent(NamedTuple):
     times: int = 1
 
 
+def name_with(suffix: str, *, base: str) -> str:
+    """Return a name that ends in `suffix`; of `base` as much as fits."""
+    return base[: _NAME_LENGTH - len(suffix)] + suffix
+
+
 def event_name(event: ClusterEvent) -> str:
     """Return the name: the same for the same series of the same object."""
-    suffix = f".{event.series}-{event.subject.uid[:8]}"
-    return event.subject.name[: _NAME_LENGTH - len(suffix)] + suffix
+    return name_with(f".{event.series}-{event.subject.uid[:8]}", base=event.subject.name)
 
 
 def event_object(event: ClusterEvent, *, now: float) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def event_object(event: ClusterEvent, *, now: float) -> dict[str, Any]:
         "metadata": {
             "name": event_name(event),
             "namespace": "default",
-            "labels": {"app.kubernetes.io/managed-by": "oomkeeper"},
+            "labels": LABELS,
         },
         "involvedObject": {
             "apiVersion": API_VERSION,
@@ -55,7 +61,7 @@ def event_object(event: ClusterEvent, *, now: float) -> dict[str, Any]:
         },
         "type": event.type,
         "reason": event.reason,
-        "message": event.message[:_MESSAGE_LENGTH],
+        "message": event.message[:NOTE_LENGTH],
         "count": event.times,
         "lastTimestamp": format_time(now),
         "source": {"component": "oomkeeper"},

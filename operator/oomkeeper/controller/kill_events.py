@@ -17,13 +17,12 @@ from oomkeeper.model.times import format_time, format_time_micro
 from oomkeeper.model.units import bytes_text
 from oomkeeper.reporting.incident import Incident, PodKills
 
+from .event_objects import LABELS, NOTE_LENGTH, name_with
 from .objects import Node
 
 FRESH_SECONDS = 3000.0
 """Age of the last kill up to which its Event is written: less than the lifetime of an Event."""
 
-_NOTE_BYTES = 1024  # k8s.io/kubernetes pkg/apis/core/validation/events.go NoteLengthLimit
-_NAME_MAX = 253
 _ACTION = "OOMKill"
 _SURVIVED = ", and the container kept running."
 _FIELDS = {
@@ -61,7 +60,7 @@ class KillEvent(NamedTuple):
         and its uid differs when it is created again."""
         kind, uid = self.regarding["kind"], self.regarding.get("uid", "")
         suffix = f".oom-{self.incident.uid[:8]}" + (f"-{uid[:8]}" if kind != "Node" else "")
-        return self.incident.name[: _NAME_MAX - len(suffix)] + suffix
+        return name_with(suffix, base=self.incident.name)
 
 
 def reason_of(cause: str) -> str:
@@ -151,7 +150,7 @@ def _sentence(text: str, *, survived: bool) -> str:
     """Return the sentence within the bound of a note, with what became of the container."""
     end = _SURVIVED if survived else ""
     text = printable(text).removesuffix("." if survived else "")
-    return _cut(text, _NOTE_BYTES - len(end)) + end
+    return _cut(text, NOTE_LENGTH - len(end)) + end
 
 
 def _cut(text: str, most_bytes: int) -> str:
@@ -168,7 +167,7 @@ def event_object(event: KillEvent) -> dict[str, Any]:
         "metadata": {
             "name": event.name,
             "namespace": event.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "oomkeeper"},
+            "labels": LABELS,
         },
         "involvedObject": dict(event.regarding),
         "related": {

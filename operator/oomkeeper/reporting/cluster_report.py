@@ -18,6 +18,7 @@ from oomkeeper.resources.oomincident import OOMIncident
 from .cluster_coverage import ClusterFacts, Coverage, coverage_of
 from .counted_kills import (
     Counted,
+    Key,
     count_kills,
     ranked,
     ranked_advice,
@@ -270,9 +271,7 @@ def _causes(counted: Sequence[Counted]) -> tuple[CauseRow, ...]:
 
 
 def _workloads(counted: Sequence[Counted], objects: dict[int, OOMIncident]) -> tuple[WorkloadRow, ...]:
-    groups: dict[Workload, list[Counted]] = {}
-    for item in counted:
-        groups.setdefault(item.incident.workload, []).append(item)
+    groups = _groups(counted, lambda incident: incident.workload)
     return tuple(
         _workload(workload, groups[workload], kills, objects)
         for workload, kills in ranked(sums(counted, lambda incident: incident.workload))
@@ -332,8 +331,8 @@ def _nodes(counted: Sequence[Counted], gone: Counter[str]) -> tuple[NodeRow, ...
     )
 
 
-def _groups(counted: Sequence[Counted], of: Callable[[Incident], str]) -> dict[str, list[Counted]]:
-    groups: dict[str, list[Counted]] = {}
+def _groups(counted: Sequence[Counted], of: Callable[[Incident], Key]) -> dict[Key, list[Counted]]:
+    groups: dict[Key, list[Counted]] = {}
     for item in counted:
         groups.setdefault(of(item.incident), []).append(item)
     return groups

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from oomkeeper import __version__
 from oomkeeper.model.escaping import printable
 from oomkeeper.model.json_types import JsonDocument
-from oomkeeper.model.times import HOUR_SECONDS, full_hour, parse_time
 from oomkeeper.model.units import count_text
 from oomkeeper.resources.oomincident import OOMIncident
 
@@ -28,7 +27,7 @@ from .report_tables import (
     totals_text,
     window_text,
 )
-from .report_times import minute_text
+from .report_times import minute_text, window_hours
 
 MAX_ROWS = 5_000
 """Rows of one table: more make the page slow, and are in the CSV."""
@@ -110,21 +109,20 @@ def _numbered(details: Sequence[IncidentDetail]) -> list[JsonDocument]:
 
 def _timeline(report: ClusterReport) -> JsonDocument | None:
     """Return the kills of each hour by cause, hours without a kill included, as report.js takes them."""
-    start, end = parse_time(report.start), parse_time(report.end)
-    if not report.timeline or start is None or end is None:
+    hours = window_hours(report.start, report.end)
+    if not report.timeline or hours is None:
         return None
-    first = full_hour(start)
-    hours = (full_hour(end) - first) // HOUR_SECONDS + 1
     causes = [row.cause for row in report.causes]
     own, rest = causes[:_MAX_CAUSES], causes[_MAX_CAUSES:]
-    kills = [[0] * hours for _ in range(len(own) + bool(rest))]
+    kills = [[0] * hours.number for _ in range(len(own) + bool(rest))]
     places = {cause: min(place, _MAX_CAUSES) for place, cause in enumerate(causes)}
     for row in report.timeline:
-        hour = int((parse_time(row.start) or start) - first) // HOUR_SECONDS
+        hour = hours.place(row.start)
         for cause, count in row.causes.items():
             kills[places[cause]][hour] += count
     labels = [names.cause_title(printable(cause)) for cause in own]
-    return {"start": first, "hours": hours, "causes": labels + ["Other causes"] * bool(rest), "kills": kills}
+    causes_shown = labels + ["Other causes"] * bool(rest)
+    return {"start": hours.first, "hours": hours.number, "causes": causes_shown, "kills": kills}
 
 
 def _timeline_rows(report: ClusterReport) -> list[tuple[str, str, str]]:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from oomkeeper.model.escaping import printable
-from oomkeeper.model.times import HOUR_SECONDS, full_hour, parse_time
 from oomkeeper.model.units import count_text
 
 from . import display_names as names
@@ -23,7 +22,7 @@ from .report_tables import (
     totals_text,
     window_text,
 )
-from .report_times import minute_text
+from .report_times import minute_text, window_hours
 from .terminal_drawing import Pen, cells
 
 _INDENT = "   "
@@ -82,18 +81,16 @@ def _section(pen: Pen, title: str) -> Iterator[str]:
 
 def _timeline(pen: Pen, report: ClusterReport) -> Iterator[str]:
     """Draw one line per cause: the window in equal parts of whole hours."""
-    start, end = parse_time(report.start), parse_time(report.end)
-    if not report.timeline or start is None or end is None:
+    hours = window_hours(report.start, report.end)
+    if not report.timeline or hours is None:
         return
-    first = full_hour(start)
-    hours = (full_hour(end) - first) // HOUR_SECONDS + 1
     labels = [names.cause_title(printable(row.cause)) for row in report.causes[:_CURVES]]
     room = max(map(cells, labels))
-    per_part = -(-hours // max(10, pen.width - len(_INDENT) - room - 16))
-    parts = -(-hours // per_part)
+    per_part = -(-hours.number // max(10, pen.width - len(_INDENT) - room - 16))
+    parts = -(-hours.number // per_part)
     counts: dict[str, Counter[int]] = {}
     for hour in report.timeline:
-        part = int((parse_time(hour.start) or start) - first) // HOUR_SECONDS // per_part
+        part = hours.place(hour.start) // per_part
         for cause, kills in hour.causes.items():
             counts.setdefault(cause, Counter())[part] += kills
     yield from _section(pen, "When")

@@ -14,7 +14,7 @@ from oomkeeper.resources.oomnode import KillHistory
 from .incident import Incident, Workload
 from .window import placed_kills
 
-_Key = TypeVar("_Key", str, Workload)
+Key = TypeVar("Key", str, Workload)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +81,15 @@ def without_incident(
     return missing
 
 
-def sums(counted: Sequence[Counted], of: Callable[[Incident], _Key]) -> Counter[_Key]:
+def sums(counted: Sequence[Counted], of: Callable[[Incident], Key]) -> Counter[Key]:
     """Return the kills by a property of their incident."""
-    kills: Counter[_Key] = Counter()
+    kills: Counter[Key] = Counter()
     for item in counted:
         kills[of(item.incident)] += item.kills
     return kills
 
 
-def ranked(kills: Mapping[_Key, int]) -> list[tuple[_Key, int]]:
+def ranked(kills: Mapping[Key, int]) -> list[tuple[Key, int]]:
     """Return the largest first, equal ones by name, so that the same facts always give the same object."""
     return sorted(kills.items(), key=lambda pair: (-pair[1], pair[0]))
 

@@ -14,7 +14,7 @@ from oomkeeper.resources.oomreport import OOMReport, OOMReportStatus
 from oomkeeper.resources.schemas import SCHEMA_ANNOTATION, SCHEMAS
 
 from .incident_list import seconds_of
-from .node_state import NodeState, bad_conditions
+from .node_state import NodeState, bad_conditions, ready_condition
 from .required_access import Access
 from .table import age_text, table_lines
 
@@ -112,7 +112,7 @@ def _controller(facts: Facts) -> Iterator[Finding]:
     """Yield whether anything maintains OOMNode.spec and the status of policies and reports."""
     pods = facts.controllers
     if pods is not None:
-        ready = [pod for pod in pods if _ready(pod).get("status") == "True"]
+        ready = [pod for pod in pods if ready_condition(pod).get("status") == "True"]
         if not pods:
             yield Finding(
                 ERROR,
@@ -122,7 +122,7 @@ def _controller(facts: Facts) -> Iterator[Finding]:
                 "kubectl get deploy -A -l app.kubernetes.io/component=controller",
             )
         elif not ready:
-            meta, since = pods[0]["metadata"], _ready(pods[0]).get("lastTransitionTime")
+            meta, since = pods[0]["metadata"], ready_condition(pods[0]).get("lastTransitionTime")
             yield Finding(
                 ERROR,
                 "Controller",
@@ -156,11 +156,6 @@ def _controller(facts: Facts) -> Iterator[Finding]:
                 f"the status is of generation {observed}, the spec of {policy.metadata.generation}",
                 "kubectl get pods -A -l app.kubernetes.io/component=controller",
             )
-
-
-def _ready(pod: ForeignObject) -> ForeignObject:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return next((one for one in conditions if one.get("type") == "Ready"), {})
 
 
 def _node(node: NodeState) -> Iterator[Finding]:

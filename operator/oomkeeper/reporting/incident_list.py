@@ -10,7 +10,7 @@ from oomkeeper.model.units import bytes_text
 from oomkeeper.resources.oomincident import Evidence, OOMIncident, OOMIncidentStatus
 from oomkeeper.resources.record import MalformedObjectError, read
 
-from .table import age_text
+from .table import age_of
 
 COLUMNS = ("NAME", "WORKLOAD", "CONTAINER", "CAUSE", "KILLS", "LIMIT", "NODE", "LAST")
 WIDE_COLUMNS = (*COLUMNS, "FIRST", "VISIBILITY", "SUMMARY")
@@ -137,14 +137,9 @@ def incident_rows(
             str(status.count or 0),
             bytes_text(limit, missing=""),
             spec.node_name,
-            _age(status.last_seen, now),
+            age_of(status.last_seen, now),
         )
         if wide:
-            row += (_age(status.first_seen, now), status.visibility or "", status.summary or "")
+            row += (age_of(status.first_seen, now), status.visibility or "", status.summary or "")
         rows.append((one.namespace, *row) if namespaces else row)
     return rows
-
-
-def _age(time: str | None, now: float) -> str:
-    moment = parse_time(time)
-    return "" if moment is None else age_text(now - moment)

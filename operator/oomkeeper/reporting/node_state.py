@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from oomkeeper.model.json_types import ForeignObject, JsonDocument
 from oomkeeper.model.names import AGENT_MANAGER
 from oomkeeper.model.policy import AdjustmentState, Mode, SysctlState
-from oomkeeper.model.times import format_time, parse_time
+from oomkeeper.model.times import format_time
 from oomkeeper.resources.meta import Condition
 from oomkeeper.resources.oomnode import Counters, OOMNode, OOMNodeStatus
 from oomkeeper.resources.record import MalformedObjectError, read
 
 from .incident import status_written_at
-from .table import age_text
+from .table import age_of
 
 COLUMNS = ("NAME", "AGENT", "SINCE", "SETTINGS", "KILLS", "UNATTRIBUTED", "LOST", "CONDITIONS")
 WIDE_COLUMNS = (*COLUMNS, "PANICS", "VERSION", "KERNEL", "WRITTEN", "MESSAGE")
@@ -78,6 +78,12 @@ def bad_conditions(conditions: Iterable[Condition]) -> list[Condition]:
     return [one for one in conditions if one.status not in (_GOOD.get(one.type, "True"), "Unknown")]
 
 
+def ready_condition(obj: ForeignObject) -> ForeignObject:
+    """Return the condition Ready of a pod or Node; empty where it has none."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one.get("type") == "Ready"), {})
+
+
 def node_states(
     oomnodes: Iterable[ForeignObject],
     *,
@@ -136,9 +142,7 @@ def _agents(pods: Iterable[ForeignObject]) -> dict[str, AgentState]:
         if not node or meta.get("deletionTimestamp"):
             continue
         status = pod.get("status") or {}
-        ready: ForeignObject = next(
-            (one for one in status.get("conditions") or () if one.get("type") == "Ready"), {}
-        )
+        ready = ready_condition(pod)
         is_ready = ready.get("status") == "True"
         if node in found and not is_ready:
             continue
@@ -165,10 +169,8 @@ def _is_linux(node: ForeignObject) -> bool:
 
 
 def _is_ready(node: ForeignObject) -> bool | None:
-    for one in (node.get("status") or {}).get("conditions") or ():
-        if one.get("type") == "Ready":
-            return bool(one.get("status") == "True")
-    return None
+    ready = ready_condition(node)
+    return bool(ready.get("status") == "True") if ready else None
 
 
 def node_rows(states: Sequence[NodeState], *, now: float, wide: bool = False) -> list[tuple[str, ...]]:
@@ -181,7 +183,7 @@ def _row(one: NodeState, *, now: float, wide: bool) -> tuple[str, ...]:
     row: tuple[str, ...] = (
         one.name,
         one.agent.state,
-        _age(one.agent.since, now),
+        age_of(one.agent.since, now),
         f"{one.in_sync}/{one.settings}" + (" (stale)" if one.stale else ""),
         str(counters.recorded or 0),
         str(counters.unattributed or 0),
@@ -197,7 +199,7 @@ def _row(one: NodeState, *, now: float, wide: bool) -> tuple[str, ...]:
         str(counters.panics or 0),
         one.status.agent_version or "",
         (kernel.release if kernel else None) or "",
-        _age(one.written, now),
+        age_of(one.written, now),
         message,
     )
 
@@ -208,11 +210,6 @@ def _problems(one: NodeState, bad: Sequence[Condition]) -> str:
     words = ["NodeReady=False"] * (one.node_ready is False)
     words += [f"{each.type}={each.status}" for each in bad]
     return ",".join(words) or "OK"
-
-
-def _age(time: str | None, now: float) -> str:
-    moment = parse_time(time)
-    return "" if moment is None else age_text(now - moment)
 
 
 def node_record(one: NodeState) -> JsonDocument:

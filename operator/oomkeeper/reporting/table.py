@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from oomkeeper.model.escaping import printable
+from oomkeeper.model.times import parse_time
 
 from .terminal_drawing import cells
 
@@ -69,3 +70,9 @@ def age_text(seconds: float | None) -> str:
 
 def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large}{large_unit}{small}{small_unit}" if small else f"{large}{large_unit}"
+
+
+def age_of(time: str | None, now: float) -> str:
+    """Format the age of an RFC 3339 time; empty where there is none. `now`: seconds since the epoch."""
+    moment = parse_time(time)
+    return "" if moment is None else age_text(now - moment)
