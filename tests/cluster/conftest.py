@@ -13,6 +13,8 @@ from tests.testbed.cache import Say
 from tests.testbed.node import why_not
 from tests.testbed.saying import to_terminal
 
+from .chart_harness import Helm, helm
+
 
 @pytest.fixture(scope="session")
 def testbed_say(request: pytest.FixtureRequest) -> Say:
@@ -35,3 +37,9 @@ def native_node(testbed_say: Say) -> Iterator[NativeNode]:
         pytest.skip(reason)
     with run_native_node(say=testbed_say) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def renderer(testbed_say: Say, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """helm without a cluster."""
+    return helm(tmp_path_factory.mktemp("helm"), say=testbed_say)

@@ -470,13 +470,11 @@ def harness(testbed_say: Say) -> Iterator[Harness]:
         _shared.clear()
 
 
-@pytest.fixture
-def controller(harness: Harness, tmp_path: Path) -> Iterator[Controller]:
-    """Running, on an empty cluster."""
+@contextlib.contextmanager
+def running_controller(harness: Harness, folder: Path, *arguments: str) -> Iterator[Controller]:
+    """A controller with these arguments, which must survive the test; nothing of the test stays."""
     process = Controller(
-        kubeconfig=harness.plane.kubeconfig,
-        log=tmp_path / "controller.log",
-        arguments=("--log-level", "debug"),
+        kubeconfig=harness.plane.kubeconfig, log=folder / "controller.log", arguments=arguments
     )
     process.start()
     try:
@@ -486,3 +484,10 @@ def controller(harness: Harness, tmp_path: Path) -> Iterator[Controller]:
     finally:
         process.end()
         harness.wipe()
+
+
+@pytest.fixture
+def controller(harness: Harness, tmp_path: Path) -> Iterator[Controller]:
+    """Running, on an empty cluster."""
+    with running_controller(harness, tmp_path, "--log-level", "debug") as process:
+        yield process

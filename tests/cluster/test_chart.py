@@ -25,7 +25,6 @@ from .chart_harness import (
     Helm,
     HelmError,
     chart_on_an_api_server,
-    helm,
     object_named,
     of_kind,
     rules_of,
@@ -35,12 +34,6 @@ from .controller_harness import NODES, OOM, OOM_NODES, POLICIES, REPORTS, ROOT, 
 pytestmark = pytest.mark.cluster
 
 HOST_INCIDENTS = f"{OOM}/namespaces/{NAMESPACE}/oomincidents"
-
-
-@pytest.fixture(scope="module")
-def renderer(testbed_say: Say, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """helm without a cluster."""
-    return helm(tmp_path_factory.mktemp("helm"), say=testbed_say)
 
 
 @pytest.fixture(scope="module")

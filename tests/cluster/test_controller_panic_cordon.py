@@ -10,7 +10,16 @@ import pytest
 
 from tests.waiting import eventually
 
-from .controller_harness import NODES, OOM_NODES, POLICIES, Controller, Harness, harness, stamp
+from .controller_harness import (
+    NODES,
+    OOM_NODES,
+    POLICIES,
+    Controller,
+    Harness,
+    harness,
+    running_controller,
+    stamp,
+)
 
 __all__ = ["harness"]
 
@@ -22,16 +31,8 @@ KEY, NOTE = "vm.panic_on_oom", "oomkeeper.dev/panic-cordon"
 @pytest.fixture
 def controller(harness: Harness, tmp_path: Path) -> Iterator[Controller]:
     """Running, and allowed to cordon."""
-    process = Controller(
-        kubeconfig=harness.plane.kubeconfig, log=tmp_path / "controller.log", arguments=("--cordon-nodes",)
-    )
-    process.start()
-    try:
+    with running_controller(harness, tmp_path, "--cordon-nodes") as process:
         yield process
-        assert process.running, process.log
-    finally:
-        process.end()
-        harness.wipe()
 
 
 def policy(harness: Harness, *, soak: int) -> None:

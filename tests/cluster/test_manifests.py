@@ -17,19 +17,13 @@ from tests.testbed.cache import Say
 from tests.testbed.errors import KubectlError, TestbedError
 from tests.testbed.monitoring_crds import KINDS, monitoring_crds
 
-from .chart_harness import NAMESPACE, Helm, helm
+from .chart_harness import NAMESPACE, Helm
 from .controller_harness import ROOT, Json
 
 pytestmark = pytest.mark.cluster
 
 _NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 MONITORS = ("podMonitor", "serviceMonitor")
-
-
-@pytest.fixture(scope="module")
-def renderer(testbed_say: Say, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """helm without a cluster."""
-    return helm(tmp_path_factory.mktemp("helm"), say=testbed_say)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from oomkeeper.model.names import NOTIFIED_ANNOTATION
 from tests.receiver import Receiver, receiver
 from tests.waiting import eventually
 
-from .controller_harness import OOM, Controller, Harness, harness
+from .controller_harness import OOM, Controller, Harness, harness, running_controller
 
 __all__ = ["harness"]
 
@@ -28,23 +28,13 @@ def events() -> Iterator[Receiver]:
 
 @pytest.fixture
 def controller(harness: Harness, events: Receiver, tmp_path: Path) -> Iterator[Controller]:
-    process = Controller(
-        kubeconfig=harness.plane.kubeconfig,
-        log=tmp_path / "controller.log",
-        arguments=("--webhook-url", events.url, "--webhook-source", "urn:cluster:test"),
-    )
     # Incidents that the agents of other tests have left would be sent too.
     for namespace in {one["metadata"]["namespace"] for one in harness.list(f"{OOM}/oomincidents")}:
         harness.delete(f"{OOM}/namespaces/{namespace}/oomincidents")
     harness.node("n")
-    process.start()
-    try:
+    options = ("--webhook-url", events.url, "--webhook-source", "urn:cluster:test")
+    with running_controller(harness, tmp_path, *options) as process:
         yield process
-        assert process.running, process.log
-        assert "Traceback" not in process.log, process.log
-    finally:
-        process.end()
-        harness.wipe()
 
 
 def uid_of(harness: Harness, name: str) -> str:
