@@ -53,7 +53,7 @@ class FirstProcesses:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take over what an earlier run knew: a container may have ended since. `kernel_pids` False: /proc
-        numbers processes otherwise than the kernel's trace (kind), so no first process is known."""
+        does not number processes as the kernel's trace does (kind), so no first process is known."""
         self._store = store
         self._boot_id = boot_id
         self._proc = hierarchy.proc

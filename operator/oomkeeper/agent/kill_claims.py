@@ -20,7 +20,7 @@ from .records import CLAIMS_NOTE, ClaimNote
 from .store import Store
 
 KEPT = 64
-"""Claims. Whoever writes more forged lines than that hides the others, and no proof."""
+"""Claims. More forged lines than that hide the others, and no proof."""
 STORE_SECONDS = 1.0
 """Between two writes: a flood of lines is one write a second."""
 _LONGEST_TEXT = 400

@@ -48,7 +48,7 @@ log of each of its containers (and of the run before), versions of cluster and n
 kubectl oom doctor. Secrets and ConfigMaps are not read. Tokens, passwords and keys in logs are redacted.
 
 --redact-names replaces namespaces, nodes, workloads, pods, containers, processes and cgroups by hashes. They
-are the same throughout the file, and nobody can compute them without the key, which is not stored.
+are the same throughout the file, and they cannot be computed without the key, which is not stored.
 
 Exit status: 0, also when something could not be read (manifest.json names it); 1 when nothing can be read or
 the file cannot be written; 2 for a wrong command line or a file that exists."""

@@ -23,7 +23,7 @@ _EPILOG = """\
 AGENT is Ready, Silent (its pod is not ready; SINCE tells for how long), Missing (no agent's pod on the node)
 or Unknown (you may not list pods). SETTINGS: sysctls and oom_score_adj entries that have their desired value,
 of those that policies set; "stale" where the agent has not reported on the newest. KILLS are recorded OOM
-kills, UNATTRIBUTED those that the kernel counted and of which there is no record, LOST log and trace records
+kills, UNATTRIBUTED those that the kernel counted and that have no record, LOST log and trace records
 that were overwritten before they were read. An agent writes its status only on change: an old WRITTEN
 (-o wide) is no failure.
 

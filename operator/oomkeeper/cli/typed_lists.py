@@ -105,7 +105,7 @@ class TypedPages(Generic[_T]):
 
 
 def _one_by_one(kind: type[_T], data: bytes, *, what: str) -> tuple[list[_T | None], str]:
-    """Return the items of a page of which one or more do not have their shape (None)."""
+    """Return the items of a page; None for one that does not have the shape of its kind."""
     try:
         page = msgspec.json.decode(data, type=_Page[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -75,7 +75,7 @@ def _change(node: Node, state: OOMNodeState, policies: list[Policy], *, now: flo
     if not is_new:
         return None
     if node.unschedulable or not soaks:
-        # Somebody else's cordon, or it is over: only noted.
+        # Another's cordon, or it is over: only noted.
         return NodeCordon(node, False, note, None)
     message = f"cordoned after an OOM panic until it was up for {soak_seconds} s, as policy {policy} asks"
     return NodeCordon(node, True, note, _event(state, "NodeCordoned", message))

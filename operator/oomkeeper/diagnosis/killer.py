@@ -241,7 +241,7 @@ def _in_pod(signal: KillSignal) -> str:
 
 
 def _named(signal: KillSignal) -> str:
-    """Return that a process in a pod has the name of an OOM killer in user space: whoever made the pod chose
+    """Return that a process in a pod has the name of an OOM killer in user space: the author of the pod chose
     it."""
     name = user_space_oom_killer(exe=signal.sender_exe, comm=signal.sender_comm)
     return f", which has the name of an OOM killer in user space ({name})" if name is not None else ""

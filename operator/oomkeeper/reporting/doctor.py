@@ -23,7 +23,7 @@ _ORDER = (ERROR, WARNING, INFO)
 _CRDS_FIX = "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -"
 _EXAMPLES = 3
 _LATE_SECONDS = 600
-"""How much later than its interval a report may be refreshed before nobody seems to do it."""
+"""How much later than its interval a report may be refreshed before it seems that nothing refreshes it."""
 _SEVERE_CONDITIONS = frozenset({"KernelLogReadable", "StateStored"})
 _POLICY_PROBLEMS = {"Stalled": ERROR, "PanicBreaker": ERROR, "Degraded": WARNING, "Conflicted": WARNING,
                     "UnknownFields": WARNING}  # fmt: skip

@@ -1,7 +1,7 @@
 """Take what must not leave the cluster out of objects and logs. Pure.
 
 Credentials always: nothing is read from Secrets, but a log or an argument may hold one. Names on request:
-each becomes a hash that is the same throughout one bundle, and that nobody can compute without its key."""
+each becomes a hash that is the same throughout one bundle, and that cannot be computed without its key."""
 
 import hashlib
 import hmac

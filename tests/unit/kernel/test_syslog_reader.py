@@ -1,4 +1,4 @@
-"""syslog(2): the whole log at each reading, of which the reader yields what is new."""
+"""syslog(2): each reading has the whole log, and the reader yields what is new."""
 
 from __future__ import annotations
 
