@@ -208,7 +208,7 @@ class KillObserver:
     def _take(self, record: LogRecord, seq: int) -> None:
         victim = parse_killed(record.text)
         pid = victim.pid if victim is not None else None
-        traced = self._traced_path(pid) if pid is not None else None
+        traced = self._traced_path(pid, record.usec) if pid is not None else None
         (reported_pid, reported_path), self._summary = self._summary, (None, None)
         if seq in self._skipped:
             return
@@ -228,11 +228,11 @@ class KillObserver:
             if len(self._usecs) == STORM_KILLS and self._usecs[-1] - self._usecs[0] < STORM_USEC:
                 self._storm_until = self._clock() + STORM_SECONDS
 
-    def _traced_path(self, pid: int) -> str | None:
+    def _traced_path(self, pid: int, usec: int | None) -> str | None:
         if self.traced is None:
             return None
         try:
-            return self.traced.of_victim(pid)
+            return self.traced.of_victim(pid, usec=usec)
         except (OSError, TraceFormatError) as error:
             log.warning("tracing of cgroups ended", error=error)
             self.traced.close()

@@ -192,6 +192,8 @@ class NodeLoop:
             senders=senders,
             signals_found=lambda: self.post(SignalsFound()),
             unlogged=unlogged,
+            state_folder=store.folder,
+            boot_id=self.facts.boot_id,
         )
         self._signals: EndSignals | None = None
         self._ends: ContainerEnds | None = None

@@ -1,17 +1,23 @@
 """The cgroups of the OOM killer's victims, from an instance of the kernel's tracing."""
 
 import threading
+import time
 from collections import defaultdict, deque
+from contextlib import suppress
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.tracefs.events import CLONE_THREAD, SIGKILL
 from oomkeeper.kernel.tracefs.instance import TraceInstance
+from oomkeeper.logformat import get_logger
 
 from .process_cgroups import ChosenVictim, PlacedSignal, ProcessCgroups
 from .shared_kernel import SharedKernel
 
+log = get_logger(__name__)
+
 INSTANCE = "oomkeeper-cgroups"
+SPOOL_NAME = "cgroup-trace"
 BUFFER_KIB = 128
 """For all CPUs together: some 2,700 processes made or moved. It is read when a kill needs it."""
 EVENTS = {
@@ -27,6 +33,10 @@ REMEMBERED = 1024
 """Kills without a line in the log whose cgroup is kept: those of a minute at 1,000 a minute."""
 UNCLAIMED_NS = 10_000_000_000
 """A kill whose line is not in the log after so long will never have one."""
+SAME_LINE_NS = 10_000_000_000
+"""A process number is not given to another process so soon. Both clocks drift apart by that in days."""
+SKEW_STEP_NS = 100_000_000
+"""Between two values of the distance of the clocks that are kept."""
 
 
 class TracedCgroups:
@@ -39,31 +49,40 @@ class TracedCgroups:
         namespace: CgroupNamespace,
         shared: SharedKernel,
         instance: str = INSTANCE,
+        spool: Path | None = None,
+        boot_id: str = "",
     ) -> None:
-        """Raises InstanceBusyError and TracefsUnavailableError."""
+        """`spool`: the file for what was read, so that it outlives kill -9. Raises InstanceBusyError and
+        TracefsUnavailableError."""
         self._instance = TraceInstance(
-            tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB, joins_cpus=True
+            tracefs,
+            instance,
+            events=EVENTS,
+            buffer_kib=BUFFER_KIB,
+            joins_cpus=True,
+            spool=spool,
+            boot_id=boot_id,
         )
+        if self._instance.spool_problem is not None:
+            log.warning("trace of cgroups is not kept over kill -9", error=self._instance.spool_problem)
+        inherits = self._instance.spool is not None and self._instance.spool.inherited is not None
+        self._perhaps_claimed_before = time.monotonic_ns() if inherits else 0
+        """An earlier agent may have dealt with the lines of victims until then."""
         self._processes = ProcessCgroups(namespace)
         self._shared = shared
         self._victims: defaultdict[int, deque[ChosenVictim]] = defaultdict(deque)
         self._unclaimed: deque[ChosenVictim] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
 
-    def of_victim(self, pid: int) -> str | None:
+    def of_victim(self, pid: int, *, usec: int | None = None) -> str | None:
         """Return the cgroup of a process that the log says was killed, as this node's cgroup file system has
-        it; None where the events do not tell. Each call stands for one kill of this pid, in the log's order.
-        Raises OSError and TraceFormatError."""
+        it; None where the events do not tell. Each call stands for one kill of this pid, in the log's order;
+        `usec` is the line's time. Raises OSError and TraceFormatError."""
         with self._lock:
             if pid not in self._victims:
                 self._drain()
-            chosen = self._victims.get(pid)
-            if not chosen:
-                return None
-            victim = chosen.popleft()
-            if not chosen:
-                del self._victims[pid]
-        return self._own_path(victim)
+            victim = self._claim(pid, usec)
+        return self._own_path(victim) if victim is not None else None
 
     def of_unlogged(self, pid: int, *, time_ns: int) -> str | None:
         """Return the same for a kill at this time that has no line in the log."""
@@ -90,6 +109,36 @@ class TracedCgroups:
                     self._unclaimed.append(chosen.popleft())
                 if not chosen:
                     del self._victims[pid]
+
+    def _claim(self, pid: int, usec: int | None) -> ChosenVictim | None:
+        chosen = self._victims.get(pid, deque())
+        victim = None
+        while chosen and victim is None:
+            first = chosen.popleft()
+            if first.time_ns >= self._perhaps_claimed_before:
+                victim = first
+                self._keep_skew(first, usec)
+            elif usec is not None and self._is_of_line(first, usec):
+                victim = first
+            else:
+                self._unclaimed.append(first)
+        if not chosen:
+            self._victims.pop(pid, None)
+        return victim
+
+    def _is_of_line(self, victim: ChosenVictim, usec: int) -> bool:
+        skew_ns = self._instance.spool.skew_ns if self._instance.spool is not None else 0
+        return abs(victim.time_ns - usec * 1000 - skew_ns) < SAME_LINE_NS
+
+    def _keep_skew(self, victim: ChosenVictim, usec: int | None) -> None:
+        """Keep how much the trace's clock is ahead of the log's."""
+        spool = self._instance.spool
+        if spool is None or usec is None:
+            return
+        skew_ns = victim.time_ns - usec * 1000
+        if abs(skew_ns - spool.skew_ns) > SKEW_STEP_NS:
+            with suppress(OSError):
+                spool.keep_skew(skew_ns)
 
     def _drain(self) -> None:
         events, complete_since = self._instance.read()

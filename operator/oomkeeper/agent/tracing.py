@@ -6,6 +6,7 @@ on a kernel without it; `problem` says why.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
@@ -43,14 +44,19 @@ class KernelTracing:
         senders: KillSenders | None = None,
         signals_found: Callable[[], None] = lambda: None,
         unlogged: UnloggedKills | None = None,
+        state_folder: Path | None = None,
+        boot_id: str = "",
     ) -> None:
         """`tracefs` is where the host mounts it. Kills before `since_ns` (CLOCK_MONOTONIC) are left out: the
         instance has recorded them for an agent with another account. `senders` None: who sent SIGKILLs is not
-        asked for; `signals_found` is called from another thread. `unlogged` outlives this object."""
+        asked for; `signals_found` is called from another thread. `unlogged` outlives this object. In
+        `state_folder` the trace of cgroups is kept for the agent that comes after kill -9."""
         self._senders = senders
         self._signals_found = signals_found
         self._signals: SignalThread | None = None
         self._where = tracefs
+        self._spool = state_folder / traced_cgroups.SPOOL_NAME if state_folder is not None else None
+        self._boot_id = boot_id
         self._hierarchy = hierarchy
         self._shared = shared
         self._since_ns = since_ns
@@ -76,6 +82,8 @@ class KernelTracing:
                 namespace=CgroupNamespace(self._hierarchy),
                 shared=self._shared,
                 instance=cgroups,
+                spool=self._spool,
+                boot_id=self._boot_id,
             )
         except TracefsUnavailableError as error:
             if self.problem is None:
@@ -161,6 +169,9 @@ class KernelTracing:
         self.close()
         if tracing:
             remove_trace_instances(tracefs=self._where, in_container=self._shared.container_id is not None)
+        if self._spool is not None:
+            with suppress(OSError):
+                self._spool.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Stop reading; the instances stay and go on recording."""

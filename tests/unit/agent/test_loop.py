@@ -172,7 +172,8 @@ def test_log_record_without_a_kill_moves_the_cursor_and_is_not_reported(node: Lo
 class _Traced:
     """Proves the cgroup of every kill."""
 
-    def of_victim(self, _: int) -> str:
+    def of_victim(self, _: int, *, usec: int | None) -> str:
+        assert usec is not None
         return "/job"
 
     def forget_unclaimed(self, *, now_ns: int) -> None:

@@ -21,12 +21,14 @@ from .events import TraceEvent, decode
 from .formats import EventFormat, TraceFormatError, parse_format
 from .location import TracefsUnavailableError
 from .pages import PageLayout, parse_layout, parse_page
+from .spool import PageSpool, Spooled, SpoolError
 
 CLOCK = "mono"
 """CLOCK_MONOTONIC. The default clock differs between CPUs by up to milliseconds."""
 _BYTE_ORDER = sys.byteorder
 _time_ns = attrgetter("time_ns")
-_STATS = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
+_LOST = re.compile(r"^(?:overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
+_READ = re.compile(r"^read events: (\d+)$", re.MULTILINE)
 
 
 class InstanceBusyError(TracefsUnavailableError):
@@ -44,10 +46,13 @@ class TraceInstance:
         events: Mapping[str, str | None],
         buffer_kib: int,
         joins_cpus: bool = False,
+        spool: Path | None = None,
+        boot_id: str = "",
     ) -> None:
         """`root` is tracefs. `events`: name -> filter. `buffer_kib` is for all CPUs together; the kernel
         gives each CPU two pages at least. `joins_cpus`: what is concluded from the events of several CPUs, so
-        none may be missing between them.
+        none may be missing between them. `spool`: the file for what was read, so that the next reader of this
+        boot begins with it; where it cannot be used, `spool_problem` says why.
 
         Makes the instance where there is none. Raises InstanceBusyError and TracefsUnavailableError.
         """
@@ -61,6 +66,10 @@ class TraceInstance:
         """Whether the instance is new: nothing was recorded before."""
         self._inherited = joins_cpus and not made
         """Whether another reader may have read from it, and this one has not."""
+        self._spool: PageSpool | None = None
+        self._spooled: Spooled | None = None
+        """Read by earlier readers, and not returned yet by this one."""
+        self.spool_problem: str | None = None
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._fds.append(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -71,6 +80,8 @@ class TraceInstance:
             }
             self._layout = _layout(root)
             self._pipes = [self._open(pipe) for pipe in _per_cpu(self.folder, "trace_pipe_raw")]
+            if spool is not None:
+                self._open_spool(spool, boot_id=boot_id)
         except BlockingIOError as error:
             self.close()
             raise InstanceBusyError(f"{self.folder}: another agent of this kernel reads it") from error
@@ -93,33 +104,37 @@ class TraceInstance:
         # that moves from a CPU read already to one still to be read, its last events would come first.
         until = time.monotonic_ns() if until_ns is None else until_ns
         found, complete_since = self._later, self._complete_since
+        spooled, self._spooled = self._spooled, None
+        if spooled is not None:
+            complete_since = spooled.since_ns or None
+            for page in spooled.pages:
+                complete_since = self._take(page, found, complete_since)
         inherited, self._inherited = self._inherited, False
         for pipe in self._pipes:
             for number, page in enumerate(self._pages(pipe)):
-                parsed = parse_page(page, self._layout)
                 # A reader that was killed may have taken the events of one CPU, and not yet those of another.
-                if parsed.records and (parsed.lost or (inherited and number == 0)):
-                    complete_since = max(complete_since or 0, parsed.records[0][0])
-                for time_ns, record in parsed.records:
-                    known = self._formats.get(int.from_bytes(record[:2], _BYTE_ORDER))
-                    if known is not None:
-                        found.append(decode(known[0], known[1], time_ns, record))
+                first = inherited and number == 0
+                complete_since = self._take(page, found, complete_since, first=first)
         found.sort(key=_time_ns)
         at = bisect_left(found, until, key=_time_ns)
         self._later = found[at:]
         self._complete_since = complete_since if complete_since and complete_since > until else None
         return found[:at], complete_since
 
+    @property
+    def spool(self) -> PageSpool | None:
+        """The file for the next reader, where there is one."""
+        return self._spool
+
     def lost(self) -> int:
         """Return the number of records that were overwritten or dropped since the instance was made."""
-        total = 0
-        for file in _per_cpu(self.folder, "stats"):
-            with contextlib.suppress(OSError):
-                total += sum(int(count) for _, count in _STATS.findall(read_text(file)))
-        return total
+        return self._count(_LOST)
 
     def close(self) -> None:
         """Stop reading. The instance goes on recording."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
         for fd in self._fds:
             os.close(fd)
         self._fds = []
@@ -128,6 +143,7 @@ class TraceInstance:
     def remove(self) -> None:
         """Stop reading, and remove the instance from the kernel. Raises OSError."""
         lock = os.dup(self._fds[0])
+        self._drop_spool()
         self.close()  # an instance with an open file cannot be removed
         try:
             self.folder.rmdir()
@@ -157,15 +173,67 @@ class TraceInstance:
         self._fds.append(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         return self._fds[-1]
 
+    def _open_spool(self, path: Path, *, boot_id: str) -> None:
+        try:
+            self._spool = PageSpool(
+                path,
+                boot_id=boot_id,
+                layout=self._layout,
+                records_read=lambda: self._count(_READ),
+                made=self.made,
+            )
+        except OSError as error:
+            self.spool_problem = f"{path}: {error.strerror}"
+            return
+        self._spooled = self._spool.inherited
+        if self._spooled is not None:
+            self._inherited = False
+
+    def _drop_spool(self) -> None:
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            with contextlib.suppress(OSError):  # one that stays lacks pages, and the next reader notices
+                spool.discard()
+
     def _pages(self, pipe: int) -> Iterator[bytes]:
         while True:
             try:
-                page = os.read(pipe, self._layout.page_bytes)
+                page = self._page(pipe)
             except BlockingIOError:
                 return
             if not page:
                 return
             yield page
+
+    def _page(self, pipe: int) -> bytes:
+        if self._spool is not None:
+            try:
+                return self._spool.read(pipe)
+            except SpoolError as error:
+                self.spool_problem = str(error)
+                self._drop_spool()
+        return os.read(pipe, self._layout.page_bytes)
+
+    def _take(
+        self, page: bytes, found: list[TraceEvent], complete_since: int | None, *, first: bool = False
+    ) -> int | None:
+        """Add a page's events to `found`, and return since when none is missing. `first`: what came before
+        it is not known."""
+        parsed = parse_page(page, self._layout)
+        for time_ns, record in parsed.records:
+            known = self._formats.get(int.from_bytes(record[:2], _BYTE_ORDER))
+            if known is not None:
+                found.append(decode(known[0], known[1], time_ns, record))
+        if parsed.records and (parsed.lost or first):
+            return max(complete_since or 0, parsed.records[0][0])
+        return complete_since
+
+    def _count(self, which: re.Pattern[str]) -> int:
+        total = 0
+        for file in _per_cpu(self.folder, "stats"):
+            with contextlib.suppress(OSError):
+                total += sum(map(int, which.findall(read_text(file))))
+        return total
 
 
 def remove_instance(root: Path, name: str) -> bool:

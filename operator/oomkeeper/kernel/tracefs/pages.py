@@ -53,19 +53,28 @@ def parse_layout(text: str) -> PageLayout:
     return PageLayout(commit[0], commit[1], data[0], data[0] + data[1])
 
 
-def parse_page(page: bytes, layout: PageLayout) -> TracePage:
-    """Parse what one read() of trace_pipe_raw gave. Raises TraceFormatError."""
+def used_bytes(page: bytes, layout: PageLayout) -> int:
+    """Return how many bytes of a page are header and records. Raises TraceFormatError."""
     if len(page) < layout.data_offset:
         raise TraceFormatError(f"page of {len(page)} bytes has no header")
-    started = int.from_bytes(page[:8], _ORDER)
-    commit = int.from_bytes(page[layout.commit_offset : layout.commit_offset + layout.commit_size], _ORDER)
-    end = layout.data_offset + (commit & _COMMIT_MASK)
+    end = layout.data_offset + (_commit(page, layout) & _COMMIT_MASK)
     if end > len(page):
         raise TraceFormatError(f"page of {len(page)} bytes ends before byte {end}")
+    return end
+
+
+def parse_page(page: bytes, layout: PageLayout) -> TracePage:
+    """Parse what one read() of trace_pipe_raw gave. Raises TraceFormatError."""
+    end = used_bytes(page, layout)
+    started, commit = int.from_bytes(page[:8], _ORDER), _commit(page, layout)
     records = tuple(_records(page[layout.data_offset : end], started))
     lost = bool(commit & _MISSED_EVENTS)
     stored = page[end : end + 8] if commit & _MISSED_STORED else b""
     return TracePage(records, lost, int.from_bytes(stored, _ORDER) if len(stored) == 8 else None)
+
+
+def _commit(page: bytes, layout: PageLayout) -> int:
+    return int.from_bytes(page[layout.commit_offset : layout.commit_offset + layout.commit_size], _ORDER)
 
 
 def _records(data: bytes, started: int) -> Iterator[tuple[int, bytes]]:
