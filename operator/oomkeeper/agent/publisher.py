@@ -26,10 +26,11 @@ from oomkeeper.resources.record import to_document
 from .bounded_table import drop_oldest
 from .container_kills import kill_within_size
 from .database import StateUnwritableError
+from .incident_queries import UnpublishedIncident
 from .incident_size import within_size
 from .kube.client import resource_path
 from .kube.errors import ApiError
-from .store import Store, UnpublishedIncident
+from .store import Store
 
 log = get_logger(__name__)
 

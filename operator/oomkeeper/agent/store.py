@@ -9,7 +9,7 @@ While the disk does not take a write, the state is kept in memory within a bound
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,15 +17,15 @@ import msgspec
 
 from oomkeeper.kernel.live_log import SYSLOG_SEQS
 from oomkeeper.model.kill import Kill
-from oomkeeper.resources.containerkill import ContainerKill
 from oomkeeper.resources.killrecord import RecordedKill
-from oomkeeper.resources.oomincident import OOMIncident
 
 from .container_end_queries import CONTAINER_KILL, ContainerEndQueries, KillOfPod
 from .database import DATABASE_NAME, StateError, StateUnwritableError, hold_state
+from .incident_queries import IncidentQueries
 from .kill_totals import KillTotalsTable
 from .pods import Pod
-from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote, SysctlNote
+from .records import BEFORE_INSTALL_NOTE, BeforeInstallNote
+from .setting_queries import SettingQueries
 from .state_json import decode_json, decode_json_or_none, encode_json
 
 __all__ = ["DATABASE_NAME", "KillOfPod", "StateError", "StateUnwritableError", "Store", "hold_state"]
@@ -60,7 +60,7 @@ class Account:
         return self.recorded + self.unattributed
 
 
-class Store(ContainerEndQueries, KillTotalsTable):
+class Store(ContainerEndQueries, IncidentQueries, SettingQueries, KillTotalsTable):
     """The queries. One thread, the loop, writes; the publisher reads what is published and marks it."""
 
     def probe(self, value: str) -> None:
@@ -267,84 +267,7 @@ class Store(ContainerEndQueries, KillTotalsTable):
         )
         return [(row[0], row[1]) for row in rows.fetchall()]
 
-    # -- incidents
-
-    def incident(self, key: str) -> OOMIncident | None:
-        row = self._execute("SELECT document FROM incident WHERE key = ?", (key,)).fetchone()
-        return decode_json(row[0], OOMIncident) if row else None
-
-    def put_incident(self, key: str, incident: OOMIncident) -> None:
-        """Store the incident as one to be published, where it has changed."""
-        undecided = incident.status is not None and any(
-            kill.visibility is None and not kill.before_install for kill in incident.status.kills
-        )
-        self._change(
-            "INSERT INTO incident (key, document, undecided) VALUES (?, ?, ?) "
-            "ON CONFLICT (key) DO UPDATE "
-            "SET document = excluded.document, undecided = excluded.undecided, version = version + 1 "
-            "WHERE document != excluded.document",
-            (key, encode_json(incident), undecided),
-        )
-
-    def adopt_incident(self, key: str, incident: OOMIncident) -> None:
-        """Take over an incident that an earlier state of this node has published."""
-        self._execute(
-            "INSERT INTO incident (key, document, version, published) VALUES (?, ?, 1, 1)",
-            (key, encode_json(incident)),
-        )
-
-    def unpublished(self) -> list["UnpublishedIncident"]:
-        """Return every incident and ContainerKill that the API server does not have in its newest version;
-        reads none of them."""
-        with self._lock:
-            rows = self._execute(
-                "SELECT key, version FROM incident WHERE published < version ORDER BY rowid"
-            ).fetchall()
-        return [UnpublishedIncident(*row) for row in rows]
-
-    def newest_version(self, key: str) -> tuple[int, OOMIncident | ContainerKill] | None:
-        """Return an incident or ContainerKill and its version; None where it is not there (any more)."""
-        with self._lock:
-            row = self._execute(
-                "SELECT version, kind, document FROM incident WHERE key = ?", (key,)
-            ).fetchone()
-        if row is None:
-            return None
-        if row[1] == CONTAINER_KILL:
-            return row[0], decode_json(row[2], ContainerKill)
-        return row[0], decode_json(row[2], OOMIncident)
-
-    def count_unpublished(self) -> int:
-        """Return how many incidents the API server does not have in their newest version. Safe in any
-        thread."""
-        with self._lock:
-            row = self._execute("SELECT count(*) FROM incident WHERE published < version").fetchone()
-        return int(row[0])
-
-    def mark_published(self, key: str, version: int) -> None:
-        """Note that the API server has an incident in this version. Raises StateUnwritableError."""
-        with self._lock:
-            self._execute("UPDATE incident SET published = max(published, ?) WHERE key = ?", (version, key))
-
-    def incidents(self) -> Iterator[tuple[str, OOMIncident]]:
-        for key, document in self._execute(
-            "SELECT key, document FROM incident WHERE kind = 'OOMIncident'"
-        ).fetchall():
-            yield key, decode_json(document, OOMIncident)
-
-    @property
-    def any_undecided(self) -> bool:
-        """Whether `undecided_incidents` yields something; reads none of them."""
-        return self._execute("SELECT 1 FROM incident WHERE undecided LIMIT 1").fetchone() is not None
-
-    def undecided_incidents(self) -> Iterator[tuple[str, OOMIncident]]:
-        """Yield the incidents with a recent kill that kubelet may still report."""
-        for key, document in self._execute("SELECT key, document FROM incident WHERE undecided").fetchall():
-            yield key, decode_json(document, OOMIncident)
-
-    def drop_unpublished(self, key: str) -> bool:
-        """Forget an incident that was never published; return whether it was one."""
-        return self._change("DELETE FROM incident WHERE key = ? AND published = 0", (key,)) > 0
+    # -- incidents: see also incident_queries.py
 
     def prune(self, *, before: str) -> None:
         """Forget published incidents and ContainerKills whose last kill was before a time (RFC 3339), the
@@ -416,18 +339,7 @@ class Store(ContainerEndQueries, KillTotalsTable):
     def drop_unidentified(self, kill_id: str) -> None:
         self._execute("DELETE FROM unidentified_kill WHERE id = ?", (kill_id,))
 
-    # -- sysctls and adjustments
-
-    def sysctls(self) -> dict[str, SysctlNote]:
-        """Return what is noted of each sysctl that was written."""
-        rows = self._execute("SELECT key, document FROM sysctl")
-        return {row[0]: decode_json(row[1], SysctlNote) for row in rows}
-
-    def put_sysctl(self, key: str, note: SysctlNote) -> None:
-        self._execute("INSERT OR REPLACE INTO sysctl VALUES (?, ?)", (key, encode_json(note)))
-
-    def drop_sysctl(self, key: str) -> None:
-        self._execute("DELETE FROM sysctl WHERE key = ?", (key,))
+    # -- notes: what else the agent must know after a restart
 
     def note(self, key: str, kind: type[T]) -> T | None:
         """Return what is noted under a name; None where nothing is."""
@@ -452,21 +364,6 @@ class Store(ContainerEndQueries, KillTotalsTable):
             (key, encode_json(value)),
         )
 
-    def adjustments(self) -> dict[tuple[int, int], tuple[int, int, str]]:
-        """Return (pid, start time in ticks) -> (original value, applied value, name of the rule)."""
-        rows = self._execute("SELECT pid, start_time, original, applied, name FROM adjustment")
-        return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
-
-    def put_adjustment(self, *, pid: int, start_time: int, original: int, applied: int, name: str) -> None:
-        self._execute(
-            "INSERT INTO adjustment VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (pid, start_time) DO UPDATE SET applied = excluded.applied, name = excluded.name",
-            (pid, start_time, original, applied, name),
-        )
-
-    def drop_adjustment(self, *, pid: int, start_time: int) -> None:
-        self._execute("DELETE FROM adjustment WHERE pid = ? AND start_time = ?", (pid, start_time))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillRow:
@@ -488,15 +385,6 @@ class UnidentifiedKill:
     """How its cgroup was found, where the kernel did not print it."""
     before_install: bool = False
     """Whether it was before the agent's first start."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnpublishedIncident:
-    """An incident or ContainerKill whose newest version the API server does not have."""
-
-    key: str
-    version: int
-    """The newest one."""
 
 
 @dataclass(frozen=True, slots=True)
