@@ -93,6 +93,7 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
     in_pods: Counter[str] = Counter()
     unplaced = 0
     found = []
+    elsewhere: Counter[str] = Counter()
     for incident in harness.list(f"{OOM}/oomincidents"):
         status = incident.get("status", {})
         count = status.get("count", 0)
@@ -103,8 +104,9 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
         elif incident["spec"].get("cgroup") == NO_CGROUP:
             unplaced += count
             continue  # kills before the soak are in it too
-        else:
-            continue  # killed by others on this machine, or before the soak
+        else:  # killed by others on this machine, or before the soak
+            elsewhere[f"{cgroup or incident['metadata']['name']} ({incident['spec'].get('cause')})"] += count
+            continue
         for key in ("firstSeen", "lastSeen"):
             # The kernel's clock is converted to the wall clock: exact to a second or so.
             if not truth.began - 5 <= parse_rfc3339(status[key]) <= time.time() + 5:
@@ -119,7 +121,8 @@ def _wrong_incidents(truth: Truth, harness: Harness) -> list[str]:
     # Where the kernel log was overwritten, the trace may not have the cgroup of each kill: then it is open.
     if counted - made or (made - counted).total() > unplaced:
         found.append(
-            f"kills: {dict(made)} happened, {dict(counted)} are counted, {unplaced} without a cgroup"
+            f"kills: {dict(made)} happened, {dict(counted)} are counted, {unplaced} without a cgroup, "
+            f"elsewhere {dict(elsewhere)}"
         )
     return found
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from oomkeeper.agent.clock import rfc3339
 from tests.cluster.agent_harness import Agent
 from tests.cluster.controller_harness import Controller
 from tests.kernel.harness import private_mib
@@ -119,12 +120,16 @@ class MemorySampler(threading.Thread):
         self._agent = agent
         self._ended = threading.Event()
         self.most_mib = 0.0
+        self.most_at = ""
+        """UTC, as in the logs."""
 
     def run(self) -> None:
         """Look every second until `stop`."""
         while not self._ended.wait(1):
             with suppress(OSError):  # it is dead, and not started again yet
-                self.most_mib = max(self.most_mib, private_mib(self._agent.pid))
+                now = private_mib(self._agent.pid)
+                if now > self.most_mib:
+                    self.most_mib, self.most_at = now, rfc3339(time.time())
 
     def stop(self) -> float:
         """Return the most MiB seen."""

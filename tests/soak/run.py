@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import urllib.request
 from collections.abc import Callable
@@ -58,14 +59,22 @@ def run(node: NativeNode, *, folder: Path, size: Size, say: Say) -> Outcome:
         stack.callback(agent.end)
         controller = Controller(kubeconfig=kubeconfig, log=folder / "controller.log")
         stack.callback(controller.end)
-        soak = _Soak(node, agent, controller, size=size, say=say)
+        soak = _Soak(node, agent, controller, folder=folder, size=size, say=say)
         return soak.run(top)
 
 
 class _Soak:
     def __init__(
-        self, node: NativeNode, agent: AgentOnTmpfs, controller: Controller, *, size: Size, say: Say
+        self,
+        node: NativeNode,
+        agent: AgentOnTmpfs,
+        controller: Controller,
+        *,
+        folder: Path,
+        size: Size,
+        say: Say,
     ) -> None:
+        self._folder = folder
         self._node = node
         self._agent = agent
         self._controller = controller
@@ -123,9 +132,11 @@ class _Soak:
         self._say(f"{truth.kills} kills made; waiting for the account")
         found = self._settle(truth)
         found += storm.wrong()
+        shutil.copytree(self._agent.state, self._folder / "state-at-the-end", dirs_exist_ok=True)
+        (self._folder / "pids-killed").write_text("\n".join(map(str, truth.pids)) + "\n")
         own, most = account(self._agent), memory.stop()
         if most > MOST_MIB:
-            found.append(f"the agent had {most:.1f} MiB of private memory")
+            found.append(f"the agent had {most:.1f} MiB of private memory ({memory.most_at})")
         return Outcome(
             wrong=found,
             kills=truth.kills,

@@ -48,4 +48,17 @@ FULL = Size(
     steady_seconds=60,
     storm_seconds=600,
 )
-SIZES = {"small": SMALL, "full": FULL}
+MEDIUM = Size(
+    kills=6000,
+    kills_per_minute=1000,
+    agent_kills=60,
+    controller_kills=6,
+    api_outage_seconds=60,
+    stopped_seconds=30,
+    full_disk_seconds=30,
+    clock_step_seconds=3600,
+    steady_seconds=30,
+    storm_seconds=60,
+)
+"""As many kills as the agent's state keeps records of, so that each can be looked up."""
+SIZES = {"small": SMALL, "medium": MEDIUM, "full": FULL}

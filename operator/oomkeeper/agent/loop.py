@@ -244,6 +244,7 @@ class NodeLoop:
             tracing=self._tracing,
             lost=boot.lost,
             clock=clock,
+            wall=wall,
         )
         self._account = Account(
             store=store,
@@ -373,7 +374,7 @@ class NodeLoop:
         self._unlogged.settled()
 
     def _record_unlogged(self, missing: int) -> None:
-        for victim, path in self._tracing.take_unlogged(missing):
+        for victim, path in self._tracing.take_unlogged(missing, recorded=self._unlogged.recorded):
             self._recorder.record_traced(victim, path=path)
 
     def wait_seconds(self) -> float:

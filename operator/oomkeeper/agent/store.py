@@ -243,6 +243,14 @@ class Store(ContainerEndQueries, IncidentQueries, SettingQueries, KillTotalsTabl
         rows = [self._execute("SELECT record FROM kill WHERE number = ?", key).fetchone() for key in numbers]
         return [decode_json(row[0], RecordedKill) for row in rows if row is not None][::-1]
 
+    def victims_since(self, time: str) -> list[tuple[int, str]]:
+        """Return process number and time of each recorded victim from a time (RFC 3339) on."""
+        return self._execute(
+            "SELECT json_extract(victim.value, '$.pid'), kill.time FROM kill, "
+            "json_each(kill.record, '$.victims') AS victim WHERE kill.time >= ?",
+            (time,),
+        ).fetchall()
+
     def incident_of_container(self, container_id: str) -> list[str]:
         """Return the keys of the incidents that hold a kill of this container."""
         rows = self._execute(

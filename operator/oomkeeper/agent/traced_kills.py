@@ -150,6 +150,12 @@ class UnloggedKills:
         """Forget one that is recorded."""
         self._traced.remove(kill)
 
+    def trace_read(self) -> None:
+        """Note that the trace was read after the lines that were taken. The kernel traces a kill before it
+        prints it, so an earlier agent has read the trace of the lines that are left; a later kill may have
+        such a pid."""
+        self._logged.clear()
+
     def settled(self) -> None:
         """Forget everything: each kill until now is recorded, or known to be missing."""
         self._traced.clear()

@@ -5,7 +5,7 @@ on a kernel without it; `problem` says why.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -121,6 +121,7 @@ class KernelTracing:
             if self._signals is not None:
                 self.signals += [one for one in self._signals.take() if one.time_ns >= self._since_ns]
             self._unlogged.traced(kill for kill in self.kills.read() if kill.time_ns >= self._since_ns)
+            self._unlogged.trace_read()
         except (OSError, TraceFormatError) as error:
             log.warning("tracing of kills ended", error=error)
             self.problem = str(error)
@@ -128,10 +129,15 @@ class KernelTracing:
             self.kills.close()
             self.kills = None
 
-    def take_unlogged(self, missing: int) -> Iterator[tuple[VictimMarked, str | None]]:
+    def take_unlogged(
+        self, missing: int, *, recorded: Callable[[Sequence[VictimMarked]], set[VictimMarked]]
+    ) -> Iterator[tuple[VictimMarked, str | None]]:
         """Yield kills without a line in the log, which was read further than to them, with their cgroups; at
-        most `missing`. Each is forgotten once the next one is asked for: recording it may fail."""
+        most `missing`. Each is forgotten once the next one is asked for: recording it may fail. `recorded`
+        returns those whose line an earlier agent has read."""
         before = self.log_read_until - PRINTED_SECONDS
+        for kill in recorded(self._unlogged.kills):
+            self._unlogged.drop(kill)
         for kill in self._unlogged.find(missing, before_ns=int(before * 1e9)):
             yield kill, self._cgroup_of(kill)
             self._unlogged.drop(kill)

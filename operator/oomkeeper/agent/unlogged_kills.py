@@ -5,8 +5,12 @@ whose line was overwritten is in the state from the moment it was read, until th
 
 import math
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
+from oomkeeper.kernel.tracefs.events import VictimMarked
+
+from .clock import parse_rfc3339, rfc3339, wall_of_kernel_time
 from .kill_of_trace import traced_kill_id
 from .records import UNLOGGED_NOTE, UnloggedNote
 from .store import Store
@@ -14,6 +18,9 @@ from .tracing import KernelTracing
 
 STORE_SECONDS = 1.0
 """Between two writes."""
+SAME_KILL_SECONDS = 10.0
+"""A process number is not given to another process so soon. The clocks of trace and log drift apart by that
+in days; then a kill may be taken for one that has no record yet, and is recorded where one is missing."""
 
 
 class UnloggedKillsStore:
@@ -27,12 +34,14 @@ class UnloggedKillsStore:
         tracing: KernelTracing,
         lost: int,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`lost`: log records that are known to be lost. Gives the trace what an earlier run has stored."""
         self._store = store
         self._boot_id = boot_id
         self._tracing = tracing
         self._clock = clock
+        self._wall = wall
         self._lost = lost
         self._write_at = math.inf
         """Infinite while no log record was lost since the account was settled."""
@@ -53,6 +62,22 @@ class UnloggedKillsStore:
                 UNLOGGED_NOTE, UnloggedNote(boot=self._boot_id, kills=self._tracing.unlogged)
             )
             self._write_at = now + STORE_SECONDS
+
+    def recorded(self, kills: Sequence[VictimMarked]) -> set[VictimMarked]:
+        """Return those of the kills that the state has a record of."""
+        if not kills:
+            return set()
+        now, uptime = self._wall(), time.clock_gettime(time.CLOCK_MONOTONIC)
+        times = {kill: wall_of_kernel_time(kill.time_ns // 1000, now=now, uptime=uptime) for kill in kills}
+        known = defaultdict(list)
+        oldest = min(times.values()) - SAME_KILL_SECONDS
+        for pid, at in self._store.victims_since(rfc3339(oldest)):
+            known[pid].append(parse_rfc3339(at))
+        return {
+            kill
+            for kill, at in times.items()
+            if any(abs(at - one) < SAME_KILL_SECONDS for one in known.get(kill.pid, ()))
+        }
 
     def settled(self) -> None:
         """Forget them: each kill until now is recorded, or known to be missing."""

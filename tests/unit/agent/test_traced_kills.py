@@ -102,3 +102,12 @@ def test_kill_that_is_printed_just_now_is_not_missing() -> None:
     assert [kill.pid for kill in found.kills] == [8]
     found.logged(8)
     assert found.kills == ()
+
+
+def test_line_whose_trace_an_earlier_agent_read_hides_no_later_kill_of_its_number() -> None:
+    found = UnloggedKills()
+    found.logged(7)
+    found.traced([])
+    found.trace_read()
+    found.traced([marked(1, 7)])
+    assert [kill.pid for kill in found.find(1, before_ns=BEFORE)] == [7]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from oomkeeper.agent.clock import rfc3339
+from oomkeeper.agent.kill_of_trace import kill_of_trace
 from oomkeeper.agent.records import UNLOGGED_NOTE, UnloggedNote
 from oomkeeper.agent.store import Store
 from oomkeeper.agent.unlogged_kills import STORE_SECONDS, UnloggedKillsStore
 from oomkeeper.kernel.tracefs.events import VictimMarked
+
+from .kill_samples import recorded
 
 
 def marked(time_ns: int, pid: int) -> VictimMarked:
@@ -99,3 +104,18 @@ def test_settled_account_forgets_them(node: Node) -> None:
     node.now += STORE_SECONDS
     node.kept.tick(lost=1)
     assert node.stored() is None
+
+
+def test_kills_whose_line_an_earlier_agent_read_are_known_from_the_state(node: Node) -> None:
+    now_ns = time.monotonic_ns()
+    first, earlier, other = marked(now_ns, 7), marked(now_ns - 60 * 10**9, 7), marked(now_ns, 8)
+    assert node.kept.recorded([first, earlier, other]) == set()
+    node.store.put_kill(
+        kill_id="boot-1",
+        incident=None,
+        container_id=None,
+        time=rfc3339(time.time()),
+        record=recorded("boot-1", kill_of_trace(first, path=None)),
+    )
+    assert node.kept.recorded([first, earlier, other]) == {first}
+    assert node.kept.recorded([]) == set()
