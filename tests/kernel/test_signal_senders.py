@@ -33,8 +33,9 @@ POD = "0a1b2c3d-1111-2222-3333-444455556666"
 class Watch:
     """A reader of instances of the test's own, as the agent has them."""
 
-    def __init__(self, tracefs: Tracefs) -> None:
+    def __init__(self, tracefs: Tracefs, folder: Path) -> None:
         self._tracefs = tracefs
+        self._spool = folder / "cgroup-trace"
         self._names = [f"oomkeeper-test-{uuid.uuid4().hex[:8]}" for _ in range(2)]
         self.start()
 
@@ -43,7 +44,12 @@ class Watch:
         shared = SharedKernel()
         self._kills = TracedKills(root, instance=self._names[0])
         self._cgroups = TracedCgroups(
-            root, namespace=CgroupNamespace(hierarchy), shared=shared, instance=self._names[1]
+            root,
+            namespace=CgroupNamespace(hierarchy),
+            shared=shared,
+            instance=self._names[1],
+            spool=self._spool,
+            boot_id="this",
         )
         self._thread = SignalThread(
             kills=self._kills,
@@ -81,8 +87,8 @@ class Watch:
 
 
 @pytest.fixture
-def watch(tracefs: Tracefs) -> Iterator[Watch]:
-    made = Watch(tracefs)
+def watch(tracefs: Tracefs, tmp_path: Path) -> Iterator[Watch]:
+    made = Watch(tracefs, tmp_path)
     yield made
     made.remove()
 
@@ -170,23 +176,11 @@ def test_thread_that_sends_stands_for_its_process(
     assert (found.by_gone, found.by_pid) == (False, os.getpid())
 
 
-def fork_on_every_cpu() -> None:
-    """Leave an event of this moment in the trace of each CPU."""
-    cpus = os.sched_getaffinity(0)
-    try:
-        for cpu in cpus:
-            os.sched_setaffinity(0, {cpu})
-            subprocess.run(["/bin/true"], check=True)
-    finally:
-        os.sched_setaffinity(0, cpus)
-
-
 def test_sender_that_is_gone_has_the_cgroup_that_it_was_made_in(
     watch: Watch, containers: dict[str, Cgroup], run: Run
 ) -> None:
     hit = victim(run, containers["app"])
     watch.stop()
-    fork_on_every_cpu()  # the next reader trusts the trace from the last of the CPUs' first events on
     killer = run(containers["other"], "/bin/kill", "-9", str(hit.pid))
     killer.wait()
     watch.start()

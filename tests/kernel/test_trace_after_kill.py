@@ -116,7 +116,7 @@ def test_victim_of_long_ago_is_not_taken_for_another_of_its_number(
 
 
 def test_kill_dash_nine_while_reading_loses_no_move(
-    tracefs: Tracefs, top: Cgroup, eater: Callable[..., Eater], open_trace: Make, tmp_path: Path
+    top: Cgroup, eater: Callable[..., Eater], open_trace: Make, tmp_path: Path
 ) -> None:
     """A reader that does nothing but read is killed, time and again, while processes move."""
     cgroups = [top.child(name, limit_bytes=4 * MIB) for name in ("one", "two")]
@@ -127,8 +127,10 @@ def test_kill_dash_nine_while_reading_loses_no_move(
         "import sys; from pathlib import Path\n"
         "from oomkeeper.agent.traced_cgroups import EVENTS, BUFFER_KIB\n"
         "from oomkeeper.kernel.tracefs.instance import TraceInstance\n"
-        "one = TraceInstance(Path(sys.argv[1]), sys.argv[2], events=EVENTS, buffer_kib=BUFFER_KIB,"
-        " joins_cpus=True, spool=Path(sys.argv[3]), boot_id='this')\n"
+        "from oomkeeper.kernel.tracefs.location import Tracefs\n"
+        "found = Tracefs.find(Path('/sys/kernel/tracing'))\n"
+        "one = TraceInstance(found.root, sys.argv[1], events=EVENTS, buffer_kib=BUFFER_KIB,"
+        " joins_cpus=True, spool=Path(sys.argv[2]), boot_id='this')\n"
         "print(one.spool.inherited is not None, flush=True)\n"
         "while True: one.read()\n"
     )
@@ -137,7 +139,7 @@ def test_kill_dash_nine_while_reading_loses_no_move(
     made: list[int] = []
     for _ in range(6):
         with subprocess.Popen(
-            [sys.executable, "-c", code, str(tracefs.root), name, str(tmp_path / "cgroup-trace")],
+            [sys.executable, "-c", code, name, str(tmp_path / "cgroup-trace")],
             stdout=subprocess.PIPE,
         ) as reader:
             assert reader.stdout is not None

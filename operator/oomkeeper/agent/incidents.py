@@ -192,14 +192,12 @@ def remove_kill(incident: OOMIncident, *, kill_id: str, time: str) -> OOMInciden
     return with_status(incident, status)
 
 
-def redate_kills(incident: OOMIncident, changes: Mapping[str, tuple[str, str]]) -> OOMIncident:
-    """Return the incident with other times of some kills: id -> (time before, time after)."""
+def redate_kills(
+    incident: OOMIncident, changes: Mapping[str, tuple[str, str]], *, hours: Mapping[str, int]
+) -> OOMIncident:
+    """Return the incident with other times of some kills: id -> (time before, time after), of those that it
+    names and of its first and last one. `hours`: how many kills each hour gains, or loses."""
     status = status_of(incident)
-    moves = [
-        (full_hour(time), kills)
-        for before, after in changes.values()
-        for time, kills in ((before, -1), (after, 1))
-    ]
     kills = [replace(kill, time=changes[kill.id][1]) if kill.id in changes else kill for kill in status.kills]
     kills.sort(key=lambda kill: kill.time, reverse=True)
     moved = dict(changes.values())
@@ -209,7 +207,7 @@ def redate_kills(incident: OOMIncident, changes: Mapping[str, tuple[str, str]]) 
         replace(
             status,
             kills=tuple(kills),
-            history=_with_hours(status.history, moves),
+            history=_with_hours(status.history, list(hours.items())),
             first_seen=moved.get(first, status.first_seen),
             last_seen=kills[0].time if kills else moved.get(last, status.last_seen),
         ),

@@ -143,6 +143,9 @@ class NodeLoop:
                 clock=clock,
                 wall=wall,
             )
+        self._clock_steps = ClockSteps(
+            store=store, boot_id=self.facts.boot_id, wall=wall, since_boot=since_boot
+        )
         self._recorder = KillRecorder(
             store=store,
             facts=self.facts,
@@ -155,7 +158,7 @@ class NodeLoop:
             shared=self._shared,
             late=self._late,
             clock=clock,
-            wall=wall,
+            wall=self._clock_steps.now,
         )
         self._before_install = KillsBeforeInstall(
             store=store,
@@ -168,7 +171,7 @@ class NodeLoop:
             listener=listener,
             open_log=read_log,
             clock=clock,
-            wall=wall,
+            wall=self._clock_steps.now,
         )
         self._first: FirstProcesses | None = None
         senders: KillSenders | None = None
@@ -244,7 +247,7 @@ class NodeLoop:
             tracing=self._tracing,
             lost=boot.lost,
             clock=clock,
-            wall=wall,
+            wall=self._clock_steps.now,
         )
         self._account = Account(
             store=store,
@@ -253,9 +256,6 @@ class NodeLoop:
             clock=clock,
             recover=self._record_unlogged,
             settled=self._settled,
-        )
-        self._clock_steps = ClockSteps(
-            store=store, boot_id=self.facts.boot_id, wall=wall, since_boot=since_boot
         )
         self._upkeep = Upkeep(store=store, clock=clock, wall=wall)
         self._wall = wall

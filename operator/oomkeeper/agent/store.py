@@ -9,7 +9,7 @@ While the disk does not take a write, the state is kept in memory within a bound
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 KEPT_KILLS = 10_000
 """Kill records kept for `oomkeeper kills`; the accounting and the incidents count on beyond them."""
+PAGE_KILLS = 500
+"""Read at once where all are read."""
 KEPT_INCIDENTS = 1000
 """Published incidents kept; the cluster has its own copies."""
 
@@ -216,12 +218,19 @@ class Store(ContainerEndQueries, IncidentQueries, SettingQueries, KillTotalsTabl
         """Note that no incident counts the kill any more."""
         self._execute("UPDATE kill SET incident = NULL WHERE id = ?", (kill_id,))
 
-    def kill_times(self, boot_id: str) -> list[tuple[str, str | None, str]]:
-        """Return id, incident and time of the kills of a boot."""
-        rows = self._execute(
-            "SELECT id, incident, time FROM kill WHERE id >= ? AND id < ?", (f"{boot_id}-", f"{boot_id}.")
-        )
-        return [(row[0], row[1], row[2]) for row in rows.fetchall()]
+    def kill_times(self, boot_id: str) -> Iterator[tuple[str, str | None, str]]:
+        """Yield id, incident and time of the kills of a boot. They may be changed meanwhile."""
+        number = -1
+        while True:
+            rows = self._execute(
+                "SELECT number, id, incident, time FROM kill WHERE number > ? AND id >= ? AND id < ? "
+                "ORDER BY number LIMIT ?",
+                (number, f"{boot_id}-", f"{boot_id}.", PAGE_KILLS),
+            ).fetchall()
+            if not rows:
+                return
+            number = rows[-1][0]
+            yield from ((row[1], row[2], row[3]) for row in rows)
 
     def redate_kill(self, kill_id: str, time: str) -> None:
         """Change the time of a kill and of its record."""
