@@ -34,7 +34,9 @@ def newest_half(harness: Harness) -> Half:
 
 
 def agent_pid(harness: Harness) -> int:
-    return int(harness.node.sh("busybox pgrep -f '[o]omkeeper agent' | head -n 1"))
+    matches = "tr '\\0' ' ' < $file | grep -q '[o]omkeeper agent'"
+    found = harness.node.sh(f"for file in /proc/[0-9]*/cmdline; do if {matches}; then echo $file; fi; done")
+    return int(found.split("/")[2])
 
 
 def test_next_agent_continues_the_file_of_a_killed_one(harness: Harness) -> None:
