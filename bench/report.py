@@ -42,6 +42,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description="The report at scale.")
     parser.add_argument("--incidents", type=int, default=10_000, help="default %(default)s")
     parser.add_argument("--rounds", type=int, default=7, help="default %(default)s")
+    parser.add_argument(
+        "--wait",
+        type=int,
+        metavar="SECONDS",
+        default=0,
+        help="measure a second time, so long after the last write; the API server compacts every 300 s",
+    )
     args = parser.parse_args()
     _page(args.rounds)
     try:
@@ -50,6 +57,10 @@ def main() -> int:
             plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
             asyncio.run(_fill(plane, args.incidents))
             _commands(plane, args.incidents, args.rounds)
+            if args.wait:
+                time.sleep(args.wait)
+                print(f"{args.wait} s without a write later:")
+                _commands(plane, args.incidents, args.rounds)
     except TestbedError as error:
         print(f"report: skipped: {error}")
     return 0

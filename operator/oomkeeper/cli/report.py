@@ -26,7 +26,7 @@ from .errors import BadInput, CliError
 from .host import PATH, output_option
 from .rollouts import with_rollouts
 from .terminal import terminal_of
-from .typed_lists import TypedPages, list_typed
+from .typed_lists import InterruptedListError, TypedItems, list_typed
 
 _EPILOG = """\
 The report of one namespace needs no more than the right to list oomincidents there, which the ClusterRole
@@ -118,10 +118,11 @@ def _read(target: Target, *, seconds: int, selector: str | None) -> tuple[Cluste
     query = {"labelSelector": selector} if selector else {}
     with connected(target) as client:
         try:
-            return _counted(client, target, seconds=seconds, selector=selector, whole=False, query=query)
+            try:
+                return _counted(client, target, seconds=seconds, selector=selector, paged=False, query=query)
+            except InterruptedListError:
+                return _counted(client, target, seconds=seconds, selector=selector, paged=True, query=query)
         except ApiError as error:
-            if error.status == HTTPStatus.GONE:
-                return _counted(client, target, seconds=seconds, selector=selector, whole=True, query=query)
             if error.status == HTTPStatus.FORBIDDEN and target.namespace is None:
                 raise CliError(f"{error}; for the report of one namespace, write -n NAMESPACE") from error
             if error.status == HTTPStatus.NOT_FOUND:
@@ -135,21 +136,21 @@ def _counted(
     *,
     seconds: int,
     selector: str | None,
-    whole: bool,
+    paged: bool,
     query: dict[str, str],
 ) -> tuple[ClusterReport, Findings]:
-    """Count the incidents while they arrive. Raises ApiError; with status GONE where a page has expired."""
+    """Count the incidents while they arrive. Raises ApiError."""
     facts = _facts(client)
     end = time.time()
     # The kills have the times of the cluster, which a laptop's clock may not have.
     skew = client.clock_skew_seconds or 0.0
     if abs(skew) > _CLOCK_TOLERANCE_SECONDS:
         end += skew
-    pages = TypedPages(client, OOMIncident, "oomincidents", namespace=target.namespace, whole=whole, **query)
+    items = TypedItems(client, OOMIncident, "oomincidents", namespace=target.namespace, paged=paged, **query)
     kept: list[OOMIncident] = []
 
     def arriving() -> Iterator[OOMIncident]:
-        for one in pages:
+        for one in items:
             kept.append(one)
             yield one
 
@@ -160,7 +161,7 @@ def _counted(
         end=end,
         namespace=target.namespace,
         selector=selector,
-        malformed=lambda: pages.malformed,
+        malformed=lambda: items.malformed,
     )
     return with_rollouts(client, report, kept, now=end), Findings(kept, end - seconds, end)
 
