@@ -51,7 +51,7 @@ def main() -> int:
     """Print the figures; exit 0 whatever they are."""
     parser = argparse.ArgumentParser(prog="python -m bench.start", description="Starts of kubectl oom.")
     parser.add_argument("--rounds", type=int, default=15, help="default %(default)s")
-    args = parser.parse_args([] if __name__ != "__main__" else None)
+    args = parser.parse_args()
     taken: dict[str, list[float]] = {verb: [] for verb in WORDS}
     nothing = []
     with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as server:

@@ -184,7 +184,7 @@ def _annotate(client: ClusterClient, name: str, value: str) -> None:
 
 
 def _seconds(text: str) -> int:
-    from oomkeeper.api.scalars import duration_seconds
+    from oomkeeper.model.times import duration_seconds
 
     try:
         return duration_seconds(text)
