@@ -14,7 +14,12 @@ import click
 
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.reporting.cluster_coverage import ClusterFacts
-from oomkeeper.reporting.cluster_report import ClusterReport, cluster_report
+from oomkeeper.reporting.cluster_report import (
+    ClusterReport,
+    cluster_report,
+    incidents_of_workloads,
+    with_beginnings,
+)
 from oomkeeper.reporting.report_tables import GROUPS
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNode
@@ -24,7 +29,7 @@ from .cluster import Target, cluster_options, connected
 from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 from .host import PATH, output_option
-from .rollouts import with_rollouts
+from .rollouts import RolloutReader
 from .terminal import terminal_of
 from .typed_lists import InterruptedListError, TypedItems, list_typed
 
@@ -39,6 +44,8 @@ line."""
 
 FORMATS = ("text", "markdown", "json", "yaml", "csv", "html")
 MAX_SINCE_SECONDS = 7 * 86400
+MAX_BEGINNINGS = 10
+"""Workloads whose rollouts are read."""
 _SINCE = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?", re.ASCII)
 _CLOCK_TOLERANCE_SECONDS = 2.0
 
@@ -163,7 +170,10 @@ def _counted(
         selector=selector,
         malformed=lambda: items.malformed,
     )
-    return with_rollouts(client, report, kept, now=end), Findings(kept, end - seconds, end)
+    reader = RolloutReader(client)
+    first = incidents_of_workloads(kept, report.workloads[:MAX_BEGINNINGS])
+    began = [reader.beginning(objects, now=end) for objects in first]
+    return with_beginnings(report, began), Findings(kept, end - seconds, end)
 
 
 def _facts(client: ClusterClient) -> ClusterFacts:
