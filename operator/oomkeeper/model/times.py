@@ -37,7 +37,7 @@ def full_hour(seconds: float) -> int:
 
 def format_time(seconds: float) -> str:
     """Format seconds since the epoch as RFC 3339 in UTC with whole seconds, as metav1.Time prints."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
 
 
 def format_time_micro(seconds: float) -> str:

@@ -63,9 +63,9 @@ def _lines(pen: Pen, report: ClusterReport, *, by: str | None, top: int) -> Iter
     yield ""
     if by is None:
         yield from _timeline(pen, report)
-    for table in tables(report, by=by):
-        yield from _section(pen, table.title if by else table.top(top).title)
-        yield from _table(pen, table if by else table.top(top))
+    for table in tables(report, by=by, top=top):
+        yield from _section(pen, table.title)
+        yield from _table(pen, table)
         yield ""
     if by is None:
         yield from _began(pen, report)
