@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
+from oomkeeper.cli import drill
+from oomkeeper.cli.cluster import read_target_context
+from oomkeeper.cli.cluster_client import ClusterClient
+from oomkeeper.cli.drill_alert import PrometheusError, PrometheusService
+from oomkeeper.cli.nodes import AGENT_PODS
 from oomkeeper.model.cause import Remedy
+from oomkeeper.reporting.drill import FAILED, PASSED, Link
 from tests.cluster.agent_harness import Agent, install, namespace
 from tests.cluster.controller_harness import Controller, Harness
 from tests.testbed import ControlPlane
@@ -23,7 +29,7 @@ from tests.testbed.ports import free_ports
 from tests.testbed.prometheus import Prometheus
 from tests.waiting import eventually
 
-from .endpoints import HostOfFiles, Scraper
+from .endpoints import LOOPBACK, HostOfFiles, Scraper, own_address
 from .test_rules import ROOT, RULES, promtool
 
 pytestmark = pytest.mark.cluster
@@ -32,6 +38,7 @@ DASHBOARD = ROOT / "charts" / "oomkeeper" / "files" / "dashboard.json"
 PAGE = ROOT / "docs" / "metrics.md"
 CONTAINER = "c" * 64
 NODE = "node-a"
+CORE = "/api/v1/namespaces/shop"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +64,8 @@ def running(
     cgroup = _pod(harness, space)
     harness.node(NODE, ready=True)
     agent_port, controller_port, prometheus_port = free_ports(3)
-    serve = ("--metrics-address", "127.0.0.1", "--metrics-port")
+    address = own_address()
+    serve = ("--metrics-address", address, "--metrics-port")
     agent = Agent(
         folder / "agent",
         kubeconfig=control_plane.kubeconfig,
@@ -72,7 +80,14 @@ def running(
     controller.start()
     agent.start()
     host.reader = agent.pid
-    prometheus = Scraper(programs, folder, port=prometheus_port, agent=agent_port, controller=controller_port)
+    prometheus = Scraper(
+        programs,
+        folder,
+        address=address,
+        port=prometheus_port,
+        agent=agent_port,
+        controller=controller_port,
+    )
     try:
         yield Setup(
             harness=harness,
@@ -245,6 +260,83 @@ def test_counters_continue_after_the_agent_was_killed(busy: Setup) -> None:
     assert busy.prometheus.value("resets(oomkeeper_kernel_oom_kills_total[5m])") == 0
 
 
+@pytest.fixture(scope="module")
+def reachable(busy: Setup) -> Iterator[Setup]:
+    """The same with Prometheus as a service of the cluster, and the agent as a pod that serves metrics."""
+    harness, address = busy.harness, busy.prometheus.address
+    if address == LOOPBACK:
+        pytest.skip("the API server does not proxy to loopback, and this machine has no other address")
+    port = busy.prometheus.port
+    head: dict[str, Any] = {"metadata": {"name": "prometheus"}}
+    ports: list[dict[str, Any]] = [{"name": "web", "port": port}]
+    subsets = [{"addresses": [{"ip": address}], "ports": ports}]
+    harness.request("POST", f"{CORE}/services", {**head, "spec": {"ports": ports}})
+    harness.request("POST", f"{CORE}/endpoints", {**head, "subsets": subsets})
+    slice = {
+        "metadata": {"name": "prometheus-1", "labels": {"kubernetes.io/service-name": "prometheus"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": ports,
+    }
+    harness.request("POST", "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", slice)
+    served = [{"name": "metrics", "containerPort": busy.ports["agent"]}]
+    labels = dict(pair.split("=") for pair in AGENT_PODS.split(","))
+    spec = {
+        "nodeName": NODE,
+        "automountServiceAccountToken": False,
+        "containers": [{"name": "agent", "image": "none", "ports": served}],
+    }
+    harness.request("POST", f"{CORE}/pods", {"metadata": {"name": "agent", "labels": labels}, "spec": spec})
+    ips = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    harness.merge(f"{CORE}/pods/agent/status", {"status": ips})
+    yield busy
+    harness.request("DELETE", f"{CORE}/pods/agent", {"gracePeriodSeconds": 0})
+
+
+@pytest.fixture
+def api(reachable: Setup, control_plane: ControlPlane) -> Iterator[ClusterClient]:
+    assert reachable.agent.running
+    client = ClusterClient(read_target_context(control_plane.kubeconfig, None)[0])
+    yield client
+    client.close()
+
+
+def drill_plan(setup: Setup, *, namespace: str = "shop", wait_seconds: int = 30) -> drill._Plan:
+    service = f"shop/prometheus:{setup.prometheus.port}"
+    return drill._Plan(namespace, "none", NODE, service, wait_seconds)
+
+
+def test_drill_finds_kills_in_the_metrics_of_the_agent_on_their_node(
+    reachable: Setup, api: ClusterClient
+) -> None:
+    link = drill._metric(api, drill_plan(reachable), "container", {"metadata": {"name": "web-1"}})
+    kills = reachable.host.kills
+    assert link == Link(
+        "container", "Metric", PASSED, f"oomkeeper_oom_kills_total is {kills} for the namespace"
+    )
+
+
+def test_drill_finds_the_alert_of_the_namespace_in_prometheus(reachable: Setup, api: ClusterClient) -> None:
+    reachable.host.kill(reachable.cgroup, pid=4720)
+    link = drill._alert(api, drill_plan(reachable), "container", {})
+    assert link == Link("container", "Alert", PASSED, "OOMKeeperWorkloadOOMKilled is firing")
+
+
+def test_drill_says_that_prometheus_has_no_kill_of_a_namespace(reachable: Setup, api: ClusterClient) -> None:
+    link = drill._alert(api, drill_plan(reachable, namespace="another", wait_seconds=0), "container", {})
+    assert link.result == FAILED
+    assert link.message.startswith("Prometheus has oomkeeper_oom_kills_total, but not of this namespace")
+
+
+def test_drill_says_that_the_rule_does_not_fire(reachable: Setup, api: ClusterClient) -> None:
+    """Kills of the last seconds are over: the rule is there, and does not fire."""
+    prometheus = PrometheusService(api, f"shop/prometheus:{reachable.prometheus.port}")
+    eventually(lambda: prometheus.why_no_alert("shop") == "OOMKeeperWorkloadOOMKilled does not fire")
+    missing = PrometheusService(api, "shop/prometheus:1")
+    with pytest.raises(PrometheusError, match="Prometheus did not answer"):
+        missing.alert("shop")
+
+
 @pytest.mark.parametrize("name", ["agent", "controller"])
 def test_every_metric_is_documented(busy: Setup, name: str) -> None:
     families = set(re.findall(r"^# TYPE (oomkeeper_\w+)", page(busy, name), re.MULTILINE))
@@ -254,7 +346,9 @@ def test_every_metric_is_documented(busy: Setup, name: str) -> None:
 
 
 def page(setup: Setup, name: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{setup.ports[name]}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://{setup.prometheus.address}:{setup.ports[name]}/metrics", timeout=10
+    ) as answer:
         text: str = answer.read().decode()
     return text
 
