@@ -39,6 +39,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 CONTAINER = "c" * 64
 NODE = "node-a"
 CORE = "/api/v1/namespaces/shop"
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,31 +267,42 @@ def reachable(busy: Setup) -> Iterator[Setup]:
     harness, address = busy.harness, busy.prometheus.address
     if address == LOOPBACK:
         pytest.skip("the API server does not proxy to loopback, and this machine has no other address")
-    port = busy.prometheus.port
-    head: dict[str, Any] = {"metadata": {"name": "prometheus"}}
-    ports: list[dict[str, Any]] = [{"name": "web", "port": port}]
-    subsets = [{"addresses": [{"ip": address}], "ports": ports}]
-    harness.request("POST", f"{CORE}/services", {**head, "spec": {"ports": ports}})
-    harness.request("POST", f"{CORE}/endpoints", {**head, "subsets": subsets})
-    slice = {
-        "metadata": {"name": "prometheus-1", "labels": {"kubernetes.io/service-name": "prometheus"}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        "ports": ports,
-    }
-    harness.request("POST", "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", slice)
+    ports: list[Json] = [{"name": "web", "port": busy.prometheus.port}]
     served = [{"name": "metrics", "containerPort": busy.ports["agent"]}]
     labels = dict(pair.split("=") for pair in AGENT_PODS.split(","))
+    _serving_pod(harness, {"name": "agent", "labels": labels}, address=address, ports=served)
+    # The API server proxies only to addresses of pods.
+    _serving_pod(harness, {"name": "prometheus"}, address=address, ports=[])
+    pod = {"kind": "Pod", "namespace": "shop", "name": "prometheus"}
+    head: Json = {"metadata": {"name": "prometheus"}}
+    harness.request("POST", f"{CORE}/services", {**head, "spec": {"ports": ports}})
+    labels = {"kubernetes.io/service-name": "prometheus"}
+    endpoint = {"addresses": [address], "conditions": {"ready": True}, "targetRef": pod}
+    harness.request(
+        "POST",
+        "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
+        {
+            "metadata": {"name": "prometheus-1", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [endpoint],
+            "ports": ports,
+        },
+    )
+    yield busy
+    for name in ("agent", "prometheus"):
+        harness.request("DELETE", f"{CORE}/pods/{name}", {"gracePeriodSeconds": 0})
+
+
+def _serving_pod(harness: Harness, metadata: Json, *, address: str, ports: list[Json]) -> None:
+    """Make a pod that has the address of this machine."""
     spec = {
         "nodeName": NODE,
         "automountServiceAccountToken": False,
-        "containers": [{"name": "agent", "image": "none", "ports": served}],
+        "containers": [{"name": "main", "image": "none", "ports": ports}],
     }
-    harness.request("POST", f"{CORE}/pods", {"metadata": {"name": "agent", "labels": labels}, "spec": spec})
-    ips = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-    harness.merge(f"{CORE}/pods/agent/status", {"status": ips})
-    yield busy
-    harness.request("DELETE", f"{CORE}/pods/agent", {"gracePeriodSeconds": 0})
+    harness.request("POST", f"{CORE}/pods", {"metadata": metadata, "spec": spec})
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    harness.merge(f"{CORE}/pods/{metadata['name']}/status", {"status": status})
 
 
 @pytest.fixture
