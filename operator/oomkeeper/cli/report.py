@@ -132,8 +132,6 @@ def _read(target: Target, *, seconds: int, selector: str | None) -> tuple[Cluste
         except ApiError as error:
             if error.status == HTTPStatus.FORBIDDEN and target.namespace is None:
                 raise CliError(f"{error}; for the report of one namespace, write -n NAMESPACE") from error
-            if error.status == HTTPStatus.NOT_FOUND:
-                raise CliError(f"{error}; is oomkeeper installed in this cluster?") from error
             raise
 
 

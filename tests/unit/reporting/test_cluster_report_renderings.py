@@ -239,3 +239,8 @@ def test_incident_of_the_page_has_its_killed_processes_and_says_what_it_does_not
     whole = " ".join(Tags(page(incident("w", kills=(10, 20), count=2))).text.split())
     assert "an incident keeps no more" not in whole
     assert "Killed processes" not in whole
+
+
+def test_curve_of_one_hour_per_character_says_so() -> None:
+    flat = " ".join(text(report(*WEEK), width=400).split())
+    assert "One character is 1 hour; each line has its own scale." in flat
