@@ -90,3 +90,5 @@ def test_plan_imports_one_of_the_models(tmp_path: Path) -> None:
 
     kinds = {"oompolicy", "oomnode", "oomincident", "containerkill", "oomreport"}
     assert {name for name in kinds if f"oomkeeper.api.{name}" in loaded} == {"oompolicy"}
+    assert not loaded & (SLOW - {"pydantic"})
+    assert "oomkeeper.reporting.plan_text" not in loaded
