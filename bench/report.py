@@ -42,6 +42,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description="The report at scale.")
     parser.add_argument("--incidents", type=int, default=10_000, help="default %(default)s")
     parser.add_argument("--rounds", type=int, default=7, help="default %(default)s")
+    parser.add_argument(
+        "--wait",
+        type=int,
+        metavar="SECONDS",
+        default=0,
+        help="measure a second time, so long after the last write; the API server compacts every 300 s",
+    )
+    parser.add_argument("--code", type=Path, metavar="DIR", help="another checkout's report takes turns too")
     args = parser.parse_args()
     _page(args.rounds)
     try:
@@ -49,26 +57,34 @@ def main() -> int:
             plane.kubectl("apply", "-f", str(ROOT / "crds"))
             plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
             asyncio.run(_fill(plane, args.incidents))
-            _commands(plane, args.incidents, args.rounds)
+            _commands(plane, args.incidents, args.rounds, code=args.code)
+            if args.wait:
+                time.sleep(args.wait)
+                print(f"{args.wait} s without a write later:")
+                _commands(plane, args.incidents, args.rounds, code=args.code)
     except TestbedError as error:
         print(f"report: skipped: {error}")
     return 0
 
 
-def _commands(plane: ControlPlane, count: int, rounds: int) -> None:
+def _commands(plane: ControlPlane, count: int, rounds: int, *, code: Path | None) -> None:
     commands: dict[str, list[str]] = {
         "kubectl get oomi -A": [str(plane.kubectl_path), "get", "oomi", "-A"],
         "kubectl oom report -A": [sys.executable, "-c", PLUGIN, "report", "-A"],
         "kubectl oom report -A -o html": [sys.executable, "-c", PLUGIN, "report", "-A", "-o", "html"],
     }
+    if code is not None:
+        commands[f"{code}: report -A"] = [sys.executable, "-c", PLUGIN, "report", "-A"]
     environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
+    other = {**environment, "PYTHONPATH": str((code or ROOT) / "operator")}
     times: dict[str, list[float]] = {name: [] for name in commands}
     cpu: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds + 1):
         for name, command in commands.items():
             before = os.times()
             began = time.monotonic()
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+            chosen = other if code is not None and name.startswith(str(code)) else environment
+            subprocess.run(command, env=chosen, stdout=subprocess.DEVNULL, check=True)
             took = time.monotonic() - began
             after = os.times()
             if number:  # the first one fills caches

@@ -102,6 +102,119 @@ def report(kubeconfig: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _owned(plane: ControlPlane, kind: str, name: str, *, template: Json) -> Json:
+    """Create a workload and return the reference to it. No controller runs, so nothing else is created."""
+    selector = {"matchLabels": template["metadata"]["labels"]}
+    spec: Json = {"selector": selector, "template": template}
+    if kind == "StatefulSet":
+        spec["serviceName"] = name
+    head = {"name": name, "namespace": SPACES[1]}
+    plane.kubectl(
+        *("apply", "-f", "-"),
+        input=json.dumps({"apiVersion": "apps/v1", "kind": kind, "metadata": head, "spec": spec}),
+    )
+    uid = plane.kubectl("get", kind, name, "-n", SPACES[1], "-o", "jsonpath={.metadata.uid}")
+    return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+def _template(name: str, limit: str) -> Json:
+    container = {"name": "app", "image": "none", "resources": {"limits": {"memory": limit}}}
+    return {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+
+
+def _kills(name: str, kind: str, *, pod: str, uid: str, limit: int) -> Json:
+    """Return an incident with three kills, just now."""
+    time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": API,
+        "kind": "OOMIncident",
+        "metadata": {"name": f"{name}-app-1", "namespace": SPACES[1]},
+        "spec": {
+            "nodeName": "report-node",
+            "cause": "ContainerLimit",
+            "workload": {"kind": kind, "name": name},
+            "container": "app",
+        },
+        "status": {
+            "cause": "ContainerLimit",
+            "count": 3,
+            "firstSeen": time,
+            "lastSeen": time,
+            "kills": [
+                {"id": f"b-{place}", "time": time, "pod": pod, "podUID": uid, "limitBytes": limit}
+                for place in range(3)
+            ],
+        },
+    }
+
+
+def test_rollout_of_a_deployment_and_a_stateful_set_is_compared_with_the_one_before(
+    plane: ControlPlane,
+) -> None:
+    space = SPACES[1]
+    owner = _owned(plane, "Deployment", "rolled", template=_template("rolled", "64Mi"))
+    sets = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": name,
+                "namespace": space,
+                "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"app": "rolled"}},
+                "template": _template("rolled", limit),
+            },
+        }
+        for name, revision, limit in (("rolled-5c8d7f9b6", 1, "128Mi"), ("rolled-7f9c6d5b8", 2, "64Mi"))
+    ]
+    owner = _owned(plane, "StatefulSet", "kept", template=_template("kept", "64Mi"))
+    revisions = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {"name": name, "namespace": space, "ownerReferences": [owner]},
+            "revision": revision,
+            "data": {"spec": {"template": {**_template("kept", "64Mi"), "$patch": "replace"}}},
+        }
+        for name, revision in (("kept-5c8d7f9b6", 1), ("kept-7f9c6d5b8", 2))
+    ]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "kept-0",
+            "namespace": space,
+            "labels": {"controller-revision-hash": "kept-7f9c6d5b8"},
+        },
+        "spec": _template("kept", "64Mi")["spec"],
+    }
+    plane.kubectl("create", "serviceaccount", "default", "-n", space)
+    plane.kubectl("apply", "-f", "-", input=json.dumps(_list([*sets, *revisions, pod])))
+    uid = plane.kubectl("get", "pod", "kept-0", "-n", space, "-o", "jsonpath={.metadata.uid}")
+    made = [
+        _kills("rolled", "Deployment", pod="rolled-7f9c6d5b8-abcde", uid="u", limit=64 << 20),
+        _kills("kept", "StatefulSet", pod="kept-0", uid=uid, limit=64 << 20),
+    ]
+    plane.kubectl("apply", "-f", "-", input=json.dumps(_list(made)))
+    for one in made:
+        _status(plane, one)
+    done = report(plane.kubeconfig, "-n", space)
+    assert done.returncode == 0, done.stderr
+    flat = " ".join(done.stdout.split())
+    assert (
+        "revision 2 was created (ReplicaSet rolled-7f9c6d5b8). The memory limit of container app changed "
+        "from 128 MiB to 64 MiB with revision 2." in flat
+    )
+    assert (
+        "revision 2 was created (ControllerRevision kept-7f9c6d5b8). The memory limit of container app is "
+        "unchanged: 64 MiB." in flat
+    )
+
+
 @pytest.fixture(scope="module")
 def viewer(plane: ControlPlane) -> Path:
     token = plane.service_account_token(name=USER, namespace=SPACES[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.parse
@@ -22,8 +23,19 @@ from tests.waiting import eventually
 
 from .test_rules import RULES
 
+LOOPBACK = "127.0.0.1"
 RECORD_BYTES = 8192
 """The agent reads the kernel log record by record; of a file, by as many bytes."""
+
+
+def own_address() -> str:
+    """Return an address of this machine that an API server proxies to; loopback where it has no other."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.254", 9))  # sends nothing
+        except OSError:
+            return LOOPBACK
+        return str(probe.getsockname()[0])
 
 
 class HostOfFiles:
@@ -114,8 +126,11 @@ def _signal(pid: int, number: int) -> bool:
 class Scraper:
     """A Prometheus with the chart's rules. Where they look back 10 minutes, it looks back 5 seconds."""
 
-    def __init__(self, programs: Prometheus, folder: Path, *, port: int, agent: int, controller: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(
+        self, programs: Prometheus, folder: Path, *, address: str, port: int, agent: int, controller: int
+    ) -> None:
+        self.address, self.port = address, port
+        self.url = f"http://{address}:{port}"
         rules = RULES.read_text().replace("offset 10m", "offset 5s")
         (folder / "rules.yaml").write_text(rules)
         jobs = {"oomkeeper-agent": (agent, "node-a"), "oomkeeper-controller": (controller, "controller")}
@@ -126,14 +141,14 @@ class Scraper:
                 {
                     "job_name": job,
                     "honor_labels": True,
-                    "static_configs": [{"targets": [f"127.0.0.1:{target}"], "labels": {"instance": name}}],
+                    "static_configs": [{"targets": [f"{address}:{target}"], "labels": {"instance": name}}],
                 }
                 for job, (target, name) in jobs.items()
             ],
         }
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
         command = [programs.server, f"--config.file={folder / 'prometheus.yaml'}"]
-        command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
+        command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}:{port}"]
         self._log = folder / "prometheus.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log, cwd=folder)

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
+from oomkeeper.cli import drill
+from oomkeeper.cli.cluster import read_target_context
+from oomkeeper.cli.cluster_client import ClusterClient
+from oomkeeper.cli.drill_alert import PrometheusError, PrometheusService
+from oomkeeper.cli.nodes import AGENT_PODS
 from oomkeeper.model.cause import Remedy
+from oomkeeper.reporting.drill import FAILED, PASSED, Link
 from tests.cluster.agent_harness import Agent, install, namespace
 from tests.cluster.controller_harness import Controller, Harness
 from tests.testbed import ControlPlane
@@ -23,7 +29,7 @@ from tests.testbed.ports import free_ports
 from tests.testbed.prometheus import Prometheus
 from tests.waiting import eventually
 
-from .endpoints import HostOfFiles, Scraper
+from .endpoints import LOOPBACK, HostOfFiles, Scraper, own_address
 from .test_rules import ROOT, RULES, promtool
 
 pytestmark = pytest.mark.cluster
@@ -32,6 +38,8 @@ DASHBOARD = ROOT / "charts" / "oomkeeper" / "files" / "dashboard.json"
 PAGE = ROOT / "docs" / "metrics.md"
 CONTAINER = "c" * 64
 NODE = "node-a"
+CORE = "/api/v1/namespaces/shop"
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,8 @@ def running(
     cgroup = _pod(harness, space)
     harness.node(NODE, ready=True)
     agent_port, controller_port, prometheus_port = free_ports(3)
-    serve = ("--metrics-address", "127.0.0.1", "--metrics-port")
+    address = own_address()
+    serve = ("--metrics-address", address, "--metrics-port")
     agent = Agent(
         folder / "agent",
         kubeconfig=control_plane.kubeconfig,
@@ -72,7 +81,14 @@ def running(
     controller.start()
     agent.start()
     host.reader = agent.pid
-    prometheus = Scraper(programs, folder, port=prometheus_port, agent=agent_port, controller=controller_port)
+    prometheus = Scraper(
+        programs,
+        folder,
+        address=address,
+        port=prometheus_port,
+        agent=agent_port,
+        controller=controller_port,
+    )
     try:
         yield Setup(
             harness=harness,
@@ -245,6 +261,94 @@ def test_counters_continue_after_the_agent_was_killed(busy: Setup) -> None:
     assert busy.prometheus.value("resets(oomkeeper_kernel_oom_kills_total[5m])") == 0
 
 
+@pytest.fixture(scope="module")
+def reachable(busy: Setup) -> Iterator[Setup]:
+    """The same with Prometheus as a service of the cluster, and the agent as a pod that serves metrics."""
+    harness, address = busy.harness, busy.prometheus.address
+    if address == LOOPBACK:
+        pytest.skip("the API server does not proxy to loopback, and this machine has no other address")
+    ports: list[Json] = [{"name": "web", "port": busy.prometheus.port}]
+    served = [{"name": "metrics", "containerPort": busy.ports["agent"]}]
+    labels = dict(pair.split("=") for pair in AGENT_PODS.split(","))
+    _serving_pod(harness, {"name": "agent", "labels": labels}, address=address, ports=served)
+    # The API server proxies only to addresses of pods.
+    _serving_pod(harness, {"name": "prometheus"}, address=address, ports=[])
+    pod = {"kind": "Pod", "namespace": "shop", "name": "prometheus"}
+    head: Json = {"metadata": {"name": "prometheus"}}
+    harness.request("POST", f"{CORE}/services", {**head, "spec": {"ports": ports}})
+    labels = {"kubernetes.io/service-name": "prometheus"}
+    endpoint = {"addresses": [address], "conditions": {"ready": True}, "targetRef": pod}
+    harness.request(
+        "POST",
+        "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
+        {
+            "metadata": {"name": "prometheus-1", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [endpoint],
+            "ports": ports,
+        },
+    )
+    yield busy
+    for name in ("agent", "prometheus"):
+        harness.request("DELETE", f"{CORE}/pods/{name}", {"gracePeriodSeconds": 0})
+
+
+def _serving_pod(harness: Harness, metadata: Json, *, address: str, ports: list[Json]) -> None:
+    """Make a pod that has the address of this machine."""
+    spec = {
+        "nodeName": NODE,
+        "automountServiceAccountToken": False,
+        "containers": [{"name": "main", "image": "none", "ports": ports}],
+    }
+    harness.request("POST", f"{CORE}/pods", {"metadata": metadata, "spec": spec})
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    harness.merge(f"{CORE}/pods/{metadata['name']}/status", {"status": status})
+
+
+@pytest.fixture
+def api(reachable: Setup, control_plane: ControlPlane) -> Iterator[ClusterClient]:
+    assert reachable.agent.running
+    client = ClusterClient(read_target_context(control_plane.kubeconfig, None)[0])
+    yield client
+    client.close()
+
+
+def drill_plan(setup: Setup, *, namespace: str = "shop", wait_seconds: int = 30) -> drill._Plan:
+    service = f"shop/prometheus:{setup.prometheus.port}"
+    return drill._Plan(namespace, "none", NODE, service, wait_seconds)
+
+
+def test_drill_finds_kills_in_the_metrics_of_the_agent_on_their_node(
+    reachable: Setup, api: ClusterClient
+) -> None:
+    link = drill._metric(api, drill_plan(reachable), "container", {"metadata": {"name": "web-1"}})
+    kills = reachable.host.kills
+    assert link == Link(
+        "container", "Metric", PASSED, f"oomkeeper_oom_kills_total is {kills} for the namespace"
+    )
+
+
+def test_drill_finds_the_alert_of_the_namespace_in_prometheus(reachable: Setup, api: ClusterClient) -> None:
+    reachable.host.kill(reachable.cgroup, pid=4720)
+    link = drill._alert(api, drill_plan(reachable), "container", {})
+    assert link == Link("container", "Alert", PASSED, "OOMKeeperWorkloadOOMKilled is firing")
+
+
+def test_drill_says_that_prometheus_has_no_kill_of_a_namespace(reachable: Setup, api: ClusterClient) -> None:
+    link = drill._alert(api, drill_plan(reachable, namespace="another", wait_seconds=0), "container", {})
+    assert link.result == FAILED
+    assert link.message.startswith("Prometheus has oomkeeper_oom_kills_total, but not of this namespace")
+
+
+def test_drill_says_that_the_rule_does_not_fire(reachable: Setup, api: ClusterClient) -> None:
+    """Kills of the last seconds are over: the rule is there, and does not fire."""
+    prometheus = PrometheusService(api, f"shop/prometheus:{reachable.prometheus.port}")
+    eventually(lambda: prometheus.why_no_alert("shop") == "OOMKeeperWorkloadOOMKilled does not fire")
+    missing = PrometheusService(api, "shop/prometheus:1")
+    with pytest.raises(PrometheusError, match="Prometheus did not answer"):
+        missing.alert("shop")
+
+
 @pytest.mark.parametrize("name", ["agent", "controller"])
 def test_every_metric_is_documented(busy: Setup, name: str) -> None:
     families = set(re.findall(r"^# TYPE (oomkeeper_\w+)", page(busy, name), re.MULTILINE))
@@ -254,7 +358,9 @@ def test_every_metric_is_documented(busy: Setup, name: str) -> None:
 
 
 def page(setup: Setup, name: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{setup.ports[name]}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://{setup.prometheus.address}:{setup.ports[name]}/metrics", timeout=10
+    ) as answer:
         text: str = answer.read().decode()
     return text
 

@@ -1,6 +1,7 @@
 """Keep an OOMIncident small: etcd, every watch and every list carry each of them in full."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -14,17 +15,17 @@ MAX_BYTES = 16 * 1024
 """Bytes of JSON that an incident may have, without what the API server adds."""
 
 
-def _evidence(status: OOMIncidentStatus) -> OOMIncidentStatus:
+def _victims(most: int, status: OOMIncidentStatus) -> OOMIncidentStatus:
     evidence = status.evidence or Evidence()
-    omitted = (evidence.victims_omitted or 0) + max(0, len(evidence.victims) - 1)
+    omitted = (evidence.victims_omitted or 0) + max(0, len(evidence.victims) - most)
     return replace(
         status,
-        evidence=replace(evidence, victims=evidence.victims[:1], victims_omitted=omitted or None),
+        evidence=replace(evidence, victims=evidence.victims[:most], victims_omitted=omitted or None),
     )
 
 
 _CUTS: tuple[Callable[[OOMIncidentStatus], OOMIncidentStatus], ...] = (
-    _evidence,
+    *(partial(_victims, most) for most in (12, 8, 4, 2, 1)),
     lambda status: replace(status, uncertain=status.uncertain[:1]),
     lambda status: replace(status, advice=status.advice[:3]),
     lambda status: replace(status, kills=status.kills[:3]),

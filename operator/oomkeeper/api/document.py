@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from oomkeeper.model.sysctl_allow_list import SYSCTLS
 
-from . import KINDS
 from .crd import crd
+from .kinds import KINDS
 from .meta import ApiObject, Condition
 from .problems import model_in
 from .rules import VALIDATIONS

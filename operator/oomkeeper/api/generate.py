@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from . import KINDS, structs
+from . import structs
 from .crd import SCHEMA_ANNOTATION, crd, file_name
+from .kinds import KINDS
 from .meta import ApiObject
 
 HEADER = (

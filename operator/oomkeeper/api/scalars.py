@@ -10,17 +10,9 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from oomkeeper.model.times import DURATION, duration_seconds
+
 from .rules import Checked, Rule
-
-_DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_SECONDS = {"h": 3600, "m": 60, "s": 1}
-
-
-def duration_seconds(text: str) -> int:
-    """Seconds of `24h`, `1h30m`, `90s`. Raises ValueError for anything else."""
-    if not text or re.fullmatch(_DURATION, text) is None:
-        raise ValueError(f"{text!r} is no duration: write it like 90s, 10m or 1h30m")
-    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([hms])", text))
 
 
 class DurationRange(Checked):
@@ -39,7 +31,7 @@ class DurationRange(Checked):
         # message of its own.
         super().__init__(
             Rule(
-                cel=f"size(self) > 1 && self.matches('{_DURATION}') && "
+                cel=f"size(self) > 1 && self.matches('{DURATION}') && "
                 f"duration(self) >= duration('{minimum}') && duration(self) <= duration('{maximum}')",
                 message=f"write a duration from {minimum} to {maximum}, such as 90s, 10m or 1h30m",
                 holds=holds,

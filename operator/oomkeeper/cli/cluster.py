@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.connection.config import ApiConfig, ApiConfigError
 from oomkeeper.connection.kubeconfig import kubeconfig_files, read_context
 from oomkeeper.connection.tls import check_config
+from oomkeeper.model.names import GROUP
 from oomkeeper.resources.record import MalformedObjectError, Record, read
 
 from .cluster_client import ClusterClient
@@ -103,9 +105,17 @@ def connected(target: Target) -> Iterator[ClusterClient]:
     try:
         yield client
     except ApiError as error:
-        raise CliError(str(error)) from error
+        hint = "; is oomkeeper installed in this cluster?" if is_unknown_kind(error) else ""
+        raise CliError(f"{error}{hint}") from error
     finally:
         client.close()
+
+
+def is_unknown_kind(error: ApiError) -> bool:
+    """Return whether the API server does not have the kind of oomkeeper's that was asked for. Of an object
+    that does not exist it says `"NAME" not found`."""
+    text = str(error)
+    return error.status == HTTPStatus.NOT_FOUND and f"/apis/{GROUP}/" in text and '" not found' not in text
 
 
 def list_objects(

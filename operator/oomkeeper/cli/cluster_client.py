@@ -1,7 +1,8 @@
 """An API client for people: it also creates, patches and deletes, and reads texts and whole pages."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 _ATTEMPTS = 4
 _MOST_WAIT_SECONDS = 5.0
+_PART_BYTES = 256 * 1024
 _T = TypeVar("_T")
 
 
@@ -68,14 +70,20 @@ class ClusterClient(ApiClient):
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **options}
         self._object("DELETE", path, query={}, body=body, content_type="application/json")
 
-    def list_page(self, path: str, *, most_bytes: int, **query: str) -> bytes:
-        """Return one page of a list as the API server sends it, for a reader that decodes it as a whole:
-        many times faster than item by item, and all of it in memory. Raises ApiError, also for more than
-        `most_bytes`."""
-        data = self._read(path, enough_bytes=most_bytes + 1, query=query)
-        if len(data) > most_bytes:
-            raise ApiError(f"GET {path}: a page of more than {most_bytes} bytes")
-        return data
+    def parts(self, path: str, **query: str) -> Iterator[bytes]:
+        """Yield the answer with a list as it arrives, in parts that are worth decoding. The server is asked
+        to compress it, as kubectl does: it is ten times smaller. Raises ApiError."""
+        with ExitStack() as stack:
+            response = _patiently(
+                lambda: stack.enter_context(self._transport.answer("GET", path, query=query, compressed=True))
+            )
+            part = bytearray()
+            for chunk in chunks(response, what=f"GET {path}"):
+                part += chunk
+                if len(part) >= _PART_BYTES:
+                    yield bytes(part)
+                    part.clear()
+            yield bytes(part)
 
     def text(self, path: str, *, most_bytes: int, **query: str) -> str:
         """Return an answer that is text, such as a container's log, up to `most_bytes`. Raises ApiError."""

@@ -133,11 +133,11 @@ def command(
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # one line per health probe
     try:  # not at the top of the module: --help needs none of it
-        from oomkeeper.api.scalars import duration_seconds
         from oomkeeper.controller.app import Options, run
         from oomkeeper.controller.incident_bounds import IncidentBounds
         from oomkeeper.controller.own_objects import OwnObjects, OwnObjectsError
         from oomkeeper.controller.webhook import WebhookConfigError, WebhookOptions
+        from oomkeeper.model.times import duration_seconds
     except ModuleNotFoundError as error:
         raise BadInput(f"{error.name} is not installed: install oomkeeper[controller]") from error
     try:

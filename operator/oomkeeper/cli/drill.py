@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import click
-import msgspec
 
 from oomkeeper.agent.kube.client import resource_path
 from oomkeeper.agent.kube.errors import ApiError
@@ -37,6 +35,7 @@ from oomkeeper.reporting.drill import (
 
 from .cluster import Target, cluster_options, complete, connected, list_if_allowed, list_raw
 from .cluster_client import ClusterClient
+from .drill_alert import ALERT, PrometheusError, PrometheusService
 from .errors import FAILED as EXIT_FAILED
 from .errors import CliError
 from .host import output_option, print_json
@@ -296,27 +295,20 @@ def _metrics_port(agent: Mapping[str, Any] | None) -> int | None:
 def _alert(client: ClusterClient, plan: _Plan, level: str, _: Mapping[str, Any]) -> Link:
     if plan.prometheus is None:
         return Link(level, "Alert", SKIPPED, "name Prometheus with --prometheus")
-    namespace, service = plan.prometheus.split("/", 1)
-    path = "/".join(
-        (
-            "/api/v1/namespaces",
-            quote(namespace, safe=""),
-            "services",
-            quote(service, safe=":"),
-            "proxy/api/v1/query",
-        )
-    )
-    query = f'ALERTS{{alertname="OOMKeeperWorkloadOOMKilled",namespace="{plan.namespace}"}}'
+    prometheus = PrometheusService(client, plan.prometheus)
 
     def look() -> str | None:
-        answer = msgspec.json.decode(client.text(path, most_bytes=_MOST_METRIC_BYTES, query=query))
-        states = [one["metric"].get("alertstate") for one in answer["data"]["result"]]
-        return f"OOMKeeperWorkloadOOMKilled is {states[0]}" if states else None
+        state = prometheus.alert(plan.namespace)
+        return None if state is None else f"{ALERT} is {state}"
 
     try:
-        return _awaited(plan, level, "Alert", look, otherwise="OOMKeeperWorkloadOOMKilled does not fire")
-    except (ApiError, msgspec.DecodeError, KeyError, TypeError) as error:
-        return Link(level, "Alert", FAILED, f"Prometheus did not answer: {error}")
+        message = _until(plan, look)
+        if message is not None:
+            return Link(level, "Alert", PASSED, message)
+        why = prometheus.why_no_alert(plan.namespace)
+    except PrometheusError as error:
+        return Link(level, "Alert", FAILED, str(error))
+    return Link(level, "Alert", FAILED, f"{why}, after {plan.wait_seconds} s")
 
 
 def _awaited(plan: _Plan, level: str, name: str, look: Callable[[], str | None], *, otherwise: str) -> Link:

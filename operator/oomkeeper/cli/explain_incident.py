@@ -23,6 +23,7 @@ from .cluster import (
 )
 from .errors import CliError
 from .host import output_option, print_json
+from .rollouts import RolloutReader
 from .terminal import terminal_of
 
 _INCIDENT_KINDS = ("oomincident", "oomi", "incident")
@@ -72,12 +73,14 @@ def command(*, what: str, target: Target, output: str, debug_pod: bool, image: s
         return _node(target, name=name, output=output)
     with connected(target) as client:
         found = find_incidents(client, target.namespace, what)
+        reader, now = RolloutReader(client), time.time()
+        began = [reader.beginning([one.incident], now=now) for one in found[:_MOST_TEXT]]
     if not found:
         where = f"in namespace {target.namespace}" if target.namespace else "in any namespace"
         raise CliError(
             f"no OOM incident of {what} {where}; `kubectl oom why {name}` tells what else killed a pod"
         )
-    _write(found[:_MOST_TEXT], more=len(found) - _MOST_TEXT, output=output)
+    _write(found[:_MOST_TEXT], began, more=len(found) - _MOST_TEXT, output=output)
     return 0
 
 
@@ -100,27 +103,28 @@ def find_incidents(client: ApiClient, namespace: str | None, what: str) -> list[
     return [one for one in found if names_workload(what, one.incident)]
 
 
-def _write(found: list[Read], *, more: int, output: str) -> None:
+def _write(found: list[Read], began: list[str | None], *, more: int, output: str) -> None:
     if output == "json":
         print_json(
             {
                 "kills": [msgspec.to_builtins(record_of_incident(one.incident)) for one in found],
                 "incidents": [one.raw for one in found],
+                "began": began,
             }
         )
         return
     from oomkeeper.reporting.incident_page import incident_markdown, incident_text
 
     if output == "markdown":
-        for one in found:
-            _lines(incident_markdown(one))
+        for one, sentence in zip(found, began, strict=True):
+            _lines(incident_markdown(one, began=sentence))
     else:
         from oomkeeper.reporting.terminal_drawing import Pen
 
         means = terminal_of(sys.stdout)
         pen = Pen(width=max(60, means.width), colour=means.colour, unicode=means.unicode)
-        for one in found:
-            _lines(map(pen.encodable, incident_text(one, pen=pen)))
+        for one, sentence in zip(found, began, strict=True):
+            _lines(map(pen.encodable, incident_text(one, pen=pen, began=sentence)))
     if more > 0:
         click.echo(f"{more} older incidents are left out: kubectl oom incidents lists them.", err=True)
 

@@ -102,12 +102,13 @@ def _plan(
     max_nodes: int,
     timeout_seconds: int,
 ) -> Plan:
+    checked, unchecked = _checked(client, obj, file=file)
+
     from oomkeeper.controller.decode import decode_node, decode_oomnode, decode_policy
     from oomkeeper.controller.policy_plan import plan_policy
 
     from .plan_request import ask_agents
 
-    checked, unchecked = _checked(client, obj, file=file)
     planned = decode_policy(checked)
     if planned.spec is None or planned.invalid is not None:
         raise BadInput(f"{file}: {planned.invalid}")

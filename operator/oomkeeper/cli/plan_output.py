@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import click
 
 from oomkeeper.reporting.plan import Plan, plan_record
-from oomkeeper.reporting.plan_text import plan_markdown, plan_text
 
 from .host import output_option, print_json
 
@@ -51,6 +50,8 @@ def report(plan: Plan, *, output: str, detailed_exitcode: bool) -> int:
     if output == "json":
         print_json(plan_record(plan))
     else:
+        from oomkeeper.reporting.plan_text import plan_markdown, plan_text
+
         for line in plan_markdown(plan) if output == "markdown" else plan_text(plan):
             click.echo(line)
     if not detailed_exitcode:

@@ -14,7 +14,12 @@ import click
 
 from oomkeeper.agent.kube.errors import ApiError
 from oomkeeper.reporting.cluster_coverage import ClusterFacts
-from oomkeeper.reporting.cluster_report import ClusterReport, cluster_report
+from oomkeeper.reporting.cluster_report import (
+    ClusterReport,
+    cluster_report,
+    incidents_of_workloads,
+    with_beginnings,
+)
 from oomkeeper.reporting.report_tables import GROUPS
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.oomnode import OOMNode
@@ -24,9 +29,9 @@ from .cluster import Target, cluster_options, connected
 from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 from .host import PATH, output_option
-from .rollouts import with_rollouts
+from .rollouts import RolloutReader
 from .terminal import terminal_of
-from .typed_lists import TypedPages, list_typed
+from .typed_lists import InterruptedListError, TypedItems, list_typed
 
 _EPILOG = """\
 The report of one namespace needs no more than the right to list oomincidents there, which the ClusterRole
@@ -39,6 +44,8 @@ line."""
 
 FORMATS = ("text", "markdown", "json", "yaml", "csv", "html")
 MAX_SINCE_SECONDS = 7 * 86400
+MAX_BEGINNINGS = 10
+"""Workloads whose rollouts are read."""
 _SINCE = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?", re.ASCII)
 _CLOCK_TOLERANCE_SECONDS = 2.0
 
@@ -118,14 +125,13 @@ def _read(target: Target, *, seconds: int, selector: str | None) -> tuple[Cluste
     query = {"labelSelector": selector} if selector else {}
     with connected(target) as client:
         try:
-            return _counted(client, target, seconds=seconds, selector=selector, whole=False, query=query)
+            try:
+                return _counted(client, target, seconds=seconds, selector=selector, paged=False, query=query)
+            except InterruptedListError:
+                return _counted(client, target, seconds=seconds, selector=selector, paged=True, query=query)
         except ApiError as error:
-            if error.status == HTTPStatus.GONE:
-                return _counted(client, target, seconds=seconds, selector=selector, whole=True, query=query)
             if error.status == HTTPStatus.FORBIDDEN and target.namespace is None:
                 raise CliError(f"{error}; for the report of one namespace, write -n NAMESPACE") from error
-            if error.status == HTTPStatus.NOT_FOUND:
-                raise CliError(f"{error}; is oomkeeper installed in this cluster?") from error
             raise
 
 
@@ -135,21 +141,21 @@ def _counted(
     *,
     seconds: int,
     selector: str | None,
-    whole: bool,
+    paged: bool,
     query: dict[str, str],
 ) -> tuple[ClusterReport, Findings]:
-    """Count the incidents while they arrive. Raises ApiError; with status GONE where a page has expired."""
+    """Count the incidents while they arrive. Raises ApiError."""
     facts = _facts(client)
     end = time.time()
     # The kills have the times of the cluster, which a laptop's clock may not have.
     skew = client.clock_skew_seconds or 0.0
     if abs(skew) > _CLOCK_TOLERANCE_SECONDS:
         end += skew
-    pages = TypedPages(client, OOMIncident, "oomincidents", namespace=target.namespace, whole=whole, **query)
+    items = TypedItems(client, OOMIncident, "oomincidents", namespace=target.namespace, paged=paged, **query)
     kept: list[OOMIncident] = []
 
     def arriving() -> Iterator[OOMIncident]:
-        for one in pages:
+        for one in items:
             kept.append(one)
             yield one
 
@@ -160,9 +166,12 @@ def _counted(
         end=end,
         namespace=target.namespace,
         selector=selector,
-        malformed=lambda: pages.malformed,
+        malformed=lambda: items.malformed,
     )
-    return with_rollouts(client, report, kept, now=end), Findings(kept, end - seconds, end)
+    reader = RolloutReader(client)
+    first = incidents_of_workloads(kept, report.workloads[:MAX_BEGINNINGS])
+    began = [reader.beginning(objects, now=end) for objects in first]
+    return with_beginnings(report, began), Findings(kept, end - seconds, end)
 
 
 def _facts(client: ClusterClient) -> ClusterFacts:

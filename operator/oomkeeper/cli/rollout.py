@@ -14,7 +14,7 @@ from oomkeeper.reporting.rollout_progress import progress_of
 from oomkeeper.resources.oompolicy import CompletedRollout, OOMPolicyStatus
 from oomkeeper.resources.record import read_part
 
-from .cluster import Target, cluster_options, connected
+from .cluster import Target, cluster_options, connected, is_unknown_kind
 from .cluster_client import ClusterClient
 from .errors import BadInput, CliError
 
@@ -160,7 +160,7 @@ def _policy(client: ClusterClient, name: str) -> dict[str, Any]:
     try:
         return client.get(_path(name))
     except ApiError as error:
-        if error.status == 404:
+        if error.status == 404 and not is_unknown_kind(error):
             raise CliError(f"oompolicy {name} not found") from error
         raise
 
@@ -184,7 +184,7 @@ def _annotate(client: ClusterClient, name: str, value: str) -> None:
 
 
 def _seconds(text: str) -> int:
-    from oomkeeper.api.scalars import duration_seconds
+    from oomkeeper.model.times import duration_seconds
 
     try:
         return duration_seconds(text)

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from oomkeeper.api.scalars import duration_seconds
 from oomkeeper.model.names import PANIC_BREAKER_ANNOTATION
 from oomkeeper.model.policy import Mode
-from oomkeeper.model.times import format_time, parse_time
+from oomkeeper.model.times import duration_seconds, format_time, parse_time
 from oomkeeper.resources.oomnode import PanicLimit
 from oomkeeper.resources.oompolicy import PanicBreakerStatus
 from oomkeeper.resources.record import max_length

@@ -6,9 +6,8 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from oomkeeper.api.oomreport import OOMReportSpec
-from oomkeeper.api.scalars import duration_seconds
 from oomkeeper.api.selector import LabelSelector
-from oomkeeper.model.times import format_time, parse_time
+from oomkeeper.model.times import duration_seconds, format_time, parse_time
 from oomkeeper.reporting.counted_kills import NodeAccount
 from oomkeeper.reporting.fold import fold_report
 from oomkeeper.reporting.incident import Incident

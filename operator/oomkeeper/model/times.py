@@ -1,10 +1,22 @@
-"""Times as the API, the log and people write them: RFC 3339 in UTC (metav1.Time), and seconds since boot."""
+"""Times and durations as the API, the log and people write them: RFC 3339 in UTC (metav1.Time), 1h30m, and
+seconds since boot."""
 
+import re
 from datetime import UTC, datetime
 
 from .units import count_text
 
 HOUR_SECONDS = 3600
+DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+"""Pattern of a duration in whole hours, minutes and seconds."""
+_SECONDS = {"h": HOUR_SECONDS, "m": 60, "s": 1}
+
+
+def duration_seconds(text: str) -> int:
+    """Return the seconds of `24h`, `1h30m`, `90s`. Raises ValueError for anything else."""
+    if not text or re.fullmatch(DURATION, text) is None:
+        raise ValueError(f"{text!r} is no duration: write it like 90s, 10m or 1h30m")
+    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([hms])", text))
 
 
 def parse_time(text: object) -> float | None:
@@ -25,7 +37,7 @@ def full_hour(seconds: float) -> int:
 
 def format_time(seconds: float) -> str:
     """Format seconds since the epoch as RFC 3339 in UTC with whole seconds, as metav1.Time prints."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
 
 
 def format_time_micro(seconds: float) -> str:

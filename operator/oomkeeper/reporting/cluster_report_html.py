@@ -13,7 +13,14 @@ from oomkeeper.resources.oomincident import OOMIncident
 from . import display_names as names
 from .cluster_report import ClusterReport, most_frequent
 from .html_page import data_block, environment, page_head
-from .incident_detail import KILL_COLUMNS, KILL_NUMBERS, IncidentDetail, incident_detail
+from .incident_detail import (
+    KILL_COLUMNS,
+    KILL_NUMBERS,
+    VICTIM_COLUMNS,
+    VICTIM_NUMBERS,
+    IncidentDetail,
+    incident_detail,
+)
 from .report_tables import (
     ADVICE_CAPTION,
     ADVICE_TITLE,
@@ -74,6 +81,8 @@ def report_html(
             began_title=BEGAN_TITLE,
             details=_numbered(details),
             kill_columns=KILL_COLUMNS,
+            victim_columns=VICTIM_COLUMNS,
+            victim_numbers=VICTIM_NUMBERS,
             kill_numbers=KILL_NUMBERS,
             coverage=[printable(sentence) for sentence in report.coverage.sentences],
             coverage_title=COVERAGE_TITLE,

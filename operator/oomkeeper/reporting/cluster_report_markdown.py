@@ -26,8 +26,8 @@ def report_markdown(report: ClusterReport, *, by: str | None, top: int) -> Itera
     """Yield the document in parts. `by`: only this list, whole; else each list has at most `top` rows."""
     yield f"## {escape(report_title(report))}\n\n{escape(window_text(report))}\n\n"
     yield f"**{escape(totals_text(report))}**\n"
-    for table in tables(report, by=by):
-        yield from _table(table if by else table.top(top))
+    for table in tables(report, by=by, top=top):
+        yield from _table(table)
     if by is None and (began := began_sentences(report)):
         yield f"\n### {BEGAN_TITLE}\n\n"
         for where, sentence in began:

@@ -63,9 +63,9 @@ def _lines(pen: Pen, report: ClusterReport, *, by: str | None, top: int) -> Iter
     yield ""
     if by is None:
         yield from _timeline(pen, report)
-    for table in tables(report, by=by):
-        yield from _section(pen, table.title if by else table.top(top).title)
-        yield from _table(pen, table if by else table.top(top))
+    for table in tables(report, by=by, top=top):
+        yield from _section(pen, table.title)
+        yield from _table(pen, table)
         yield ""
     if by is None:
         yield from _began(pen, report)
@@ -99,10 +99,9 @@ def _timeline(pen: Pen, report: ClusterReport) -> Iterator[str]:
         yield f"{_INDENT}{pen.fit(label, room)}  {pen.paint(curve, 'red')}  {row.kills:,}"
     ends = minute_text(report.start), minute_text(report.end)
     yield f"{_INDENT}{' ' * room}  {ends[0]}{' ' * (parts - len(ends[0]) - len(ends[1]))} {ends[1]}"
-    each = "hour" if per_part == 1 else f"{per_part} hours"
     more = len(report.causes) - _CURVES
     others = f" Not drawn: {count_text(more, 'more cause')}." if more > 0 else ""
-    caption = f"One character is {each}; each line has its own scale.{others}"
+    caption = f"One character is {count_text(per_part, 'hour')}; each line has its own scale.{others}"
     yield from (pen.paint(line, "dim") for line in pen.wrap(caption, indent=_INDENT))
     yield ""
 

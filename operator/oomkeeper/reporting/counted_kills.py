@@ -57,7 +57,7 @@ def count_kills(incidents: Iterable[Incident], *, start: float, end: float) -> l
             continue
         placed = tuple(placed_kills(incident, start=start, end=end))
         if placed:
-            counted.append(Counted(incident, sum(kills for _, kills in placed), placed))
+            counted.append(Counted(incident, sum([kills for _, kills in placed]), placed))
     return counted
 
 

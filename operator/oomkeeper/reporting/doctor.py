@@ -127,7 +127,7 @@ def _controller(facts: Facts) -> Iterator[Finding]:
                 ERROR,
                 "Controller",
                 f"{meta.get('namespace')}/{meta['name']}",
-                f"the controller is not ready since {since or 'its start'}: the status of policies and "
+                f"the controller has not been ready since {since or 'its start'}: the status of policies and "
                 "reports is not maintained",
                 f"kubectl logs -n {meta.get('namespace')} {meta['name']} --all-containers --previous",
             )
@@ -166,7 +166,7 @@ def _node(node: NodeState) -> Iterator[Finding]:
         logs = f"kubectl logs -n {namespace} {pod}"
     if agent.state == "Silent":
         problem = f" ({agent.problem})" if agent.problem else ""
-        message = f"the agent is not ready since {agent.since or 'its start'}{problem}"
+        message = f"the agent has not been ready since {agent.since or 'its start'}{problem}"
         yield Finding(ERROR, "Agent", subject, message, logs)
     elif agent.state == "Missing":
         message = "no agent runs there: check nodeSelector and tolerations of the agents' DaemonSet"

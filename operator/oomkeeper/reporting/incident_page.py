@@ -29,15 +29,15 @@ class IncidentPage(NamedTuple):
     heading: str
     """NAMESPACE/NAME."""
     counted: str
-    """How often it happened, to whom and where, in one sentence."""
+    """How often it happened, to whom and where, in one sentence; and how it began, where that is known."""
     explanation: Explanation
     """Of the last kill."""
     kills: tuple[tuple[str, ...], ...]
     """Rows under KILL_COLUMNS, the newest first."""
 
 
-def page_of(one: Read) -> IncidentPage:
-    """Return the page of one incident."""
+def page_of(one: Read, *, began: str | None = None) -> IncidentPage:
+    """Return the page of one incident. `began`: how its kills began."""
     explanation = explanation_of(record_of_incident(one.incident))
     details = (
         *explanation.details,
@@ -45,15 +45,15 @@ def page_of(one: Read) -> IncidentPage:
     )
     return IncidentPage(
         heading=printable(f"{one.namespace}/{one.name}"),
-        counted=printable(_counted(one)),
+        counted=printable(_counted(one) + (f" {began}" if began else "")),
         explanation=explanation._replace(details=details),
         kills=tuple(tuple(map(printable, _kill(kill))) for kill in one.status.kills),
     )
 
 
-def incident_text(one: Read, *, pen: Pen) -> Iterator[str]:
+def incident_text(one: Read, *, pen: Pen, began: str | None = None) -> Iterator[str]:
     """Yield the lines for a terminal."""
-    page = page_of(one)
+    page = page_of(one, began=began)
     yield from text_page(pen, page.explanation)
     yield pen.paint(pen.rule(f"Incident {page.heading}"), "bold")
     yield ""
@@ -65,9 +65,9 @@ def incident_text(one: Read, *, pen: Pen) -> Iterator[str]:
     yield ""
 
 
-def incident_markdown(one: Read) -> Iterator[str]:
+def incident_markdown(one: Read, *, began: str | None = None) -> Iterator[str]:
     """Yield the lines of a Markdown document."""
-    page = page_of(one)
+    page = page_of(one, began=began)
     yield from markdown_page(page.explanation)
     yield f"### Incident {code(page.heading)}"
     yield ""

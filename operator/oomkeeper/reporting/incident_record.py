@@ -1,6 +1,7 @@
 """The last kill of an OOMIncident as a kill record, so that it is explained in the words of
 `oomkeeper explain`. Pure."""
 
+from oomkeeper.model.units import count_text
 from oomkeeper.resources.killrecord import Advice, Invoker, KilledProcess, MemoryPart, PodName, RecordedKill
 from oomkeeper.resources.oomincident import Evidence, OOMIncident, OOMIncidentStatus, RecentKill
 
@@ -81,6 +82,14 @@ def _victims(evidence: Evidence) -> tuple[KilledProcess, ...]:
 
 
 def _uncertain(status: OOMIncidentStatus, evidence: Evidence) -> tuple[str, ...]:
+    omitted = victims_omitted_text(evidence)
+    return (*status.uncertain, *((omitted,) if omitted else ()))
+
+
+def victims_omitted_text(evidence: Evidence) -> str:
+    """Return how many killed processes the incident has no row for; empty where it has all."""
     more = evidence.victims_omitted
-    omitted = (f"{more} more killed processes are not kept in the incident.",) if more else ()
-    return (*status.uncertain, *omitted)
+    if not more:
+        return ""
+    processes = count_text(more, "more killed process", "more killed processes")
+    return f"{processes} {'is' if more == 1 else 'are'} not kept in the incident."

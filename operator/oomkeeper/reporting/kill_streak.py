@@ -1,17 +1,19 @@
 """When the kills of a workload began: the first kill after a quiet time, and the rollout just before it.
 
 Pure. An OOMIncident has a week of hours with kills and its last ten kills, each with its pod and the start of
-its container; a pod of a Deployment has its ReplicaSet in its name. When the ReplicaSet was created, and
-which revision it is, only the ReplicaSet itself tells."""
+its container; a pod of a Deployment has its ReplicaSet in its name, one of a StatefulSet or DaemonSet its
+ControllerRevision in a label. When that was created, which revision it is, and which memory limits it and the
+revision before it set, only these objects tell."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from oomkeeper.model.cause import Cause
 from oomkeeper.model.times import HOUR_SECONDS, format_time, parse_time
-from oomkeeper.model.units import count_text
+from oomkeeper.model.units import bytes_text, count_text
 from oomkeeper.resources.oomincident import OOMIncident, OOMIncidentStatus, RecentKill
 
 from .incident import incident_of
@@ -27,12 +29,29 @@ _EVEN = 1.5
 _POD_SUFFIX = re.compile(r"-[a-z0-9]{1,10}-[a-z0-9]{5}", re.ASCII)
 
 
+_LIMIT_ROUNDING_BYTES = 64 << 10
+"""The kernel rounds a limit down to whole pages: of 64 KiB at most."""
+
+
 class Rollout(NamedTuple):
-    """A ReplicaSet."""
+    """A ReplicaSet or a ControllerRevision."""
 
     revision: str
-    """Annotation deployment.kubernetes.io/revision; empty where it has none."""
+    """Its number; empty where it has none."""
     created: float
+    place: str
+    """Kind and name."""
+    limits: Mapping[str, int | None] = {}
+    """Container -> memory limit in its pod template, in bytes."""
+    earlier_limits: Mapping[str, int | None] = {}
+    """The same of the revision before it; empty where that one is gone."""
+
+
+class KilledPod(NamedTuple):
+    """A pod of one of the last kills."""
+
+    name: str
+    uid: str | None
 
 
 class Streak(NamedTuple):
@@ -49,6 +68,10 @@ class Streak(NamedTuple):
     """Of all pods among the last kills; None where there are several, or none is known."""
     run_seconds: float | None
     """Time from each container's start to its kill; None where it differs or is not known."""
+    pods: tuple[KilledPod, ...] = ()
+    """Pods of the last kills, each once; empty where the pod of one of them is not known."""
+    limits: Mapping[str, int] = {}
+    """Container -> memory limit at its last kills; without those whose limit is not known or changed."""
 
 
 def streak_of(incidents: Sequence[OOMIncident], *, now: float) -> Streak | None:
@@ -75,6 +98,8 @@ def streak_of(incidents: Sequence[OOMIncident], *, now: float) -> Streak | None:
         quiet_seconds=quiet,
         replica_set=_replica_set(incidents[0], last),
         run_seconds=_run_seconds(last),
+        pods=_pods(last),
+        limits=_limits(incidents, since=since),
     )
 
 
@@ -94,12 +119,31 @@ def streak_sentence(streak: Streak, rollout: Rollout | None) -> str | None:
     runs = f", about {_length(streak.run_seconds)} after each start" if streak.run_seconds else ""
     where = f", in pods of ReplicaSet {streak.replica_set}" if streak.replica_set and not after else ""
     since = minute_text(format_time(streak.since))
-    return f"{quiet} {streak.kills:,} since {about}{since} UTC{after}{where}{runs}."
+    limits = _limit_sentences(streak, rollout) if rollout is not None and after else ""
+    return f"{quiet} {streak.kills:,} since {about}{since} UTC{after}{where}{runs}.{limits}"
+
+
+def _limit_sentences(streak: Streak, rollout: Rollout) -> str:
+    """Return whether the rollout changed the memory limit of each killed container, where both pod templates
+    show it and the kernel killed at the new one: a LimitRange, an admission webhook or a resize in place sets
+    what no template has."""
+    text = ""
+    for container, limit in sorted(streak.limits.items()):
+        now, before = rollout.limits.get(container), rollout.earlier_limits.get(container)
+        if now is None or before is None or abs(now - limit) >= _LIMIT_ROUNDING_BYTES:
+            continue
+        of = f"memory limit of container {container}"
+        if now == before:
+            text += f" The {of} is unchanged: {bytes_text(now)}."
+        else:
+            by = f"revision {rollout.revision}" if rollout.revision else rollout.place
+            text += f" The {of} changed from {bytes_text(before)} to {bytes_text(now)} with {by}."
+    return text
 
 
 def _after(streak: Streak, rollout: Rollout | None) -> str:
     """Return `, 6 minutes after revision 42 was created`; empty where the rollout was at another time."""
-    if rollout is None or streak.replica_set is None:
+    if rollout is None:
         return ""
     latest = streak.since + (HOUR_SECONDS if streak.to_the_hour else 0)
     quiet_from = streak.since - (streak.quiet_seconds or float("inf"))
@@ -108,7 +152,7 @@ def _after(streak: Streak, rollout: Rollout | None) -> str:
     revision = f"revision {rollout.revision}" if rollout.revision else "it"
     lag = streak.since - rollout.created
     when = f"{_length(lag)} after" if lag >= 60 and not streak.to_the_hour else "after"
-    return f", {when} {revision} was created (ReplicaSet {streak.replica_set})"
+    return f", {when} {revision} was created ({rollout.place})"
 
 
 def _replica_set(obj: OOMIncident, kills: Sequence[RecentKill]) -> str | None:
@@ -122,6 +166,27 @@ def _replica_set(obj: OOMIncident, kills: Sequence[RecentKill]) -> str | None:
             return None
         sets.add(name.rpartition("-")[0])
     return sets.pop() if len(sets) == 1 else None
+
+
+def _pods(kills: Sequence[RecentKill]) -> tuple[KilledPod, ...]:
+    if not all(kill.pod for kill in kills):
+        return ()
+    return tuple(dict.fromkeys(KilledPod(kill.pod or "", kill.pod_uid) for kill in kills))
+
+
+def _limits(incidents: Sequence[OOMIncident], *, since: float) -> dict[str, int]:
+    found: dict[str, set[int | None]] = {}
+    for obj in incidents:
+        if obj.spec.container and obj.spec.cause == Cause.CONTAINER_LIMIT:
+            limits = found.setdefault(obj.spec.container, set())
+            for kill in (obj.status or OOMIncidentStatus()).kills:
+                if (parse_time(kill.time) or 0.0) >= since:
+                    limits.add(kill.limit_bytes)
+    return {
+        container: limit
+        for container, limits in found.items()
+        if len(limits) == 1 and (limit := next(iter(limits)))
+    }
 
 
 def _run_seconds(kills: Sequence[RecentKill]) -> float | None:

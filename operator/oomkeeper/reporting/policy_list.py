@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from oomkeeper.model.json_types import ForeignObject, JsonDocument
+from oomkeeper.model.units import count_text
 from oomkeeper.resources.oomnode import (
     DesiredAdjustment,
     DesiredSysctl,
@@ -143,7 +144,7 @@ def setting_rows(settings: Sequence[Setting], *, wide: bool = False) -> list[tup
     if wide:
         return [
             (
-                one.node or f"({one.nodes} nodes)",
+                one.node or f"({count_text(one.nodes, 'node')})",
                 one.policy,
                 one.key,
                 _number(one.value),

@@ -45,12 +45,6 @@ class ReportTable(NamedTuple):
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
 
-    def top(self, count: int) -> "ReportTable":
-        """Return the first rows, and a title that says so."""
-        if len(self.rows) <= count:
-            return self
-        return self._replace(title=f"{self.title} ({count:,} of {len(self.rows):,})", rows=self.rows[:count])
-
 
 def report_title(report: ClusterReport) -> str:
     """Return `OOM kills in namespace shop`."""
@@ -81,18 +75,31 @@ def totals_text(report: ClusterReport) -> str:
     return f"{count_text(totals.kills, 'OOM kill')}{of}{inside} on {count_text(totals.nodes, 'node')}."
 
 
-def tables(report: ClusterReport, *, by: str | None = None) -> list[ReportTable]:
-    """Return the lists that have rows, or the one of `by`."""
+def tables(report: ClusterReport, *, by: str | None = None, top: int | None = None) -> list[ReportTable]:
+    """Return the lists that have rows, each with its first `top` rows, which its title then says; or the list
+    of `by` with all."""
+    if by is not None:
+        top = None
+    rows = (report.workloads, report.namespaces, report.causes, report.nodes)
+    workloads, namespaces, causes, nodes = rows
     made = (
-        _workloads(report.workloads, whole=report.namespace is None),
-        _namespaces(report.namespaces),
-        _causes(report.causes, total=report.totals.kills),
-        _nodes(report.nodes),
+        _workloads(workloads[:top], whole=report.namespace is None),
+        _namespaces(namespaces[:top]),
+        _causes(causes[:top], total=report.totals.kills),
+        _nodes(nodes[:top], gone=any(row.without_incident for row in nodes)),
     )
     if by is not None:
         return [table for table in made if table.key == by]
+    titled = [
+        table._replace(title=f"{table.title} ({len(table.rows):,} of {len(every):,})")
+        if len(table.rows) < len(every)
+        else table
+        for table, every in zip(made, rows, strict=True)
+    ]
     # One namespace needs no list of namespaces.
-    return [table for table in made if table.rows and (table.key != "namespace" or report.namespace is None)]
+    return [
+        table for table in titled if table.rows and (table.key != "namespace" or report.namespace is None)
+    ]
 
 
 def began_sentences(report: ClusterReport) -> list[tuple[str, str]]:
@@ -177,8 +184,7 @@ def _causes(rows: Sequence[CauseRow], *, total: int) -> ReportTable:
     )
 
 
-def _nodes(rows: Sequence[NodeRow]) -> ReportTable:
-    gone = any(row.without_incident for row in rows)
+def _nodes(rows: Sequence[NodeRow], *, gone: bool) -> ReportTable:
     columns = ("kills", "node", "workloads", "most frequent cause")
     return ReportTable(
         key="node",

@@ -5,16 +5,16 @@ they give the number of kills in a window: exactly, except in the one hour that 
 and there only for an incident with more kills since then than the exact times; those are counted, because one
 kill too many is better than a lost one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from oomkeeper.model.times import HOUR_SECONDS, full_hour
 
 from .incident import Incident
 
 
-def placed_kills(incident: Incident, *, start: float, end: float) -> Iterator[tuple[float, int]]:
-    """Moments within [start, end] with the kills that belong there; what is only known by the hour goes to
-    its start.
+def placed_kills(incident: Incident, *, start: float, end: float) -> list[tuple[float, int]]:
+    """Return moments within [start, end] with the kills that belong there; what is only known by the hour
+    goes to its start.
 
     A kill that a node's clock dates after `end` is one of now.
     """
@@ -23,14 +23,16 @@ def placed_kills(incident: Incident, *, start: float, end: float) -> Iterator[tu
         ring.setdefault(full_hour(time), []).append(time)
     # The ring holds the newest: whatever it does not hold was earlier than its oldest.
     older_are_outside = min(incident.kill_times, default=start) < start
+    placed: list[tuple[float, int]] = []
     for hour, kills in _slots(incident, ring).items():
         known = ring.get(hour, ())
         for time in known:
             if time >= start:
-                yield min(time, end), 1
+                placed.append((min(time, end), 1))
         unknown = kills - len(known)
         if unknown > 0 and not older_are_outside and hour + HOUR_SECONDS > start:
-            yield (hour if start <= hour <= end else min(max(float(hour), start), end)), unknown
+            placed.append((hour if start <= hour <= end else min(max(float(hour), start), end), unknown))
+    return placed
 
 
 def kills_since(incident: Incident, *, start: float, end: float) -> int:

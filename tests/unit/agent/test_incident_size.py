@@ -71,3 +71,14 @@ def test_what_is_left_out_of_the_victims_is_counted() -> None:
     evidence = status(within_size(made)).evidence
     assert evidence is not None
     assert (len(evidence.victims), evidence.victims_omitted) == (1, 15)
+
+
+def test_as_many_victims_as_fit_are_kept() -> None:
+    made = killed_every_hour_for_nine_days(text=60, victims=16)
+    assert len(msgspec.json.encode(document(made))) > MAX_BYTES
+    cut = status(within_size(made))
+    evidence = cut.evidence
+    assert evidence is not None
+    assert len(evidence.victims) > 1
+    assert len(evidence.victims) + (evidence.victims_omitted or 0) == 16
+    assert cut.advice == status(made).advice

@@ -12,9 +12,10 @@ from oomkeeper.api import KINDS, InvalidObjectError, OOMPolicy
 from oomkeeper.api.meta import ApiObject
 from oomkeeper.api.oompolicy import OOMPolicySpec, OOMPolicyStatus
 from oomkeeper.api.problems import format_path, model_in
-from oomkeeper.api.scalars import duration_seconds, quantity_bytes
+from oomkeeper.api.scalars import quantity_bytes
 from oomkeeper.api.selector import LabelSelector
 from oomkeeper.model.sysctl_allow_list import SYSCTL_RULES
+from oomkeeper.model.times import duration_seconds
 from tests.unit.api.cases import BAD, PLAIN, RANGES, Bad
 from tests.unit.api.objects import FULL, HOST_INCIDENT
 

@@ -29,6 +29,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] = {}
+        self.missing = "not found"
         self.requests: list[Request] = []
         self.writes: Callable[[Request], tuple[int, Json]] = lambda _: (200, {})
 
@@ -56,7 +57,7 @@ class Cluster:
         elif found is not None:
             exchange.json(found)
         else:
-            exchange.json({"message": "not found"}, status=404)
+            exchange.json({"message": self.missing}, status=404)
 
 
 Run = Callable[..., tuple[int, str, str]]

@@ -96,6 +96,26 @@ def test_every_link_of_every_level_is_checked(cluster: Cluster, run: Run) -> Non
     assert spaces(cluster) == [("POST", ""), ("DELETE", "/api/v1/namespaces/oomkeeper-drill")]
 
 
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"data": {"result": []}}, "Prometheus has no oomkeeper_oom_kills_total: it does not scrape the"),
+        ({"status": "error"}, "Prometheus did not answer"),
+        ({"data": {"result": "x"}}, "Prometheus has no oomkeeper_oom_kills_total"),
+        (503, "Prometheus did not answer"),
+    ],
+)
+def test_alert_that_is_missing_names_the_link_before_it(
+    cluster: Cluster, run: Run, answer: Any, words: str
+) -> None:
+    cluster.stored[QUERY] = answer
+    service = "--prometheus=monitoring/prometheus:9090"
+    status, out, _ = run("drill", "--level", "container", "--timeout", "1", service)
+    assert status == 1
+    assert f"Broken: container: Alert: {words}" in out
+
+
 def test_broken_link_is_named_and_what_follows_is_not_tried(cluster: Cluster, node: Node, run: Run) -> None:
     node.events = False
     status, out, _ = run("drill", "--level", "container", "--timeout", "1")

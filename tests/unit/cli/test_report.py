@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from oomkeeper.cli import typed_lists
+from oomkeeper.cli.cluster_client import ClusterClient
 from oomkeeper.cli.errors import BadInput
 from oomkeeper.cli.kubectl_oom import main
 from oomkeeper.cli.report import FORMATS, since_seconds
+from oomkeeper.cli.typed_lists import TypedItems
 from oomkeeper.model.times import format_time
+from oomkeeper.resources.oomincident import OOMIncident
 from tests.unit.agent.kube_server import Exchange, server
 from tests.unit.reporting.report_samples import incident_object, node_object
 
@@ -33,7 +37,10 @@ class Cluster:
         }
         self.replica_sets: dict[str, Json] = {}
         self.status: dict[str, int] = {}
-        self.expired = False
+        self.breaks_off = False
+        """A list that is not asked for in pages ends within an item."""
+        self.compresses = False
+        self.compressed: list[str] = []
         self.asked: list[tuple[str, Json]] = []
 
     def answer(self, exchange: Exchange) -> None:
@@ -44,9 +51,6 @@ class Cluster:
         if status := self.status.get(plural):
             exchange.json({"message": f"{plural} is forbidden"}, status=status)
             return
-        if self.expired and "continue" in query:
-            exchange.json({"message": "the provided continue parameter is too old"}, status=410)
-            return
         if "/replicasets/" in url.path:
             found = self.replica_sets.get(plural)
             exchange.json(found or {"message": "not found"}, status=200 if found else 404)
@@ -56,7 +60,15 @@ class Cluster:
         meta: Json = {"resourceVersion": "7"}
         if start + limit < len(items):
             meta["continue"] = str(start + limit)
-        exchange.json({"kind": "List", "items": items[start : start + limit], "metadata": meta})
+        answer = {"kind": "List", "items": items[start : start + limit], "metadata": meta}
+        data = json.dumps(answer, separators=(",", ":")).encode()
+        if self.breaks_off and plural == "oomincidents" and "limit" not in query:
+            exchange.raw(data[: len(data) // 2], length=len(data))
+        elif self.compresses and exchange.headers.get("Accept-Encoding") == "gzip":
+            self.compressed.append(plural)
+            exchange.raw(gzip.compress(data), headers={"Content-Encoding": "gzip"})
+        else:
+            exchange.raw(data)
 
 
 @pytest.fixture
@@ -98,24 +110,91 @@ def numbered(count: int) -> list[Json]:
     return [incident_object(f"i{n}", kills=(10.0 + n,), workload=f"w{n}") for n in range(count)]
 
 
-def test_all_pages_are_read(cluster: Cluster, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(typed_lists, "PAGE_ITEMS", 2)
+def asked_pages(cluster: Cluster) -> list[tuple[str | None, str | None]]:
+    """Return limit and continue of each request for incidents."""
+    return [
+        (query.get("limit"), query.get("continue"))
+        for path, query in cluster.asked
+        if path.endswith("/oomincidents")
+    ]
+
+
+def test_incidents_are_read_with_one_request(cluster: Cluster, report: Report) -> None:
     cluster.objects["oomincidents"] = numbered(5)
     status, out, err = report("-A", "-o", "json")
     assert (status, err) == (0, "")
     assert json.loads(out)["totals"]["kills"] == 5
-    pages = [query.get("continue") for path, query in cluster.asked if path.endswith("/oomincidents")]
-    assert pages == [None, "2", "4"]
+    assert asked_pages(cluster) == [(None, None)]
 
 
-def test_list_whose_pages_expire_is_read_as_a_whole(
+def test_list_that_breaks_off_is_read_in_pages(
     cluster: Cluster, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(typed_lists, "PAGE_ITEMS", 2)
+    monkeypatch.setattr("oomkeeper.cli.cluster_client._PART_BYTES", 1)
     cluster.objects["oomincidents"] = numbered(5)
-    cluster.expired = True
-    status, out, _ = report("-A", "-o", "json")
-    assert (status, json.loads(out)["totals"]["kills"]) == (0, 5)
+    cluster.breaks_off = True
+    status, out, err = report("-A", "-o", "json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["totals"]["kills"] == 5
+    assert asked_pages(cluster) == [(None, None), ("2", None), ("2", "2"), ("2", "4")]
+
+
+class Parts:
+    """Gives an answer in parts, as a client that is reading it does."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data, self._size = data, size
+
+    def parts(self, _path: str, **_query: str) -> Iterator[bytes]:
+        for start in range(0, len(self._data), self._size):
+            yield self._data[start : start + self._size]
+
+
+@pytest.mark.parametrize("size", [7, 400, 5000, 1 << 20])
+def test_list_in_parts_has_each_item_once_whatever_its_text_looks_like(size: int) -> None:
+    items = numbered(9)
+    items[4]["status"]["summary"] = (
+        f"ended,{json.dumps(items[5], separators=(',', ':'))}]," + "x" * 50 + chr(0x1F600)
+    )
+    items[6]["status"]["count"] = "many"
+    items[7]["metadata"]["ownerReferences"] = [
+        {"apiVersion": "oomkeeper.dev/v1alpha1", "kind": "OOMIncident", "name": "i0", "uid": "1"}
+    ]
+    answer = {
+        "apiVersion": "oomkeeper.dev/v1alpha1",
+        "items": items,
+        "kind": "OOMIncidentList",
+        "metadata": {"continue": "", "resourceVersion": "7"},
+    }
+    data = json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()
+    client = cast(ClusterClient, Parts(data, size))
+    listed = TypedItems(client, OOMIncident, "oomincidents")
+    names = [one.metadata.name for one in listed]
+    assert names == [f"i{number}" for number in range(9) if number != 6]
+    assert listed.malformed == 1
+
+
+def test_items_are_given_before_the_list_is_complete() -> None:
+    one = json.dumps(numbered(1)[0], separators=(",", ":"))
+
+    class Endless:
+        def parts(self, _path: str, **_query: str) -> Iterator[bytes]:
+            yield f'{{"apiVersion":"oomkeeper.dev/v1alpha1","items":[{one}'.encode()
+            while True:
+                yield f",{one}".encode()
+
+    listed = iter(TypedItems(cast(ClusterClient, Endless()), OOMIncident, "oomincidents"))
+    assert [next(listed).metadata.name for _ in range(50)] == ["i0"] * 50
+
+
+def test_compressed_answer_is_asked_for_and_read(cluster: Cluster, report: Report) -> None:
+    cluster.objects["oomincidents"] = numbered(3)
+    cluster.compresses = True
+    status, out, err = report("-A", "-o", "json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["totals"]["kills"] == 3
+    assert "oomincidents" in cluster.compressed
 
 
 def test_malformed_incident_is_left_out_and_counted(cluster: Cluster, report: Report) -> None:

@@ -18,7 +18,7 @@ __all__ = ["cluster", "run"]
 PAGE = (CHECKOUT / "docs" / "kubectl-oom.md").read_text()
 OTHERS = {"why", "log", "report", "rollout", "plan"}
 """Verbs with a page of their own."""
-_SINCE = re.compile(r"(?:is not ready|Silent) since 20\d\d-\d\d-\d\dT[\d:]+Z")
+_SINCE = re.compile(r"(?:not been ready|Silent) since 20\d\d-\d\d-\d\dT[\d:]+Z")
 
 
 def examples() -> list[tuple[str, str]]:

@@ -221,3 +221,26 @@ def test_data_cannot_end_its_element() -> None:
     assert not set("<>&") & set(block)
     assert block.isascii()
     assert json.loads(block) == given
+
+
+def test_incident_of_the_page_has_its_killed_processes_and_says_what_it_does_not_keep() -> None:
+    victims = [
+        {"pid": 10 + number, "comm": f"worker-{number}", "anonRssBytes": 1 << 20} for number in range(3)
+    ]
+    group = incident(
+        "g", kills=(10, 20), count=57, evidence={"victims": victims, "victimsOmitted": 5, "limitBytes": 1}
+    )
+    shown = " ".join(Tags(page(group)).text.split())
+    for number in range(3):
+        assert f"worker-{number}" in shown
+    assert "Of the last kill that the kernel reported. 5 more killed processes are not kept in the" in shown
+    assert "The last 2 of 57 kills; an incident keeps no more." in shown
+
+    whole = " ".join(Tags(page(incident("w", kills=(10, 20), count=2))).text.split())
+    assert "an incident keeps no more" not in whole
+    assert "Killed processes" not in whole
+
+
+def test_curve_of_one_hour_per_character_says_so() -> None:
+    flat = " ".join(text(report(*WEEK), width=400).split())
+    assert "One character is 1 hour; each line has its own scale." in flat

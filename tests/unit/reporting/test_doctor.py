@@ -92,10 +92,10 @@ def changed_crd() -> dict[str, Any]:
         ({"crds": changed_crd()}, "Warning", "CRD", "not that of version"),
         ({"denied": {"ops:agent": [AGENT[0]]}}, "Error", "RBAC", "may not list oomnodes.oomkeeper.dev"),
         ({"controllers": []}, "Error", "Controller", "no controller"),
-        ({"controllers": [pod(ready=False)]}, "Error", "Controller", "not ready since 2026-11-23"),
+        ({"controllers": [pod(ready=False)]}, "Error", "Controller", "not been ready since 2026-11-23"),
         ({"reports": [report("2026-11-23T09:00:00Z")]}, "Error", "Controller", "instead of every 1m"),
         ({"policies": [policy(generation=4)]}, "Warning", "Controller", "of generation 3, the spec of 4"),
-        ({"nodes": [node(ready=False)]}, "Error", "Agent", "not ready since"),
+        ({"nodes": [node(ready=False)]}, "Error", "Agent", "not been ready since"),
         ({"nodes": [node(pods=[])]}, "Warning", "Agent", "no agent runs there"),
         (
             {"nodes": [node(conditions=[condition("KernelLogReadable", "False", "Unreadable")])]},

@@ -9,7 +9,7 @@ from oomkeeper.reporting.kill_streak import Rollout, Streak, streak_of, streak_s
 from oomkeeper.resources.oomincident import OOMIncident
 from oomkeeper.resources.record import read
 
-from .report_samples import DAY, HOUR, NOW, incident, incident_object
+from .report_samples import DAY, HOUR, MIB, NOW, incident, incident_object
 
 SET = "web-7f9c6d5b8"
 
@@ -18,6 +18,10 @@ def streak(*kills: float, history: dict[float, int] | None = None, **values: Any
     found = streak_of([incident("a", kills=kills, history=history, **values)], now=NOW)
     assert found is not None
     return found
+
+
+def rollout(created: float, *, revision: str = "42", **limits: dict[str, int | None]) -> Rollout:
+    return Rollout(revision, created, f"ReplicaSet {SET}", **limits)
 
 
 def incident_with(kills: list[dict[str, Any]]) -> OOMIncident:
@@ -50,7 +54,7 @@ def test_streak_begins_after_the_last_day_without_a_kill() -> None:
 def test_more_kills_than_are_known_exactly_begin_in_an_hour() -> None:
     found = streak(10, 20, history={10: 2, 2.5 * HOUR: 30, 6 * DAY: 1})
     assert (found.since, found.to_the_hour, found.kills) == (NOW - 3 * HOUR, True, 32)
-    text = streak_sentence(found, Rollout("42", NOW - 2.9 * HOUR))
+    text = streak_sentence(found, rollout(NOW - 2.9 * HOUR))
     assert text is not None
     assert "since the hour from 2027-01-15 05:00 UTC, after revision 42 was created" in text
 
@@ -62,16 +66,51 @@ def test_kills_of_all_nodes_are_one_streak() -> None:
 
 
 def test_rollout_between_the_quiet_time_and_the_first_kill_is_named() -> None:
-    text = streak_sentence(streak(600, 1200, 1800, history={5 * DAY: 7}), Rollout("42", NOW - 1800 - 360))
+    text = streak_sentence(streak(600, 1200, 1800, history={5 * DAY: 7}), rollout(NOW - 1800 - 360))
     assert text == (
         "No kill for 4 days, then 3 since 2027-01-15 07:30 UTC, 6 minutes after revision 42 was created "
         f"(ReplicaSet {SET})."
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "killed_at", "expected"),
+    [
+        (512 * MIB, 512 * MIB, 512 * MIB, " The memory limit of container app is unchanged: 512 MiB."),
+        (
+            1024 * MIB,
+            512 * MIB,
+            512 * MIB,
+            " The memory limit of container app changed from 1024 MiB to 512 MiB with revision 42.",
+        ),
+        # The kernel counts whole pages.
+        (10**8, 10**8, 10**8 // 4096 * 4096, " The memory limit of container app is unchanged: 95.4 MiB."),
+        # Something else than the template set it.
+        (512 * MIB, 512 * MIB, 256 * MIB, ""),
+        (None, 512 * MIB, 512 * MIB, ""),
+        (512 * MIB, None, 512 * MIB, ""),
+        (512 * MIB, 512 * MIB, None, ""),
+    ],
+)
+def test_limit_is_compared_where_both_templates_and_the_kills_show_it(
+    before: int | None, after: int | None, killed_at: int | None, expected: str
+) -> None:
+    found = rollout(NOW - 1800 - 360, limits={"app": after}, earlier_limits={"app": before})
+    text = streak_sentence(streak(600, 1200, 1800, history={5 * DAY: 7}, limit=killed_at), found)
+    assert text is not None
+    assert text.partition(f"(ReplicaSet {SET}).")[2] == expected
+
+
+def test_limit_of_a_rollout_that_is_not_the_beginning_is_not_told() -> None:
+    found = rollout(NOW - 1000, limits={"app": 512 * MIB}, earlier_limits={"app": 512 * MIB})
+    text = streak_sentence(streak(600, 1200, 1800, history={5 * DAY: 7}), found)
+    assert text is not None
+    assert "limit" not in text
+
+
 @pytest.mark.parametrize("created", [NOW - 1000, NOW - 6 * DAY])
 def test_rollout_at_another_time_is_not_blamed(created: float) -> None:
-    text = streak_sentence(streak(600, 1200, 1800, history={5 * DAY: 7}), Rollout("42", created))
+    text = streak_sentence(streak(600, 1200, 1800, history={5 * DAY: 7}), rollout(created))
     assert text == f"No kill for 4 days, then 3 since 2027-01-15 07:30 UTC, in pods of ReplicaSet {SET}."
 
 
@@ -82,7 +121,7 @@ def test_without_quiet_time_and_rollout_nothing_is_claimed() -> None:
 
 
 def test_first_kills_right_after_a_rollout_are_told_without_a_quiet_time() -> None:
-    text = streak_sentence(streak(600, 1200), Rollout("", NOW - 1500))
+    text = streak_sentence(streak(600, 1200), rollout(NOW - 1500, revision=""))
     assert text is not None
     assert text.startswith("No earlier kill is recorded; 2 since 2027-01-15 07:40 UTC, 5 minutes after it")
 

@@ -58,8 +58,10 @@ class Transport:
         body: Any = None,
         content_type: str | None = None,
         read_seconds: float = READ_SECONDS,
+        compressed: bool = False,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Give the answer to a request; its connection is kept only if the body was read to its end.
+        `compressed`: ask for gzip.
 
         Raises ApiError, also for what fails while the caller reads the body.
         """
@@ -67,7 +69,13 @@ class Transport:
         response = None
         try:
             response = self._send(
-                method, path, query=query, body=body, content_type=content_type, read_seconds=read_seconds
+                method,
+                path,
+                query=query,
+                body=body,
+                content_type=content_type,
+                read_seconds=read_seconds,
+                compressed=compressed,
             )
             self._compare_clocks(response)
             if response.status >= 300:
@@ -90,6 +98,7 @@ class Transport:
         body: Any,
         content_type: str | None,
         read_seconds: float,
+        compressed: bool,
     ) -> urllib3.BaseHTTPResponse:
         target = self._server + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else msgspec.json.encode(body)
@@ -100,6 +109,8 @@ class Transport:
                 headers["Authorization"] = authorization
             if content_type:
                 headers["Content-Type"] = content_type
+            if compressed:
+                headers["Accept-Encoding"] = "gzip"
             status: int | None = None
             try:
                 response = self._manager.urlopen(
