@@ -213,4 +213,5 @@ def test_time_is_linear_in_log_size(head: bytes, unit: bytes) -> None:
         return time.process_time() - begun
 
     small = min(cost(50_000) for _ in range(3))
-    assert cost(400_000) < 8 * 4 * small + 0.5  # eight times the bytes; a quadratic step would cost 64 times
+    large = min(cost(400_000) for _ in range(2))  # a busy machine costs CPU time, too
+    assert large < 8 * 4 * small + 0.5  # eight times the bytes; a quadratic step would cost 64 times
