@@ -202,6 +202,7 @@ class Harness:
                 "recorded": 0,
                 "unattributed": unattributed,
                 "lostLogRecords": 0,
+                "since": stamp(datetime.now(UTC) - timedelta(days=30)),
             },
         }
         if boot_id:
@@ -225,6 +226,7 @@ class Harness:
         count: int = 1,
         pod: str | None = "web-1",
         pod_uid: str | None = None,
+        workload: str = "web",
         workload_uid: str | None = None,
         container_kind: str = "Container",
         survived: bool | None = None,
@@ -238,7 +240,7 @@ class Harness:
         subject: Json = {"nodeName": node, "cause": cause}
         if pod:
             subject |= {
-                "workload": {"kind": "Deployment", "name": "web"},
+                "workload": {"kind": "Deployment", "name": workload},
                 "container": "app",
             }
         else:

@@ -193,6 +193,39 @@ def test_killed_controller_still_knows_of_a_halt(
     assert judged(harness) == "Failed"
 
 
+def kill_workloads(harness: Harness, *nodes: str) -> None:
+    """Kill a process of six workloads on each of these nodes."""
+    for node in nodes:
+        for index in range(6):
+            harness.kill(f"w{index}-{node}", node=node, workload=f"w{index}")
+
+
+def test_more_kills_than_before_halt_also_after_the_controller_was_killed(
+    harness: Harness, controller: Controller, agents: Agents
+) -> None:
+    assert agents
+    policy(harness, 20, rollout={"maxConcurrent": 1, "soakSeconds": 40})
+    eventually(lambda: rollout(harness)["phase"] == "Soaking")
+    controller.kill()
+    kill_workloads(harness, "n1")
+    controller.start()
+    eventually(lambda: judged(harness) == "Failed")
+    found = rollout(harness)
+    assert (found["phase"], found["reason"], found["haltedNode"]) == ("Halted", "KillsIncreased", "n1")
+    assert "6 workloads were killed on the changed nodes within 1 minute (n1: 6)" in found["message"]
+    assert harness.conditions(PATH)["Ready"] == ("False", "RolloutHalted")
+    assert harness.conditions(PATH)["Stalled"] == ("True", "RolloutHalted")
+    events = harness.list("/api/v1/namespaces/default/events")
+    assert any(event["reason"] == "RolloutHalted" and "6 workloads" in event["message"] for event in events)
+    assert values(harness) == [20, 10, 10, 10]
+    annotate(harness, "resume")
+    eventually(lambda: rollout(harness)["phase"] == "Soaking")
+    time.sleep(3)
+    assert rollout(harness)["phase"] == "Soaking", "kills before the halt do not count again"
+    policy(harness, 10)
+    follow(harness, until=[10] * 4)
+
+
 def test_newer_generation_supersedes(harness: Harness, agents: Agents) -> None:
     agents.refusing.add("n3")
     policy(harness, 20)

@@ -63,8 +63,9 @@ class Rollout(ApiModel):
     """Nodes that change first."""
     halt_on_failure: bool = True
     """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready stops
-    the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent 100% and
-    soakSeconds 0 all nodes change immediately, so there is nothing to stop."""
+    the rollout, and more OOM kills than before while changed nodes soak; false skips and counts such nodes
+    and ignores the kills. With maxConcurrent 100% and soakSeconds 0 all nodes change immediately, so there is
+    nothing to stop."""
 
 
 class PanicSafety(ApiModel):
@@ -330,7 +331,7 @@ class RolloutStatus(ApiModel):
     """metadata.generation whose values are rolled out."""
     phase: RolloutPhase
     """Progressing: nodes are changing; Soaking: the last batch is in sync for less than soakSeconds; Halted:
-    a node failed; Paused: by the annotation oomkeeper.dev/rollout; Complete."""
+    a node failed, or OOM kills increased; Paused: by the annotation oomkeeper.dev/rollout; Complete."""
     updated: Count = 0
     """Nodes that have been given the values of this generation."""
     total: Count = 0
@@ -343,7 +344,7 @@ class RolloutStatus(ApiModel):
     progress: Annotated[str, Field(max_length=16)] = "0/0"
     """`updated` of `total`, such as 3/10."""
     halted_node: Name | None = None
-    """The node that stopped the rollout."""
+    """The node that stopped the rollout; for OOM kills the one with most killed workloads."""
     reason: Token
     """Why it is in this phase, as one CamelCase word."""
     message: Annotated[str, Field(max_length=1024)] = ""

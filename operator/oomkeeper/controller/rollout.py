@@ -19,10 +19,13 @@ from oomkeeper.model.times import format_time, parse_time
 from oomkeeper.resources.oompolicy import RolloutStatus
 from oomkeeper.resources.record import max_length
 
+from .kill_increase import Increase
+
 ANSWER_SECONDS = 300.0
 """How long a node that is Ready may take to report on its change, before it counts as failed."""
 
 UPDATING, NODES_JOINED, WAITING_FOR_NODES = "NodesUpdating", "NodesJoined", "WaitingForNodes"
+KILLS_INCREASED = "KillsIncreased"
 _FAILED = ("Refused", "Unsupported", "Drifted", "AgentSilent", "Unreachable", "Unmanaged")
 """States of a node that has been changed, worst first. Overridden is none: that is the matter of another
 policy."""
@@ -87,6 +90,7 @@ def next_step(
     previous: RolloutStatus | None,
     request: str | None,
     joined: frozenset[str] = frozenset(),
+    increase: Increase | None = None,
     policy: str,
     now: float,
 ) -> Step:
@@ -94,7 +98,8 @@ def next_step(
 
     `generation`: the one whose values are rolled out; `previous`: the status that was decided last, whatever
     its generation; `request`: value of the annotation; `joined`: nodes that this process has changed since
-    the rollout was complete; `now`: seconds since the epoch.
+    the rollout was complete; `increase`: that of OOM kills since `soaks_since`; `now`: seconds since the
+    epoch.
     """
     return _Rollout(
         members,
@@ -103,9 +108,20 @@ def next_step(
         previous=previous,
         request=request[:_REQUEST_LENGTH] if request else None,
         joined=joined,
+        increase=increase,
         policy=policy,
         now=now,
     ).step()
+
+
+def soaks_since(previous: RolloutStatus | None, *, generation: int) -> float | None:
+    """Return since when kills on the changed nodes are compared with those before: since the last batch is in
+    sync. None where they are not compared: while nodes change, and for nodes that join later."""
+    if previous is None or previous.generation != generation or previous.joining:
+        return None
+    if previous.phase not in (RolloutPhase.SOAKING, RolloutPhase.PAUSED):
+        return None
+    return _seconds(previous.since)
 
 
 def in_order(members: Iterable[Member]) -> Iterator[list[Member]]:
@@ -130,6 +146,7 @@ class _Rollout:
         previous: RolloutStatus | None,
         request: str | None,
         joined: frozenset[str],
+        increase: Increase | None,
         policy: str,
         now: float,
     ) -> None:
@@ -137,6 +154,7 @@ class _Rollout:
         self._limits = limits
         self._generation = generation
         self._request = request
+        self._increase = increase
         self._policy = policy
         self._now = now
         self._reached = [member for member in members if member.reached]
@@ -181,7 +199,10 @@ class _Rollout:
         if before is not None and self._was_complete and not self._remaining and not self._grew():
             return self._stay(replace(before, generation=self._generation))
         if self._failures and limits.halt_on_failure:
-            return self._halt(self._failures[0])
+            worst = self._failures[0]
+            return self._halt(worst.node, f"Node{worst.state}", f"{worst.node}: {worst.message}")
+        if self._increase is not None and limits.halt_on_failure:
+            return self._halt(self._increase.node, KILLS_INCREASED, self._increase.message)
         if self._request == ROLLOUT_PAUSE and self._remaining:
             waiting = f"{_nodes(len(self._remaining))} not updated"
             message = f"the annotation {ROLLOUT_ANNOTATION} is {ROLLOUT_PAUSE}; {waiting}"
@@ -205,12 +226,12 @@ class _Rollout:
         request = self._request or ""
         return request.startswith(ROLLOUT_RESUME) and request != self._before_request
 
-    def _halt(self, failed: Member) -> Step:
+    def _halt(self, node: str, reason: str, why: str) -> Step:
         again = next_resume(self._request, now=self._now)
         command = f"kubectl annotate oompolicy {self._policy} {ROLLOUT_ANNOTATION}={again} --overwrite"
-        message = f"{failed.node}: {failed.message}"[:600] + f"; to continue after the fix: {command}"
-        step = self._enter(RolloutPhase.HALTED, f"Node{failed.state}", message)
-        return step._replace(status=replace(step.status, halted_node=failed.node))
+        message = f"{why[:600]}; to continue after the fix: {command}"
+        step = self._enter(RolloutPhase.HALTED, reason, message)
+        return step._replace(status=replace(step.status, halted_node=node))
 
     def _wait_for_batch(self) -> Step:
         message = f"waiting for the agents of {_nodes(len(self._pending))}"

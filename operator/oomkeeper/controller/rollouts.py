@@ -6,7 +6,7 @@ object itself; phase and times from OOMPolicy.status.rollout.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,10 +17,11 @@ from oomkeeper.resources.oompolicy import RolloutStatus
 
 from .agent_health import UNKNOWN, AgentHealth
 from .cache import ClusterCache
+from .kill_increase import Increase, find_increase
 from .node_result import node_result
 from .objects import Policy
 from .precedence import Resolution, sysctls_of
-from .rollout import Limits, Member, max_nodes, next_step
+from .rollout import Limits, Member, max_nodes, next_step, soaks_since
 from .rollout_claims import Claims, earlier_claims, is_reached
 from .unanswered import UnansweredSince
 
@@ -197,6 +198,7 @@ class Rollouts:
             previous=rollout.status,
             request=policy.rollout_request,
             joined=frozenset(rollout.joined),
+            increase=self._increase(policy, rollout, members, now=now),
             policy=policy.name,
             now=now,
         )
@@ -210,6 +212,24 @@ class Rollouts:
             if not member.reached and member.node not in step.grant:
                 held[policy.name, member.node] = self._kept(policy, member.node, latest=latest, view=view)
         return step.status
+
+    def _increase(
+        self, policy: Policy, rollout: _Rollout, members: Sequence[Member], *, now: float
+    ) -> Increase | None:
+        """Return the increase of OOM kills on the nodes that have soaked so far."""
+        assert policy.spec is not None
+        since = soaks_since(rollout.status, generation=policy.spec_generation)
+        if since is None or not policy.spec.rollout.halt_on_failure:
+            return None
+        return find_increase(
+            changed=[member.node for member in members if member.reached],
+            others=[member.node for member in members if not member.reached and not member.away],
+            incidents=self._cache.incidents.values(),
+            nodes=self._cache.nodes,
+            oomnodes=self._cache.oomnodes,
+            since=since,
+            now=now,
+        )
 
     def _member(
         self,

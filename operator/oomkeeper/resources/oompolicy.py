@@ -39,8 +39,9 @@ class Rollout(Record, frozen=True, kw_only=True):
     """Nodes that change first."""
     halt_on_failure: bool = True
     """Whether a changed node that refuses, is overwritten repeatedly, stops reporting or is not Ready
-    stops the rollout; false skips and counts it. OOM kills do not stop a rollout. With maxConcurrent
-    100% and soakSeconds 0 all nodes change immediately, so there is nothing to stop."""
+    stops the rollout, and more OOM kills than before while changed nodes soak; false skips and counts
+    such nodes and ignores the kills. With maxConcurrent 100% and soakSeconds 0 all nodes change
+    immediately, so there is nothing to stop."""
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "max_concurrent": Bound(max_length=4),
@@ -299,7 +300,8 @@ class RolloutStatus(Record, frozen=True, kw_only=True):
     """metadata.generation whose values are rolled out."""
     phase: str
     """Progressing: nodes are changing; Soaking: the last batch is in sync for less than soakSeconds;
-    Halted: a node failed; Paused: by the annotation oomkeeper.dev/rollout; Complete."""
+    Halted: a node failed, or OOM kills increased; Paused: by the annotation oomkeeper.dev/rollout;
+    Complete."""
     updated: int = 0
     """Nodes that have been given the values of this generation."""
     total: int = 0
@@ -312,7 +314,7 @@ class RolloutStatus(Record, frozen=True, kw_only=True):
     progress: str = "0/0"
     """`updated` of `total`, such as 3/10."""
     halted_node: str | None = None
-    """The node that stopped the rollout."""
+    """The node that stopped the rollout; for OOM kills the one with most killed workloads."""
     reason: str
     """Why it is in this phase, as one CamelCase word."""
     message: str = ""

@@ -2,7 +2,7 @@
 
 SCHEMA_ANNOTATION = "oomkeeper.dev/schema"
 SCHEMAS: dict[str, str] = {
-    "oompolicies.oomkeeper.dev": "93fb8e7e084c9d0e",
+    "oompolicies.oomkeeper.dev": "b108d9954c9cc52e",
     "oomnodes.oomkeeper.dev": "b3084b6e84f9102c",
     "oomincidents.oomkeeper.dev": "7e303ac6f0e32e78",
     "containerkills.oomkeeper.dev": "fba6451b0696c6e2",

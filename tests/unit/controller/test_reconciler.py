@@ -90,7 +90,11 @@ class Cluster:
             }
             for entry in obj["spec"].get("sysctls", ())
         ]
-        status = {"observedGeneration": obj["metadata"]["generation"], "sysctls": sysctls}
+        status = {
+            "observedGeneration": obj["metadata"]["generation"],
+            "sysctls": sysctls,
+            "counters": {"since": format_time(START - 30 * 86400)},
+        }
         self.api.put(OOM_NODE, node, status=status)
 
     def agent_pod(self, node: str, *, ready: bool) -> None:
@@ -108,7 +112,15 @@ class Cluster:
             CONTAINER_KILL, name, namespace="shop", spec={"nodeName": "n0"}, status={"lastSeen": seen}
         )
 
-    def kill(self, name: str, *, node: str = "n0", count: int = 1, age_seconds: float = 0.0) -> None:
+    def kill(
+        self,
+        name: str,
+        *,
+        node: str = "n0",
+        count: int = 1,
+        age_seconds: float = 0.0,
+        workload: str = "web",
+    ) -> None:
         time = self.now() - age_seconds
         now = format_time(time)
         self.api.put(
@@ -119,7 +131,7 @@ class Cluster:
                 "nodeName": node,
                 "cause": "PodLimit",
                 "container": "app",
-                "workload": {"kind": "Deployment", "name": "web"},
+                "workload": {"kind": "Deployment", "name": workload},
             },
             status={
                 "cause": "PodLimit",

@@ -198,6 +198,105 @@ def test_refusing_node_halts_until_a_person_resumes() -> None:
     roll(scenario)
 
 
+SOAKS = {"maxConcurrent": 1, "soakSeconds": 600}
+
+
+def kill_workloads(cluster: Cluster, *nodes: str, number: int = 6) -> None:
+    """Kill a process of so many workloads on each of these nodes."""
+    for node in nodes:
+        for index in range(number):
+            cluster.kill(f"w{index}-{node}", node=node, workload=f"w{index}")
+
+
+async def soaking(cluster: Cluster) -> None:
+    """A change that has reached n0 of four nodes and soaks."""
+    await established(cluster, 4, rollout=SOAKS)
+    cluster.policy("p", sysctls={SWAP: 20}, rollout=SOAKS)
+    await asyncio.sleep(100)
+    assert cluster.status("p")["rollout"]["phase"] == "Soaking"
+
+
+def test_more_kills_than_before_halt_until_a_person_resumes() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await soaking(cluster)
+        kill_workloads(cluster, "n0", number=4)
+        await asyncio.sleep(60)
+        assert cluster.status("p")["rollout"]["phase"] == "Soaking", "four are too few"
+        await cluster.restart()
+        kill_workloads(cluster, "n0")
+        await asyncio.sleep(40)
+        rollout = cluster.status("p")["rollout"]
+        assert (rollout["phase"], rollout["reason"]) == ("Halted", "KillsIncreased")
+        assert rollout["haltedNode"] == "n0"
+        assert "6 workloads were killed on the changed nodes within 4 minutes (n0: 6)" in rollout["message"]
+        assert "rollout=resume --overwrite" in rollout["message"]
+        assert cluster.condition("p", "Stalled") == ("True", "RolloutHalted")
+        assert judged(cluster) == "Failed"
+        (event,) = [one for one in cluster.events() if one["reason"] == "RolloutHalted"]
+        assert "OOM kills increased" in event["message"]
+        await cluster.restart()
+        await asyncio.sleep(2000)
+        assert values(cluster) == [20, 10, 10, 10], "it stays halted, also in a new controller"
+        annotate(cluster, "p", "resume")
+        await asyncio.sleep(400)
+        assert values(cluster) == [20, 10, 10, 10], "the soak begins again"
+        await asyncio.sleep(4000)
+        assert values(cluster) == [20, 20, 20, 20], "earlier kills do not halt it again"
+
+    roll(scenario)
+
+
+def test_more_kills_on_every_node_do_not_halt() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await soaking(cluster)
+        kill_workloads(cluster, "n0", "n1", "n2", "n3")
+        await asyncio.sleep(4000)
+        assert values(cluster) == [20, 20, 20, 20]
+
+    roll(scenario)
+
+
+def test_more_kills_do_not_halt_where_failures_do_not() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await soaking(cluster)
+        cluster.policy("p", sysctls={SWAP: 20}, rollout=SOAKS | {"haltOnFailure": False})
+        kill_workloads(cluster, "n0")
+        await asyncio.sleep(4000)
+        assert values(cluster) == [20, 20, 20, 20]
+
+    roll(scenario)
+
+
+def test_kills_on_a_node_that_joins_later_do_not_halt() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await established(cluster, 4, rollout=SOAKS)
+        cluster.node("n5")
+        cluster.node("n6")
+        await asyncio.sleep(100)
+        kill_workloads(cluster, "n0", "n1", "n5", number=20)
+        await asyncio.sleep(2000)
+        assert cluster.status("p")["rollout"]["phase"] == "Complete"
+
+    roll(scenario)
+
+
+def test_undo_after_a_halt_changes_back_only_the_changed_nodes() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await soaking(cluster)
+        kill_workloads(cluster, "n0")
+        await asyncio.sleep(40)
+        assert cluster.status("p")["rollout"]["phase"] == "Halted"
+        before = len(cluster.api.writes("/oomnodes/"))
+        cluster.policy("p", sysctls={SWAP: 10}, rollout=SOAKS)
+        await asyncio.sleep(2000)
+        assert values(cluster) == [10] * 4
+        applied = [one for one in cluster.api.writes("/oomnodes/")[before:] if "/status" not in one.path]
+        assert len(applied) == 1
+        assert judged(cluster) == "Current"
+
+    roll(scenario)
+
+
 def test_newer_generation_continues_after_a_halt() -> None:
     async def scenario(cluster: Cluster, agents: Agents) -> None:
         await established(cluster, 4, rollout=ONE)
