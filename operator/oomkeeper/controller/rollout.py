@@ -90,6 +90,7 @@ def next_step(
     previous: RolloutStatus | None,
     request: str | None,
     joined: frozenset[str] = frozenset(),
+    has_begun: bool = True,
     increase: Increase | None = None,
     policy: str,
     now: float,
@@ -98,8 +99,9 @@ def next_step(
 
     `generation`: the one whose values are rolled out; `previous`: the status that was decided last, whatever
     its generation; `request`: value of the annotation; `joined`: nodes that this process has changed since
-    the rollout was complete; `increase`: that of OOM kills since `soaks_since`; `now`: seconds since the
-    epoch.
+    the rollout was complete; `has_begun`: whether nodes may have been changed for this generation or the
+    one before, False if all nodes with the values had them before both; `increase`: that of OOM kills since
+    `soaks_since`; `now`: seconds since the epoch.
     """
     return _Rollout(
         members,
@@ -108,6 +110,7 @@ def next_step(
         previous=previous,
         request=request[:_REQUEST_LENGTH] if request else None,
         joined=joined,
+        has_begun=has_begun,
         increase=increase,
         policy=policy,
         now=now,
@@ -146,6 +149,7 @@ class _Rollout:
         previous: RolloutStatus | None,
         request: str | None,
         joined: frozenset[str],
+        has_begun: bool,
         increase: Increase | None,
         policy: str,
         now: float,
@@ -154,6 +158,7 @@ class _Rollout:
         self._limits = limits
         self._generation = generation
         self._request = request
+        self._has_begun = has_begun
         self._increase = increase
         self._policy = policy
         self._now = now
@@ -255,6 +260,8 @@ class _Rollout:
         """Return since when the last batch is in sync; None if there is no batch to wait for."""
         before = self._before
         if not self._reached or (self._is_new and not self._remaining):
+            return None
+        if before is None and not self._has_begun:
             return None
         if before is None or self._grew():
             return self._ceiling

@@ -48,6 +48,8 @@ class _Rollout:
     """Nodes that this process has changed in this generation."""
     joined: set[str] = field(default_factory=set)
     """Of these, nodes that joined after the rollout was complete."""
+    reached: frozenset[str] = frozenset()
+    """Nodes that have the values of this generation, as decided last."""
     pending_since: dict[str, float] = field(default_factory=dict)
     """Reached node -> since when this process knows it to be Pending."""
     due_at: float = math.inf
@@ -164,11 +166,13 @@ class Rollouts:
         assert policy.spec is not None
         generation = policy.spec_generation
         rollout = self._rollouts.get(policy.uid)
+        superseded: frozenset[str] | None = None
         if rollout is None:
             written = policy.status.rollout if policy.status else None
             rollout = self._rollouts[policy.uid] = _Rollout(generation, written)
         elif rollout.generation != generation:
             rollout.generation = generation
+            superseded = rollout.reached
             rollout.granted.clear()
             rollout.joined.clear()
             rollout.pending_since.clear()
@@ -186,6 +190,7 @@ class Rollouts:
         canary_soak = None
         if canary is not None:
             canary_soak = spec.soak_seconds if canary.soak_seconds is None else canary.soak_seconds
+        reached = frozenset(member.node for member in members if member.reached)
         step = next_step(
             members,
             limits=Limits(
@@ -198,11 +203,13 @@ class Rollouts:
             previous=rollout.status,
             request=policy.rollout_request,
             joined=frozenset(rollout.joined),
+            has_begun=superseded is None or not reached.isdisjoint(superseded),
             increase=self._increase(policy, rollout, members, now=now),
             policy=policy.name,
             now=now,
         )
         rollout.granted |= step.grant
+        rollout.reached = reached | step.grant
         if step.status.joining:
             rollout.joined |= step.grant
         else:

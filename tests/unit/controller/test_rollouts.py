@@ -288,7 +288,9 @@ def test_undo_after_a_halt_changes_back_only_the_changed_nodes() -> None:
         assert cluster.status("p")["rollout"]["phase"] == "Halted"
         before = len(cluster.api.writes("/oomnodes/"))
         cluster.policy("p", sysctls={SWAP: 10}, rollout=SOAKS)
-        await asyncio.sleep(2000)
+        await asyncio.sleep(3)
+        assert values(cluster) == [10] * 4, "the other nodes had these values before and need no soak"
+        await asyncio.sleep(1000)
         assert values(cluster) == [10] * 4
         applied = [one for one in cluster.api.writes("/oomnodes/")[before:] if "/status" not in one.path]
         assert len(applied) == 1
@@ -327,6 +329,32 @@ def test_undoing_a_half_done_change_touches_only_the_changed_nodes() -> None:
         assert values(cluster) == [10, 10, 10, 10]
         applied = [one for one in cluster.api.writes("/oomnodes/")[before:] if "/status" not in one.path]
         assert len(applied) == 2
+
+    roll(scenario)
+
+
+def test_edit_of_the_limits_does_not_shorten_the_soak() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await soaking(cluster)
+        cluster.policy("p", sysctls={SWAP: 20}, rollout=SOAKS | {"maxConcurrent": 2})
+        await asyncio.sleep(550)
+        assert values(cluster) == [20, 10, 10, 10]
+        await asyncio.sleep(100)
+        assert values(cluster) == [20, 20, 20, 10]
+
+    roll(scenario)
+
+
+def test_undo_while_the_controller_is_away_soaks_first() -> None:
+    async def scenario(cluster: Cluster, _: Agents) -> None:
+        await soaking(cluster)
+        await cluster.stop()
+        cluster.policy("p", sysctls={SWAP: 10}, rollout=SOAKS)
+        cluster.start()
+        await asyncio.sleep(590)
+        assert values(cluster) == [20, 10, 10, 10], "a node may have been changed a moment ago"
+        await asyncio.sleep(100)
+        assert values(cluster) == [10] * 4
 
     roll(scenario)
 
