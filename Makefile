@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PYTEST_ARGS ?=
 
-.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden bundle packages image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak browser-test demo bench docs plugin crds lock clean
+.PHONY: help venv lint lint-workflows format unit coverage test cluster-test chart chart-golden bundle packages packages-test image release-check release-image kind kind-env kind-down e2e vmnode vmnode-down vmnode-test kernel-lab soak browser-test demo bench docs plugin crds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -55,6 +55,10 @@ chart: venv  ## lint the chart, compare its output with the golden files, test i
 
 packages: venv  ## build a .deb and an .rpm for a single host into dist/ (needs Go and PyPI; about a minute)
 	@$(BIN)/python -m tests.testbed.hostpackages dist
+
+packages-test: venv  ## test the .deb under systemd in a virtual machine (as root, needs QEMU; about ten minutes)
+	$(BIN)/python -m tests.testbed.hostpackages dist --python 3.11
+	$(BIN)/python -m tests.testbed.hostpackages.systemd_guest dist
 
 image: venv  ## build the image with docker, buildah or podman; print its name and the archive's path
 	@$(BIN)/python -m tests.testbed.operatorimage

@@ -16,7 +16,15 @@ eventually() {
         sleep 1
     done
 }
+holds() {
+    if ! eval "$1"; then
+        echo "not true: $1" >&2
+        exit 1
+    fi
+}
 before=$(cat /proc/sys/vm/swappiness)
+score=$(cat "/proc/$(systemctl show -P MainPID systemd-journald)/oom_score_adj")
+find / /run -xdev -path /proc -prune -o -path /tmp -prune -o -name '*oomkeeper*' -print | sort -u > /tmp/found-before
 dpkg -i "$folder"/oomkeeper-*.deb > /dev/null
 test "$(systemctl is-enabled oomkeeper || true)" = disabled
 systemctl enable --now oomkeeper 2> /dev/null
@@ -54,14 +62,30 @@ eventually 'grep -qx -- -777 /proc/$(systemctl show -P MainPID systemd-journald)
 eventually 'grep -q "vm.swappiness = 41" /etc/sysctl.d/99-zzz-oomkeeper.conf'
 echo "policy enforced: vm.swappiness, oom_score_adj below the present one, drop-in"
 
+echo 77 > /proc/sys/vm/swappiness
+eventually 'test "$(cat /proc/sys/vm/swappiness)" = 41'
+journal=$(systemctl show -P MainPID systemd-journald)
+echo -5 > "/proc/$journal/oom_score_adj"
+eventually 'grep -qx -- -777 "/proc/$journal/oom_score_adj"'
+systemctl kill --signal=KILL oomkeeper
+eventually 'systemctl is-active --quiet oomkeeper'
+echo 78 > /proc/sys/vm/swappiness
+eventually 'test "$(cat /proc/sys/vm/swappiness)" = 41'
+echo "drift corrected, also after the service was killed"
+
 echo "kind: Nonsense" > /etc/oomkeeper/policy.yaml
 systemctl restart oomkeeper || true
 eventually 'journalctl --no-pager -u oomkeeper | grep -q "write oomkeeper.dev/v1alpha1"'
-test "$(cat /proc/sys/vm/swappiness)" = 41
+holds 'test "$(cat /proc/sys/vm/swappiness)" = 41'
 
-dpkg --purge oomkeeper > /dev/null 2>&1
-test "$(cat /proc/sys/vm/swappiness)" = "$before"
-test ! -e /etc/sysctl.d/99-zzz-oomkeeper.conf
-test ! -e /usr/lib/oomkeeper
 rm /run/systemd/system/oomkeeper-check.service
-echo "removed: values restored"
+dpkg --purge oomkeeper > /dev/null 2>&1
+systemctl daemon-reload
+systemctl reset-failed oomkeeper-check.service 2> /dev/null || true
+holds 'test "$(cat /proc/sys/vm/swappiness)" = "$before"'
+holds 'grep -qx -- "$score" "/proc/$journal/oom_score_adj"'
+holds '! systemctl list-units --all --plain --no-legend | grep oomkeeper'
+# /run is another file system on most machines.
+find / /run -xdev -path /proc -prune -o -path /tmp -prune -o -name '*oomkeeper*' -print | sort -u > /tmp/found-after
+holds 'diff /tmp/found-before /tmp/found-after'
+echo "purged: values restored, nothing left"

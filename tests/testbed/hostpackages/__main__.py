@@ -71,6 +71,7 @@ def _description(root: Path, *, architecture: str, format: str) -> dict[str, obj
         "scripts": {
             "postinstall": str(PACKAGING / "postinstall.sh"),
             "preremove": str(PACKAGING / "preremove.sh"),
+            "postremove": str(PACKAGING / "postremove.sh"),
         },
     }
 
