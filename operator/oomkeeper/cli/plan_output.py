@@ -33,16 +33,19 @@ def detailed_option(command: _F) -> _F:
 
 @contextmanager
 def on_disk(file: str) -> Iterator[str]:
-    """Give the path of a policy file; standard input (-) as a temporary one."""
+    """Give the path of a policy file; standard input (-) as a temporary one, which no error names."""
     if file != "-":
         yield file
         return
-    from oomkeeper.api.policyfile import MAX_FILE_BYTES
+    from oomkeeper.api.policyfile import MAX_FILE_BYTES, PolicyFileError
 
     with tempfile.NamedTemporaryFile(prefix="stdin-", suffix=".yaml") as copy:
         copy.write(sys.stdin.buffer.read(MAX_FILE_BYTES + 1))
         copy.flush()
-        yield copy.name
+        try:
+            yield copy.name
+        except PolicyFileError as error:
+            raise PolicyFileError(str(error).replace(copy.name, "standard input", 1)) from error
 
 
 def report(plan: Plan, *, output: str, detailed_exitcode: bool) -> int:

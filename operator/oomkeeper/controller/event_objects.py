@@ -44,7 +44,11 @@ def event_name(event: ClusterEvent) -> str:
 
 def event_object(event: ClusterEvent, *, now: float) -> dict[str, Any]:
     """Return the Event. Those about cluster-scoped objects are in the namespace `default`
-    (pkg/apis/core/validation/events.go). `now`: seconds since the epoch."""
+    (pkg/apis/core/validation/events.go). `now`: seconds since the epoch.
+
+    kubectl describe takes the age of a single one from firstTimestamp. Of several the first is not known.
+    """
+    first = {"firstTimestamp": format_time(now)} if event.times == 1 else {}
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -63,6 +67,7 @@ def event_object(event: ClusterEvent, *, now: float) -> dict[str, Any]:
         "reason": event.reason,
         "message": event.message[:NOTE_LENGTH],
         "count": event.times,
+        **first,
         "lastTimestamp": format_time(now),
         "source": {"component": "oomkeeper"},
         "reportingComponent": "oomkeeper",

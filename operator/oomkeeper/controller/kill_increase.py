@@ -130,7 +130,8 @@ def judge(
     more = f" and {len(ranked) - _NAMED} more" if len(ranked) > _NAMED else ""
     message = (
         f"OOM kills increased: {count} workloads were killed on the changed nodes within {_minutes(minutes)} "
-        f"({named}{more}), at most {most} in any hour of the {round(hours / len(changed))} hours before; "
+        f"({named}{more}), {f'at most {most}' if most else 'none'} in any of the "
+        f"{round(hours / len(changed))} hours before; "
         f"{beside} on {_nodes(len(others))} not changed yet"
     )
     return Increase(ranked[0][1], message)

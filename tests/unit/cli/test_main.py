@@ -143,3 +143,10 @@ def test_explain_does_not_import_unneeded_modules() -> None:
         "oomkeeper.reporting.explanation_html",
         "oomkeeper.reporting.explanation_markdown",
     }
+
+
+def test_error_in_a_policy_from_standard_input_names_no_temporary_file() -> None:
+    done = oomkeeper("plan", "-f", "-", stdin=b"kind: Nonsense\n")
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"oomkeeper plan: standard input: ")

@@ -106,3 +106,11 @@ def test_event_of_a_cluster_scoped_object_is_in_default_with_a_stable_name() -> 
     assert body["metadata"]["name"] == event_name(event._replace(message="other", times=9))
     assert (len(body["message"]), body["count"]) == (1024, 4)
     assert body["involvedObject"]["kind"] == "OOMNode"
+
+
+@pytest.mark.parametrize(("times", "first"), [(1, "2027-01-15T08:00:00Z"), (3, None)])
+def test_age_of_a_single_event_is_known_to_kubectl(times: int, first: str | None) -> None:
+    subject = Subject("OOMPolicy", "p", "u")
+    found = event_object(ClusterEvent(subject, "s", "Normal", "R", "m", times), now=NOW)
+    assert found.get("firstTimestamp") == first
+    assert found["lastTimestamp"] == "2027-01-15T08:00:00Z"

@@ -71,8 +71,8 @@ def test_five_workloads_on_a_quiet_node_halt_beside_three_quiet_ones() -> None:
     found = judged([kills(5)], [kills()] * 3)
     assert found == (
         "c0",
-        "OOM kills increased: 5 workloads were killed on the changed nodes within 10 minutes (c0: 5), at "
-        "most 0 in any hour of the 168 hours before; 0 on 3 nodes not changed yet",
+        "OOM kills increased: 5 workloads were killed on the changed nodes within 10 minutes (c0: 5), none "
+        "in any of the 168 hours before; 0 on 3 nodes not changed yet",
     )
 
 
