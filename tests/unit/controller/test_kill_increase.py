@@ -25,6 +25,7 @@ from oomkeeper.reporting.incident import Incident, decode_incident
 from oomkeeper.resources.oomnode import Counters
 
 from .builders import NOW, node, oomnode
+from .simulated_kills import SimulatedCluster
 
 WEEK = BEFORE_HOURS
 HOUR = int(NOW // HOUR_SECONDS * HOUR_SECONDS)
@@ -244,58 +245,6 @@ def test_node_that_never_counted_before_is_not_judged() -> None:
 
 
 # Clusters with kills that no policy causes. False halts must be rare, and a bad change must be found.
-
-
-class SimulatedCluster:
-    """Nodes with leaking workloads, storms that fill one node, and bad releases on many nodes."""
-
-    def __init__(self, dice: random.Random, *, nodes: int) -> None:
-        self.dice = dice
-        self.nodes = range(nodes)
-        self.rate = [dice.expovariate(1.0) * dice.choice([0.0, 0.01, 0.1]) for _ in self.nodes]
-        """Workloads killed per hour."""
-        self.leaking = {index: dice.randint(1, 3) for index in self.nodes if dice.random() < 0.1}
-        """Workloads that are killed all the time."""
-
-    def hour(self, *, harmed: int = 0, harm: float = 0.0) -> list[int]:
-        """Workloads killed on each node in an hour; a bad change does `harm` to the first ones."""
-        dice = self.dice
-        killed = [_poisson(dice, rate) + self.leaking.get(index, 0) for index, rate in enumerate(self.rate)]
-        if dice.random() < len(killed) / 500:  # each node once in three weeks
-            killed[dice.choice(self.nodes)] += dice.randint(3, 12)
-        if dice.random() < 0.02:  # a bad release
-            for index in dice.sample(self.nodes, len(killed) // 3):
-                killed[index] += dice.choice([1, 2])
-        for index in range(harmed):
-            killed[index] += _poisson(dice, harm)
-        return killed
-
-    def rollout(self, *, harm: float) -> int | None:
-        """Roll out in batches of 5 % that soak for an hour; return the changed nodes at the halt."""
-        past = [self.hour() for _ in range(WEEK)]
-        for changed in range(len(self.nodes) // 20, len(self.nodes), len(self.nodes) // 20):
-            now = self.hour(harmed=changed, harm=harm)
-            judged = [
-                NodeKills(now[index], {hour: one[index] for hour, one in enumerate(past) if one[index]}, WEEK)
-                for index in self.nodes
-            ]
-            of = {f"n{index:03}": one for index, one in enumerate(judged)}
-            names = sorted(of)
-            if judge(
-                changed={name: of[name] for name in names[:changed]},
-                others={name: of[name] for name in names[changed:]},
-                minutes=60,
-            ):
-                return changed
-        return None
-
-
-def _poisson(dice: random.Random, mean: float) -> int:
-    count, product = 0, dice.random()
-    while product > math.exp(-mean):
-        count += 1
-        product *= dice.random()
-    return count
 
 
 def test_rollouts_that_do_no_harm_are_hardly_ever_halted() -> None:
