@@ -62,10 +62,13 @@ def node_result(
                 "the node has no Ready condition and its agent has not reported for over a minute",
             )
         return NodeResult(node.name, "Pending", "waiting for the node's agent")
-    found = [_sysctl_state(entry, state.sysctls.get(entry.name)) for entry in decided] + audited
+    enforces = policy.spec is not None and policy.spec.mode == "Enforce"
+    found = [
+        _sysctl_state(entry, state.sysctls.get(entry.name), enforces=enforces) for entry in decided
+    ] + audited
     for entry, own_value in others:
         if entry.value == own_value:
-            found.append(_sysctl_state(entry, state.sysctls.get(entry.name)))
+            found.append(_sysctl_state(entry, state.sysctls.get(entry.name), enforces=enforces))
         else:
             message = f"{entry.name} is {entry.value} by policy {entry.policy}, not {own_value}"
             found.append(("Overridden", message))
@@ -74,14 +77,17 @@ def node_result(
     return NodeResult(node.name, worst, message)
 
 
-def _sysctl_state(entry: DesiredSysctl, report: ObservedSysctl | None) -> tuple[str, str]:
-    """Return state and message of one sysctl that the policy decides."""
+def _sysctl_state(entry: DesiredSysctl, report: ObservedSysctl | None, *, enforces: bool) -> tuple[str, str]:
+    """Return state and message of one sysctl that the policy decides. `enforces`: the policy's mode; an entry
+    that only audits is then enforced by another node of the same kernel, in a moment."""
     if report is None or report.desired != entry.value:
         return "Pending", f"{entry.name}: the agent has not reported on {entry.value} yet"
     if report.state == "InSync":
         return "InSync", f"{entry.name} is {entry.value}"
     described = report.message or _difference(entry.name, report.actual, entry.value)
     message = f"{report.reason}: {described}" if report.reason else described
+    if report.state == "Audited" and enforces:
+        return "Pending", f"{message}; another node sets it for the kernel that they share"
     if report.state == "Audited":
         return "Drifted", message
     return (report.state, message) if report.state in _WORST_FIRST else ("Pending", message)

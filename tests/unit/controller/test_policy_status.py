@@ -54,7 +54,6 @@ def conditions_in(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
         (observed(0, desired=1, state="Drifted"), "Drifted"),
         (observed(0, desired=1, state="Refused", reason="ProtectKernelDefaults"), "Refused"),
         (observed(None, desired=1, state="Unsupported"), "Unsupported"),
-        (observed(0, desired=1, state="Audited"), "Drifted"),
         (observed(0, desired=1, state="Pending"), "Pending"),
         (observed(0, desired=0), "Pending"),
         (observed(0, desired=1, state="Unheard"), "Pending"),
@@ -70,6 +69,18 @@ def test_sysctl_state_follows_the_agents_report(report: ObservedSysctl | None, s
     assert found.state == state
     if report and report.reason:
         assert report.reason in found.message
+
+
+@pytest.mark.parametrize(("mode", "state"), [("Audit", "Drifted"), ("Enforce", "Pending")])
+def test_difference_on_an_auditing_node_is_drift_unless_another_node_of_its_kernel_enforces(
+    mode: str, state: str
+) -> None:
+    desired = (entry(DUMPS, 1, "p", mode="Audit"),)
+    reports = {DUMPS: observed(0, desired=1, state="Audited")}
+    answered = oomnode("a", sysctls=desired, reports=reports)
+    rule = policy("p", mode=mode, sysctls={DUMPS: 1})
+    found = node_result(rule, node=node("a"), state=answered, desired=desired, unanswered_seconds=0)
+    assert found.state == state
 
 
 def test_worst_sysctl_of_the_policy_decides() -> None:

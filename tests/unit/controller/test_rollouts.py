@@ -748,3 +748,27 @@ def test_limits_apply_to_the_change_that_introduces_them() -> None:
         assert values(cluster) == [20, 10, 10]
 
     roll(scenario)
+
+
+def test_node_that_reads_its_kernel_before_another_one_sets_the_value_does_not_halt() -> None:
+    async def scenario(cluster: Cluster, agents: Agents) -> None:
+        status = {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"bootID": "same"}}
+        for name in ("n0", "n1"):
+            cluster.api.put(NODE, name, status=status)
+        cluster.policy("p", sysctls={SWAP: 10}, rollout=ONE)
+        await asyncio.sleep(60)
+        assert cluster.condition("p", "Ready") == ("True", "InSync")
+        modes = {
+            name: cluster.api.objects[f"{OOM_NODE.root}/{name}"]["spec"]["sysctls"][0]["mode"]
+            for name in ("n0", "n1")
+        }
+        (auditing,) = [name for name, mode in modes.items() if mode == "Audit"]
+        agents.states[auditing] = "Audited"
+        cluster.policy("p", sysctls={SWAP: 20}, rollout=ONE)
+        await asyncio.sleep(20)
+        assert cluster.status("p")["rollout"]["phase"] == "Progressing"
+        agents.states.clear()
+        await asyncio.sleep(20)
+        assert cluster.status("p")["rollout"]["phase"] == "Complete"
+
+    roll(scenario)
