@@ -30,12 +30,13 @@ def _drift(
     count = sysctl.drift_count or 0
     if known is None or count <= (known.drift_count or 0):
         return
-    writer = f", probably by {sysctl.suspected_writer}" if sysctl.suspected_writer else ""
+    suspected = sysctl.suspected_writer
+    writer = f", probably by {suspected}" if suspected and suspected != "unknown" else ""
     overwritten = f"{sysctl.name} was overwritten {'once' if count == 1 else f'{count} times'}{writer}"
     if sysctl.state == "Drifted":
         message = f"{overwritten}; it is {sysctl.actual}, not {sysctl.desired}"
     else:
-        message = f"{overwritten}, and corrected to {sysctl.desired}"
+        message = f"{overwritten}{',' if writer else ''} and corrected to {sysctl.desired}"
     yield ClusterEvent(subject, _series(sysctl.name, "drift"), "Warning", "SysctlDrifted", message, count)
 
 

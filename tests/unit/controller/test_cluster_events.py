@@ -34,6 +34,11 @@ def test_corrected_drift_names_the_suspected_writer() -> None:
     assert event.message == f"{DUMPS} was overwritten 3 times, probably by kubelet, and corrected to 1"
 
 
+def test_unknown_writer_is_not_named() -> None:
+    (event,) = node_events(state(), state(drift_count=1, suspected_writer="unknown"))
+    assert event.message == f"{DUMPS} was overwritten once and corrected to 1"
+
+
 def test_drift_that_is_not_corrected_states_the_value() -> None:
     after = state(drift_count=1, state="Drifted", actual=0)
     assert reasons(state(), after) == [("SysctlDrifted", f"{DUMPS} was overwritten once; it is 0, not 1")]
