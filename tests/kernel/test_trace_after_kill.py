@@ -12,6 +12,7 @@ import pytest
 
 from oomkeeper.agent.shared_kernel import SharedKernel
 from oomkeeper.agent.traced_cgroups import TracedCgroups
+from oomkeeper.agent.traced_kills import TracedKills
 from oomkeeper.kernel.cgroup.hierarchy import CgroupHierarchy
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
 from oomkeeper.kernel.kmsg import KmsgReader
@@ -153,3 +154,30 @@ def test_kill_dash_nine_while_reading_loses_no_move(
     usecs = usecs_of_lines(log)
     assert {pid: last.of_victim(pid, usec=usecs[pid]) for pid in made} == truth
     log.close()
+
+
+def test_kill_that_a_killed_agent_had_read_comes_again_and_its_signal_does_not(
+    tracefs: Tracefs, top: Cgroup, eater: Callable[..., Eater], tmp_path: Path
+) -> None:
+    """Its line may be overwritten before the next agent reads the log."""
+    name = f"oomkeeper-test-{uuid.uuid4().hex[:8]}"
+
+    def reader() -> TracedKills:
+        return TracedKills(tracefs.root, instance=name, spool=tmp_path / "kill-trace", boot_id="this")
+
+    try:
+        first = reader()
+        pid = eat(eater, top.child("one", limit_bytes=4 * MIB))
+        assert pid in [kill.pid for kill in first.read()]
+        assert pid in [signal.pid for signal in first.take_signals()]
+        first.keep_skew(7_000_000_000)
+        first.close()
+        second = reader()
+        later = eat(eater, top.child("two", limit_bytes=4 * MIB))
+        assert [kill.pid for kill in second.read() if kill.pid in (pid, later)] == [pid, later]
+        assert [one.pid for one in second.take_signals() if one.pid in (pid, later)] == [later]
+        assert (second.skew_ns, second.complete_since_ns) == (7_000_000_000, None)
+        assert second.read() == []
+        second.close()
+    finally:
+        remove_instance(tracefs.root, name)

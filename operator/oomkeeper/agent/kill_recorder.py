@@ -124,7 +124,7 @@ class KillRecorder:
         self._waiting: dict[str, _Waiting] = {}
         self.lost = boot.lost
         """Kernel log records lost since the account began in this boot."""
-        self.logged: deque[int] = deque(maxlen=REMEMBERED)
+        self.logged: deque[tuple[int, int | None]] = deque(maxlen=REMEMBERED)
         """Victims of the `Killed process` lines, for the reader to take out."""
 
     def feed(self, records: Iterable[LogRecord], *, lost: Callable[[], int]) -> None:
@@ -162,7 +162,7 @@ class KillRecorder:
             return
         victim = parse_killed(record.text)
         if victim is not None and victim.pid is not None:
-            self.logged.append(victim.pid)
+            self.logged.append((victim.pid, record.usec))
 
     def tick(self) -> None:
         """Close quiet events, end waits and move the cursor, as far as it is time."""

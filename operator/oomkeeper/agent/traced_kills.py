@@ -9,31 +9,47 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from oomkeeper.kernel.tracefs.events import SI_KERNEL, SIGKILL, SignalSent, TraceEvent, VictimMarked
+from oomkeeper.kernel.tracefs.formats import TraceFormatError
 from oomkeeper.kernel.tracefs.instance import TraceInstance
+from oomkeeper.logformat import get_logger
 
 from .bounded_table import drop_oldest
 from .signal_origin import GROUP_NS, SignalOrigins, TracedSignal
+
+log = get_logger(__name__)
 
 INSTANCE = "oomkeeper"
 BUFFER_KIB = 256
 """For all CPUs together: some 3,500 signals between two readings, which are at most 5 s apart."""
 EVENTS = {"signal/signal_generate": f"sig == {SIGKILL}", "oom/mark_victim": None}
+SPOOL_NAME = "kill-trace"
 REMEMBERED = 4096
+SKEW_STEP_NS = 100_000_000
+"""Between two values of the distance of the clocks that are kept."""
 
 
 class TracedKills:
     """Reads the instance. Used from any thread, closed when no other uses it."""
 
-    def __init__(self, tracefs: Path, *, instance: str = INSTANCE) -> None:
-        """Raises InstanceBusyError and TracefsUnavailableError."""
-        self._instance = TraceInstance(tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB)
+    def __init__(
+        self, tracefs: Path, *, instance: str = INSTANCE, spool: Path | None = None, boot_id: str = ""
+    ) -> None:
+        """`spool`: the file for what was read, so that it outlives kill -9. The kills that an agent before
+        this one had read come again then, whether it recorded them or not. Raises InstanceBusyError and
+        TracefsUnavailableError."""
+        self._instance = TraceInstance(
+            tracefs, instance, events=EVENTS, buffer_kib=BUFFER_KIB, spool=spool, boot_id=boot_id
+        )
+        if self._instance.spool_problem is not None:
+            log.warning("trace of kills is not kept over kill -9", error=self._instance.spool_problem)
         self._pairs = KillPairs()
         self._others = SignalOrigins()
-        self._kills: list[VictimMarked] = []
+        self._kills: list[VictimMarked] = self._pairs.take(self._earlier())
         self._signals: deque[TracedSignal] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
         self.lost = self._instance.lost()
@@ -41,6 +57,25 @@ class TracedKills:
         self.complete_since_ns: int | None = time.monotonic_ns() if self._instance.made else None
         """Since when no record is missing; None where the instance is older than this object, and nothing was
         missed since."""
+
+    @property
+    def skew_ns(self) -> int:
+        """How much the trace's clock is ahead of the log's, as far as `keep_skew` was told."""
+        return self._instance.spool.skew_ns if self._instance.spool is not None else 0
+
+    def keep_skew(self, skew_ns: int) -> None:
+        """Keep that for the next agent."""
+        spool = self._instance.spool
+        if spool is not None and abs(skew_ns - spool.skew_ns) > SKEW_STEP_NS:
+            with suppress(OSError):
+                spool.keep_skew(skew_ns)
+
+    def _earlier(self) -> list[TraceEvent]:
+        try:
+            return self._instance.take_spooled()
+        except TraceFormatError as error:
+            log.warning("trace of kills before this start not read", error=error)
+            return []
 
     def fileno_of_cpus(self) -> tuple[int, ...]:
         """Return the descriptors to poll."""
@@ -116,8 +151,13 @@ class UnloggedKills:
     """Which traced kills have no line in the log. Both sides may come first."""
 
     def __init__(self) -> None:
-        self._traced: deque[VictimMarked] = deque(maxlen=REMEMBERED)
+        self._traced: dict[tuple[int, int], VictimMarked] = {}
+        """By time and pid: a kill may come twice, from a file and from a note of an earlier agent."""
         self._logged: Counter[int] = Counter()
+        self.skew_ns = 0
+        """How much the trace's clock was ahead of the log's at the last kill that both have."""
+        self.replayed_until_ns = 0
+        """Of a kill before this time, an earlier agent may have read the line."""
 
     def traced(self, kills: Iterable[VictimMarked]) -> None:
         """Take kills of the trace."""
@@ -125,30 +165,37 @@ class UnloggedKills:
             if self._logged[kill.pid]:
                 self._logged[kill.pid] -= 1
             else:
-                self._traced.append(kill)
+                _keep(self._traced, (kill.time_ns, kill.pid), kill)
 
-    def logged(self, pid: int) -> None:
-        """Take a `Killed process` line."""
-        for kill in self._traced:
-            if kill.pid == pid:
-                self._traced.remove(kill)
-                return
-        self._logged[pid] += 1
+    def logged(self, pid: int, *, usec: int | None = None) -> None:
+        """Take a `Killed process` line, printed at `usec`."""
+        keys = [key for key in self._traced if key[1] == pid]
+        if not keys:
+            self._logged[pid] += 1
+            return
+        if usec is None:
+            del self._traced[keys[0]]
+            return
+        printed_ns = usec * 1000
+        nearest = min(keys, key=lambda key: abs(key[0] - printed_ns - self.skew_ns))
+        del self._traced[nearest]
+        if nearest[0] >= self.replayed_until_ns:
+            self.skew_ns = nearest[0] - printed_ns
 
     @property
     def kills(self) -> tuple[VictimMarked, ...]:
         """Those without a line so far."""
-        return tuple(self._traced)
+        return tuple(self._traced.values())
 
     def find(self, missing: int, *, before_ns: int) -> list[VictimMarked]:
         """Return the kills before `before_ns` without a line where they are at most `missing`; nothing where
         there are more, for then it is open which of them are recorded already."""
-        kills = [kill for kill in self._traced if kill.time_ns < before_ns]
+        kills = [kill for kill in self._traced.values() if kill.time_ns < before_ns]
         return kills if len(kills) <= missing else []
 
     def drop(self, kill: VictimMarked) -> None:
         """Forget one that is recorded."""
-        self._traced.remove(kill)
+        del self._traced[kill.time_ns, kill.pid]
 
     def trace_read(self) -> None:
         """Note that the trace was read after the lines that were taken. The kernel traces a kill before it
@@ -162,10 +209,11 @@ class UnloggedKills:
         self._logged.clear()
 
 
+_Key = TypeVar("_Key")
 _Event = TypeVar("_Event", bound=TraceEvent)
 
 
-def _keep(table: dict[int, _Event], pid: int, event: _Event) -> None:
-    table.pop(pid, None)
-    table[pid] = event
+def _keep(table: dict[_Key, _Event], key: _Key, event: _Event) -> None:
+    table.pop(key, None)
+    table[key] = event
     drop_oldest(table, most=REMEMBERED)

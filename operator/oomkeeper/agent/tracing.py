@@ -4,6 +4,7 @@ Without tracefs (not mounted and not mountable, locked down, another agent of th
 on a kernel without it; `problem` says why.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -31,6 +32,10 @@ PRINTED_SECONDS = 1.0
 """The kernel traces a kill a moment before it prints it. Shorter than what the account waits for."""
 
 
+Recorded = Callable[[Sequence[VictimMarked], int], set[VictimMarked]]
+"""Given kills, and how much the trace's clock is ahead of the log's in nanoseconds."""
+
+
 class KernelTracing:
     """Opens the instances of this agent."""
 
@@ -50,12 +55,12 @@ class KernelTracing:
         """`tracefs` is where the host mounts it. Kills before `since_ns` (CLOCK_MONOTONIC) are left out: the
         instance has recorded them for an agent with another account. `senders` None: who sent SIGKILLs is not
         asked for; `signals_found` is called from another thread. `unlogged` outlives this object. In
-        `state_folder` the trace of cgroups is kept for the agent that comes after kill -9."""
+        `state_folder` what was read is kept for the agent that comes after kill -9."""
         self._senders = senders
         self._signals_found = signals_found
         self._signals: SignalThread | None = None
         self._where = tracefs
-        self._spool = state_folder / traced_cgroups.SPOOL_NAME if state_folder is not None else None
+        self._state_folder = state_folder
         self._boot_id = boot_id
         self._hierarchy = hierarchy
         self._shared = shared
@@ -76,13 +81,21 @@ class KernelTracing:
             if self._tracefs is None:
                 self._tracefs = Tracefs.find(self._where)
             kills, cgroups = instance_names(in_container=self._shared.container_id is not None)
-            self.kills = self.kills or TracedKills(self._tracefs.root, instance=kills)
+            if self.kills is None:
+                self.kills = TracedKills(
+                    self._tracefs.root,
+                    instance=kills,
+                    spool=self._spool(traced_kills.SPOOL_NAME),
+                    boot_id=self._boot_id,
+                )
+                self._unlogged.skew_ns = self.kills.skew_ns
+                self._unlogged.replayed_until_ns = time.monotonic_ns()
             self.cgroups = self.cgroups or TracedCgroups(
                 self._tracefs.root,
                 namespace=CgroupNamespace(self._hierarchy),
                 shared=self._shared,
                 instance=cgroups,
-                spool=self._spool,
+                spool=self._spool(traced_cgroups.SPOOL_NAME),
                 boot_id=self._boot_id,
             )
         except TracefsUnavailableError as error:
@@ -100,6 +113,9 @@ class KernelTracing:
                 found=self._signals_found,
             )
 
+    def _spool(self, name: str) -> Path | None:
+        return self._state_folder / name if self._state_folder is not None else None
+
     @property
     def complete_since_ns(self) -> int | None:
         """Since when (CLOCK_MONOTONIC) no record is missing, where it began or was interrupted under this
@@ -111,12 +127,15 @@ class KernelTracing:
         """Records of kills that were overwritten before they were read."""
         return self.kills.lost if self.kills is not None else 0
 
-    def read(self, logged: deque[int]) -> None:
-        """Take the kills that were traced, and those that the log has."""
+    def read(self, logged: deque[tuple[int, int | None]]) -> None:
+        """Take the kills that were traced, and those that the log has: pid and time of the line in
+        microseconds."""
         while logged:
-            self._unlogged.logged(logged.popleft())
+            pid, usec = logged.popleft()
+            self._unlogged.logged(pid, usec=usec)
         if self.kills is None:
             return
+        self.kills.keep_skew(self._unlogged.skew_ns)
         try:
             if self._signals is not None:
                 self.signals += [one for one in self._signals.take() if one.time_ns >= self._since_ns]
@@ -129,14 +148,12 @@ class KernelTracing:
             self.kills.close()
             self.kills = None
 
-    def take_unlogged(
-        self, missing: int, *, recorded: Callable[[Sequence[VictimMarked]], set[VictimMarked]]
-    ) -> Iterator[tuple[VictimMarked, str | None]]:
+    def take_unlogged(self, missing: int, *, recorded: Recorded) -> Iterator[tuple[VictimMarked, str | None]]:
         """Yield kills without a line in the log, which was read further than to them, with their cgroups; at
         most `missing`. Each is forgotten once the next one is asked for: recording it may fail. `recorded`
         returns those whose line an earlier agent has read."""
         before = self.log_read_until - PRINTED_SECONDS
-        for kill in recorded(self._unlogged.kills):
+        for kill in recorded(self._unlogged.kills, self._unlogged.skew_ns):
             self._unlogged.drop(kill)
         for kill in self._unlogged.find(missing, before_ns=int(before * 1e9)):
             yield kill, self._cgroup_of(kill)
@@ -149,8 +166,7 @@ class KernelTracing:
 
     def restore_unlogged(self, kills: Iterable[VictimMarked]) -> None:
         """Take over what an earlier run had read from the trace."""
-        known = set(self._unlogged.kills)
-        self._unlogged.traced(kill for kill in kills if kill not in known)
+        self._unlogged.traced(kills)
 
     def settled(self) -> None:
         """Note that every kill until now is recorded or known to be missing."""
@@ -175,9 +191,10 @@ class KernelTracing:
         self.close()
         if tracing:
             remove_trace_instances(tracefs=self._where, in_container=self._shared.container_id is not None)
-        if self._spool is not None:
-            with suppress(OSError):
-                self._spool.unlink(missing_ok=True)
+        for name in (traced_kills.SPOOL_NAME, traced_cgroups.SPOOL_NAME):
+            if (spool := self._spool(name)) is not None:
+                with suppress(OSError):
+                    spool.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Stop reading; the instances stay and go on recording."""

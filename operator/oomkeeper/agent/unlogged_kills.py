@@ -19,8 +19,7 @@ from .tracing import KernelTracing
 STORE_SECONDS = 1.0
 """Between two writes."""
 SAME_KILL_SECONDS = 10.0
-"""A process number is not given to another process so soon. The clocks of trace and log drift apart by that
-in days; then a kill may be taken for one that has no record yet, and is recorded where one is missing."""
+"""A process number is not given to another process so soon."""
 
 
 class UnloggedKillsStore:
@@ -63,12 +62,16 @@ class UnloggedKillsStore:
             )
             self._write_at = now + STORE_SECONDS
 
-    def recorded(self, kills: Sequence[VictimMarked]) -> set[VictimMarked]:
-        """Return those of the kills that the state has a record of."""
+    def recorded(self, kills: Sequence[VictimMarked], skew_ns: int = 0) -> set[VictimMarked]:
+        """Return those of the kills that the state has a record of. `skew_ns`: how much the trace's clock is
+        ahead of the log's, which dates records."""
         if not kills:
             return set()
         now, uptime = self._wall(), time.clock_gettime(time.CLOCK_MONOTONIC)
-        times = {kill: wall_of_kernel_time(kill.time_ns // 1000, now=now, uptime=uptime) for kill in kills}
+        times = {
+            kill: wall_of_kernel_time((kill.time_ns - skew_ns) // 1000, now=now, uptime=uptime)
+            for kill in kills
+        }
         known = defaultdict(list)
         oldest = min(times.values()) - SAME_KILL_SECONDS
         for pid, at in self._store.victims_since(rfc3339(oldest)):

@@ -111,3 +111,30 @@ def test_line_whose_trace_an_earlier_agent_read_hides_no_later_kill_of_its_numbe
     found.trace_read()
     found.traced([marked(1, 7)])
     assert [kill.pid for kill in found.find(1, before_ns=BEFORE)] == [7]
+
+
+def test_kill_that_comes_from_a_file_and_from_a_note_is_one() -> None:
+    found = UnloggedKills()
+    found.traced([marked(1, 7)])
+    found.traced([marked(1, 7), marked(2, 7)])
+    assert found.kills == (marked(1, 7), marked(2, 7))
+
+
+def test_line_belongs_to_the_kill_of_its_number_and_time() -> None:
+    found = UnloggedKills()
+    found.replayed_until_ns = 500_000_000_000
+    found.traced([marked(100_000_000_000, 7), marked(600_000_000_000, 7)])
+    found.logged(7, usec=599_000_000)
+    assert found.kills == (marked(100_000_000_000, 7),)
+    # The log's clock is a second behind, as the kill shows that this agent has read itself.
+    assert found.skew_ns == 1_000_000_000
+    found.logged(7, usec=99_000_000)
+    assert (found.kills, found.skew_ns) == ((), 1_000_000_000)
+
+
+def test_kill_of_an_earlier_agents_reading_says_nothing_of_the_clocks() -> None:
+    found = UnloggedKills()
+    found.replayed_until_ns = 500
+    found.traced([marked(100, 7)])
+    found.logged(7, usec=90_000_000)
+    assert (found.kills, found.skew_ns) == ((), 0)

@@ -119,3 +119,5 @@ def test_kills_whose_line_an_earlier_agent_read_are_known_from_the_state(node: N
     )
     assert node.kept.recorded([first, earlier, other]) == {first}
     assert node.kept.recorded([]) == set()
+    # Where the log's clock is a minute behind, the record is of a kill a minute later.
+    assert node.kept.recorded([first, earlier, other], 60 * 10**9) == set()

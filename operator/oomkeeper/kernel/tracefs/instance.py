@@ -52,7 +52,8 @@ class TraceInstance:
         """`root` is tracefs. `events`: name -> filter. `buffer_kib` is for all CPUs together; the kernel
         gives each CPU two pages at least. `joins_cpus`: what is concluded from the events of several CPUs, so
         none may be missing between them. `spool`: the file for what was read, so that the next reader of this
-        boot begins with it; where it cannot be used, `spool_problem` says why.
+        boot begins with it, or asks for it (`take_spooled`); where it cannot be used, `spool_problem` says
+        why.
 
         Makes the instance where there is none. Raises InstanceBusyError and TracefsUnavailableError.
         """
@@ -120,6 +121,16 @@ class TraceInstance:
         self._later = found[at:]
         self._complete_since = complete_since if complete_since and complete_since > until else None
         return found[:at], complete_since
+
+    def take_spooled(self) -> list[TraceEvent]:
+        """Return what earlier readers of this boot had read, by time; `read` is then without it. Raises
+        TraceFormatError."""
+        spooled, self._spooled = self._spooled, None
+        found: list[TraceEvent] = []
+        for page in spooled.pages if spooled is not None else ():
+            self._take(page, found, None)
+        found.sort(key=_time_ns)
+        return found
 
     @property
     def spool(self) -> PageSpool | None:
