@@ -103,7 +103,7 @@ vmnode-test: venv  ## test oomkeeper on a virtual node that panics and reboots
 kernel-lab: venv  ## reproduce every cause on four kernels in virtual machines and check the verdicts (half an hour)
 	$(BIN)/python -m tests.kernel_lab $(KERNEL_LAB)
 
-soak: venv  ## kill in cgroups and pods while everything else fails, and check the account (2 minutes; SOAK="--size full": 30)
+soak: venv  ## kill in cgroups and pods while everything else fails, and check the account (2 minutes; SOAK="--size medium": 8, full: 30)
 	$(BIN)/python -m tests.soak $(SOAK)
 
 browser-test: venv  ## test the HTML report in Chromium (Debian: apt-get install chromium, 100 MB)
