@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _JumpingSelector(selectors.SelectSelector):
+class _JumpingSelector(selectors.PollSelector):  # any number of open files
     """Never blocks: reports the wait to the loop as time that has passed."""
 
     def __init__(self) -> None:
