@@ -34,8 +34,8 @@ def newest_half(harness: Harness) -> Half:
 
 
 def agent_pid(harness: Harness) -> int:
-    matches = "tr '\\0' ' ' < $file | grep -q '[o]omkeeper agent'"
-    found = harness.node.sh(f"for file in /proc/[0-9]*/cmdline; do if {matches}; then echo $file; fi; done")
+    looks = "tr '\\0' ' ' < $file | grep -q '[o]omkeeper agent' && echo $file"
+    found = harness.node.sh(f"for file in /proc/[0-9]*/cmdline; do {{ {looks}; }} 2> /dev/null; done; true")
     return int(found.split("/")[2])
 
 
