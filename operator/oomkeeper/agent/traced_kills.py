@@ -49,7 +49,10 @@ class TracedKills:
             log.warning("trace of kills is not kept over kill -9", error=self._instance.spool_problem)
         self._pairs = KillPairs()
         self._others = SignalOrigins()
-        self._kills: list[VictimMarked] = self._pairs.take(self._earlier())
+        earlier = self._earlier()
+        self.replayed_until_ns = earlier[-1].time_ns + 1 if earlier else 0
+        """Kills before this time come again."""
+        self._kills: list[VictimMarked] = self._pairs.take(earlier)
         self._signals: deque[TracedSignal] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
         self.lost = self._instance.lost()
@@ -98,6 +101,11 @@ class TracedKills:
         with self._lock:
             kills, self._kills = self._kills, []
         return kills
+
+    def drop_until(self, time_ns: int) -> None:
+        """Forget the kills up to a time that were not returned yet."""
+        with self._lock:
+            self._kills = [kill for kill in self._kills if kill.time_ns > time_ns]
 
     def take_signals(self) -> list[TracedSignal]:
         """Return the SIGKILLs that were taken since the last call, those of the OOM killer included."""
@@ -158,6 +166,8 @@ class UnloggedKills:
         """How much the trace's clock was ahead of the log's at the last kill that both have."""
         self.replayed_until_ns = 0
         """Of a kill before this time, an earlier agent may have read the line."""
+        self.read_until_ns = 0
+        """Time of the last kill that this process has taken from the trace."""
 
     def traced(self, kills: Iterable[VictimMarked]) -> None:
         """Take kills of the trace."""
@@ -188,9 +198,12 @@ class UnloggedKills:
         return tuple(self._traced.values())
 
     def find(self, missing: int, *, before_ns: int) -> list[VictimMarked]:
-        """Return the kills before `before_ns` without a line where they are at most `missing`; nothing where
-        there are more, for then it is open which of them are recorded already."""
+        """Return the kills before `before_ns` without a line where they are at most `missing`, else those of
+        them that no earlier agent has read; nothing where these are more, too, for then it is open which of
+        them are recorded already."""
         kills = [kill for kill in self._traced.values() if kill.time_ns < before_ns]
+        if len(kills) > missing:
+            kills = [kill for kill in kills if kill.time_ns >= self.replayed_until_ns]
         return kills if len(kills) <= missing else []
 
     def drop(self, kill: VictimMarked) -> None:

@@ -4,7 +4,6 @@ Without tracefs (not mounted and not mountable, locked down, another agent of th
 on a kernel without it; `problem` says why.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -89,7 +88,10 @@ class KernelTracing:
                     boot_id=self._boot_id,
                 )
                 self._unlogged.skew_ns = self.kills.skew_ns
-                self._unlogged.replayed_until_ns = time.monotonic_ns()
+                if self._unlogged.read_until_ns:  # by this process, before its loop was built anew
+                    self.kills.drop_until(self._unlogged.read_until_ns)
+                else:
+                    self._unlogged.replayed_until_ns = self.kills.replayed_until_ns
             self.cgroups = self.cgroups or TracedCgroups(
                 self._tracefs.root,
                 namespace=CgroupNamespace(self._hierarchy),
@@ -139,7 +141,10 @@ class KernelTracing:
         try:
             if self._signals is not None:
                 self.signals += [one for one in self._signals.take() if one.time_ns >= self._since_ns]
-            self._unlogged.traced(kill for kill in self.kills.read() if kill.time_ns >= self._since_ns)
+            kills = [kill for kill in self.kills.read() if kill.time_ns >= self._since_ns]
+            self._unlogged.traced(kills)
+            for kill in kills:
+                self._unlogged.read_until_ns = max(self._unlogged.read_until_ns, kill.time_ns)
             self._unlogged.trace_read()
         except (OSError, TraceFormatError) as error:
             log.warning("tracing of kills ended", error=error)

@@ -138,3 +138,13 @@ def test_kill_of_an_earlier_agents_reading_says_nothing_of_the_clocks() -> None:
     found.traced([marked(100, 7)])
     found.logged(7, usec=90_000_000)
     assert (found.kills, found.skew_ns) == ((), 0)
+
+
+def test_kills_that_come_again_hide_none_that_is_missing() -> None:
+    """The state may lack the records of kills that an earlier agent has read."""
+    found = UnloggedKills()
+    found.replayed_until_ns = 100
+    found.traced([marked(1, 5), marked(2, 6), marked(200, 7)])
+    assert [kill.pid for kill in found.find(1, before_ns=BEFORE)] == [7]
+    assert [kill.pid for kill in found.find(3, before_ns=BEFORE)] == [5, 6, 7]
+    assert found.find(0, before_ns=BEFORE) == []
