@@ -132,7 +132,7 @@ def test_kill_dash_nine_while_reading_loses_no_move(
         "found = Tracefs.find(Path('/sys/kernel/tracing'))\n"
         "one = TraceInstance(found.root, sys.argv[1], events=EVENTS, buffer_kib=BUFFER_KIB,"
         " joins_cpus=True, spool=Path(sys.argv[2]), boot_id='this')\n"
-        "print(one.spool.inherited is not None, flush=True)\n"
+        "print(one.has_spooled, flush=True)\n"
         "while True: one.read()\n"
     )
     log = KmsgReader()

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import defaultdict, deque
-from contextlib import suppress
 from pathlib import Path
 
 from oomkeeper.kernel.cgroup.namespace import CgroupNamespace
@@ -35,8 +34,6 @@ UNCLAIMED_NS = 10_000_000_000
 """A kill whose line is not in the log after so long will never have one."""
 SAME_LINE_NS = 10_000_000_000
 """A process number is not given to another process so soon. Both clocks drift apart by that in days."""
-SKEW_STEP_NS = 100_000_000
-"""Between two values of the distance of the clocks that are kept."""
 
 
 class TracedCgroups:
@@ -65,8 +62,7 @@ class TracedCgroups:
         )
         if self._instance.spool_problem is not None:
             log.warning("trace of cgroups is not kept over kill -9", error=self._instance.spool_problem)
-        inherits = self._instance.spool is not None and self._instance.spool.inherited is not None
-        self._perhaps_claimed_before = time.monotonic_ns() if inherits else 0
+        self._perhaps_claimed_before = time.monotonic_ns() if self._instance.has_spooled else 0
         """An earlier agent may have dealt with the lines of victims until then."""
         self._processes = ProcessCgroups(namespace)
         self._shared = shared
@@ -117,7 +113,8 @@ class TracedCgroups:
             first = chosen.popleft()
             if first.time_ns >= self._perhaps_claimed_before:
                 victim = first
-                self._keep_skew(first, usec)
+                if usec is not None:
+                    self._instance.keep_skew(first.time_ns - usec * 1000)
             elif usec is not None and self._is_of_line(first, usec):
                 victim = first
             else:
@@ -127,18 +124,7 @@ class TracedCgroups:
         return victim
 
     def _is_of_line(self, victim: ChosenVictim, usec: int) -> bool:
-        skew_ns = self._instance.spool.skew_ns if self._instance.spool is not None else 0
-        return abs(victim.time_ns - usec * 1000 - skew_ns) < SAME_LINE_NS
-
-    def _keep_skew(self, victim: ChosenVictim, usec: int | None) -> None:
-        """Keep how much the trace's clock is ahead of the log's."""
-        spool = self._instance.spool
-        if spool is None or usec is None:
-            return
-        skew_ns = victim.time_ns - usec * 1000
-        if abs(skew_ns - spool.skew_ns) > SKEW_STEP_NS:
-            with suppress(OSError):
-                spool.keep_skew(skew_ns)
+        return abs(victim.time_ns - usec * 1000 - self._instance.skew_ns) < SAME_LINE_NS
 
     def _drain(self) -> None:
         events, complete_since = self._instance.read()

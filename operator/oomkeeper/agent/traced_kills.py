@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,8 +28,6 @@ BUFFER_KIB = 256
 EVENTS = {"signal/signal_generate": f"sig == {SIGKILL}", "oom/mark_victim": None}
 SPOOL_NAME = "kill-trace"
 REMEMBERED = 4096
-SKEW_STEP_NS = 100_000_000
-"""Between two values of the distance of the clocks that are kept."""
 
 
 class TracedKills:
@@ -64,14 +61,11 @@ class TracedKills:
     @property
     def skew_ns(self) -> int:
         """How much the trace's clock is ahead of the log's, as far as `keep_skew` was told."""
-        return self._instance.spool.skew_ns if self._instance.spool is not None else 0
+        return self._instance.skew_ns
 
     def keep_skew(self, skew_ns: int) -> None:
         """Keep that for the next agent."""
-        spool = self._instance.spool
-        if spool is not None and abs(skew_ns - spool.skew_ns) > SKEW_STEP_NS:
-            with suppress(OSError):
-                spool.keep_skew(skew_ns)
+        self._instance.keep_skew(skew_ns)
 
     def _earlier(self) -> list[TraceEvent]:
         try:

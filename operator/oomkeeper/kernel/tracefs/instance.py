@@ -70,6 +70,8 @@ class TraceInstance:
         self._spool: PageSpool | None = None
         self._spooled: Spooled | None = None
         """Read by earlier readers, and not returned yet by this one."""
+        self.has_spooled = False
+        """Whether it begins with what earlier readers of this boot have read."""
         self.spool_problem: str | None = None
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -133,9 +135,14 @@ class TraceInstance:
         return found
 
     @property
-    def spool(self) -> PageSpool | None:
-        """The file for the next reader, where there is one."""
-        return self._spool
+    def skew_ns(self) -> int:
+        """How much the trace's clock is ahead of the log's, as far as the file for the next reader has it."""
+        return self._spool.skew_ns if self._spool is not None else 0
+
+    def keep_skew(self, skew_ns: int) -> None:
+        """Keep that for the next reader, where there is a file."""
+        if self._spool is not None:
+            self._spool.keep_skew(skew_ns)
 
     def lost(self) -> int:
         """Return the number of records that were overwritten or dropped since the instance was made."""
@@ -196,8 +203,9 @@ class TraceInstance:
         except OSError as error:
             self.spool_problem = f"{path}: {error.strerror}"
             return
-        self._spooled = self._spool.inherited
-        if self._spooled is not None:
+        self._spooled, self._spool.inherited = self._spool.inherited, None  # some 300 KiB, needed once
+        self.has_spooled = self._spooled is not None
+        if self.has_spooled:
             self._inherited = False
 
     def _drop_spool(self) -> None:

@@ -11,6 +11,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from .pages import PageLayout, parse_page, used_bytes
 
 HALF_BYTES = 160 * 1024
 """Some 3,400 processes made or moved."""
+SKEW_STEP_NS = 100_000_000
 _HEADER = struct.Struct("<8s36sQQQ")
 """Magic, boot id, generation, time since which no record is missing, records that were read before."""
 _MAGIC = b"oomspool"
@@ -88,13 +90,15 @@ class PageSpool:
 
     @property
     def skew_ns(self) -> int:
-        """A number that the reader wants to know after a restart; 0 where none was kept."""
+        """How much the trace's clock is ahead of the log's, as far as a reader has told; else 0."""
         return self._skew_ns
 
     def keep_skew(self, skew_ns: int) -> None:
-        """Raises OSError."""
-        self._skew_ns = skew_ns
-        os.pwrite(self._fd, _SKEW.pack(skew_ns), self._begin + _SKEW_AT)
+        """Keep it, where it has changed by more than SKEW_STEP_NS and the file takes it."""
+        if abs(skew_ns - self._skew_ns) > SKEW_STEP_NS:
+            self._skew_ns = skew_ns
+            with suppress(OSError):
+                os.pwrite(self._fd, _SKEW.pack(skew_ns), self._begin + _SKEW_AT)
 
     def read(self, pipe: int) -> bytes:
         """Return the next page of trace_pipe_raw; empty at the end of a file.
