@@ -11,15 +11,12 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 from tests.api_writes import oomkeeper_writes
-from tests.testbed import TestbedError, control_plane
 
-from .scale import API_VERSION, NAMESPACE, OOM, ROOT, Scale
+from .scale import API_VERSION, OOM, Scale, run
 
 POLICY = "policy-0"
 CANARY = {"example.org/canary": "true"}
@@ -37,16 +34,7 @@ def main() -> int:
     )
     args = parser.parse_args()
     args.incidents, args.policies = 1000, 1
-    try:
-        with control_plane(say=lambda text: print(f"  ({text})", flush=True)) as plane:
-            plane.kubectl("apply", "-f", str(ROOT / "crds"))
-            plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-            plane.kubectl("create", "namespace", NAMESPACE)
-            with tempfile.TemporaryDirectory() as folder:
-                asyncio.run(Rollout(plane, Path(folder), args).measure())
-    except TestbedError as error:
-        print(f"rollout: skipped: {error}")
-    return 0
+    return run(Rollout, args, name="rollout")
 
 
 class Rollout(Scale):
